@@ -1,0 +1,24 @@
+"""Named random streams derived from one experiment seed."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def stream(seed: int, name: str, *indices: int) -> int:
+    """Returns the 31-bit seed of the stream `name` of an experiment seeded with `seed`.
+
+    Streams are independent: drawing more from one ("evaluation") never shifts another ("acting"). The value
+    depends on the arguments alone, not on the process, so that a resumed run continues the same streams.
+
+    Args:
+      seed: The experiment's seed, non-negative.
+      name: The stream's name: "initialization", "acting", "minibatches", "environment" or "evaluation".
+      *indices: Further non-negative integers that tell draws of the same stream apart (an env step, say).
+    """
+    if seed < 0:
+        raise ValueError(f"seed must be a non-negative integer; got {seed}.")
+    entropy = [seed, zlib.crc32(name.encode()), *indices]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] & 0x7FFFFFFF)
