@@ -1,0 +1,85 @@
+"""Which Gymnasium spaces the library accepts, and their TF-Agents specs."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from tf_agents.specs import array_spec
+
+from expol_tf.errors import SpaceError
+
+
+def action_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpec:
+    """Returns the float32 spec `[A]` of a finite, non-degenerate action box.
+
+    Args:
+      space: The task's action space.
+      task: The task's name, for the message.
+
+    Raises:
+      SpaceError: If the space is not a box of floats of rank 1 whose bounds are finite and satisfy low < high.
+    """
+    box = _float_box(space, "action", task)
+    if not (np.all(np.isfinite(box.low)) and np.all(np.isfinite(box.high))):
+        raise SpaceError(
+            f"The action space of {task} must have finite bounds, since actions are scaled to them; got {space}. "
+            "Give the task finite bounds, for example with gymnasium.wrappers.TransformAction or RescaleAction."
+        )
+    low, high = _float32_bounds(box)
+    return array_spec.BoundedArraySpec(box.shape, np.float32, minimum=low, maximum=high, name="action")
+
+
+def observation_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpec:
+    """Returns the float32 spec `[O]` of an observation box; infinite bounds become the largest float32.
+
+    Args:
+      space: The task's observation space.
+      task: The task's name, for the message.
+
+    Raises:
+      SpaceError: If the space is not a box of floats of rank 1 with low < high in every component.
+    """
+    box = _float_box(space, "observation", task)
+    low, high = _float32_bounds(box)
+    return array_spec.BoundedArraySpec(box.shape, np.float32, minimum=low, maximum=high, name="observation")
+
+
+def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
+    limits = np.finfo(np.float32)
+    return (
+        np.clip(box.low, limits.min, limits.max).astype(np.float32),
+        np.clip(box.high, limits.min, limits.max).astype(np.float32),
+    )
+
+
+def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
+    """Returns `space` if it is a rank-1 box of floats; else raises an error that names it and the remedy."""
+    wrong = f"The {kind} space of {task} must be a Box of floats of shape (n,); got {space}. "
+    if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
+        raise SpaceError(wrong + f"Discrete {kind}s are not supported: choose a task with continuous {kind}s.")
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        remedy = "Nested spaces are not supported."
+        if kind == "observation" and spaces.utils.is_space_dtype_shape_equiv is not None and _flattens(space):
+            remedy = "Flatten it: pass wrappers=(gymnasium.wrappers.FlattenObservation,)."
+        raise SpaceError(wrong + remedy)
+    if not isinstance(space, spaces.Box):
+        raise SpaceError(wrong + f"A {type(space).__name__} space is not supported.")
+    if not np.issubdtype(space.dtype, np.floating):
+        raise SpaceError(
+            wrong + f"Integer boxes ({space.dtype}) are not supported, images among them: choose a task with "
+            f"continuous {kind}s, or convert it in a wrapper of your own."
+        )
+    if len(space.shape) != 1:
+        remedy = ""
+        if kind == "observation":
+            remedy = " Flatten it: pass wrappers=(gymnasium.wrappers.FlattenObservation,)."
+        raise SpaceError(wrong + f"Its rank is {len(space.shape)}, not 1.{remedy}")
+    if space.shape[0] == 0:
+        raise SpaceError(wrong + "The box is empty: it has no components.")
+    flat = np.flatnonzero(~(space.low < space.high))
+    if flat.size:
+        raise SpaceError(
+            wrong + f"The box is degenerate: low == high in component {flat[0]}. Remove the constant components."
+        )
+    return space
