@@ -1,0 +1,73 @@
+"""Entropy and Kullback–Leibler divergence, exact where they are known and from samples elsewhere."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from expol_tf.distributions.squashed import split_squash
+from expol_tf.distributions.tfp_types import is_transformed
+from expol_tf.errors import ConfigurationError
+
+tfd = tfp.distributions
+
+
+def entropy_estimate(distribution: tfd.Distribution, num_samples: int = 10, seed=None) -> tf.Tensor:
+    """H[π] = −E[log π(a)], in closed form if there is one, else the mean over reparameterized samples.
+
+    The estimate's gradient is the pathwise one: it flows through the samples. Returns `[...]`, the batch shape, in
+    nats of the action's own units.
+
+    Args:
+      distribution: With `entropy`, or else `sample_and_log_prob`.
+      num_samples: Samples per batch member.
+      seed: A stateless seed, int32 `[2]`.
+    """
+    try:
+        return distribution.entropy()
+    except NotImplementedError:
+        pass
+    _, log_prob = distribution.experimental_sample_and_log_prob(num_samples, seed=seed)
+    return -tf.reduce_mean(log_prob, axis=0)
+
+
+def has_analytic_kl(distribution: tfd.Distribution) -> bool:
+    """Whether `analytic_kl` is defined between distributions of this kind.
+
+    TFP answers for two `TransformedDistribution`s with the divergence of their bases whenever it takes the
+    bijectors to be the same, which two snapshots of one flow seem to be; so flows never count, and a squashed
+    distribution counts if the one under its (fixed) squash does.
+    """
+    inner, _ = split_squash(distribution)
+    if is_transformed(inner):
+        return False
+    try:
+        tf.function(lambda: tfd.kl_divergence(inner, inner), autograph=False).get_concrete_function()
+    except NotImplementedError:
+        return False
+    return True
+
+
+def analytic_kl(p: tfd.Distribution, q: tfd.Distribution) -> tf.Tensor:
+    """KL[p ‖ q] `[...]` in closed form; squashes are left out of it, as a common bijection leaves it unchanged."""
+    return tfd.kl_divergence(split_squash(p)[0], split_squash(q)[0])
+
+
+def sampled_kl(log_p: tf.Tensor, log_q: tf.Tensor, estimator: str = "k3") -> tf.Tensor:
+    """Estimates KL[p ‖ q] at samples of p, one term per sample: take the mean of them.
+
+    With r = q/p at the sample: `k1` is −log r (unbiased, of either sign); `k3` is r − 1 − log r (unbiased, never
+    negative, lower variance near p = q). Reference: Schulman 2020, *Approximating KL Divergence*.
+
+    Args:
+      log_p: log p at samples of p, `[...]`.
+      log_q: log q at the same samples.
+      estimator: "k1" or "k3".
+    """
+    log_ratio = log_q - log_p
+    if estimator == "k1":
+        return -log_ratio
+    if estimator == "k3":
+        # expm1 keeps the second-order remainder, which is what is left when p ≈ q.
+        return tf.math.expm1(log_ratio) - log_ratio
+    raise ConfigurationError(f'estimator must be "k1" or "k3"; got {estimator!r}.')

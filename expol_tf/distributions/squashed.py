@@ -1,0 +1,65 @@
+"""Densities of squashed distributions at actions whose pre-squash value is known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from expol_tf.bijectors import Squash
+from expol_tf.distributions.tfp_types import is_chain, is_transformed
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+class ActionSample(NamedTuple):
+    """An action `[..., A]`, log π(action) `[...]` and the pre-squash action u `[..., A]` (None if not squashed)."""
+
+    action: tf.Tensor
+    log_prob: tf.Tensor
+    pre_squash_action: tf.Tensor | None
+
+
+def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squash | None]:
+    """Returns (distribution of u, squash) where actions are squash(u); (distribution, None) where not squashed.
+
+    Recognizes a `TransformedDistribution` whose bijector is a `Squash` or a `Chain` that ends (is written to
+    start) with one.
+    """
+    if not is_transformed(distribution):
+        return distribution, None
+    bijector = distribution.bijector
+    if isinstance(bijector, Squash):
+        return distribution.distribution, bijector
+    if is_chain(bijector) and bijector.bijectors and isinstance(bijector.bijectors[0], Squash):
+        rest = tfb.Chain(bijector.bijectors[1:])
+        return tfd.TransformedDistribution(distribution.distribution, rest), bijector.bijectors[0]
+    return distribution, None
+
+
+def sample_action(distribution: tfd.Distribution, seed) -> ActionSample:
+    """Draws one action and its log π in one pass, keeping the pre-squash action."""
+    inner, squash = split_squash(distribution)
+    value, log_prob = inner.experimental_sample_and_log_prob(seed=seed)
+    if squash is None:
+        return ActionSample(value, log_prob, None)
+    return ActionSample(
+        squash.forward(value), log_prob - squash.forward_log_det_jacobian(value, event_ndims=1), value
+    )
+
+
+def action_log_prob(
+    distribution: tfd.Distribution, action: tf.Tensor, pre_squash_action: tf.Tensor | None = None
+) -> tf.Tensor:
+    """log π(action), from the pre-squash action where there is one.
+
+    tanh loses the pre-image in float32 beyond |u| ≈ 9; with u the density stays exact and so does its gradient.
+    """
+    if pre_squash_action is None:
+        return distribution.log_prob(action)
+    inner, squash = split_squash(distribution)
+    if squash is None:
+        return distribution.log_prob(action)
+    return inner.log_prob(pre_squash_action) - squash.forward_log_det_jacobian(pre_squash_action, event_ndims=1)

@@ -1,0 +1,34 @@
+"""Type tests for TFP objects that come in two classes."""
+
+from __future__ import annotations
+
+import tensorflow_probability as tfp
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def _plain_class(cls: type) -> type:
+    # `tfd.TransformedDistribution(...)` returns an instance of a plain base class, not of itself, when one of its
+    # parts is no composite tensor (as every bijector of ours); so tests must be against that base.
+    return next((base for base in cls.__mro__ if base.__name__ == f"_{cls.__name__}"), cls)
+
+
+_CHAIN = _plain_class(tfb.Chain)
+_MIXTURE = _plain_class(tfd.MixtureSameFamily)
+_TRANSFORMED = _plain_class(tfd.TransformedDistribution)
+
+
+def is_chain(bijector) -> bool:
+    """Whether it is a `tfb.Chain`."""
+    return isinstance(bijector, _CHAIN)
+
+
+def is_mixture(distribution) -> bool:
+    """Whether it is a `tfd.MixtureSameFamily`."""
+    return isinstance(distribution, _MIXTURE)
+
+
+def is_transformed(distribution) -> bool:
+    """Whether it is a `tfd.TransformedDistribution`."""
+    return isinstance(distribution, _TRANSFORMED)

@@ -1,0 +1,80 @@
+"""The normalizing-flow policy (NFP)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+
+from expol_tf.bijectors import AffineConditioner, Squash, flow_chain, make_transformations, to_action_units
+from expol_tf.keras_api import keras
+from expol_tf.networks.mlp import make_mlp, vector_size
+
+tfd = tfp.distributions
+
+
+@gin.configurable(module="expol_tf")
+class FlowActorNetwork(network.Network):
+    """u = g_K ∘ … ∘ g_2 ∘ ( L(s) + g_1(ε) ), ε ~ N(0, I);  a = mid + half·u, or mid + half·tanh(u) if squashed.
+
+    log π(a|s) = log N(ε; 0, I) − Σ_k log|det ∂g_k| − log|det ∂a/∂u|. Each g_k is a pair of affine couplings with
+    complementary halves (`expol_tf.bijectors.make_transformations`); L is a network of the observation. The
+    initial policy is close to N(0, I) in u, whatever the observation.
+
+    `network(observation [B, O]) -> (TransformedDistribution over [B, A], ())`. Its greedy action is the image of
+    the base mode, f(s, 0).
+
+    References: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Eq. 5; *Boosting Trust Region
+    Policy Optimization by Normalizing Flows Policy*, Eq. 7.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      num_transformations: K; 0 gives the Gaussian u = L(s) + ε.
+      hidden_units: Hidden layers of L, with tanh.
+      conditioner: Makes the networks of the couplings; pass `functools.partial(AffineConditioner, …)` or your own.
+      condition_on_observation: Whether the couplings see the observation too (as in flow policies for SAC).
+      squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
+    """
+
+    def __init__(
+        self,
+        observation_spec,
+        action_spec,
+        num_transformations: int = 4,
+        hidden_units: Sequence[int] = (64, 64),
+        conditioner: Callable[..., AffineConditioner] = AffineConditioner,
+        condition_on_observation: bool = False,
+        squash: bool = False,
+        name: str = "FlowActorNetwork",
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        observation_size = vector_size(observation_spec)
+        self._action_size = vector_size(action_spec, "action_spec")
+        self._to_action = Squash(action_spec) if squash else to_action_units(action_spec)
+        self._condition_on_observation = condition_on_observation
+        self._state_shift = make_mlp(
+            observation_size,
+            hidden_units,
+            self._action_size,
+            output_initializer=keras.initializers.RandomUniform(-3e-3, 3e-3),
+            name="state_shift",
+        )
+        self._transformations = make_transformations(
+            self._action_size,
+            num_transformations,
+            conditioner,
+            context_size=observation_size if condition_on_observation else 0,
+        )
+        self.create_variables()
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        shift = self._state_shift(observation)
+        context = observation if self._condition_on_observation else None
+        flow = flow_chain(self._transformations, self._action_size, shift, context)
+        base = tfd.Independent(tfd.Normal(tf.zeros_like(shift), tf.ones_like(shift)), 1)
+        latent = tfd.TransformedDistribution(base, flow)
+        return tfd.TransformedDistribution(latent, self._to_action), network_state

@@ -1,0 +1,66 @@
+"""The Gaussian policy, against which every other is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+
+from expol_tf.bijectors import Squash, box_middle_and_half
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+
+tfd = tfp.distributions
+
+
+@gin.configurable(module="expol_tf")
+class GaussianActorNetwork(network.Network):
+    """u ~ N(μ(s), diag σ²);  a = mid + half·u, or mid + half·tanh(u) if squashed. σ does not depend on s.
+
+    `network(observation [B, O]) -> (distribution over [B, A], ())`: a `MultivariateNormalDiag` (exact entropy and
+    KL), or its squashed image.
+
+    Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, App. D.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      hidden_units: Hidden layers of μ, with tanh.
+      initial_log_std: Initial log σ of u.
+      squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
+    """
+
+    def __init__(
+        self,
+        observation_spec,
+        action_spec,
+        hidden_units: Sequence[int] = (64, 64),
+        initial_log_std: float = 0.0,
+        squash: bool = False,
+        name: str = "GaussianActorNetwork",
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        action_size = vector_size(action_spec, "action_spec")
+        self._squash = Squash(action_spec) if squash else None
+        middle, half = box_middle_and_half(action_spec)
+        self._middle = tf.constant(middle, tf.float32)
+        self._half = tf.constant(half, tf.float32)
+        self._mean = make_mlp(
+            vector_size(observation_spec),
+            hidden_units,
+            action_size,
+            output_initializer=NormalizedColumns(0.01),
+            name="mean",
+        )
+        self._log_std = tf.Variable(tf.fill([action_size], initial_log_std), name="log_std")
+        self.create_variables()
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        mean = self._mean(observation)
+        std = tf.broadcast_to(tf.exp(self._log_std), tf.shape(mean))
+        if self._squash is not None:
+            latent = tfd.MultivariateNormalDiag(mean, std)
+            return tfd.TransformedDistribution(latent, self._squash), network_state
+        return tfd.MultivariateNormalDiag(self._middle + self._half * mean, self._half * std), network_state

@@ -1,0 +1,83 @@
+"""The Gaussian mixture policy (GMM)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+
+from expol_tf.bijectors import Squash, box_middle_and_half
+from expol_tf.errors import ConfigurationError
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+
+tfd = tfp.distributions
+
+
+@gin.configurable(module="expol_tf")
+class MixtureActorNetwork(network.Network):
+    """π(u|s) = (1/K) Σ_k N(u; μ_k(s), diag σ_k²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
+
+    The weights are fixed and equal; every component has a trunk and a log σ of its own. The density is the mixture's
+    (logsumexp over components), samples are reparameterized implicitly.
+
+    `network(observation [B, O]) -> (distribution over [B, A], ())`. Its greedy action is the component mean of the
+    highest mixture density.
+
+    Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*, App. A;
+    see `docs/errata.md` on the released log-density, which was no density.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      num_components: K.
+      hidden_units: Hidden layers of each μ_k, with tanh.
+      initial_log_std: Initial log σ_k of u.
+      squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
+    """
+
+    def __init__(
+        self,
+        observation_spec,
+        action_spec,
+        num_components: int = 2,
+        hidden_units: Sequence[int] = (64, 64),
+        initial_log_std: float = 0.0,
+        squash: bool = False,
+        name: str = "MixtureActorNetwork",
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        if num_components < 1:
+            raise ConfigurationError(f"num_components must be 1 or more; got {num_components}.")
+        action_size = vector_size(action_spec, "action_spec")
+        observation_size = vector_size(observation_spec)
+        self._squash = Squash(action_spec) if squash else None
+        middle, half = box_middle_and_half(action_spec)
+        self._middle = tf.constant(middle, tf.float32)
+        self._half = tf.constant(half, tf.float32)
+        # Components with equal means would receive equal gradients for ever; last layers this small still tell
+        # them apart while the initial policy is close to one Gaussian.
+        self._means = [
+            make_mlp(observation_size, hidden_units, action_size, output_initializer=NormalizedColumns(0.01))
+            for _ in range(num_components)
+        ]
+        self._log_std = tf.Variable(tf.fill([num_components, action_size], initial_log_std), name="log_std")
+        self._weight_logits = tf.zeros([num_components])
+        self.create_variables()
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        means = tf.stack([mean(observation) for mean in self._means], axis=-2)  # [B, K, A]
+        stds = tf.broadcast_to(tf.exp(self._log_std), tf.shape(means))
+        if self._squash is None:
+            means, stds = self._middle + self._half * means, self._half * stds
+        mixture = tfd.MixtureSameFamily(
+            tfd.Categorical(logits=self._weight_logits),
+            # Independent(Normal), because implicit reparameterization is not defined over MultivariateNormalDiag.
+            tfd.Independent(tfd.Normal(means, stds), 1),
+            reparameterize=True,
+        )
+        if self._squash is not None:
+            return tfd.TransformedDistribution(mixture, self._squash), network_state
+        return mixture, network_state

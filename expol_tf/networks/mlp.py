@@ -1,0 +1,57 @@
+"""Feed-forward trunks of all networks, built when made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError, SpaceError
+from expol_tf.keras_api import keras
+
+
+def vector_size(observation_spec, argument: str = "observation_spec") -> int:
+    """Returns the size of a rank-1 floating spec; raises `SpaceError` for any other."""
+    shape = tuple(getattr(observation_spec, "shape", ()) or ())
+    dtype = getattr(observation_spec, "dtype", None)
+    if len(shape) != 1 or dtype is None or not tf.as_dtype(dtype).is_floating:
+        raise SpaceError(
+            f"{argument} must be one floating-point vector, shape [size]; got {observation_spec}. "
+            "Flatten the space first (gymnasium.wrappers.FlattenObservation)."
+        )
+    return int(shape[0])
+
+
+def make_mlp(
+    input_size: int,
+    hidden_units: Sequence[int],
+    output_size: int,
+    activation: str = "tanh",
+    output_initializer: keras.initializers.Initializer | None = None,
+    name: str = "mlp",
+) -> keras.Sequential:
+    """Dense layers `hidden_units` with `activation`, then a linear layer of `output_size`; all variables exist."""
+    if any(units < 1 for units in hidden_units):
+        raise ConfigurationError(f"hidden_units must be positive layer sizes; got {tuple(hidden_units)}.")
+    layers = [
+        keras.layers.Dense(units, activation, kernel_initializer=keras.initializers.Orthogonal(2.0**0.5))
+        for units in hidden_units
+    ]
+    layers.append(keras.layers.Dense(output_size, kernel_initializer=output_initializer or "glorot_uniform"))
+    network = keras.Sequential(layers, name=name)
+    network.build([None, input_size])
+    return network
+
+
+class NormalizedColumns(keras.initializers.Initializer):
+    """Gaussian weights `[inputs, outputs]` whose every column is rescaled to length `scale` ("normc")."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._scale = scale
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        weights = tf.random.normal(shape, dtype=dtype or tf.float32)
+        return self._scale * weights / tf.norm(weights, axis=0, keepdims=True)
+
+    def get_config(self):
+        return {"scale": self._scale}

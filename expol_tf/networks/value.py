@@ -1,0 +1,31 @@
+"""State values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+from tf_agents.networks import network
+
+from expol_tf.networks.mlp import make_mlp, vector_size
+
+
+@gin.configurable(module="expol_tf")
+class ValueNetwork(network.Network):
+    """V(s): `network(observation [B, O]) -> (value [B], ())`, a tanh network of the observation alone.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      hidden_units: Hidden layers, with tanh.
+    """
+
+    def __init__(
+        self, observation_spec, hidden_units: Sequence[int] = (64, 64), name: str = "ValueNetwork"
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        self._value = make_mlp(vector_size(observation_spec), hidden_units, 1, name="value")
+        self.create_variables()
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        return tf.squeeze(self._value(observation), axis=-1), network_state
