@@ -1,0 +1,1 @@
+"""Training runs: loops, run directories, checkpoints, metrics, evaluation and export."""

@@ -1,0 +1,298 @@
+"""Checkpoints of a whole experiment that survive a kill at any moment.
+
+A checkpoint is a directory `checkpoint-<env_step>` that holds
+
+* `variables.*`: the TensorFlow objects, as `tf.train.Checkpoint` writes them;
+* `arrays.npz`: NumPy arrays without pickle (simulator states, replay, rollout cursors);
+* `manifest.json`: the format version, the env step, JSON values, and size and SHA-256 of the other files.
+
+It is written under a temporary name and renamed when every byte is on the disk, so a directory of that name
+is whole unless something damaged it afterwards; the manifest finds that out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from expol_tf.errors import CheckpointError
+from expol_tf.training import atomic_files
+
+FORMAT_VERSION = 1
+
+_MANIFEST = "manifest.json"
+_ARRAYS = "arrays.npz"
+_VARIABLES = "variables"
+_NAME = re.compile(r"checkpoint-(\d{12})(?:-(\d+))?")
+_TEMPORARY_PREFIX = ".temporary-"
+
+
+class Restored(NamedTuple):
+    """What a checkpoint holds besides the TensorFlow objects, which were restored in place."""
+
+    env_step: int
+    arrays: dict[str, np.ndarray]
+    values: dict[str, Any]
+
+
+class _Damaged(Exception):
+    """The files of one checkpoint are not what its manifest says."""
+
+
+class CheckpointStore:
+    """The last `max_to_keep` checkpoints of one run, newest restored first, damaged ones set aside.
+
+    One process at a time may save or restore (a `RunDirectory` sees to that); any number may restore with
+    `read_only=True` beside it.
+
+    Args:
+      directory: Where the checkpoints are; made by the first save.
+      max_to_keep: How many good ones to keep, at least 1; 2 or more to survive a damaged one.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], max_to_keep: int = 3):
+        if max_to_keep < 1:
+            raise ValueError(f"max_to_keep must be at least 1; got {max_to_keep}.")
+        self._directory = Path(directory)
+        self._max_to_keep = max_to_keep
+
+    @property
+    def directory(self) -> Path:
+        """The directory that holds the checkpoints."""
+        return self._directory
+
+    def paths(self) -> list[Path]:
+        """Returns the checkpoints' directories, oldest first, unverified."""
+        if not self._directory.is_dir():
+            return []
+        matches = [(_NAME.fullmatch(path.name), path) for path in self._directory.iterdir()]
+        found = [(int(match[1]), int(match[2] or 0), path) for match, path in matches if match]
+        return [path for _, _, path in sorted(found)]
+
+    def save(
+        self,
+        env_step: int,
+        trackables: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Writes a checkpoint, then removes those beyond the last `max_to_keep`.
+
+        Args:
+          env_step: The environment step that the state belongs to.
+          trackables: TensorFlow objects (modules, variables, optimizers, generators) by name.
+          arrays: NumPy arrays by name, of any dtype but object.
+          values: JSON values by name. Floats come back bit for bit, integers of any size too.
+
+        Returns:
+          The checkpoint's directory.
+
+        Raises:
+          CheckpointError: It cannot be written (full disk, read-only directory); earlier ones are untouched.
+          TypeError: An array has the dtype object, or a value is not JSON.
+        """
+        arrays = {name: np.asarray(array) for name, array in (arrays or {}).items()}
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"arrays[{name!r}] must not hold Python objects; got dtype {array.dtype}.")
+        values_json = json.dumps(dict(values or {}), default=_plain_value)
+        temporary = self._directory / f"{_TEMPORARY_PREFIX}{env_step:012d}"
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+            temporary.mkdir()
+            tf.train.Checkpoint(**trackables).write(str(temporary / _VARIABLES))
+            _write_arrays(temporary / _ARRAYS, arrays)
+            files = {path.name: _describe_file(path) for path in sorted(temporary.iterdir())}
+            manifest = {"format_version": FORMAT_VERSION, "env_step": env_step, "files": files}
+            manifest["values"] = json.loads(values_json)
+            manifest["sha256"] = _manifest_digest(manifest)
+            (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+            for path in temporary.iterdir():
+                atomic_files.sync_path(path)
+            atomic_files.sync_path(temporary)
+            path = self._free_path(f"checkpoint-{env_step:012d}")
+            os.rename(temporary, path)
+            atomic_files.sync_path(self._directory)
+            self._prune(path)
+        except (OSError, tf.errors.OpError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise CheckpointError(self._cannot_write(env_step, error)) from error
+        return path
+
+    def restore(self, trackables: Mapping[str, Any], read_only: bool = False) -> Restored | None:
+        """Restores the newest good checkpoint into `trackables`; damaged newer ones are set aside.
+
+        Args:
+          trackables: The objects given to `save`, by the same names. Every variable of theirs must be in the
+            checkpoint with its shape, and every variable of the checkpoint in them.
+          read_only: Leave damaged checkpoints and the leftovers of killed writers where they are, because
+            another process may be training in this directory.
+
+        Returns:
+          What else the checkpoint holds, or None when there is no good checkpoint.
+
+        Raises:
+          CheckpointError: The newest checkpoint has a newer format, does not fit `trackables`, or cannot be
+            read.
+        """
+        if not read_only:
+            try:
+                self._remove_leftovers()
+            except OSError as error:
+                raise CheckpointError(
+                    f"cannot tidy the checkpoint directory {self._directory}: {atomic_files.reason(error)}. "
+                    "Make it writable."
+                ) from error
+        for path in reversed(self.paths()):
+            try:
+                manifest = _read_manifest(path)
+                _verify_files(path, manifest)
+                arrays = _read_arrays(path / _ARRAYS)
+            except _Damaged as damage:
+                self._set_aside(path, str(damage), read_only)
+                continue
+            _restore_variables(path, trackables)
+            return Restored(manifest["env_step"], arrays, manifest["values"])
+        return None
+
+    def _set_aside(self, path: Path, damage: str, read_only: bool) -> None:
+        """Takes a damaged checkpoint out of the list, keeping its files for whoever wants to look."""
+        if read_only:
+            logging.warning("checkpoint %s is damaged (%s); using the one before it", path, damage)
+            return
+        target = self._free_path(f"{path.name}.damaged")
+        try:
+            os.rename(path, target)
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint {path} is damaged ({damage}) and cannot be set aside: "
+                f"{atomic_files.reason(error)}. Make the directory writable or remove the checkpoint."
+            ) from error
+        logging.warning("checkpoint %s is damaged (%s); set aside as %s", path, damage, target.name)
+
+    def _remove_leftovers(self) -> None:
+        if self._directory.is_dir():
+            for path in self._directory.glob(f"{_TEMPORARY_PREFIX}*"):
+                shutil.rmtree(path)
+
+    def _prune(self, newest: Path) -> None:
+        # The one just written is kept whatever its step: an older checkpoint may have been restored by hand.
+        others = [path for path in self.paths() if path != newest]
+        for path in others[: max(0, len(others) + 1 - self._max_to_keep)]:
+            # A kill in the middle of the removal must not leave half a checkpoint under a checkpoint's name.
+            atomic_files.remove_directory(path, f"{_TEMPORARY_PREFIX}removed-{path.name}")
+
+    def _free_path(self, name: str) -> Path:
+        """Returns a path of that name, with the next number if it is taken."""
+        path, number = self._directory / name, 1
+        while path.exists():
+            number += 1
+            path = self._directory / f"{name}-{number}"
+        return path
+
+    def _cannot_write(self, env_step: int, error: Exception) -> str:
+        kept = self.paths()
+        state = f"the last one, {kept[-1].name}, is untouched" if kept else "there is no earlier one"
+        return (
+            f"cannot write the checkpoint of env step {env_step} in {self._directory}: "
+            f"{atomic_files.reason(error)}; {state}. Free space or make the directory writable, "
+            "then start the same command again."
+        )
+
+
+def _plain_value(value: Any) -> Any:
+    """Turns NumPy scalars into Python ones for `json`."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"values must be JSON (numbers, strings, lists, dicts); got {type(value).__name__}.")
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    # np.savez pickles object arrays without asking, and takes the name "file" for its own argument.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise _Damaged(f"{path.name}: {atomic_files.reason(error)}") from error
+
+
+def _describe_file(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of the manifest's content (its own digest left out), whatever the layout."""
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text())
+    except FileNotFoundError:
+        raise _Damaged(f"{_MANIFEST} is missing") from None
+    except ValueError:
+        raise _Damaged(f"{_MANIFEST} is not whole") from None
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {path / _MANIFEST}: {atomic_files.reason(error)}. Make it readable."
+        ) from error
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        # A newer library's checkpoint is good, only not for us: setting it aside would throw work away.
+        raise CheckpointError(
+            f"checkpoint {path} has format version {version}; this version of expol_tf reads versions up to "
+            f"{FORMAT_VERSION}. Resume with the version of expol_tf that wrote it, or a later one."
+        )
+    if version != FORMAT_VERSION or manifest.get("sha256") != _manifest_digest(manifest):
+        raise _Damaged(f"{_MANIFEST} does not match its own checksum")
+    return manifest
+
+
+def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
+    for name, expected in manifest["files"].items():
+        try:
+            found = _describe_file(path / name)
+        except FileNotFoundError:
+            raise _Damaged(f"{name} is missing") from None
+        except OSError as error:
+            raise _Damaged(f"{name}: {atomic_files.reason(error)}") from error
+        if found["bytes"] != expected["bytes"]:
+            raise _Damaged(f"{name} has {found['bytes']} bytes instead of {expected['bytes']}")
+        if found["sha256"] != expected["sha256"]:
+            raise _Damaged(f"{name} does not match its checksum")
+
+
+def _restore_variables(path: Path, trackables: Mapping[str, Any]) -> None:
+    """Restores strictly: a variable missing on either side, or of another shape, is an error."""
+    try:
+        status = tf.train.Checkpoint(**trackables).read(str(path / _VARIABLES))
+        # Unmatched values would be restored when their variables appear, from files that may be gone by then.
+        status.assert_consumed()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise CheckpointError(
+            f"checkpoint {path} does not fit this experiment's networks and optimizers "
+            f"({atomic_files.reason(error)}). Resume with the configuration that wrote it, or train in "
+            "another root directory."
+        ) from error
