@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -56,8 +57,10 @@ def remove_directory(path: str | os.PathLike[str], trash_name: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Returns what went wrong in the system's words: "No space left on device"."""
+    """Returns what went wrong in one line, in the system's words: "No space left on device"."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    line = (str(error).splitlines() or [""])[0]
+    # TensorFlow wraps the system's words: "{{function_node ...}} path; No space left on device [Op:SaveV2]".
+    line = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]$", "", line)
+    return line.rpartition("; ")[2][:300] or type(error).__name__

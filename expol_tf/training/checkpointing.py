@@ -12,6 +12,7 @@ is whole unless something damaged it afterwards; the manifest finds that out.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -74,11 +75,7 @@ class CheckpointStore:
 
     def paths(self) -> list[Path]:
         """Returns the checkpoints' directories, oldest first, unverified."""
-        if not self._directory.is_dir():
-            return []
-        matches = [(_NAME.fullmatch(path.name), path) for path in self._directory.iterdir()]
-        found = [(int(match[1]), int(match[2] or 0), path) for match, path in matches if match]
-        return [path for _, _, path in sorted(found)]
+        return [path for _, _, path in self._list()]
 
     def save(
         self,
@@ -122,7 +119,7 @@ class CheckpointStore:
             for path in temporary.iterdir():
                 atomic_files.sync_path(path)
             atomic_files.sync_path(temporary)
-            path = self._free_path(f"checkpoint-{env_step:012d}")
+            path = self._next_path(env_step)
             os.rename(temporary, path)
             atomic_files.sync_path(self._directory)
             self._prune(path)
@@ -172,7 +169,10 @@ class CheckpointStore:
         if read_only:
             logging.warning("checkpoint %s is damaged (%s); using the one before it", path, damage)
             return
-        target = self._free_path(f"{path.name}.damaged")
+        target, number = path.with_name(f"{path.name}.damaged"), 1
+        while target.exists():
+            number += 1
+            target = path.with_name(f"{path.name}.damaged-{number}")
         try:
             os.rename(path, target)
         except OSError as error:
@@ -194,13 +194,18 @@ class CheckpointStore:
             # A kill in the middle of the removal must not leave half a checkpoint under a checkpoint's name.
             atomic_files.remove_directory(path, f"{_TEMPORARY_PREFIX}removed-{path.name}")
 
-    def _free_path(self, name: str) -> Path:
-        """Returns a path of that name, with the next number if it is taken."""
-        path, number = self._directory / name, 1
-        while path.exists():
-            number += 1
-            path = self._directory / f"{name}-{number}"
-        return path
+    def _next_path(self, env_step: int) -> Path:
+        """Returns the step's path, numbered above all of the same step (saved twice at a run's end, say)."""
+        name = f"checkpoint-{env_step:012d}"
+        numbers = [number for step, number, _ in self._list() if step == env_step]
+        return self._directory / (f"{name}-{max(numbers) + 1}" if numbers else name)
+
+    def _list(self) -> list[tuple[int, int, Path]]:
+        """Returns (env step, number among those of the same step, directory), oldest first."""
+        if not self._directory.is_dir():
+            return []
+        matches = [(_NAME.fullmatch(path.name), path) for path in self._directory.iterdir()]
+        return sorted((int(match[1]), int(match[2] or 1), path) for match, path in matches if match)
 
     def _cannot_write(self, env_step: int, error: Exception) -> str:
         kept = self.paths()
@@ -231,7 +236,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise _read_failure(path, error) from error
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _Damaged(f"{path.name}: {atomic_files.reason(error)}") from error
 
 
@@ -250,14 +257,10 @@ def _manifest_digest(manifest: Mapping[str, Any]) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / _MANIFEST).read_text())
-    except FileNotFoundError:
-        raise _Damaged(f"{_MANIFEST} is missing") from None
     except ValueError:
         raise _Damaged(f"{_MANIFEST} is not whole") from None
     except OSError as error:
-        raise CheckpointError(
-            f"cannot read {path / _MANIFEST}: {atomic_files.reason(error)}. Make it readable."
-        ) from error
+        raise _read_failure(path / _MANIFEST, error) from error
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         # A newer library's checkpoint is good, only not for us: setting it aside would throw work away.
@@ -274,23 +277,35 @@ def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
     for name, expected in manifest["files"].items():
         try:
             found = _describe_file(path / name)
-        except FileNotFoundError:
-            raise _Damaged(f"{name} is missing") from None
         except OSError as error:
-            raise _Damaged(f"{name}: {atomic_files.reason(error)}") from error
+            raise _read_failure(path / name, error) from error
         if found["bytes"] != expected["bytes"]:
             raise _Damaged(f"{name} has {found['bytes']} bytes instead of {expected['bytes']}")
         if found["sha256"] != expected["sha256"]:
             raise _Damaged(f"{name} does not match its checksum")
 
 
+def _read_failure(path: Path, error: OSError) -> Exception:
+    """Returns what an unreadable file means: damage, or a condition under which good files cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return _Damaged(f"{path.name} is missing")
+    if isinstance(error, NotADirectoryError | IsADirectoryError) or error.errno == errno.EIO:
+        return _Damaged(f"{path.name}: {atomic_files.reason(error)}")
+    return CheckpointError(
+        f"cannot read {path}: {atomic_files.reason(error)}. Make it readable, then try again."
+    )
+
+
 def _restore_variables(path: Path, trackables: Mapping[str, Any]) -> None:
     """Restores strictly: a variable missing on either side, or of another shape, is an error."""
+    status = None
     try:
         status = tf.train.Checkpoint(**trackables).read(str(path / _VARIABLES))
         # Unmatched values would be restored when their variables appear, from files that may be gone by then.
         status.assert_consumed()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
+        if status is not None:
+            status.expect_partial()  # silences warnings that would follow the error
         raise CheckpointError(
             f"checkpoint {path} does not fit this experiment's networks and optimizers "
             f"({atomic_files.reason(error)}). Resume with the configuration that wrote it, or train in "

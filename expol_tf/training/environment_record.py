@@ -13,8 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
+import expol_tf
+
 _PACKAGES = (
-    "expol_tf", "tensorflow", "tensorflow-probability", "tf-agents", "keras", "numpy", "gymnasium", "mujoco",
+    "tensorflow", "tensorflow-probability", "tf-agents", "keras", "numpy", "gymnasium", "mujoco",
     "gin-config", "envpool",
 )  # fmt: skip
 _VARIABLES = ("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "OMP_NUM_THREADS")
@@ -66,7 +68,10 @@ def _flatten(name: str, value: Any) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {
+        "expol_tf": expol_tf.__version__,
+        "python": platform.python_version(),
+    }
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)

@@ -53,10 +53,10 @@ class Progress:
         self._shown_step: int | None = None
         self._interval = line_interval_s
         self._last_shown = clock() - line_interval_s
-        if self._stream.isatty():
+        console = Console(file=self._stream)
+        if console.is_terminal and not console.is_dumb_terminal:
             # A redraw a fifth of a second is enough for the eye, and no thread of rich's own is needed.
             self._interval = 0.2
-            console = Console(file=self._stream)
             self._live = Live(Text(self._line()), console=console, auto_refresh=False)
             self._live.start()
 

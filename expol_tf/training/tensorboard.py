@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -48,6 +49,10 @@ class TensorBoardLog:
             self._writer.write(event.SerializeToString())
             self._writer.flush()
         except (OSError, tf.errors.OpError) as error:
+            # What follows a broken record in a file is never read: a later scalar begins another file.
+            with contextlib.suppress(OSError, tf.errors.OpError):
+                self.close()
+            self._writer = None
             raise RunDirectoryError(self._cannot_write(error)) from error
 
     def truncate_after(self, step: int) -> int:
