@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-import difflib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 import gin
 import gymnasium
 
+from expol_tf.environments import mujoco_backend
+from expol_tf.environments.envpool_backend import EnvPoolVectorEnvironment
+from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
+from expol_tf.environments.mujoco_backend import MujocoVectorEnvironment
+from expol_tf.environments.registry import make_registered
 from expol_tf.environments.sync_backend import SyncVectorEnvironment
 from expol_tf.environments.vector_environment import VectorEnvironment
-from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.errors import ConfigurationError
 
 Task = Union[str, gymnasium.Env, Callable[..., gymnasium.Env]]
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
+
+
+@gin.configurable(module="expol_tf")
+def load(
+    task: Task,
+    num_envs: int = 1,
+    seed: int | None = None,
+    backend: str = "sync",
+    wrappers: Sequence[Wrapper] = (),
+    make_kwargs: Mapping[str, Any] | None = None,
+) -> GymnasiumEnvironment:
+    """Returns `num_envs` copies of `task` as one batched TF-Agents `PyEnvironment`.
+
+    Arguments and errors are those of `load_vector`; `GymnasiumEnvironment` says how episodes end.
+
+    Example:
+      `TFPyEnvironment(expol_tf.environments.load("Hopper-v5", num_envs=16, seed=0))`
+    """
+    return GymnasiumEnvironment(load_vector(task, num_envs, seed, backend, wrappers, make_kwargs))
 
 
 @gin.configurable(module="expol_tf")
@@ -27,57 +49,65 @@ def load_vector(
     wrappers: Sequence[Wrapper] = (),
     make_kwargs: Mapping[str, Any] | None = None,
 ) -> VectorEnvironment:
-    """Returns `num_envs` copies of `task` with the same-step interface that the library's runners use.
+    """Returns `num_envs` copies of `task` with the same-step interface that the library's own runners use.
 
     Args:
       task: A Gymnasium id, an environment (then `num_envs` must be 1) or a function that makes one.
-      num_envs: Number of sub-environments.
-      seed: Sub-environment i is seeded from `np.random.SeedSequence(seed).spawn(num_envs)[i]`; None is random.
-      backend: "sync" (in this process) or "envpool".
-      wrappers: Functions env → env, applied in order to every sub-environment.
-      make_kwargs: Keyword arguments of `gymnasium.make` or of the factory.
+      num_envs: Number of sub-environments N.
+      seed: Sub-environment i is seeded from `np.random.SeedSequence(seed).spawn(N)[i]`; None draws a seed.
+      backend: "sync" (in this process, the default) or "envpool" (the package of that name).
+      wrappers: Functions env → env, applied in this order to every sub-environment; "sync" only.
+      make_kwargs: Keyword arguments of `gymnasium.make`, of the factory, or of EnvPool's task.
 
     Raises:
-      UnknownEnvironmentError: If no such task is registered or it cannot be made here.
-      SpaceError: If its spaces are not supported.
+      UnknownEnvironmentError: If no such task is registered, or it cannot be made here.
+      SpaceError: If its spaces are not supported; names the space and the remedy.
       ConfigurationError: If an argument breaks its rule.
+      DependencyError: If the task or the backend needs a package that is not installed.
     """
-    if isinstance(num_envs, bool) or num_envs != int(num_envs) or num_envs < 1:
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
         raise ConfigurationError(f"num_envs must be a positive integer; got {num_envs!r}.")
     kwargs = dict(make_kwargs or {})
+    if backend == "envpool":
+        if wrappers:
+            raise ConfigurationError(
+                f'wrappers cannot be applied inside EnvPool; got {list(wrappers)}. Choose backend="sync".'
+            )
+        return EnvPoolVectorEnvironment(task, num_envs, seed, kwargs)
     if backend != "sync":
         raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
-    if isinstance(task, gymnasium.Env) and num_envs > 1:
+    if isinstance(task, gymnasium.Env) and (num_envs > 1 or kwargs):
         raise ConfigurationError(
-            f"num_envs must be 1 when task is an environment instance; got {num_envs}. "
-            "Pass its Gymnasium id or a function that makes it."
+            f"task is an environment that exists already ({task}), so num_envs must be 1 and make_kwargs empty; got "
+            f"{num_envs} and {kwargs}. Pass its Gymnasium id or a function that makes it instead."
         )
-    envs = [_make(task, kwargs, wrappers) for _ in range(num_envs)]
     name = task if isinstance(task, str) else None
-    return SyncVectorEnvironment(envs, seed=seed, task=name)
+    first = _make(task, kwargs, wrappers)
+    if name and not wrappers and mujoco_backend.supports(first):
+        return MujocoVectorEnvironment(first, num_envs, seed, name)
+    envs = [first, *(_make(task, kwargs, wrappers) for _ in range(num_envs - 1))]
+    if len({id(env.unwrapped) for env in envs}) < num_envs:
+        raise ConfigurationError(f"The factory {task} must make a new environment at each call; it returned one twice.")
+    return SyncVectorEnvironment(envs, seed, name)
 
 
 def _make(task: Task, kwargs: dict[str, Any], wrappers: Sequence[Wrapper]) -> gymnasium.Env:
     if isinstance(task, str):
-        env = _make_registered(task, kwargs)
+        env = make_registered(task, kwargs)
     elif isinstance(task, gymnasium.Env):
         env = task
+    elif callable(task):
+        env = _checked(task(**kwargs), task)
     else:
-        env = task(**kwargs)
+        raise ConfigurationError(
+            f"task must be a Gymnasium id, a gymnasium.Env or a function that makes one; got {task!r}."
+        )
     for wrapper in wrappers:
-        env = wrapper(env)
+        env = _checked(wrapper(env), wrapper)
     return env
 
 
-def _make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
-    try:
-        with warnings.catch_warnings():
-            # The v4 tasks are asked for by name, to compare with published results.
-            warnings.filterwarnings("ignore", message=".*is out of date.*")
-            return gymnasium.make(task, disable_env_checker=True, **kwargs)
-    except (gymnasium.error.DependencyNotInstalled) as error:
-        raise DependencyError(f"task {task!r} needs a package that is not installed: {error}") from error
-    except (gymnasium.error.Error, ImportError) as error:
-        near = difflib.get_close_matches(task, list(gymnasium.registry), n=5)
-        hint = f" Near names: {', '.join(near)}." if near else ""
-        raise UnknownEnvironmentError(f"task {task!r} cannot be made: {error}{hint}") from error
+def _checked(env: Any, maker: Any) -> gymnasium.Env:
+    if not isinstance(env, gymnasium.Env):
+        raise ConfigurationError(f"{maker} must return a gymnasium.Env; it returned {type(env)}.")
+    return env

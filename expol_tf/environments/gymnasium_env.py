@@ -1,0 +1,98 @@
+"""TF-Agents' view of a vector environment, with a frame of its own for the end of each episode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from tf_agents.environments import py_environment
+from tf_agents.specs import array_spec
+from tf_agents.trajectories import time_step as ts
+
+from expol_tf.environments.vector_environment import VectorEnvironment
+from expol_tf.errors import ConfigurationError
+
+
+class GymnasiumEnvironment(py_environment.PyEnvironment):
+    """A batched `PyEnvironment` in which LAST carries the true final observation of an episode.
+
+    The step that ends an episode is `LAST`; the next `step` of that sub-environment ignores its action and returns
+    `FIRST` of the new episode, with reward 0. The pair LAST → FIRST is a boundary frame, not a transition: learners
+    mask it and counters of env steps leave it out. `discount` is 0 where the episode terminated and 1 elsewhere,
+    also where it was truncated, so that a truncated episode's final observation is still worth its value.
+
+    All arrays are float32 (step types int32), `[N, ...]`, and belong to the caller.
+    """
+
+    def __init__(self, vector_environment: VectorEnvironment):
+        """Adapts `vector_environment`, which must not be stepped by anyone else."""
+        super().__init__()
+        self._vector = vector_environment
+        self._ended = np.zeros(vector_environment.num_envs, bool)
+
+    @property
+    def vector_environment(self) -> VectorEnvironment:
+        """The environment that is stepped."""
+        return self._vector
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self._vector.task
+
+    @property
+    def batched(self) -> bool:
+        """True: observations and actions have a leading dimension, also for one sub-environment."""
+        return True
+
+    @property
+    def batch_size(self) -> int:
+        """The number of sub-environments."""
+        return self._vector.num_envs
+
+    def observation_spec(self) -> array_spec.BoundedArraySpec:
+        """Returns the spec of one sub-environment's observation, `[O]`."""
+        return self._vector.observation_spec
+
+    def action_spec(self) -> array_spec.BoundedArraySpec:
+        """Returns the spec of one sub-environment's action, `[A]`."""
+        return self._vector.action_spec
+
+    def _reset(self) -> ts.TimeStep:
+        observation = self._vector.reset().copy()
+        self._ended = np.zeros(self.batch_size, bool)
+        return ts.restart(observation, batch_size=self.batch_size)
+
+    def _step(self, action: np.ndarray) -> ts.TimeStep:
+        starting = self._ended
+        # The vector environment has reset the ended ones already: it only has to leave them alone for this step.
+        step = self._vector.step(action, None if not starting.any() else ~starting)
+        self._ended = step.terminated | step.truncated
+        step_type = np.full(self.batch_size, ts.StepType.MID, np.int32)
+        step_type[self._ended] = ts.StepType.LAST
+        step_type[starting] = ts.StepType.FIRST
+        discount = np.where(step.terminated, np.float32(0), np.float32(1))
+        return ts.TimeStep(step_type, step.reward.copy(), discount, step.next_observation.copy())
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns the vector environment's state and the current time step, as arrays."""
+        time_step = self.current_time_step()
+        current = {f"time_step.{name}": np.array(value) for name, value in time_step._asdict().items()}
+        return {**self._vector.get_state(), **current}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `get_state` returned."""
+        self._vector.set_state({name: state[name] for name in state if not name.startswith("time_step.")})
+        fields = {name: np.array(state[f"time_step.{name}"]) for name in ts.TimeStep._fields}
+        self._current_time_step = ts.TimeStep(**fields)
+        self._ended = self._current_time_step.is_last()
+
+    def render(self, mode: str = "rgb_array") -> Any:
+        """Returns an RGB picture `[height, width, 3]` of the first sub-environment."""
+        if mode != "rgb_array":
+            raise ConfigurationError(f'mode must be "rgb_array"; got {mode!r}.')
+        return self._vector.render()
+
+    def close(self) -> None:
+        """Frees what the sub-environments hold."""
+        self._vector.close()

@@ -1,0 +1,73 @@
+"""Makes a registered Gymnasium task, with errors that name the remedy and without known noise."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+
+from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+
+
+def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
+    """Returns `gymnasium.make(task, **kwargs)` without the passive checker, which changes no result.
+
+    Raises:
+      UnknownEnvironmentError: If no such task is registered or it cannot be made here; names near ones.
+      DependencyError: If it needs a package that is not installed.
+      ConfigurationError: If it does not take these keyword arguments.
+    """
+    try:
+        with _without_known_noise():
+            return gymnasium.make(task, disable_env_checker=True, **kwargs)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise DependencyError(f"The task {task!r} needs a package that is not installed: {error}") from error
+    except (gymnasium.error.Error, ImportError) as error:
+        raise UnknownEnvironmentError(f"The task {task!r} cannot be made: {error}{near_names(task)}") from error
+    except (TypeError, AssertionError) as error:
+        if not kwargs:
+            raise
+        raise ConfigurationError(f"The task {task!r} does not take make_kwargs={kwargs}: {error}") from error
+
+
+def near_names(task: str) -> str:
+    """Returns a sentence with the registered names nearest to `task`, empty if none is near."""
+    lower = {name.lower(): name for name in gymnasium.registry if name != task}
+    near = [lower[name] for name in difflib.get_close_matches(task.lower(), lower, n=4)]
+    return f" Did you mean {', '.join(near)}?" if near else ""
+
+
+@contextlib.contextmanager
+def _without_known_noise() -> Iterator[None]:
+    """Silences two messages about choices that are not the user's to mend; every other one passes.
+
+    One is Gymnasium's advice to take v5 for v4, which published results are compared on; the other is MuJoCo's
+    about an attribute in Gymnasium's own model of the HalfCheetah, once per sub-environment and in a log file.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is out of date. You should consider upgrading")
+        try:
+            import mujoco
+        except ImportError:
+            yield
+            return
+        before = mujoco.get_mju_user_warning()
+
+        def heard(message: str) -> None:
+            if "'settotalmass' is deprecated" in message:
+                return
+            if before is not None:
+                before(message)
+            else:
+                print(f"WARNING: {message}", file=sys.stderr)
+
+        mujoco.set_mju_user_warning(heard)
+        try:
+            yield
+        finally:
+            mujoco.set_mju_user_warning(before)

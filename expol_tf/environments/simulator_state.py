@@ -1,0 +1,200 @@
+"""Saves and restores everything that decides the future of a Gymnasium environment, without pickle.
+
+The state of an environment is the union over its layers (wrappers, then the environment itself). A layer is known
+if it has `get_state() -> dict of arrays` and `set_state(dict)` of its own, if it is one of Gymnasium's wrappers
+that keep nothing but a counter, or if it is one of Gymnasium's MuJoCo or continuous classic-control tasks. The
+environment's `np_random` is saved besides, so a task's own `get_state` need not hold it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import wrappers
+
+from expol_tf.environments.wrapper_chain import layers
+from expol_tf.errors import CheckpointError
+
+# Attributes that are the whole state of Gymnasium's own layers, by exact class.
+_ATTRIBUTES: dict[type, tuple[str, ...]] = {
+    wrappers.TimeLimit: ("_elapsed_steps",),
+    wrappers.OrderEnforcing: (),
+    wrappers.PassiveEnvChecker: (),
+    wrappers.ClipAction: (),
+    wrappers.RescaleAction: (),
+    wrappers.FlattenObservation: (),
+    wrappers.DtypeObservation: (),
+    wrappers.RescaleObservation: (),
+}
+_CLASSIC_CONTROL = {
+    "gymnasium.envs.classic_control.pendulum.PendulumEnv": ("state", "last_u"),
+    "gymnasium.envs.classic_control.continuous_mountain_car.Continuous_MountainCarEnv": ("state",),
+}
+_MUJOCO_TASKS = "gymnasium.envs.mujoco."
+
+# mj_step leaves these one substep behind the state, and some tasks' rewards and observations read them before the
+# next mj_step recomputes them: restoring the integration state alone is exact for HalfCheetah, not for Ant.
+_DERIVED_FIELDS = (
+    *("xpos", "xquat", "xmat", "xipos", "ximat", "geom_xpos", "geom_xmat", "site_xpos", "site_xmat"),
+    *("subtree_com", "cinert", "cvel", "subtree_linvel", "subtree_angmom", "ten_length", "ten_velocity"),
+    *("actuator_length", "actuator_velocity", "actuator_force", "qfrc_actuator", "qfrc_passive", "qfrc_bias"),
+    *("qfrc_constraint", "qacc", "cacc", "cfrc_int", "cfrc_ext", "sensordata"),
+)
+
+
+def can_save(env: gymnasium.Env) -> bool:
+    """Returns whether every layer of `env` is known, so that `get_state` holds all of its state."""
+    return not unknown_layers(env)
+
+
+def unknown_layers(env: gymnasium.Env) -> list[gymnasium.Env]:
+    """Returns the layers of `env` whose state cannot be saved."""
+    return [layer for layer in layers(env) if not (_saves_itself(layer) or _is_mujoco(layer) or _knows(layer))]
+
+
+def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
+    """Returns the state of all layers of `env`; every array can be stored by `np.savez` without pickle."""
+    state = {"np_random": generator_state(env.unwrapped.np_random)}
+    for depth, layer in enumerate(layers(env)):
+        for name, value in _get_layer(layer).items():
+            array = np.asarray(value)
+            if array.dtype.hasobject:
+                raise TypeError(
+                    f"get_state of {type(layer).__name__} must return a dict of arrays that need no pickle; "
+                    f"its {name!r} is {value!r}."
+                )
+            state[f"{depth}.{type(layer).__name__}.{name}"] = array.copy()
+    return state
+
+
+def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
+    """Restores what `get_state` returned for an environment of the same layers, which has been reset before."""
+    set_generator_state(env.unwrapped.np_random, state["np_random"])
+    for depth, layer in enumerate(layers(env)):
+        prefix = f"{depth}.{type(layer).__name__}."
+        _set_layer(layer, {name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)})
+
+
+def generator_state(generator: np.random.Generator) -> np.ndarray:
+    """Returns the state of a NumPy generator as a text array of shape `[]`."""
+    return np.array(json.dumps(generator.bit_generator.state, default=lambda array: array.tolist()))
+
+
+def set_generator_state(generator: np.random.Generator, state: np.ndarray) -> None:
+    """Restores `generator_state` into a generator of the same kind."""
+    generator.bit_generator.state = json.loads(str(state))
+
+
+def stack(states: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns one dict of arrays `[N, ...]`; what differs in shape between the N states keeps one array each."""
+    stacked = {}
+    for name in dict.fromkeys(name for state in states for name in state):
+        values = [state.get(name) for state in states]
+        if len({None if value is None else value.shape for value in values}) == 1:
+            stacked[name] = np.stack(values)
+        else:
+            stacked.update({f"{name}#{i}": value for i, value in enumerate(values) if value is not None})
+    return stacked
+
+
+def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[dict[str, np.ndarray]]:
+    """Returns the states that `stack` was given.
+
+    Raises:
+      CheckpointError: If there are not as many states as `num_states`.
+    """
+    states: list[dict[str, np.ndarray]] = [{} for _ in range(num_states)]
+    saved = len(stacked["observation"])
+    if saved != num_states:
+        raise CheckpointError(
+            f"The saved state of {task} holds {saved} sub-environments, but num_envs is {num_states}. "
+            f"Resume with num_envs={saved}."
+        )
+    for name, value in stacked.items():
+        name, _, index = name.partition("#")
+        if index:
+            states[int(index)][name] = value
+        elif value.ndim:
+            for i, state in enumerate(states):
+                state[name] = value[i]
+    return states
+
+
+def _saves_itself(layer: gymnasium.Env) -> bool:
+    return callable(getattr(type(layer), "get_state", None)) and callable(getattr(type(layer), "set_state", None))
+
+
+def _is_mujoco(layer: gymnasium.Env) -> bool:
+    # Not subclasses elsewhere: they may keep more than the simulator does.
+    return type(layer).__module__.startswith(_MUJOCO_TASKS)
+
+
+def _attributes(layer: gymnasium.Env) -> tuple[str, ...] | None:
+    name = f"{type(layer).__module__}.{type(layer).__qualname__}"
+    return _CLASSIC_CONTROL.get(name, _ATTRIBUTES.get(type(layer)))
+
+
+def _knows(layer: gymnasium.Env) -> bool:
+    return _attributes(layer) is not None
+
+
+def _get_layer(layer: gymnasium.Env) -> dict[str, Any]:
+    if _saves_itself(layer):
+        return layer.get_state()
+    if _is_mujoco(layer):
+        return {"simulator": mujoco_state(layer.model, layer.data)}
+    return {name: getattr(layer, name) for name in _attributes(layer) or () if getattr(layer, name) is not None}
+
+
+def _set_layer(layer: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
+    if _saves_itself(layer):
+        layer.set_state(state)
+    elif _is_mujoco(layer):
+        set_mujoco_state(layer.model, layer.data, state["simulator"])
+    else:
+        for name, value in state.items():
+            setattr(layer, name, value.copy() if value.ndim else value.item())
+
+
+def mujoco_state(model: Any, data: Any) -> np.ndarray:
+    """Returns the integration state and the derived fields of MuJoCo data as one float64 vector.
+
+    With this a task of one's own built on MuJoCo can write its `get_state` in one line.
+
+    Args:
+      model: `mujoco.MjModel`.
+      data: `mujoco.MjData`.
+    """
+    import mujoco
+
+    spec = mujoco.mjtState.mjSTATE_INTEGRATION
+    integration = np.empty(mujoco.mj_stateSize(model, spec))
+    mujoco.mj_getState(model, data, integration, spec)
+    return np.concatenate([integration, *(getattr(data, field).ravel() for field in _DERIVED_FIELDS)])
+
+
+def set_mujoco_state(model: Any, data: Any, state: np.ndarray) -> None:
+    """Restores `mujoco_state` into data of the same model.
+
+    Raises:
+      CheckpointError: If the vector's length is that of another model or MuJoCo version.
+    """
+    import mujoco
+
+    spec = mujoco.mjtState.mjSTATE_INTEGRATION
+    start = mujoco.mj_stateSize(model, spec)
+    fields = [getattr(data, field) for field in _DERIVED_FIELDS]
+    expected = start + sum(field.size for field in fields)
+    if state.shape != (expected,):
+        raise CheckpointError(
+            f"The saved simulator state has {state.size} numbers, but this model and MuJoCo {mujoco.__version__} "
+            f"need {expected}. Resume with the versions in the run's environment.json."
+        )
+    mujoco.mj_setState(model, data, np.ascontiguousarray(state[:start]), spec)
+    for field in fields:
+        field.flat = state[start : start + field.size]
+        start += field.size

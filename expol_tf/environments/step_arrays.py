@@ -1,0 +1,102 @@
+"""What every backend does with the arrays of a step: specs, clipping of actions, checks."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+
+from expol_tf.environments import spaces
+from expol_tf.environments.vector_environment import VectorStep
+from expol_tf.errors import ConfigurationError, NonFiniteError
+
+
+class StepArrays:
+    """The float32 arrays that N sub-environments write their steps into, allocated once.
+
+    Attributes:
+      observation, next_observation, reward, terminated, truncated: As in `VectorStep`.
+      observation_spec, action_spec: Specs of one sub-environment.
+      num_steps: Steps finished so far, for messages.
+    """
+
+    def __init__(self, task: str, num_envs: int, observation_space: gymnasium.Space, action_space: gymnasium.Space):
+        self.task = task
+        self.num_envs = num_envs
+        self.observation_spec = spaces.observation_spec(observation_space, task)
+        self.action_spec = spaces.action_spec(action_space, task)
+        self.observation = np.zeros((num_envs, *self.observation_spec.shape), np.float32)
+        self.next_observation = np.zeros_like(self.observation)
+        self.reward = np.zeros(num_envs, np.float32)
+        self.terminated = np.zeros(num_envs, bool)
+        self.truncated = np.zeros(num_envs, bool)
+        self.num_steps: int | None = None
+        # In the box's own precision: a float32 copy of a float64 bound may lie outside of the box.
+        self._low, self._high = action_space.low, action_space.high
+
+    def boxed(self, actions: np.ndarray, active: np.ndarray | None) -> np.ndarray:
+        """Returns a fresh `[N, A]` array of `actions` clipped to the box, in the box's dtype.
+
+        Fresh, because a task may keep the action that it was given. Rows that are not active become low bounds.
+
+        Raises:
+          ConfigurationError: If the environment has not been reset, or the shape is wrong.
+          NonFiniteError: If an active row holds NaN. Infinite components are clipped like any other.
+        """
+        if self.num_steps is None:
+            raise ConfigurationError(f"{self.task} must be reset before its first step: call reset().")
+        actions = np.asarray(actions, self._low.dtype)
+        if actions.shape != (self.num_envs, *self.action_spec.shape):
+            raise ConfigurationError(
+                f"actions for {self.task} must have shape {(self.num_envs, *self.action_spec.shape)}, one row per "
+                f"sub-environment; got {actions.shape}."
+            )
+        if active is not None:
+            actions = np.where(active[:, np.newaxis], actions, self._low)
+        boxed = actions.clip(self._low, self._high)
+        if np.isnan(boxed).any():
+            row = int(np.flatnonzero(np.isnan(boxed).any(axis=1))[0])
+            raise NonFiniteError(
+                f"The action for {self.task} (sub-environment {row}, its step {self.num_steps + 1}) is NaN: "
+                f"{actions[row]}. The policy has diverged: lower its step size, or resume from the last checkpoint."
+            )
+        return boxed
+
+    def clear(self) -> None:
+        """Writes what a sub-environment that is not stepped reports: nothing happened."""
+        np.copyto(self.next_observation, self.observation)
+        self.reward.fill(0)
+        self.terminated.fill(False)
+        self.truncated.fill(False)
+
+    def ended(self) -> list[int]:
+        """Returns the sub-environments whose episode ended in this step."""
+        return np.flatnonzero(self.terminated | self.truncated).tolist()
+
+    def finished(self) -> VectorStep:
+        """Counts the step and returns its arrays, once they are known to be finite.
+
+        Raises:
+          NonFiniteError: If an observation or a reward is NaN or infinite; names the sub-environment and step.
+        """
+        self.num_steps = 1 + (self.num_steps or 0)
+        # A sum is finite only if all its terms are; that of large finite terms may overflow, so look closer then.
+        if not np.isfinite(self.next_observation.sum() + self.reward.sum()):
+            self._raise_if_not_finite(self.next_observation)
+        return VectorStep(self.observation, self.next_observation, self.reward, self.terminated, self.truncated)
+
+    def started(self) -> np.ndarray:
+        """Returns the first observations of new episodes, once they are known to be finite."""
+        if self.num_steps is None:
+            self.num_steps = 0
+        self._raise_if_not_finite(self.observation)
+        return self.observation
+
+    def _raise_if_not_finite(self, observation: np.ndarray) -> None:
+        wrong = ~np.isfinite(observation)
+        for row in np.flatnonzero(wrong.any(axis=1) | ~np.isfinite(self.reward)):
+            what = f"component {np.flatnonzero(wrong[row])[0]} of its observation" if wrong[row].any() else "its reward"
+            raise NonFiniteError(
+                f"{self.task}, sub-environment {row}, step {self.num_steps}: {what} is not finite (observation "
+                f"{observation[row]}, reward {self.reward[row]}). Bound the task's state, or resume from the last "
+                "checkpoint with a smaller step size."
+            )

@@ -1,0 +1,34 @@
+"""Walks the wrappers around a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gymnasium
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
+
+
+def layers(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
+    """Yields `env`, then what it wraps, down to the environment itself."""
+    while isinstance(env, gymnasium.Wrapper):
+        yield env
+        env = env.env
+    yield env
+
+
+def peel_time_limit(env: gymnasium.Env) -> tuple[gymnasium.Env, TimeLimit | None]:
+    """Splits off the outer layers whose work per step a vector environment does for all sub-environments at once.
+
+    `gymnasium.make` puts OrderEnforcing (always satisfied here, since a vector environment resets first) and
+    TimeLimit (a counter) around a task. Only exactly these classes are split off, and only from the outside in,
+    so that every other wrapper still sees every step.
+
+    Returns:
+      What to step instead of `env`, and the time limit to count for it, if it has one.
+    """
+    limit = None
+    if type(env) is TimeLimit:
+        limit, env = env, env.env
+    if type(env) is OrderEnforcing:
+        env = env.env
+    return env, limit
