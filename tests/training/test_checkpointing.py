@@ -77,6 +77,18 @@ def test_the_last_ones_are_kept(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [path.name for path in store.paths()]
 
 
+def test_a_removal_that_was_killed_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    store, weight = CheckpointStore(tmp_path, max_to_keep=1), tf.Variable(0.0)
+    store.save(1, {"weight": weight})
+    with monkeypatch.context() as patched:
+        # As a kill would: the removal has begun and does not end.
+        patched.setattr("shutil.rmtree", lambda path, **_: os.unlink(path / "arrays.npz"))
+        store.save(2, {"weight": weight})
+    assert [path.name for path in store.paths()] == ["checkpoint-000000000002"]
+    store.save(3, {"weight": weight})
+    assert os.listdir(tmp_path) == ["checkpoint-000000000003"]
+
+
 def test_a_second_checkpoint_of_the_same_step_counts_as_newer(tmp_path):
     store, weight = CheckpointStore(tmp_path, max_to_keep=2), tf.Variable(0.0)
     for value in range(12):
