@@ -15,6 +15,7 @@ def _plain_class(cls: type) -> type:
 
 
 _CHAIN = _plain_class(tfb.Chain)
+_GAUSSIAN = _plain_class(tfd.MultivariateNormalLinearOperator)
 _MIXTURE = _plain_class(tfd.MixtureSameFamily)
 _TRANSFORMED = _plain_class(tfd.TransformedDistribution)
 
@@ -30,5 +31,5 @@ def is_mixture(distribution) -> bool:
 
 
 def is_transformed(distribution) -> bool:
-    """Whether it is a `tfd.TransformedDistribution`."""
-    return isinstance(distribution, _TRANSFORMED)
+    """Whether it is a `tfd.TransformedDistribution`, multivariate Gaussians (which TFP writes as such) excepted."""
+    return isinstance(distribution, _TRANSFORMED) and not isinstance(distribution, _GAUSSIAN)

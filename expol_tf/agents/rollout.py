@@ -1,0 +1,52 @@
+"""On-policy experience as transitions, and its conversion from TF-Agents trajectories."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
+
+
+class Rollout(NamedTuple):
+    """Transitions (sₜ, aₜ, rₜ, s′ₜ) of B environments over T steps, batch-major.
+
+    Attributes:
+      observation: sₜ `[B, T, O]`.
+      action: aₜ as sampled, before any clipping, `[B, T, A]`.
+      reward: rₜ `[B, T]`.
+      discount: 0 where s′ₜ is terminal, else 1, `[B, T]`.
+      next_observation: s′ₜ, the true successor, `[B, T, O]`.
+      episode_end: Whether the episode ended with this transition, bool `[B, T]`.
+      valid: Whether this is a transition at all, not the frame between two episodes; bool `[B, T]`.
+      policy_info: `log_prob` `[B, T]` and, of a squashed policy, `pre_squash_action` `[B, T, A]`.
+    """
+
+    observation: Any
+    action: Any
+    reward: Any
+    discount: Any
+    next_observation: Any
+    episode_end: Any
+    valid: Any
+    policy_info: dict[str, Any]
+
+
+def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
+    """Converts a batch-major trajectory `[B, T + 1, …]`, whose last frame only gives the last successor.
+
+    A frame of step type LAST is the boundary between two episodes: it holds the final observation of one, and an
+    action that nobody took. It stays in place, not `valid`.
+    """
+    this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
+    return Rollout(
+        observation=this.observation,
+        action=this.action,
+        reward=this.reward,
+        discount=this.discount,
+        next_observation=experience.observation[:, 1:],
+        episode_end=tf.equal(this.next_step_type, ts.StepType.LAST),
+        valid=tf.not_equal(this.step_type, ts.StepType.LAST),
+        policy_info=this.policy_info,
+    )

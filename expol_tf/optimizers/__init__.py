@@ -1,0 +1,23 @@
+"""Update rules and their parts, usable on any TensorFlow variables."""
+
+from expol_tf.optimizers.conjugate_gradient import ConjugateGradientResult, conjugate_gradient
+from expol_tf.optimizers.fisher import fisher_vector_product
+from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
+from expol_tf.optimizers.line_search import LineSearchResult, backtracking_line_search
+from expol_tf.optimizers.regression import MinibatchRegression
+from expol_tf.optimizers.trust_region import TrustRegion, TrustRegionReport
+
+__all__ = [
+    "ConjugateGradientResult",
+    "LineSearchResult",
+    "MinibatchRegression",
+    "TrustRegion",
+    "TrustRegionReport",
+    "assign",
+    "backtracking_line_search",
+    "conjugate_gradient",
+    "fisher_vector_product",
+    "flat_gradient",
+    "flatten",
+    "unflatten",
+]

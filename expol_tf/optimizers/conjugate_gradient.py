@@ -1,0 +1,51 @@
+"""Conjugate gradients for F x = b with F given as a product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class ConjugateGradientResult(NamedTuple):
+    """The solution x `[P]`, its residual b − F x `[P]` and the number of iterations done."""
+
+    solution: tf.Tensor
+    residual: tf.Tensor
+    iterations: tf.Tensor
+
+
+def conjugate_gradient(
+    product: Callable[[tf.Tensor], tf.Tensor], b: tf.Tensor, max_iterations: int = 10, tolerance: float = 1e-10
+) -> ConjugateGradientResult:
+    """Minimizes ½ xᵀF x − bᵀx over the Krylov space of b, from x = 0.
+
+    Exact after as many iterations as F has distinct eigenvalues, in exact arithmetic. F must be symmetric and
+    positive semi-definite: on an indefinite F (the Hessian of a sampled KL, say) the iterates diverge.
+
+    Reference: Hestenes & Stiefel 1952; Nocedal & Wright, *Numerical Optimization*, Alg. 5.2.
+
+    Args:
+      product: v `[P]` → F v `[P]`.
+      b: `[P]`.
+      max_iterations: At most so many products.
+      tolerance: Stop when ‖b − F x‖² is below.
+    """
+
+    def unfinished(iteration, _, residual, __, squared):
+        del residual
+        return tf.logical_and(iteration < max_iterations, squared > tolerance)
+
+    def step(iteration, x, residual, direction, squared):
+        image = product(direction)
+        length = squared / tf.tensordot(direction, image, 1)
+        x += length * direction
+        residual -= length * image
+        new_squared = tf.tensordot(residual, residual, 1)
+        return iteration + 1, x, residual, residual + (new_squared / squared) * direction, new_squared
+
+    iterations, solution, residual, _, _ = tf.while_loop(
+        unfinished, step, (tf.constant(0), tf.zeros_like(b), b, b, tf.tensordot(b, b, 1))
+    )
+    return ConjugateGradientResult(solution, residual, iterations)

@@ -1,0 +1,32 @@
+"""Lists of variables as one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def flatten(tensors: Sequence[tf.Tensor | tf.Variable]) -> tf.Tensor:
+    """Concatenates all entries into one vector `[P]`."""
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+
+
+def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor | tf.Variable]) -> list[tf.Tensor]:
+    """Cuts a vector `[P]` into tensors with the shapes of `like`."""
+    sizes = [tensor.shape.num_elements() for tensor in like]
+    return [
+        tf.reshape(part, tensor.shape) for part, tensor in zip(tf.split(vector, sizes), like, strict=True)
+    ]
+
+
+def assign(variables: Sequence[tf.Variable], vector: tf.Tensor) -> None:
+    """Sets the variables from a vector `[P]`."""
+    for variable, value in zip(variables, unflatten(vector, variables), strict=True):
+        variable.assign(value)
+
+
+def flat_gradient(tape: tf.GradientTape, target: tf.Tensor, variables: Sequence[tf.Variable], **kwargs) -> tf.Tensor:
+    """∂target/∂variables as one vector `[P]`, zeros where a variable has no part in the target."""
+    gradients = tape.gradient(target, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO, **kwargs)
+    return flatten([tf.convert_to_tensor(gradient) for gradient in gradients])

@@ -1,0 +1,47 @@
+"""Backtracking line search inside a compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class LineSearchResult(NamedTuple):
+    """The accepted fraction of the full step (0 if none was), and what the last trial measured."""
+
+    fraction: tf.Tensor
+    accepted: tf.Tensor
+    measured: tuple[tf.Tensor, ...]
+
+
+def backtracking_line_search(
+    trial: Callable[[tf.Tensor], tuple[tf.Tensor, tuple[tf.Tensor, ...]]],
+    num_measured: int,
+    ratio: float = 0.5,
+    max_trials: int = 10,
+) -> LineSearchResult:
+    """Tries the fractions 1, ratio, ratio², … of a step until one is accepted.
+
+    Reference: Nocedal & Wright, *Numerical Optimization*, Alg. 3.1.
+
+    Args:
+      trial: Takes a fraction (float32 scalar), moves to it, and returns (whether it is accepted, a bool scalar;
+        measurements, float32 scalars). It is traced once.
+      num_measured: How many measurements `trial` returns.
+      ratio: Of one fraction to the one before, in (0, 1).
+      max_trials: Give up after so many.
+    """
+
+    def unfinished(index, _, accepted, *__):
+        return tf.logical_and(index < max_trials, tf.logical_not(accepted))
+
+    def step(index, fraction, accepted, *_):
+        fraction = tf.where(index == 0, fraction, fraction * ratio)
+        accepted, measured = trial(fraction)
+        return (index + 1, fraction, accepted, *measured)
+
+    start = (tf.constant(0), tf.constant(1.0), tf.constant(False), *([tf.constant(0.0)] * num_measured))
+    _, fraction, accepted, *measured = tf.while_loop(unfinished, step, start)
+    return LineSearchResult(tf.where(accepted, fraction, 0.0), accepted, tuple(measured))

@@ -1,0 +1,126 @@
+"""One natural-gradient step inside a KL ball."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import gin
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError
+from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
+from expol_tf.optimizers.fisher import fisher_vector_product
+from expol_tf.optimizers.flat import assign, flat_gradient, flatten
+from expol_tf.optimizers.line_search import backtracking_line_search
+
+
+class TrustRegionReport(NamedTuple):
+    """Scalars of one step.
+
+    `surrogate` and `kl` are the improvement and the divergence of the accepted step (0 where none was accepted),
+    `accepted_step_fraction` its fraction of the full step, `gradient_norm` ‖∇S‖, and `cg_residual` ‖(F + d·I)x − g‖
+    of the inner solve.
+    """
+
+    surrogate: tf.Tensor
+    kl: tf.Tensor
+    accepted_step_fraction: tf.Tensor
+    gradient_norm: tf.Tensor
+    cg_residual: tf.Tensor
+
+
+@gin.configurable(module="expol_tf")
+class TrustRegion:
+    """θ ← θ + f·x·√(2δ / xᵀ(F + d·I)x), (F + d·I)x = ∇S, with the largest f ∈ {1, ρ, ρ², …} that is acceptable.
+
+    Acceptable: KL ≤ `kl_slack`·δ, the surrogate improves, and everything is finite; if no f is, θ stays exactly as
+    it was. F is the Fisher matrix in Gauss–Newton form, so the inner system is positive definite on every batch.
+
+    Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, App. C. The factor 2 in the step length
+    comes from KL ≈ ½ xᵀF x; see `docs/errata.md`.
+
+    Args:
+      max_kl: δ, in nats.
+      damping: d, added to F's diagonal.
+      cg_iterations: Conjugate-gradient iterations of the inner solve.
+      cg_tolerance: Squared residual at which the solve stops early.
+      kl_slack: A step may overshoot δ by this factor, as F is a local approximation.
+      max_backtracks: Number of fractions tried.
+      backtrack_ratio: ρ.
+    """
+
+    def __init__(
+        self,
+        max_kl: float = 0.01,
+        damping: float = 0.1,
+        cg_iterations: int = 10,
+        cg_tolerance: float = 1e-10,
+        kl_slack: float = 1.5,
+        max_backtracks: int = 10,
+        backtrack_ratio: float = 0.5,
+    ) -> None:
+        for name, value, valid, rule in (
+            ("max_kl", max_kl, max_kl > 0, "positive"),
+            ("damping", damping, damping >= 0, "0 or more"),
+            ("cg_iterations", cg_iterations, cg_iterations >= 1, "1 or more"),
+            ("kl_slack", kl_slack, kl_slack >= 1, "1 or more"),
+            ("max_backtracks", max_backtracks, max_backtracks >= 1, "1 or more"),
+            ("backtrack_ratio", backtrack_ratio, 0 < backtrack_ratio < 1, "between 0 and 1"),
+        ):
+            if not valid:
+                raise ConfigurationError(f"TrustRegion.{name} must be {rule}; got {value}.")
+        self.max_kl = max_kl
+        self._damping = damping
+        self._cg_iterations = cg_iterations
+        self._cg_tolerance = cg_tolerance
+        self._kl_slack = kl_slack
+        self._max_backtracks = max_backtracks
+        self._backtrack_ratio = backtrack_ratio
+
+    def step(
+        self,
+        variables: Sequence[tf.Variable],
+        surrogate: Callable[[], tf.Tensor],
+        kl: Callable[[], tf.Tensor],
+        log_prob: Callable[[], tf.Tensor],
+        weights: tf.Tensor | None = None,
+    ) -> TrustRegionReport:
+        """Moves the variables by one step. To be called inside a `tf.function`.
+
+        Args:
+          variables: θ, all of them trainable.
+          surrogate: S at the variables' present values, a scalar.
+          kl: KL[π_old ‖ π] at the variables' present values, a scalar. It must be fixed on π_old: what it uses of
+            π_old has to be computed before this call.
+          log_prob: log π `[N]` of the actions that F averages over.
+          weights: Weights `[N]` of those, adding to 1; by default equal.
+        """
+        old = flatten(variables)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            old_surrogate = surrogate()
+        gradient = flat_gradient(tape, old_surrogate, variables)
+
+        def product(vector):
+            return fisher_vector_product(log_prob, variables, vector, weights, self._damping)
+
+        solution = conjugate_gradient(product, gradient, self._cg_iterations, self._cg_tolerance)
+        # xᵀ(F + d·I)x without another product: the solve leaves (F + d·I)x = g − residual.
+        curvature = tf.tensordot(solution.solution, gradient - solution.residual, 1)
+        # At a stationary point both are 0: the quotient is then kept finite, and the null step is not accepted.
+        full_step = solution.solution * tf.sqrt(2.0 * self.max_kl / tf.maximum(curvature, 1e-20))
+
+        def trial(fraction):
+            assign(variables, old + fraction * full_step)
+            improvement, divergence = surrogate() - old_surrogate, kl()
+            finite = tf.math.is_finite(improvement) & tf.math.is_finite(divergence)
+            accepted = finite & (improvement > 0) & (divergence <= self._kl_slack * self.max_kl)
+            return accepted, (improvement, divergence)
+
+        search = backtracking_line_search(trial, 2, self._backtrack_ratio, self._max_backtracks)
+        assign(variables, tf.where(search.accepted, old + search.fraction * full_step, old))
+        improvement, divergence = (tf.where(search.accepted, value, 0.0) for value in search.measured)
+        return TrustRegionReport(
+            improvement, divergence, search.fraction, tf.norm(gradient), tf.norm(solution.residual)
+        )
