@@ -48,6 +48,7 @@ setuptools.setup(
         "matplotlib>=3.7",
         "mujoco>=3.1",
         "numpy>=1.26,<2",
+        "protobuf>=4.21,<5",
         "rich>=13",
         "tensorboard>=2.15,<2.16",
         "tensorflow>=2.15.1,<2.16",

@@ -1,0 +1,178 @@
+"""Imports go down the layers, never up or sideways, and third-party internals stay out."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+import expol_tf
+
+PACKAGE = pathlib.Path(expol_tf.__file__).parent
+ROOT = PACKAGE.parent
+
+# A package may import those of lower levels only. Level 0, the modules directly in expol_tf, is below them all.
+LEVELS = {
+    "bijectors": 1,
+    "samplers": 1,
+    "objectives": 1,
+    "optimizers": 1,
+    "distributions": 2,
+    "environments": 2,
+    "networks": 3,
+    "agents": 4,
+    "imitation": 5,
+    "offline": 5,
+    "training": 6,
+    "testing": 6,
+    "distributed": 7,
+    "analysis": 7,
+}
+KERAS_MODULES = {"keras", "tf_keras", "tensorflow.keras"}
+ALIASES = {"tf": "tensorflow", "tfp": "tensorflow_probability"}
+
+
+def sources(*directories: str) -> list[pathlib.Path]:
+    return sorted(path for directory in directories for path in (ROOT / directory).rglob("*.py"))
+
+
+def imported_names(source: str, package: str) -> Iterator[str]:
+    """Every absolute dotted name that `source`, a module of `package`, imports; of `from a import b`, `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def used_names(source: str) -> Iterator[str]:
+    """The dotted names of attribute accesses in `source`, `tf` and `tfp` written out."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        while isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        if names and isinstance(node, ast.Name):
+            yield ".".join([ALIASES.get(node.id, node.id), *reversed(names)])
+
+
+def under(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def layer_violations(source: str, package: str) -> list[str]:
+    """What a module of `package` (`expol_tf.networks`, `expol_tf`) imports though it must not."""
+    here = package.split(".")[1] if "." in package else None
+    level = LEVELS[here] if here else 0
+    wrong = []
+    for name in imported_names(source, package):
+        parts = name.split(".")
+        if parts[0] in ("binaries", "benchmarks", "tests", "tools"):
+            wrong.append(f"{name}: a program or test")
+        if parts[0] != "expol_tf" or len(parts) < 2 or parts[1] == here or parts[1] not in LEVELS:
+            continue
+        if LEVELS[parts[1]] >= level:
+            wrong.append(f"{name}: not below {package}")
+        elif (PACKAGE / parts[1] / f"{'/'.join(parts[2:3])}.py").exists():
+            wrong.append(f"{name}: import it from expol_tf.{parts[1]}, whose __init__ is the public surface")
+        elif len(parts) > 3:
+            wrong.append(f"{name}: import it from expol_tf.{parts[1]}, whose __init__ is the public surface")
+    return wrong
+
+
+def foreign_violations(source: str, package: str) -> list[str]:
+    """TensorFlow's internals, and Keras reached otherwise than through expol_tf/keras_api.py."""
+    names = set(imported_names(source, package)) | set(used_names(source))
+    internal = [name for name in names if under(name, "tensorflow.python")]
+    keras = [name for name in names if any(under(name, module) for module in KERAS_MODULES)]
+    # `from expol_tf.keras_api import keras` binds the name that the code then uses.
+    if any(under(name, "expol_tf.keras_api") for name in names):
+        keras = [name for name in keras if not under(name, "keras")]
+    return sorted(internal + keras)
+
+
+def module_package(path: pathlib.Path) -> str:
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+def test_every_package_has_a_level():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages and packages <= set(LEVELS), f"give {packages - set(LEVELS)} a level in LEVELS"
+
+
+def test_imports_go_down():
+    # The package's own __init__ re-exports from every layer.
+    modules = [path for path in sources("expol_tf") if path != PACKAGE / "__init__.py"]
+    wrong = {
+        str(path.relative_to(ROOT)): violations
+        for path in modules
+        if (violations := layer_violations(path.read_text(encoding="utf-8"), module_package(path)))
+    }
+    assert modules and not wrong, "\n".join(f"{path}: {each}" for path, each in wrong.items())
+
+
+def test_no_internals_of_tensorflow_and_one_way_to_keras():
+    modules = [path for path in sources("expol_tf", "binaries") if path != PACKAGE / "keras_api.py"]
+    wrong = {
+        str(path.relative_to(ROOT)): violations
+        for path in modules
+        if (violations := foreign_violations(path.read_text(encoding="utf-8"), module_package(path)))
+    }
+    assert modules and not wrong, "\n".join(f"{path}: {each}" for path, each in wrong.items())
+
+
+@pytest.mark.parametrize(
+    ("source", "package"),
+    [
+        ("from expol_tf.agents import TrpoAgent", "expol_tf.networks"),
+        ("import expol_tf.training", "expol_tf.agents"),
+        ("from expol_tf import networks", "expol_tf.bijectors"),
+        ("from ..networks import FlowActorNetwork", "expol_tf.distributions"),
+        ("from expol_tf.objectives import gae", "expol_tf.optimizers"),
+        ("from expol_tf.bijectors import Coupling", "expol_tf"),
+        ("def late():\n  from expol_tf.training import train", "expol_tf.agents"),
+        ("from expol_tf.networks.flow.part import Part", "expol_tf.agents"),
+        ("import tools.pytest_main", "expol_tf.training"),
+    ],
+)
+def test_a_wrong_import_is_found(source, package):
+    assert layer_violations(source, package)
+
+
+@pytest.mark.parametrize(
+    ("source", "package"),
+    [
+        ("from expol_tf.networks import FlowActorNetwork", "expol_tf.agents"),
+        ("from expol_tf.networks.mlp import mlp", "expol_tf.networks"),
+        ("from . import mlp", "expol_tf.networks"),
+        ("from expol_tf.errors import ExpolError\nimport tensorflow as tf", "expol_tf.bijectors"),
+    ],
+)
+def test_a_right_import_is_not(source, package):
+    assert not layer_violations(source, package)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from tensorflow.python.ops import math_ops",
+        "import tensorflow as tf\ntf.python.ops",
+        "import tensorflow as tf\ntf.keras.layers.Dense(3)",
+        "from tensorflow import keras",
+        "import keras",
+        "from tf_keras import layers",
+        "from tensorflow.keras.layers import Dense",
+    ],
+)
+def test_a_foreign_internal_is_found(source):
+    assert foreign_violations(source, "expol_tf.networks")
+
+
+def test_keras_through_its_one_import_is_allowed():
+    source = "from expol_tf.keras_api import keras\nkeras.layers.Dense(3)"
+    assert not foreign_violations(source, "expol_tf.networks")

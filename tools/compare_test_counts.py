@@ -1,0 +1,83 @@
+"""Compares the tests that Bazel ran with those that pytest collects, file by file, and counts the outcomes.
+
+    compare_test_counts.py BAZEL_TESTLOGS LABELS_FILE
+
+BAZEL_TESTLOGS is the directory of Bazel's test logs, LABELS_FILE holds the output of
+`bazel query 'tests(//...)'`. The last line printed is the summary; the exit code is 0 only if the counts agree and nothing failed.
+"""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import sys
+from collections.abc import Iterable, Sequence
+from xml.etree import ElementTree
+
+import pytest
+
+
+class Collected:
+    """A pytest plugin that counts the tests of each file."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self.files: collections.Counter[str] = collections.Counter()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Called by pytest with the tests that it would run."""
+        self.files.update(item.nodeid.split("::")[0] for item in session.items)
+
+
+def outcomes(xml: pathlib.Path) -> collections.Counter[str]:
+    """Returns how many tests of a JUnit file passed, failed and were skipped."""
+    # A test whose teardown fails is listed twice.
+    cases: dict[tuple[str, str], str] = {}
+    for case in ElementTree.parse(xml).iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        key = (case.get("classname", ""), case.get("name", ""))
+        if cases.get(key) != "failed":
+            cases[key] = outcome
+    return collections.Counter(cases.values())
+
+
+def bazel_outcomes(logs: pathlib.Path, labels: Iterable[str]) -> dict[str, collections.Counter[str]]:
+    """Returns the outcomes of each test file (`tests/agents/test_trpo_agent.py`) that has a target."""
+    results = {}
+    for label in labels:
+        path = label.strip().removeprefix("//").replace(":", "/")
+        xml = logs / path / "test.xml"
+        results[f"{path}.py"] = outcomes(xml) if xml.exists() else collections.Counter()
+    return results
+
+
+def differences(bazel: dict[str, collections.Counter[str]], collected: collections.Counter[str]) -> list[str]:
+    """Returns a line for each file of which Bazel ran other tests than pytest collects."""
+    return [
+        f"{file}: Bazel ran {sum(bazel[file].values()) if file in bazel else 'nothing (no target)'}, "
+        f"pytest collects {collected[file]}"
+        for file in sorted({*bazel, *collected})
+        if file not in bazel or sum(bazel[file].values()) != collected[file]
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the comparison and the summary; returns the exit code."""
+    logs, labels = map(pathlib.Path, arguments)
+    plugin = Collected()
+    status = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "--no-summary"], plugins=[plugin])
+    bazel = bazel_outcomes(logs, labels.read_text(encoding="utf-8").split())
+    wrong = differences(bazel, plugin.files)
+    total = sum(bazel.values(), collections.Counter())
+    if status != pytest.ExitCode.OK:
+        wrong.append(f"pytest could not collect the tests (exit code {int(status)}), see above")
+    for line in wrong:
+        print(f"counts differ: {line}")
+    counts = ", ".join(f"{total[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped"))
+    print(f"{counts} in {len(bazel)} files")
+    return 1 if wrong or total["failed"] or not total["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
