@@ -13,7 +13,7 @@ import expol_tf
 PACKAGE = pathlib.Path(expol_tf.__file__).parent
 ROOT = PACKAGE.parent
 
-# A package may import those of lower levels only. Level 0, the modules directly in expol_tf, is below them all.
+# A package may import those of lower levels only. The modules directly in expol_tf are below them all.
 LEVELS = {
     "bijectors": 1,
     "samplers": 1,
@@ -39,7 +39,7 @@ def sources(*directories: str) -> list[pathlib.Path]:
 
 
 def imported_names(source: str, package: str) -> Iterator[str]:
-    """Every absolute dotted name that `source`, a module of `package`, imports; of `from a import b`, `a.b`."""
+    """The absolute dotted names that `source`, a module of `package`, imports; of `from a import b`, `a.b`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

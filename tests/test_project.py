@@ -140,7 +140,8 @@ def test_wheel_carries_the_gin_tree_inside_the_package(tmp_path):
     assert {f"expol_tf/gin_files/{name}" for name in expected} <= names
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "expol_tf").rglob("*.py")}
     assert modules | {"expol_tf/py.typed"} <= names
-    assert {name.split("/")[0] for name in names} == {"expol_tf", f"expol_tf-{expol_tf.__version__}.dist-info"}
+    metadata = f"expol_tf-{expol_tf.__version__}.dist-info"
+    assert {name.split("/")[0] for name in names} == {"expol_tf", metadata}
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_main_of_bazel_tests(tmp_path, source, options, fails):
 def test_debian_bazel_gets_every_repository_locally(tmp_path):
     bazel_environment.main([str(tmp_path), "/somewhere/bin/python", "no_version"])
     flags = (tmp_path / "generated.bazelrc").read_text()
-    for name in ("bazel_skylib", "platforms", "rules_java", "rules_proto", "rules_cc", "remote_coverage_tools"):
+    for name in [*bazel_environment.DEBIAN_REPOSITORIES, "rules_cc", "remote_coverage_tools"]:
         assert f"--override_repository={name}=/" in flags
     for name in ("rules_cc", "remote_coverage_tools", "python"):
         assert (tmp_path / name / "WORKSPACE").is_file() and (tmp_path / name / "BUILD").is_file()

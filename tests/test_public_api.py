@@ -28,7 +28,8 @@ def missing_annotations(source: str) -> list[str]:
     for name, function in public_functions(ast.parse(source).body):
         given = function.args
         arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
-        method = "." in name and not any(ast.unparse(each) == "staticmethod" for each in function.decorator_list)
+        decorators = {ast.unparse(each) for each in function.decorator_list}
+        method = "." in name and "staticmethod" not in decorators
         bare = [each.arg for each in arguments[method:] if each is not None and each.annotation is None]
         if function.returns is None and not name.endswith("__init__"):
             bare.append("the result")

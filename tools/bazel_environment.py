@@ -5,9 +5,9 @@ The directory is git-ignored and holds
 * `python/`, a repository with the toolchain of the virtual environment's interpreter;
 * `generated.bazelrc`, imported by `.bazelrc`: flags for the Bazel that was found;
 * for Debian's Bazel, `rules_cc/` and `remote_coverage_tools/`. Bazel downloads the rules of its built-in C++,
-  Java and coverage toolchains even where nothing is built with them. Debian packages four of these repositories
-  in a form that its Bazel understands, and the other two need next to nothing in them; overridden, Bazel works
-  offline.
+  Java and coverage toolchains even where nothing is built with them. Debian packages four of these
+  repositories in a form that its Bazel understands, and the other two need next to nothing in them; with all
+  six overridden, Bazel works offline.
 """
 
 from __future__ import annotations
