@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,32 @@ from expol_tf.environments.vector_environment import VectorStep
 from expol_tf.errors import CapabilityError, ConfigurationError, DependencyError, UnknownEnvironmentError
 
 # Settings of EnvPool that this backend decides itself.
-_RESERVED = frozenset({"num_envs", "batch_size", "seed", "env_seed", "max_num_players", "gym_reset_return_info"})
+_RESERVED = frozenset(
+    {"num_envs", "batch_size", "seed", "env_seed", "max_num_players", "gym_reset_return_info"}
+)
 
 
 class EnvPoolVectorEnvironment:
     """N copies of an EnvPool task, reset within the step that ends an episode.
 
-    Implements `VectorEnvironment`. EnvPool itself resets a finished sub-environment at its next step and ignores
-    that step's action; here finished ones are reset at once, so every step is a real transition.
+    Implements `VectorEnvironment`. EnvPool itself resets a finished sub-environment at its next step and
+    ignores that step's action; here finished ones are reset at once, so every step is a real transition.
 
-    Sub-environment i has the seed that `sync` gives it (`sub_environment_seeds`, less its highest bit) and the same
-    seed gives the same episodes again. EnvPool draws its initial states with generators of its own, though: they
-    are distributed as Gymnasium's but are not the same ones. Where a state is terminal at the very step of the time
-    limit, EnvPool reports a truncation. The state cannot be saved.
+    Sub-environment i has the seed that `sync` gives it (`sub_environment_seeds`, less its highest bit) and
+    the same seed gives the same episodes again. EnvPool draws its initial states with generators of its own,
+    though: they are distributed as Gymnasium's but are not the same ones. Where a state is terminal at the
+    very step of the time limit, EnvPool reports a truncation. The state cannot be saved.
     """
 
     can_save_state = False
 
-    def __init__(self, task: str, num_envs: int, seed: int | None = None, make_kwargs: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        task: str,
+        num_envs: int,
+        seed: int | None = None,
+        make_kwargs: Mapping[str, Any] | None = None,
+    ):
         """Makes EnvPool's task of that name.
 
         Args:
@@ -48,10 +57,13 @@ class EnvPoolVectorEnvironment:
             import envpool
         except ImportError as error:
             raise DependencyError(
-                'backend="envpool" needs the package envpool: pip install "expol-tf[envpool]", or choose "sync".'
+                'backend="envpool" needs the package envpool: pip install "expol-tf[envpool]", '
+                'or choose backend="sync".'
             ) from error
         if not isinstance(task, str):
-            raise ConfigurationError(f'task must be a name when backend="envpool"; got {task!r}. Choose "sync".')
+            raise ConfigurationError(
+                f'task must be a name when backend="envpool"; got {task!r}. Choose backend="sync".'
+            )
         if task not in envpool.list_all_envs():
             raise UnknownEnvironmentError(
                 f'EnvPool has no task {task!r}.{near_names(task)} backend="sync" has every task of Gymnasium.'
@@ -105,11 +117,15 @@ class EnvPoolVectorEnvironment:
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Raises CapabilityError: EnvPool's simulators cannot be read."""
-        raise CapabilityError('EnvPool cannot save its state: go on with new episodes, or choose backend="sync".')
+        raise CapabilityError(
+            'EnvPool cannot save its state: go on with new episodes, or choose backend="sync".'
+        )
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Raises CapabilityError: EnvPool's simulators cannot be written."""
-        raise CapabilityError('EnvPool cannot restore a state: go on with new episodes, or choose backend="sync".')
+        raise CapabilityError(
+            'EnvPool cannot restore a state: go on with new episodes, or choose backend="sync".'
+        )
 
     def render(self) -> np.ndarray:
         """Raises CapabilityError: pictures are made by the "sync" backend."""

@@ -16,10 +16,11 @@ from expol_tf.errors import ConfigurationError
 class GymnasiumEnvironment(py_environment.PyEnvironment):
     """A batched `PyEnvironment` in which LAST carries the true final observation of an episode.
 
-    The step that ends an episode is `LAST`; the next `step` of that sub-environment ignores its action and returns
-    `FIRST` of the new episode, with reward 0. The pair LAST → FIRST is a boundary frame, not a transition: learners
-    mask it and counters of env steps leave it out. `discount` is 0 where the episode terminated and 1 elsewhere,
-    also where it was truncated, so that a truncated episode's final observation is still worth its value.
+    The step that ends an episode is `LAST`; the next `step` of that sub-environment ignores its action and
+    returns `FIRST` of the new episode, with reward 0. The pair LAST → FIRST is a boundary frame, not a
+    transition: learners mask it and counters of env steps leave it out. `discount` is 0 where the episode
+    terminated and 1 elsewhere, also where it was truncated, so that a truncated episode's final observation
+    is still worth its value.
 
     All arrays are float32 (step types int32), `[N, ...]`, and belong to the caller.
     """
@@ -65,7 +66,7 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
         starting = self._ended
-        # The vector environment has reset the ended ones already: it only has to leave them alone for this step.
+        # The vector environment has reset the ended ones already: it only has to leave them alone now.
         step = self._vector.step(action, None if not starting.any() else ~starting)
         self._ended = step.terminated | step.truncated
         step_type = np.full(self.batch_size, ts.StepType.MID, np.int32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any, cast
 
 import gin
 import gymnasium
@@ -17,7 +17,7 @@ from expol_tf.environments.sync_backend import SyncVectorEnvironment
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 
-Task = Union[str, gymnasium.Env, Callable[..., gymnasium.Env]]
+Task = str | gymnasium.Env | Callable[..., gymnasium.Env]
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
 
 
@@ -73,13 +73,13 @@ def load_vector(
             raise ConfigurationError(
                 f'wrappers cannot be applied inside EnvPool; got {list(wrappers)}. Choose backend="sync".'
             )
-        return EnvPoolVectorEnvironment(task, num_envs, seed, kwargs)
+        return EnvPoolVectorEnvironment(cast(str, task), num_envs, seed, kwargs)
     if backend != "sync":
         raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
     if isinstance(task, gymnasium.Env) and (num_envs > 1 or kwargs):
         raise ConfigurationError(
-            f"task is an environment that exists already ({task}), so num_envs must be 1 and make_kwargs empty; got "
-            f"{num_envs} and {kwargs}. Pass its Gymnasium id or a function that makes it instead."
+            f"task is an environment that exists already ({task}), so num_envs must be 1 and make_kwargs "
+            f"empty; got {num_envs} and {kwargs}. Pass its Gymnasium id or a function that makes it instead."
         )
     name = task if isinstance(task, str) else None
     first = _make(task, kwargs, wrappers)
@@ -87,7 +87,9 @@ def load_vector(
         return MujocoVectorEnvironment(first, num_envs, seed, name)
     envs = [first, *(_make(task, kwargs, wrappers) for _ in range(num_envs - 1))]
     if len({id(env.unwrapped) for env in envs}) < num_envs:
-        raise ConfigurationError(f"The factory {task} must make a new environment at each call; it returned one twice.")
+        raise ConfigurationError(
+            f"The factory {task} must make a new environment at each call; it returned the same one twice."
+        )
     return SyncVectorEnvironment(envs, seed, name)
 
 

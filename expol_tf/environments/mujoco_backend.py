@@ -1,14 +1,15 @@
 """Gymnasium's planar MuJoCo tasks, stepped by MuJoCo's own threads and rewarded in one line of NumPy.
 
-HalfCheetah, Hopper, Walker2d and Swimmer (v4, v5) compute rewards, observations and episode ends from nothing but
-positions and velocities. So their physics can run as one native call for all sub-environments (`mujoco.batch`,
-whose results do not depend on the number of threads), and the rest as array operations, about three times as fast
-as the environments' own `step` in a loop, and with bit-identical results.
+HalfCheetah, Hopper, Walker2d and Swimmer (v4, v5) compute rewards, observations and episode ends from nothing
+but positions and velocities. So their physics can run as one native call for all sub-environments
+(`mujoco.batch`, whose results do not depend on the number of threads), and the rest as array operations,
+about three times as fast as the environments' own `step` in a loop, and with bit-identical results.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -29,7 +30,7 @@ _PLANAR_TASKS = frozenset(
 
 
 def supports(env: gymnasium.Env) -> bool:
-    """Returns whether `env` is one of these tasks, as `gymnasium.make` returns it, and MuJoCo can batch (≥ 4.0)."""
+    """Returns whether `env` is one of these tasks as `gymnasium.make` makes it, and MuJoCo is ≥ 4.0."""
     inner, _ = peel_time_limit(env)
     if type(inner).__module__ not in _PLANAR_TASKS or inner.render_mode == "human":
         return False
@@ -43,7 +44,7 @@ def supports(env: gymnasium.Env) -> bool:
 class MujocoVectorEnvironment:
     """N copies of a planar MuJoCo task whose simulator states are the rows of one array.
 
-    Implements `VectorEnvironment`. Equal, bit for bit, to `SyncVectorEnvironment` over the same tasks and seed.
+    Implements `VectorEnvironment`. Equal, bit for bit, to `SyncVectorEnvironment` of the same task and seed.
     """
 
     can_save_state = True
@@ -55,14 +56,15 @@ class MujocoVectorEnvironment:
           env: The task, one that `supports` accepts; its parameters and model are used for all.
           num_envs: N.
           seed: Seed of all of them, see `sub_environment_seeds`; used at the first reset only.
-          task: The task's name; by default that of its registration.
+          task: The task's name; by default its class.
         """
         from mujoco import batch
 
         self._env = env
         self.num_envs = num_envs
+        inner: Any
         inner, limit = peel_time_limit(env)
-        self.task = task or env.spec.id
+        self.task = task or type(inner).__name__
         self._arrays = StepArrays(self.task, num_envs, env.observation_space, env.action_space)
         self.observation_spec = self._arrays.observation_spec
         self.action_spec = self._arrays.action_spec
@@ -121,7 +123,7 @@ class MujocoVectorEnvironment:
         return {
             "integration_state": self._batch.state.copy(),
             "elapsed_steps": self._elapsed.copy(),
-            "np_random": np.stack([simulator_state.generator_state(generator) for generator in self._generators]),
+            "np_random": np.stack([simulator_state.generator_state(g) for g in self._generators]),
             "observation": self._arrays.observation.copy(),
             "num_steps": np.array(self._arrays.num_steps or 0),
         }
@@ -132,11 +134,11 @@ class MujocoVectorEnvironment:
         Raises:
           CheckpointError: If the state is that of other environments.
         """
-        saved, expected = np.shape(state.get("integration_state")), self._batch.state.shape
+        saved, expected = np.shape(state.get("integration_state", ())), self._batch.state.shape
         if saved != expected:
             raise CheckpointError(
-                f"The saved simulator states of {self.task} have shape {saved}, but num_envs and this MuJoCo need "
-                f"{expected}. Resume with the run's own num_envs and the versions in its environment.json."
+                f"The saved simulator states of {self.task} have shape {saved}, but num_envs and this MuJoCo "
+                f"need {expected}. Resume with the run's own num_envs, task and package versions."
             )
         self._seeds = None
         self._batch.state[:] = state["integration_state"]
@@ -150,7 +152,7 @@ class MujocoVectorEnvironment:
         """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
         import mujoco
 
-        inner = self._env.unwrapped
+        inner: Any = self._env.unwrapped
         self._batch.get_data(0, inner.data)
         mujoco.mj_forward(inner.model, inner.data)
         return rendered(inner, self.task)
@@ -167,7 +169,8 @@ class MujocoVectorEnvironment:
         for i in indices:
             self._qpos[i], self._qvel[i] = self._formulas.initial_state(self._generators[i])
         self._elapsed[indices] = 0
-        self._arrays.observation[indices] = self._formulas.observe(self._qpos[indices], self._qvel[indices], None)
+        first = self._formulas.observe(self._qpos[indices], self._qvel[indices])
+        self._arrays.observation[indices] = first
 
 
 class _PlanarTask:
@@ -176,7 +179,7 @@ class _PlanarTask:
     The order of the operations and their precisions are those of the task's own `step`.
     """
 
-    def __init__(self, env: gymnasium.Env):
+    def __init__(self, env: Any):
         name, _, version = type(env).__module__.rpartition(".")[2].rpartition("_v")
         self._forward_weight = env._forward_reward_weight
         self._control_weight = env._ctrl_cost_weight
@@ -205,7 +208,7 @@ class _PlanarTask:
             return qpos, self._init_qvel + self._noise * generator.standard_normal(self._init_qvel.size)
         return qpos, self._init_qvel + generator.uniform(low, high, size=self._init_qvel.size)
 
-    def observe(self, qpos: np.ndarray, qvel: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    def observe(self, qpos: np.ndarray, qvel: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Returns the observations `[n, O]` float32 of states `[n, nq]`, `[n, nv]`."""
         shown = qpos.shape[1] - self._num_hidden
         if out is None:

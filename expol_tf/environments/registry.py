@@ -28,7 +28,8 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     except gymnasium.error.DependencyNotInstalled as error:
         raise DependencyError(f"The task {task!r} needs a package that is not installed: {error}") from error
     except (gymnasium.error.Error, ImportError) as error:
-        raise UnknownEnvironmentError(f"The task {task!r} cannot be made: {error}{near_names(task)}") from error
+        message = f"The task {task!r} cannot be made: {str(error).rstrip('.')}.{near_names(task)}"
+        raise UnknownEnvironmentError(message) from error
     except (TypeError, AssertionError) as error:
         if not kwargs:
             raise
@@ -46,8 +47,9 @@ def near_names(task: str) -> str:
 def _without_known_noise() -> Iterator[None]:
     """Silences two messages about choices that are not the user's to mend; every other one passes.
 
-    One is Gymnasium's advice to take v5 for v4, which published results are compared on; the other is MuJoCo's
-    about an attribute in Gymnasium's own model of the HalfCheetah, once per sub-environment and in a log file.
+    One is Gymnasium's advice to take v5 for v4, which published results are compared on; the other is
+    MuJoCo's about an attribute in Gymnasium's own model of the HalfCheetah, once per sub-environment and in a
+    log file.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is out of date. You should consider upgrading")

@@ -1,9 +1,9 @@
 """Saves and restores everything that decides the future of a Gymnasium environment, without pickle.
 
-The state of an environment is the union over its layers (wrappers, then the environment itself). A layer is known
-if it has `get_state() -> dict of arrays` and `set_state(dict)` of its own, if it is one of Gymnasium's wrappers
-that keep nothing but a counter, or if it is one of Gymnasium's MuJoCo or continuous classic-control tasks. The
-environment's `np_random` is saved besides, so a task's own `get_state` need not hold it.
+The state of an environment is the union over its layers (wrappers, then the environment itself). A layer is
+known if it has `get_state() -> dict of arrays` and `set_state(dict)` of its own, if it is one of Gymnasium's
+wrappers that keep nothing but a counter, or if it is one of Gymnasium's MuJoCo or continuous classic-control
+tasks. The environment's `np_random` is saved besides, so a task's own `get_state` need not hold it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _CLASSIC_CONTROL = {
 }
 _MUJOCO_TASKS = "gymnasium.envs.mujoco."
 
-# mj_step leaves these one substep behind the state, and some tasks' rewards and observations read them before the
-# next mj_step recomputes them: restoring the integration state alone is exact for HalfCheetah, not for Ant.
+# mj_step leaves these one substep behind the state, and some tasks' rewards and observations read them before
+# the next mj_step recomputes them: restoring the integration state alone is exact for HalfCheetah, not for
+# Ant.
 _DERIVED_FIELDS = (
     *("xpos", "xquat", "xmat", "xipos", "ximat", "geom_xpos", "geom_xmat", "site_xpos", "site_xmat"),
     *("subtree_com", "cinert", "cvel", "subtree_linvel", "subtree_angmom", "ten_length", "ten_velocity"),
@@ -53,7 +54,11 @@ def can_save(env: gymnasium.Env) -> bool:
 
 def unknown_layers(env: gymnasium.Env) -> list[gymnasium.Env]:
     """Returns the layers of `env` whose state cannot be saved."""
-    return [layer for layer in layers(env) if not (_saves_itself(layer) or _is_mujoco(layer) or _knows(layer))]
+    return [
+        layer
+        for layer in layers(env)
+        if not (_saves_itself(layer) or _is_mujoco(layer) or _attributes(layer) is not None)
+    ]
 
 
 def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
@@ -72,7 +77,7 @@ def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
 
 
 def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
-    """Restores what `get_state` returned for an environment of the same layers, which has been reset before."""
+    """Restores what `get_state` returned into an environment of the same layers that has been reset."""
     set_generator_state(env.unwrapped.np_random, state["np_random"])
     for depth, layer in enumerate(layers(env)):
         prefix = f"{depth}.{type(layer).__name__}."
@@ -90,14 +95,14 @@ def set_generator_state(generator: np.random.Generator, state: np.ndarray) -> No
 
 
 def stack(states: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns one dict of arrays `[N, ...]`; what differs in shape between the N states keeps one array each."""
+    """Returns one dict of arrays `[N, ...]`; what differs in shape between the N states stays apart."""
     stacked = {}
     for name in dict.fromkeys(name for state in states for name in state):
-        values = [state.get(name) for state in states]
-        if len({None if value is None else value.shape for value in values}) == 1:
-            stacked[name] = np.stack(values)
+        values = {i: state[name] for i, state in enumerate(states) if name in state}
+        if len(values) == len(states) and len({value.shape for value in values.values()}) == 1:
+            stacked[name] = np.stack(list(values.values()))
         else:
-            stacked.update({f"{name}#{i}": value for i, value in enumerate(values) if value is not None})
+            stacked.update({f"{name}#{i}": value for i, value in values.items()})
     return stacked
 
 
@@ -111,7 +116,7 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
     saved = len(stacked["observation"])
     if saved != num_states:
         raise CheckpointError(
-            f"The saved state of {task} holds {saved} sub-environments, but num_envs is {num_states}. "
+            f"The saved state of {task} is of {saved} sub-environments, but num_envs is {num_states}. "
             f"Resume with num_envs={saved}."
         )
     for name, value in stacked.items():
@@ -125,7 +130,7 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
 
 
 def _saves_itself(layer: gymnasium.Env) -> bool:
-    return callable(getattr(type(layer), "get_state", None)) and callable(getattr(type(layer), "set_state", None))
+    return all(callable(getattr(type(layer), name, None)) for name in ("get_state", "set_state"))
 
 
 def _is_mujoco(layer: gymnasium.Env) -> bool:
@@ -138,19 +143,16 @@ def _attributes(layer: gymnasium.Env) -> tuple[str, ...] | None:
     return _CLASSIC_CONTROL.get(name, _ATTRIBUTES.get(type(layer)))
 
 
-def _knows(layer: gymnasium.Env) -> bool:
-    return _attributes(layer) is not None
-
-
-def _get_layer(layer: gymnasium.Env) -> dict[str, Any]:
+def _get_layer(layer: Any) -> dict[str, Any]:
     if _saves_itself(layer):
         return layer.get_state()
     if _is_mujoco(layer):
         return {"simulator": mujoco_state(layer.model, layer.data)}
-    return {name: getattr(layer, name) for name in _attributes(layer) or () if getattr(layer, name) is not None}
+    values = {name: getattr(layer, name) for name in _attributes(layer) or ()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _set_layer(layer: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
+def _set_layer(layer: Any, state: dict[str, np.ndarray]) -> None:
     if _saves_itself(layer):
         layer.set_state(state)
     elif _is_mujoco(layer):
@@ -191,8 +193,8 @@ def set_mujoco_state(model: Any, data: Any, state: np.ndarray) -> None:
     expected = start + sum(field.size for field in fields)
     if state.shape != (expected,):
         raise CheckpointError(
-            f"The saved simulator state has {state.size} numbers, but this model and MuJoCo {mujoco.__version__} "
-            f"need {expected}. Resume with the versions in the run's environment.json."
+            f"The saved simulator state has {state.size} numbers, but this model and MuJoCo "
+            f"{mujoco.__version__} need {expected}. Resume with the task and packages it was saved with."
         )
     mujoco.mj_setState(model, data, np.ascontiguousarray(state[:start]), spec)
     for field in fields:

@@ -9,6 +9,8 @@ from tf_agents.specs import array_spec
 
 from expol_tf.errors import SpaceError
 
+_FLATTEN = "Flatten it: pass wrappers=(gymnasium.wrappers.FlattenObservation,)."
+
 
 def action_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpec:
     """Returns the float32 spec `[A]` of a finite, non-degenerate action box.
@@ -18,13 +20,13 @@ def action_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpe
       task: The task's name, for the message.
 
     Raises:
-      SpaceError: If the space is not a box of floats of rank 1 whose bounds are finite and satisfy low < high.
+      SpaceError: If the space is not a box of floats of rank 1 with finite bounds, low < high.
     """
     box = _float_box(space, "action", task)
     if not (np.all(np.isfinite(box.low)) and np.all(np.isfinite(box.high))):
         raise SpaceError(
-            f"The action space of {task} must have finite bounds, since actions are scaled to them; got {space}. "
-            "Give the task finite bounds, for example with gymnasium.wrappers.TransformAction or RescaleAction."
+            f"The action space of {task} must have finite bounds, since actions are scaled to them; got "
+            f"{space}. Give it some in a wrapper, for example gymnasium.wrappers.TransformAction."
         )
     low, high = _float32_bounds(box)
     return array_spec.BoundedArraySpec(box.shape, np.float32, minimum=low, maximum=high, name="action")
@@ -54,32 +56,37 @@ def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
-    """Returns `space` if it is a rank-1 box of floats; else raises an error that names it and the remedy."""
+    """Returns `space` if it is a rank-1 box of floats; else the error names it and the remedy."""
     wrong = f"The {kind} space of {task} must be a Box of floats of shape (n,); got {space}. "
     if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
-        raise SpaceError(wrong + f"Discrete {kind}s are not supported: choose a task with continuous {kind}s.")
+        raise SpaceError(wrong + f"Choose a task with continuous {kind}s.")
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
-        remedy = "Nested spaces are not supported."
-        if kind == "observation" and spaces.utils.is_space_dtype_shape_equiv is not None and _flattens(space):
-            remedy = "Flatten it: pass wrappers=(gymnasium.wrappers.FlattenObservation,)."
-        raise SpaceError(wrong + remedy)
+        if kind == "observation" and _flattens(space):
+            raise SpaceError(wrong + _FLATTEN)
+        raise SpaceError(wrong + "Nested spaces are not supported: convert it in a wrapper of your own.")
     if not isinstance(space, spaces.Box):
         raise SpaceError(wrong + f"A {type(space).__name__} space is not supported.")
     if not np.issubdtype(space.dtype, np.floating):
         raise SpaceError(
-            wrong + f"Integer boxes ({space.dtype}) are not supported, images among them: choose a task with "
-            f"continuous {kind}s, or convert it in a wrapper of your own."
+            wrong + f"Integer boxes ({space.dtype}), such as images, are not supported: choose another task "
+            "or convert it in a wrapper of your own."
         )
     if len(space.shape) != 1:
-        remedy = ""
-        if kind == "observation":
-            remedy = " Flatten it: pass wrappers=(gymnasium.wrappers.FlattenObservation,)."
-        raise SpaceError(wrong + f"Its rank is {len(space.shape)}, not 1.{remedy}")
+        remedy = _FLATTEN if kind == "observation" else "Reshape it in a wrapper of your own."
+        raise SpaceError(wrong + f"Its rank is {len(space.shape)}, not 1. {remedy}")
     if space.shape[0] == 0:
         raise SpaceError(wrong + "The box is empty: it has no components.")
     flat = np.flatnonzero(~(space.low < space.high))
     if flat.size:
         raise SpaceError(
-            wrong + f"The box is degenerate: low == high in component {flat[0]}. Remove the constant components."
+            wrong + f"The box is degenerate: low == high in component {flat[0]}. Leave that one out."
         )
     return space
+
+
+def _flattens(space: gymnasium.Space) -> bool:
+    """Returns whether FlattenObservation makes a box of floats of `space`."""
+    if not space.is_np_flattenable:
+        return False
+    flat = spaces.flatten_space(space)
+    return isinstance(flat, spaces.Box) and np.issubdtype(flat.dtype, np.floating)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Any
 
 from tf_agents.environments import py_environment
 from tf_agents.specs import tensor_spec
@@ -10,18 +10,17 @@ from tf_agents.trajectories import time_step as ts
 
 from expol_tf.environments.vector_environment import VectorEnvironment
 
-Environment = Union[VectorEnvironment, py_environment.PyEnvironment]
-
-
-def time_step_spec(environment: Environment) -> ts.TimeStep:
+def time_step_spec(environment: VectorEnvironment | py_environment.PyEnvironment) -> ts.TimeStep:
     """Returns the `TimeStep` of tensor specs of one sub-environment of a vector or TF-Agents environment."""
     return ts.time_step_spec(_tensor_spec(environment.observation_spec))
 
 
-def action_spec(environment: Environment) -> tensor_spec.BoundedTensorSpec:
+def action_spec(
+    environment: VectorEnvironment | py_environment.PyEnvironment,
+) -> tensor_spec.BoundedTensorSpec:
     """Returns the bounded tensor spec `[A]` of the actions of a vector or TF-Agents environment."""
     return _tensor_spec(environment.action_spec)
 
 
-def _tensor_spec(spec):
+def _tensor_spec(spec: Any) -> Any:
     return tensor_spec.from_spec(spec() if callable(spec) else spec)

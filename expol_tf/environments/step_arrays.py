@@ -19,7 +19,9 @@ class StepArrays:
       num_steps: Steps finished so far, for messages.
     """
 
-    def __init__(self, task: str, num_envs: int, observation_space: gymnasium.Space, action_space: gymnasium.Space):
+    def __init__(
+        self, task: str, num_envs: int, observation_space: gymnasium.Space, action_space: gymnasium.Space
+    ):
         self.task = task
         self.num_envs = num_envs
         self.observation_spec = spaces.observation_spec(observation_space, task)
@@ -31,12 +33,13 @@ class StepArrays:
         self.truncated = np.zeros(num_envs, bool)
         self.num_steps: int | None = None
         # In the box's own precision: a float32 copy of a float64 bound may lie outside of the box.
+        assert isinstance(action_space, gymnasium.spaces.Box)
         self._low, self._high = action_space.low, action_space.high
 
     def boxed(self, actions: np.ndarray, active: np.ndarray | None) -> np.ndarray:
         """Returns a fresh `[N, A]` array of `actions` clipped to the box, in the box's dtype.
 
-        Fresh, because a task may keep the action that it was given. Rows that are not active become low bounds.
+        Fresh, because a task may keep the action that it was given. Inactive rows become low bounds.
 
         Raises:
           ConfigurationError: If the environment has not been reset, or the shape is wrong.
@@ -47,8 +50,8 @@ class StepArrays:
         actions = np.asarray(actions, self._low.dtype)
         if actions.shape != (self.num_envs, *self.action_spec.shape):
             raise ConfigurationError(
-                f"actions for {self.task} must have shape {(self.num_envs, *self.action_spec.shape)}, one row per "
-                f"sub-environment; got {actions.shape}."
+                f"actions for {self.task} must have shape {(self.num_envs, *self.action_spec.shape)}, one "
+                f"row per sub-environment; got {actions.shape}."
             )
         if active is not None:
             actions = np.where(active[:, np.newaxis], actions, self._low)
@@ -56,8 +59,8 @@ class StepArrays:
         if np.isnan(boxed).any():
             row = int(np.flatnonzero(np.isnan(boxed).any(axis=1))[0])
             raise NonFiniteError(
-                f"The action for {self.task} (sub-environment {row}, its step {self.num_steps + 1}) is NaN: "
-                f"{actions[row]}. The policy has diverged: lower its step size, or resume from the last checkpoint."
+                f"The action for {self.task}, sub-environment {row}, step {self.num_steps + 1} is NaN: "
+                f"{actions[row]}. The policy has diverged: resume from a checkpoint with smaller steps."
             )
         return boxed
 
@@ -76,13 +79,15 @@ class StepArrays:
         """Counts the step and returns its arrays, once they are known to be finite.
 
         Raises:
-          NonFiniteError: If an observation or a reward is NaN or infinite; names the sub-environment and step.
+          NonFiniteError: If an observation or reward is NaN or infinite; names sub-environment and step.
         """
         self.num_steps = 1 + (self.num_steps or 0)
-        # A sum is finite only if all its terms are; that of large finite terms may overflow, so look closer then.
+        # A sum is finite only if all its terms are; that of large finite ones may not be: look closer then.
         if not np.isfinite(self.next_observation.sum() + self.reward.sum()):
             self._raise_if_not_finite(self.next_observation)
-        return VectorStep(self.observation, self.next_observation, self.reward, self.terminated, self.truncated)
+        return VectorStep(
+            self.observation, self.next_observation, self.reward, self.terminated, self.truncated
+        )
 
     def started(self) -> np.ndarray:
         """Returns the first observations of new episodes, once they are known to be finite."""
@@ -94,9 +99,9 @@ class StepArrays:
     def _raise_if_not_finite(self, observation: np.ndarray) -> None:
         wrong = ~np.isfinite(observation)
         for row in np.flatnonzero(wrong.any(axis=1) | ~np.isfinite(self.reward)):
-            what = f"component {np.flatnonzero(wrong[row])[0]} of its observation" if wrong[row].any() else "its reward"
+            what = "observation" if wrong[row].any() else "reward"
             raise NonFiniteError(
-                f"{self.task}, sub-environment {row}, step {self.num_steps}: {what} is not finite (observation "
-                f"{observation[row]}, reward {self.reward[row]}). Bound the task's state, or resume from the last "
-                "checkpoint with a smaller step size."
+                f"The {what} of {self.task}, sub-environment {row}, step {self.num_steps} is not finite: "
+                f"observation {observation[row]}, reward {self.reward[row]}. Bound the task's state, or "
+                "resume from a checkpoint with smaller steps."
             )

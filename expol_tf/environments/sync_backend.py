@@ -21,9 +21,9 @@ _NO_LIMIT = np.iinfo(np.int64).max
 class SyncVectorEnvironment:
     """N Gymnasium environments in a loop, with arrays allocated once and same-step resets.
 
-    Implements `VectorEnvironment`. Steps are those of the environments themselves, except that the TimeLimit that
-    `gymnasium.make` puts outermost is counted for all of them at once. State can be saved where every layer is
-    known to `simulator_state` or has `get_state` and `set_state` of its own.
+    Implements `VectorEnvironment`. Steps are those of the environments themselves, except that the TimeLimit
+    that `gymnasium.make` puts outermost is counted for all of them at once. State can be saved where every
+    layer is known to `simulator_state` or has `get_state` and `set_state` of its own.
     """
 
     def __init__(self, envs: Sequence[gymnasium.Env], seed: int | None = None, task: str | None = None):
@@ -32,12 +32,12 @@ class SyncVectorEnvironment:
         Args:
           envs: The sub-environments, at least one.
           seed: Seed of all of them, see `sub_environment_seeds`; used at the first reset only.
-          task: The task's name; by default that of the first one's registration or class.
+          task: The task's name; by default the class of the first one.
         """
         self._envs = list(envs)
         self.num_envs = len(self._envs)
         first = self._envs[0]
-        self.task = task or (first.spec.id if first.spec else type(first.unwrapped).__name__)
+        self.task = task or type(first.unwrapped).__name__
         self._arrays = StepArrays(self.task, self.num_envs, first.observation_space, first.action_space)
         self.observation_spec = self._arrays.observation_spec
         self.action_spec = self._arrays.action_spec
@@ -128,8 +128,8 @@ class SyncVectorEnvironment:
         observation, _ = self._envs[i].reset(seed=self._seeds[i])
         if np.shape(observation) != self.observation_spec.shape:
             raise SpaceError(
-                f"The observation of {self.task} has shape {np.shape(observation)}, but its observation space says "
-                f"{self.observation_spec.shape}. Mend the task, or the wrapper that changes one and not the other."
+                f"The observation of {self.task} has shape {np.shape(observation)}, but its space says "
+                f"{self.observation_spec.shape}. Mend the task, or the wrapper that changes only one of them."
             )
         self._arrays.observation[i] = observation
         self._elapsed[i] = 0
@@ -139,6 +139,6 @@ class SyncVectorEnvironment:
         if not self.can_save_state:
             layer = next(layer for env in self._envs for layer in simulator_state.unknown_layers(env))
             raise CapabilityError(
-                f"The state of {self.task} cannot be saved: {type(layer).__name__} has no get_state and set_state. "
-                "Give it both (see expol_tf.environments.simulator_state), or go on with new episodes."
+                f"The state of {self.task} cannot be saved: {type(layer).__name__} has no get_state and "
+                "set_state. Give it both, or go on with new episodes."
             )

@@ -1,4 +1,4 @@
-"""The vector interface of the environments: N sub-environments stepped at once, reset within the same step."""
+"""The vector interface: N sub-environments stepped at once, reset in the step that ends an episode."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ def layers(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
 
 
 def peel_time_limit(env: gymnasium.Env) -> tuple[gymnasium.Env, TimeLimit | None]:
-    """Splits off the outer layers whose work per step a vector environment does for all sub-environments at once.
+    """Splits off the outer layers whose work a vector environment does for all sub-environments at once.
 
     `gymnasium.make` puts OrderEnforcing (always satisfied here, since a vector environment resets first) and
-    TimeLimit (a counter) around a task. Only exactly these classes are split off, and only from the outside in,
-    so that every other wrapper still sees every step.
+    TimeLimit (a counter) around a task. Only exactly these classes are split off, and only from the outside
+    in, so that every other wrapper still sees every step.
 
     Returns:
       What to step instead of `env`, and the time limit to count for it, if it has one.

@@ -17,8 +17,8 @@ from expol_tf.errors import ConfigurationError, SpaceError
 class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConstructorArgs):
     """o + σ·ε with ε ~ N(0, I), fresh at every step and reset.
 
-    The noise is drawn from a generator of the wrapper's own, seeded by `reset(seed=...)`: the task's own randomness
-    stays what it is without the wrapper. The observation space loses its bounds.
+    The noise is drawn from a generator of the wrapper's own, seeded by `reset(seed=...)`: the task's own
+    randomness stays what it is without the wrapper. The observation space loses its bounds.
 
     Example:
       `expol_tf.environments.load("Hopper-v5", num_envs=16, seed=0, wrappers=(NoisyObservation,))`
@@ -37,7 +37,7 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         """
         if not (np.isfinite(sigma) and sigma >= 0):
             raise ConfigurationError(f"sigma must be a finite number ≥ 0; got {sigma!r}.")
-        space = env.observation_space
+        space: Any = env.observation_space
         if not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
             raise SpaceError(f"NoisyObservation needs observations that are a Box of floats; got {space}.")
         gymnasium.utils.RecordConstructorArgs.__init__(self, sigma=sigma)
@@ -46,7 +46,9 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         self._sigma = sigma
         self._noise = np.random.default_rng()
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode; a seed also seeds the noise."""
         if seed is not None:
             # A child, so that the noise is independent of what the task draws from the same seed.
