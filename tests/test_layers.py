@@ -39,7 +39,7 @@ def sources(*directories: str) -> list[pathlib.Path]:
 
 
 def imported_names(source: str, package: str) -> Iterator[str]:
-    """The absolute dotted names that `source`, a module of `package`, imports; of `from a import b`, `a.b`."""
+    """The dotted names that `source`, a module of `package`, imports in full; of `from a import b`, `a.b`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
