@@ -10,6 +10,7 @@ from tf_agents.trajectories import time_step as ts
 
 from expol_tf.environments.vector_environment import VectorEnvironment
 
+
 def time_step_spec(environment: VectorEnvironment | py_environment.PyEnvironment) -> ts.TimeStep:
     """Returns the `TimeStep` of tensor specs of one sub-environment of a vector or TF-Agents environment."""
     return ts.time_step_spec(_tensor_spec(environment.observation_spec))

@@ -37,12 +37,13 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         """
         if not (np.isfinite(sigma) and sigma >= 0):
             raise ConfigurationError(f"sigma must be a finite number ≥ 0; got {sigma!r}.")
-        space: Any = env.observation_space
+        space = env.observation_space
         if not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
             raise SpaceError(f"NoisyObservation needs observations that are a Box of floats; got {space}.")
         gymnasium.utils.RecordConstructorArgs.__init__(self, sigma=sigma)
         gymnasium.ObservationWrapper.__init__(self, env)
-        self.observation_space = spaces.Box(-np.inf, np.inf, space.shape, space.dtype)
+        dtype: Any = space.dtype
+        self.observation_space = spaces.Box(-np.inf, np.inf, space.shape, dtype)
         self._sigma = sigma
         self._noise = np.random.default_rng()
 
