@@ -1,0 +1,150 @@
+"""Evaluation: the returns of whole episodes, in environments of its own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gin
+import numpy as np
+
+from expol_tf.environments import VectorEnvironment, load_vector
+from expol_tf.errors import ConfigurationError
+from expol_tf.seeding import stream
+
+EVALUATION_COLUMNS = ("env_step", "return_mean", "return_std", "length_mean", "episodes")
+
+Act = Callable[[np.ndarray], Any]
+
+
+class EvaluationResult(NamedTuple):
+    """Undiscounted returns `[E]` and lengths `[E]` (in environment steps) of E episodes."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+
+    def row(self, env_step: int) -> dict[str, float | int]:
+        """Returns the row of `evaluation.csv`; the deviation is that of these episodes (divided by E)."""
+        return {
+            "env_step": env_step,
+            "return_mean": float(self.returns.mean()),
+            "return_std": float(self.returns.std()),
+            "length_mean": float(self.lengths.mean()),
+            "episodes": len(self.returns),
+        }
+
+    def table(self, title: str) -> str:
+        """Returns a table of both quantities as text."""
+        lines = [title, f"{'':8}{'mean':>12}{'std':>12}{'min':>12}{'max':>12}"]
+        for name, values in (("return", self.returns), ("length", self.lengths)):
+            numbers = (values.mean(), values.std(), values.min(), values.max())
+            lines.append(f"{name:8}" + "".join(f"{number:12.2f}" for number in numbers))
+        return "\n".join(lines)
+
+
+def evaluate_policy(act: Act, env: VectorEnvironment, num_episodes: int) -> EvaluationResult:
+    """Returns the returns of exactly `num_episodes` episodes.
+
+    Each sub-environment contributes a number of episodes that is fixed beforehand. Taking the first ones to
+    end instead would favour short episodes, which are the bad ones on most tasks.
+
+    Args:
+      act: Observations `[N, O]` → actions `[N, A]`, or a tuple that begins with them. Sub-environments that
+        have made their share are no longer stepped; actions for them are ignored.
+      env: Reset here; must be made for evaluation, not shared with training.
+      num_episodes: E.
+    """
+    if num_episodes < 1:
+        raise ConfigurationError(f"num_episodes must be 1 or more; got {num_episodes}.")
+    shares = [num_episodes // env.num_envs + (i < num_episodes % env.num_envs) for i in range(env.num_envs)]
+    remaining = np.array(shares)
+    returns: list[list[float]] = [[] for _ in shares]
+    lengths: list[list[int]] = [[] for _ in shares]
+    running_return = np.zeros(env.num_envs)
+    running_length = np.zeros(env.num_envs, np.int64)
+    observation = env.reset()
+    while True:
+        active = remaining > 0
+        if not active.any():
+            break
+        action = act(observation)
+        step = env.step(np.asarray(action[0] if isinstance(action, tuple) else action), active)
+        observation = step.observation
+        running_return += np.where(active, step.reward, 0.0)
+        running_length += active
+        for i in np.flatnonzero(active & (step.terminated | step.truncated)):
+            returns[i].append(float(running_return[i]))
+            lengths[i].append(int(running_length[i]))
+            running_return[i] = running_length[i] = 0
+            remaining[i] -= 1
+    return EvaluationResult(np.array(sum(returns, [])), np.array(sum(lengths, [])))
+
+
+@gin.configurable(module="expol_tf")
+class Evaluator:
+    """Evaluates an agent now and then during training, without touching its randomness.
+
+    Each evaluation has environments of its own, seeded from (seed, env step), so that it neither depends on
+    the evaluations before it nor changes the training after it.
+
+    Args:
+      task: As of `expol_tf.environments.load_vector`, which also takes `backend`, `wrappers`, `make_kwargs`.
+      seed: The experiment's seed.
+      interval: Environment steps between two evaluations; 0 never evaluates.
+      episodes: Episodes of one evaluation.
+      deterministic: Greedy actions; otherwise sampled ones.
+      max_envs: Environments stepped at once, at most one per episode.
+    """
+
+    def __init__(
+        self,
+        task: Any,
+        seed: int,
+        interval: int = 50_000,
+        episodes: int = 10,
+        deterministic: bool = True,
+        max_envs: int = 10,
+        backend: str = "sync",
+        wrappers: Sequence[Callable] = (),
+        make_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if interval < 0 or episodes < 1 or max_envs < 1:
+            raise ConfigurationError(
+                "interval must be 0 or more, episodes and max_envs 1 or more; "
+                f"got {interval}, {episodes} and {max_envs}."
+            )
+        self._interval = interval
+        self._episodes = episodes
+        self._deterministic = deterministic
+        self._seed = seed
+        self._load = functools.partial(
+            load_vector,
+            task,
+            min(episodes, max_envs),
+            backend=backend,
+            wrappers=wrappers,
+            make_kwargs=make_kwargs,
+        )
+
+    def is_due(self, previous_env_step: int, env_step: int) -> bool:
+        """Whether a multiple of the interval lies in (previous_env_step, env_step]."""
+        return self._interval > 0 and env_step // self._interval > previous_env_step // self._interval
+
+    def evaluate(self, agent: Any, env_step: int) -> EvaluationResult:
+        """Evaluates the agent's present policy; the same agent and env step give the same result."""
+        env_seed, action_seed = (stream(self._seed, "evaluation", env_step, index) for index in (0, 1))
+        env = self._load(seed=env_seed)
+        try:
+            if self._deterministic:
+                return evaluate_policy(agent.policy.act, env, self._episodes)
+            generator = agent.collect_policy.generator
+            state = generator.state.numpy()
+            try:
+                generator.reset_from_seed(action_seed)
+                return evaluate_policy(agent.collect_policy.act, env, self._episodes)
+            finally:
+                # The policy goes on as if it had not been evaluated.
+                generator.state.assign(state)
+        finally:
+            env.close()

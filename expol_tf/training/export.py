@@ -1,0 +1,146 @@
+"""Exported policies: SavedModels that act on observations and need nothing of this library to load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from expol_tf.distributions import greedy_action
+from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
+from expol_tf.training import atomic_files
+
+_SAVED_MODEL = "saved_model.pb"
+
+
+class _ExportedPolicy(tf.Module):
+    """observation `[B, O]` → action `[B, A]` inside the box, greedy or sampled, normalizer included."""
+
+    def __init__(self, agent: Any) -> None:
+        super().__init__(name="policy")
+        network, normalizer = agent.actor_network, agent.observation_normalizer
+        low, high = agent.action_spec.minimum, agent.action_spec.maximum
+        # The variables alone: tracking the Keras network itself would write its layers' traces as well.
+        self.parameters = [*network.variables, *([] if normalizer is None else normalizer.variables)]
+        # The same for every export, so that equal runs export equal files; `load_policy` reseeds it.
+        self.generator = tf.random.Generator.from_seed(0, alg="philox")
+        self.generator_state = self.generator.state
+        size = agent.time_step_spec.observation.shape[0]
+        observation = tf.TensorSpec([None, size], tf.float32, "observation")
+
+        def distribution(values: tf.Tensor) -> Any:
+            return network(values if normalizer is None else normalizer(values))[0]
+
+        def deterministic(observation: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"action": tf.clip_by_value(greedy_action(distribution(observation)), low, high)}
+
+        def sample(observation: tf.Tensor) -> dict[str, tf.Tensor]:
+            seed = tf.bitcast(self.generator.make_seeds(1)[0, 0], tf.int32)
+            return {"action": tf.clip_by_value(distribution(observation).sample(seed=seed), low, high)}
+
+        self.deterministic = tf.function(deterministic, input_signature=[observation], autograph=False)
+        self.sample = tf.function(sample, input_signature=[observation], autograph=False)
+
+
+def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
+    """Writes the agent's present policy as a SavedModel with the signatures "deterministic" and "sample".
+
+    Both map `observation` `[B, O]` float32, as the environment gives it, to `{"action": [B, A]}` clipped to
+    the action box. The model loads with `tf.saved_model.load` in a process that has neither this library nor
+    TensorFlow Probability. A policy that is already there is replaced as a whole.
+
+    Args:
+      agent: An agent with `actor_network`, `observation_normalizer`, `time_step_spec` and `action_spec`.
+      directory: The SavedModel's directory.
+
+    Raises:
+      RunDirectoryError: If the directory cannot be written.
+    """
+    target = Path(directory).absolute()
+    new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    module = _ExportedPolicy(agent)
+    signatures = {"deterministic": module.deterministic, "sample": module.sample}
+    try:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(module, str(new), signatures=signatures)
+        # A kill between the two renames leaves the old policy under its other name and the run resumable.
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise RunDirectoryError(
+            f"cannot write the policy to {target}: {atomic_files.reason(error)}. "
+            "Free space, make the directory writable, or give another root_dir."
+        ) from error
+
+
+class LoadedPolicy:
+    """A policy that acts on NumPy observations; see `load_policy`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        _, keywords = model.signatures["sample"].structured_input_signature
+        self._size = int(keywords["observation"].shape[1])
+
+    def act(self, observation: Any, deterministic: bool = False) -> np.ndarray:
+        """Returns the action `[A]` for one observation `[O]`, or actions `[B, A]` for a batch `[B, O]`.
+
+        Args:
+          observation: Numbers of any type, as the environment gives them (not normalized).
+          deterministic: The greedy action instead of a sampled one.
+
+        Raises:
+          ConfigurationError: If the observation has another shape.
+          NonFiniteError: If it is NaN or infinite.
+        """
+        values = np.asarray(observation, dtype=np.float32)
+        if values.ndim not in (1, 2) or values.shape[-1] != self._size:
+            raise ConfigurationError(
+                f"observation must have the shape [{self._size}], or [B, {self._size}] for a batch; "
+                f"got {list(values.shape)}. Pass an observation of the task that the policy was trained on."
+            )
+        if not np.isfinite(values).all():
+            raise NonFiniteError(f"observation must be finite; got {observation!r}.")
+        function = self._model.deterministic if deterministic else self._model.sample
+        action = function(np.atleast_2d(values))["action"].numpy()
+        return action if values.ndim == 2 else action[0]
+
+
+def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> LoadedPolicy:
+    """Returns the policy that a run exported.
+
+    Example:
+      `action = expol_tf.load_policy("runs/hopper").act(observation, deterministic=True)`
+
+    Args:
+      directory: A run's `root_dir`, or its `policy` directory.
+      seed: Of the sampled actions; None takes entropy from the system.
+
+    Raises:
+      ConfigurationError: If there is no exported policy.
+    """
+    root = Path(directory)
+    for candidate in (root, root / "policy"):
+        if (candidate / _SAVED_MODEL).is_file():
+            break
+    else:
+        raise ConfigurationError(
+            f"directory must be a run's root_dir or its policy directory; {root} holds no policy. "
+            "A run exports it when it ends or is interrupted."
+        )
+    model = tf.saved_model.load(str(candidate))
+    generator = (
+        tf.random.Generator.from_non_deterministic_state(alg="philox")
+        if seed is None
+        else tf.random.Generator.from_seed(seed, alg="philox")
+    )
+    model.generator_state.assign(generator.state)
+    return LoadedPolicy(model)
