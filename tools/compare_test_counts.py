@@ -3,8 +3,8 @@
     compare_test_counts.py BAZEL_TESTLOGS LABELS_FILE
 
 BAZEL_TESTLOGS is the directory of Bazel's test logs, LABELS_FILE holds the output of
-`bazel query 'tests(//...)'`. The last line printed is the summary; the exit code is 0 only if the counts agree,
-some test passed and none failed.
+`bazel query 'tests(//...)'`. The last line printed is the summary; the exit code is 0 only if the counts
+agree, some test passed and none failed.
 """
 
 from __future__ import annotations
