@@ -24,7 +24,6 @@ _ATTRIBUTES: dict[type, tuple[str, ...]] = {
     wrappers.TimeLimit: ("_elapsed_steps",),
     wrappers.OrderEnforcing: (),
     wrappers.PassiveEnvChecker: (),
-    wrappers.ClipAction: (),
     wrappers.RescaleAction: (),
     wrappers.FlattenObservation: (),
     wrappers.DtypeObservation: (),
