@@ -34,6 +34,7 @@ from expol_tf.training.gin_syntax import (
     user_directory,
     walk,
 )
+from expol_tf.training.suggestions import did_you_mean
 
 EXPERIMENT_MACROS = (
     "TASK",
@@ -290,7 +291,7 @@ def check_macros(statements: Sequence[Binding | Import]) -> None:
     for name, location in used.items():
         if name not in defined and "." not in name and not gin_registry.is_constant(name):
             raise ConfigurationError(
-                f"{location}: the macro %{name} is not defined.{gin_registry.did_you_mean(name, defined)} "
+                f"{location}: the macro %{name} is not defined.{did_you_mean(name, defined)} "
                 f"Define it: {name} = ..."
             )
     for name, binding in defined.items():
@@ -298,7 +299,7 @@ def check_macros(statements: Sequence[Binding | Import]) -> None:
             candidates = [other for other in (*used, *EXPERIMENT_MACROS) if other != name]
             raise ConfigurationError(
                 f"{binding.location}: the macro {name} is defined, but nothing uses it."
-                f"{gin_registry.did_you_mean(name, candidates)} A parameter is set with "
+                f"{did_you_mean(name, candidates)} A parameter is set with "
                 "`Name.parameter = value`; a macro must be used as %NAME in some value."
             )
 
@@ -318,7 +319,7 @@ def resolve(statements: Sequence[Binding | Import]) -> Configuration:
         if binding.scope and binding.scope.split("/")[-1] not in scopes:
             raise ConfigurationError(
                 f"{binding.location}: nothing refers to the scope {binding.scope!r}."
-                f"{gin_registry.did_you_mean(binding.scope, scopes)} Refer to it as "
+                f"{did_you_mean(binding.scope, scopes)} Refer to it as "
                 f"@{binding.scope}/{binding.selector.rpartition('.')[2]}."
             )
     return configuration

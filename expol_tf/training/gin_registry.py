@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import functools
 import inspect
 import itertools
 import types
 import typing
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +15,7 @@ from gin import config as gin_config
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.training.gin_syntax import Macro, Reference, map_leaves, render, walk
+from expol_tf.training.suggestions import did_you_mean
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
 _OURS = "expol_tf."
@@ -143,20 +142,6 @@ def as_gin_value(value: Any, scope: str = "", extra: dict[tuple[str, str, str], 
         return map_leaves(lambda item: as_gin_value(item, f"{scope}_{next(count)}", extra), value)
     known = find(value) if callable(value) else None
     return value if known is None else Reference(known.short)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns ' Did you mean …?' with the nearest of the known names, or an empty string."""
-    near = nearest(name, known)
-    return f" Did you mean {near!r}?" if near else ""
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that `name` is most likely a misspelling of, or None."""
-    # Case is the commonest mistake, and difflib would count every letter of it.
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    matches = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[matches[0]] if matches else None
 
 
 def _shown(value: Any) -> str:

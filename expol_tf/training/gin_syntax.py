@@ -20,6 +20,7 @@ from gin import config_parser
 
 from expol_tf import _resources
 from expol_tf.errors import ConfigurationError
+from expol_tf.training.suggestions import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +141,10 @@ def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterat
     if path is None:
         looked = "\n".join(f"  {candidate}" for candidate in _candidates(name, including))
         what = "include" if chain else "--gin_file"
+        known = [library_name(found) for found in _resources.gin_root().rglob("*.gin")]
         raise ConfigurationError(
-            f"{what}: the gin file {name!r} does not exist.{included_by}\nLooked for:\n{looked}\n"
+            f"{what}: the gin file {name!r} does not exist.{did_you_mean(name, known)}{included_by}\n"
+            f"Looked for:\n{looked}\n"
             "Give an existing file; the library's own experiments are listed by --list_experiments."
         )
     if any(path.resolve() == other.resolve() for other, _ in chain):
@@ -155,6 +158,11 @@ def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterat
         yield from _read_file(filename, (*chain, (path, location)))
 
     yield from _parse(text, _shown(path), include)
+
+
+def library_name(path: pathlib.Path) -> str:
+    """Returns the name by which a file of the library is found from anywhere: `gin/nfp_trpo.gin`."""
+    return str("gin" / path.relative_to(_resources.gin_root()))
 
 
 def _shown(path: pathlib.Path) -> str:
@@ -198,7 +206,8 @@ def _parse(
                 yield from include(statement.filename, location)
     except SyntaxError as error:
         line = (error.text or "").strip()
-        problem = " ".join((error.msg or "").split())
+        # The parser quotes a node of Python's syntax tree before it says which token it is about.
+        problem = (error.msg or "").splitlines()[-1].strip()
         # The shell takes the quotes of --gin_bindings=TASK='Hopper-v5' away.
         hint = (
             "A string needs quotes that reach gin: --gin_bindings=\"TASK='Hopper-v5'\"."

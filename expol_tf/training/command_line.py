@@ -1,0 +1,319 @@
+"""The programs: flags → configuration → one call of the library.
+
+TensorFlow takes seconds to import, so whatever can be said without it (--help, a gin file that is not there)
+is said before.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+import expol_tf
+from expol_tf import _resources
+from expol_tf.errors import ConfigurationError, ExpolError, RunDirectoryError
+from expol_tf.training import gin_syntax
+
+_USAGE_ERROR = 2
+_PACKAGES = (
+    "tensorflow",
+    "tensorflow-probability",
+    "tf-agents",
+    "gymnasium",
+    "mujoco",
+    "envpool",
+    "numpy",
+    "gin-config",
+)
+_CONFIGURABLE_MODULES = (
+    "expol_tf.agents",
+    "expol_tf.networks",
+    "expol_tf.environments",
+    "expol_tf.training.devices",
+    "expol_tf.training.evaluation",
+    "expol_tf.training.experiment",
+)
+
+
+def train_main(argv: Sequence[str] | None = None) -> int:
+    """Trains the experiment that the flags describe; returns the exit status."""
+    return _run("expol-train", _define_train_flags, _train, argv)
+
+
+def evaluate_main(argv: Sequence[str] | None = None) -> int:
+    """Evaluates the policy of a run; returns the exit status."""
+    return _run("expol-evaluate", _define_evaluate_flags, _evaluate, argv)
+
+
+def _define_train_flags(values: flags.FlagValues) -> None:
+    def string(name: str, default: str | None, text: str) -> None:
+        flags.DEFINE_string(name, default, text, flag_values=values)
+
+    files = "gin file of the experiment; repeatable, later ones override. See --list_experiments."
+    flags.DEFINE_multi_string("gin_file", [], files, flag_values=values)
+    bindings = "gin statement that overrides the files, such as \"TASK = 'Swimmer-v5'\"; repeatable."
+    flags.DEFINE_multi_string("gin_bindings", [], bindings, flag_values=values)
+    string("root_dir", None, "Directory of the run; by default runs/<gin files>/<task>/seed<seed>.")
+    flags.DEFINE_integer("seed", None, "Seed of the run.", lower_bound=0, flag_values=values)
+    length = "Length of the run in environment steps."
+    flags.DEFINE_integer("num_env_steps", None, length, lower_bound=1, flag_values=values)
+    string("device", None, '"auto", "cpu", "gpu" or "gpu:<index>".')
+    flags.DEFINE_bool("print_config", False, "Print the whole configuration and exit.", flag_values=values)
+    flags.DEFINE_bool("list_experiments", False, "List the gin files that come along.", flag_values=values)
+
+
+def _define_evaluate_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("root_dir", None, "Directory of the run.", flag_values=values)
+    flags.DEFINE_integer("episodes", 10, "Number of episodes.", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("deterministic", True, "Greedy actions instead of sampled ones.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Seed of episodes and actions.", lower_bound=0, flag_values=values)
+    flags.DEFINE_string("video_path", None, "Write a video of one episode: .gif or .mp4.", flag_values=values)
+    flags.DEFINE_string("device", None, '"auto", "cpu", "gpu" or "gpu:<index>".', flag_values=values)
+
+
+def _run(
+    program: str,
+    define_flags: Callable[[flags.FlagValues], None],
+    main: Callable[[flags.FlagValues, list[str]], int],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parses flags, calls `main(flags, arguments)`, and turns errors of the user's into one message."""
+    # A set of flags of its own: both programs have a --root_dir, and tests call them in one process.
+    values = flags.FlagValues()
+    define_flags(values)
+    flags.DEFINE_bool("version", False, "Print the versions and exit.", flag_values=values)
+    flags.DEFINE_bool("debug", False, "Show tracebacks and TensorFlow's own messages.", flag_values=values)
+    flags.DEFINE_bool("help", False, "Show this.", short_name="h", flag_values=values)
+    argv = list(sys.argv if argv is None else argv)
+    try:
+        rest = values(argv)[1:]
+        if rest:
+            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
+    except flags.Error as error:
+        print(f"{program}: {error}\nSee {program} --help.", file=sys.stderr)
+        return _USAGE_ERROR
+    if values.help:
+        print(f"usage: {program} [flags]\n{values.module_help(__name__)}")
+        return 0
+    if values.version:
+        print(_versions())
+        return 0
+    if not values.debug:
+        _silence_tensorflow()
+    try:
+        return main(values, argv[1:])
+    except ExpolError as error:
+        if values.debug:
+            raise
+        print(f"{program}: error: {_message(error)}", file=sys.stderr)
+        return _USAGE_ERROR
+    except KeyboardInterrupt:
+        if values.debug:
+            raise
+        print(f"{program}: interrupted before anything was trained.", file=sys.stderr)
+        return 130
+
+
+def _train(values: flags.FlagValues, arguments: list[str]) -> int:
+    if values.list_experiments:
+        print(_experiments())
+        return 0
+    files = list(values.gin_file)
+    if not files and not values.gin_bindings:
+        files = [_recorded_configuration(values.root_dir)]
+    statements = gin_syntax.read_files(files) + gin_syntax.read_bindings(values.gin_bindings)
+    from expol_tf.training import configuration as configurations
+
+    configurations.check_macros(statements)
+    _import_library()
+    configuration = configurations.resolve(statements)
+    for name in ("seed", "num_env_steps"):
+        if values[name].value is not None:
+            configuration = configuration.override(name, values[name].value)
+    task = configuration.value("train.task")
+    if task is None:
+        raise ConfigurationError(
+            "train.task: no task is set. Add --gin_file=gin/tasks/hopper.gin, or another of gin/tasks, or "
+            "--gin_bindings=\"train.task = 'Hopper-v5'\"."
+        )
+    if values.print_config:
+        print(configuration.text, end="")
+        return 0
+    root = values.root_dir or configuration.value("train.root_dir") or _default_root(
+        files, task, configuration.value("train.seed", 0)
+    )
+    root = gin_syntax.user_directory() / Path(root).expanduser()
+    configuration.apply()
+    _configure_devices(values.device)
+    from expol_tf.training import experiment
+
+    result = experiment.train(root_dir=root)
+    return _report(result, root, arguments)
+
+
+def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
+    del arguments
+    if not values.root_dir:
+        raise ConfigurationError("--root_dir must name the directory of a run; got none.")
+    root = gin_syntax.user_directory() / Path(values.root_dir).expanduser()
+    recorded = root / "config.gin"
+    if not recorded.is_file():
+        raise RunDirectoryError(
+            f"--root_dir must be the directory of a run; {root} holds no config.gin. "
+            "Train one with expol-train."
+        )
+    statements = gin_syntax.read_files([str(recorded)])
+    from expol_tf.training import video
+
+    if values.video_path:
+        video_path = gin_syntax.user_directory() / Path(values.video_path).expanduser()
+        video.check_video_path(video_path)
+    _import_library()
+    import gin
+
+    from expol_tf.environments import load_vector
+    from expol_tf.seeding import stream
+    from expol_tf.training import configuration as configurations
+    from expol_tf.training.evaluation import evaluate_policy
+    from expol_tf.training.export import load_policy
+
+    configurations.resolve(statements).apply()
+    given = gin.get_bindings("expol_tf.train")
+    if "task" not in given:
+        raise ConfigurationError(
+            f"{recorded} names no task: the run was started from Python with an environment of its own. "
+            "Evaluate it there, with expol_tf.load_policy."
+        )
+    _configure_devices(values.device)
+    policy = load_policy(root, stream(values.seed, "acting"))
+    task = given["task"]
+    options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
+
+    def act(observation: Any) -> Any:
+        return policy.act(observation, deterministic=values.deterministic)
+
+    seed = stream(values.seed, "evaluation")
+    env = load_vector(task, min(values.episodes, 10), seed, **options)
+    try:
+        result = evaluate_policy(act, env, values.episodes)
+    finally:
+        env.close()
+    actions = "greedy" if values.deterministic else "sampled"
+    print(result.table(f"{task}, {values.episodes} episodes, {actions} actions"))
+    if values.video_path:
+        frames = video.record_video(act, task, video_path, 1, seed, **options)
+        print(f"{frames} frames in {video_path}")
+    return 0
+
+
+def _report(result: Any, root: Path, arguments: list[str]) -> int:
+    signal_number = getattr(result, "interrupted_by", None)
+    if signal_number is None:
+        return 0
+    print(f"Resume with:\n  {resume_command(root, arguments)}", file=sys.stderr)
+    return 128 + int(signal_number)
+
+
+def resume_command(root: Path, arguments: Sequence[str]) -> str:
+    """Returns the command that goes on with the run, to be typed in the directory of the first one."""
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif re.fullmatch(r"--?root_dir", argument):
+            skip = True
+        elif not re.match(r"--?root_dir=", argument):
+            kept.append(argument)
+    directory = gin_syntax.user_directory()
+    shown = root.relative_to(directory) if root.is_relative_to(directory) else root
+    workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if workspace:
+        bazelw = os.path.relpath(os.path.join(workspace, "bazelw"), directory)
+        start = [bazelw if os.sep in bazelw else f"./{bazelw}", "run", "//binaries:train", "--"]
+    elif sys.argv[0].endswith(".py"):
+        start = ["python", sys.argv[0]]
+    else:
+        start = ["expol-train"]
+    return shlex.join([*start, *kept, f"--root_dir={shown}"])
+
+
+def _recorded_configuration(root_dir: str | None) -> str:
+    """Returns the config.gin of an existing run, so that --root_dir alone resumes it."""
+    if root_dir:
+        recorded = gin_syntax.user_directory() / Path(root_dir).expanduser() / "config.gin"
+        if recorded.is_file():
+            return str(recorded)
+    raise ConfigurationError(
+        "--gin_file must name an experiment (or --root_dir a run to resume); got none. These come along:\n"
+        + _experiments()
+    )
+
+
+def _default_root(files: Sequence[str], task: Any, seed: int) -> Path:
+    stems = "+".join(Path(name).stem for name in files) or "bindings"
+    name = task if isinstance(task, str) else getattr(task, "name", "task")
+    # A Gymnasium id may have a namespace and a module: "module:expol/MultiGoal-v0".
+    return Path("runs", stems, re.sub(r"[^\w.-]+", "-", str(name)), f"seed{seed}")
+
+
+def _experiments() -> str:
+    """Returns a line for each experiment and task file that comes along: its path and its first comment."""
+    root = _resources.gin_root()
+    lines = []
+    for path in [*sorted(root.glob("*.gin")), *sorted(root.glob("tasks/*.gin"))]:
+        first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        lines.append(f"  {gin_syntax.library_name(path):<42} {first}")
+    return "\n".join(lines)
+
+
+def _versions() -> str:
+    installed = []
+    for package in _PACKAGES:
+        try:
+            installed.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            installed.append(f"{package} (not installed)")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"expol_tf {expol_tf.__version__}\npython {python}\n" + "\n".join(installed)
+
+
+def _silence_tensorflow() -> None:
+    """Keeps what TensorFlow and gym say about themselves off the terminal; a user's own setting stands."""
+    # Level 3, since TensorFlow calls a second registration of its CUDA plugins an error.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from gym_notices import notices
+
+        notices.notices.clear()
+    except ImportError:
+        pass
+
+
+def _import_library() -> None:
+    """Imports everything that registers configurables."""
+    for module in _CONFIGURABLE_MODULES:
+        importlib.import_module(module)
+
+
+def _configure_devices(device: str | None) -> None:
+    from expol_tf.training.devices import configure_devices
+
+    # Without the flag gin's binding holds, which an argument would override.
+    configure_devices(**({} if device is None else {"device": device}))
+
+
+def _message(error: Exception) -> str:
+    """Returns the error's message without the call stack that gin appends to it."""
+    supplied = r"\n  (No values supplied by Gin|Gin had values bound|Caller supplied values).*"
+    text = re.sub(supplied, "", str(error))
+    return re.sub(r"\n  In call to configurable '.*?' \(.*\)( in scope '.*')?", "", text)

@@ -1,0 +1,138 @@
+"""Videos of a policy, without a display."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import imageio.v2 as imageio
+import numpy as np
+
+from expol_tf.environments import VectorEnvironment, load_vector
+from expol_tf.errors import ConfigurationError, DependencyError
+
+_SUFFIXES = (".gif", ".mp4")
+_GL_BACKENDS = ("egl", "osmesa")
+# Without a graphics card a picture takes up to 0.1 s, and MuJoCo's tasks have up to 125 steps a second.
+_MAX_FRAMES_PER_S = 30
+
+
+def record_video(
+    act: Callable[[np.ndarray], Any],
+    task: Any,
+    path: str | os.PathLike[str],
+    episodes: int = 1,
+    seed: int | None = None,
+    wrappers: Sequence[Callable] = (),
+    make_kwargs: Mapping[str, Any] | None = None,
+) -> int:
+    """Records whole episodes and returns the number of frames.
+
+    Args:
+      act: Observations `[1, O]` → actions `[1, A]`, or a tuple that begins with them.
+      task: As of `expol_tf.environments.load_vector`, which also takes `seed`, `wrappers` and `make_kwargs`.
+      path: The file; `.gif`, or `.mp4` where the package imageio-ffmpeg is installed.
+      episodes: Number of episodes, one after the other.
+
+    Raises:
+      ConfigurationError: If the suffix is another, or the task has no pictures.
+      DependencyError: If no headless renderer or no encoder is installed; names the packages.
+    """
+    target = check_video_path(path)
+    choose_renderer()
+    steps_per_s = 30.0
+
+    def read_rate(made: gymnasium.Env) -> gymnasium.Env:
+        nonlocal steps_per_s
+        steps_per_s = float(made.metadata.get("render_fps") or steps_per_s)
+        return made
+
+    make_kwargs = {**(make_kwargs or {}), "render_mode": "rgb_array"}
+    env = load_vector(task, 1, seed, wrappers=(*wrappers, read_rate), make_kwargs=make_kwargs)
+    try:
+        every = max(1, math.ceil(steps_per_s / _MAX_FRAMES_PER_S))
+        observation = env.reset()
+        first = _picture(env)
+        with _writer(target, steps_per_s / every) as writer:
+            writer.append_data(first)
+            num_frames, num_steps = 1, 0
+            while episodes:
+                action = act(observation)
+                step = env.step(np.asarray(action[0] if isinstance(action, tuple) else action))
+                observation = step.observation
+                num_steps += 1
+                episodes -= int(step.terminated[0] or step.truncated[0])
+                if num_steps % every == 0:
+                    writer.append_data(_picture(env))
+                    num_frames += 1
+        return num_frames
+    finally:
+        env.close()
+
+
+def check_video_path(path: str | os.PathLike[str]) -> Path:
+    """Returns the path; raises if its kind cannot be written here, before anything is computed."""
+    target = Path(path)
+    if target.suffix.lower() not in _SUFFIXES:
+        raise ConfigurationError(f"video_path must end in {' or '.join(_SUFFIXES)}; got {str(path)!r}.")
+    if target.suffix.lower() == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise DependencyError(
+            f"video_path={str(path)!r} needs an encoder: `pip install imageio-ffmpeg`, or give a .gif."
+        )
+    return target
+
+
+@functools.cache
+def choose_renderer() -> str | None:
+    """Chooses MuJoCo's headless OpenGL, EGL or else OSMesa, and returns its name; None if neither works.
+
+    A value of the environment variable MUJOCO_GL that the user has set stands. Each is tried in a process of
+    its own, since PyOpenGL keeps to the first platform that it was imported for.
+    """
+    # Tasks drawn by pygame would look for a sound card and complain.
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    if os.environ.get("MUJOCO_GL"):
+        return os.environ["MUJOCO_GL"]
+    for backend in _GL_BACKENDS:
+        if _works(backend):
+            os.environ["MUJOCO_GL"] = backend
+            return backend
+    return None
+
+
+def _works(backend: str) -> bool:
+    probe = f"from mujoco.{backend} import GLContext; context = GLContext(8, 8); context.make_current()"
+    environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
+    command = [sys.executable, "-c", probe]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _picture(env: VectorEnvironment) -> np.ndarray:
+    try:
+        return env.render()
+    except ConfigurationError:
+        raise
+    except Exception as error:  # Each renderer fails in its own way when a system library is missing.
+        raise DependencyError(
+            f"{env.task} cannot be drawn without a display: {type(error).__name__}: {error}. MuJoCo needs "
+            "EGL (Debian: apt install libegl1 libgl1-mesa-dri) or OSMesa (apt install libosmesa6)."
+        ) from error
+
+
+def _writer(path: Path, frames_per_s: float) -> Any:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".gif":
+        return imageio.get_writer(path, duration=1000.0 / frames_per_s, loop=0)  # milliseconds a frame
+    return imageio.get_writer(path, fps=frames_per_s)
