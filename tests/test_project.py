@@ -53,6 +53,42 @@ def copy_of_project(directory):
     shutil.copytree(ROOT / "gin", directory / "gin", ignore=ignored)
 
 
+def needed_modules(source):
+    """The top-level modules that `source` imports, other than where it goes on without them."""
+    tree = ast.parse(source)
+    optional = {
+        node
+        for attempt in ast.walk(tree)
+        if isinstance(attempt, ast.Try) and any("ImportError" in ast.dump(each) for each in attempt.handlers)
+        and not any(isinstance(each, ast.Raise) for handler in attempt.handlers for each in ast.walk(handler))
+        for statement in attempt.body
+        for node in ast.walk(statement)
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and node not in optional:
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node not in optional:
+            yield node.module.split(".")[0]
+
+
+def test_needed_modules_are_those_that_must_be_there():
+    source = """
+import one.part
+from two import thing
+from . import own
+def late():
+  try:
+    import three
+  except ImportError as error:
+    raise RuntimeError("install three") from error
+try:
+  import four
+except ImportError:
+  pass
+"""
+    assert set(needed_modules(source)) == {"one", "two", "three"}
+
+
 def test_gin_is_gin_config():
     module = pathlib.Path(gin.__file__)
     assert module.name == "__init__.py" and ROOT not in module.resolve().parents or ".venv" in module.parts
@@ -100,13 +136,8 @@ def test_imported_distributions_are_declared(setup_arguments):
         canonicalize_name(Requirement(line).name)
         for line in [*setup_arguments["install_requires"], *sum(extras.values(), [])]
     }
-    imported = set()
-    for path in [*(ROOT / "expol_tf").rglob("*.py"), *(ROOT / "binaries").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                imported.add(node.module.split(".")[0])
+    modules = [*(ROOT / "expol_tf").rglob("*.py"), *(ROOT / "binaries").rglob("*.py")]
+    imported = {name for path in modules for name in needed_modules(path.read_text(encoding="utf-8"))}
     imported -= {"expol_tf", *sys.stdlib_module_names}
     assert "tensorflow" in imported
     missing = {name for name in imported if canonicalize_name(DISTRIBUTIONS.get(name, name)) not in declared}
