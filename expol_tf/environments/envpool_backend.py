@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gin
 import numpy as np
 
 from expol_tf.environments.registry import near_names
@@ -19,6 +20,7 @@ _RESERVED = frozenset(
 )
 
 
+@gin.configurable(module="expol_tf")
 class EnvPoolVectorEnvironment:
     """N copies of an EnvPool task, reset within the step that ends an episode.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gin
 import numpy as np
 from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
@@ -13,6 +14,7 @@ from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 
 
+@gin.configurable(module="expol_tf")
 class GymnasiumEnvironment(py_environment.PyEnvironment):
     """A batched `PyEnvironment` in which LAST carries the true final observation of an episode.
 

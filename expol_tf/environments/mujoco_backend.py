@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import gin
 import gymnasium
 import numpy as np
 
@@ -41,6 +42,7 @@ def supports(env: gymnasium.Env) -> bool:
     return True
 
 
+@gin.configurable(module="expol_tf")
 class MujocoVectorEnvironment:
     """N copies of a planar MuJoCo task whose simulator states are the rows of one array.
 
@@ -73,8 +75,7 @@ class MujocoVectorEnvironment:
         self._elapsed = np.zeros(num_envs, np.int64)
         self._seeds: list[int] | None = sub_environment_seeds(seed, num_envs)
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
-        threads = max(1, min(len(os.sched_getaffinity(0)), num_envs // 4))
-        self._batch = batch.Batch(inner.model, num_envs, threads)
+        self._batch = batch.Batch(inner.model, num_envs, _num_threads(num_envs))
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._frame_skip = inner.frame_skip
 
@@ -171,6 +172,12 @@ class MujocoVectorEnvironment:
         self._elapsed[indices] = 0
         first = self._formulas.observe(self._qpos[indices], self._qvel[indices])
         self._arrays.observation[indices] = first
+
+
+def _num_threads(num_envs: int) -> int:
+    """Returns how many of this process's cores to use: a thread is worth its wake-up from four simulations on."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, num_envs // 4))
 
 
 class _PlanarTask:

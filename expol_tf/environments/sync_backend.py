@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import gin
 import gymnasium
 import numpy as np
 
@@ -18,6 +19,7 @@ from expol_tf.errors import CapabilityError, SpaceError
 _NO_LIMIT = np.iinfo(np.int64).max
 
 
+@gin.configurable(module="expol_tf")
 class SyncVectorEnvironment:
     """N Gymnasium environments in a loop, with arrays allocated once and same-step resets.
 

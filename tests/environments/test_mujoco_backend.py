@@ -39,8 +39,8 @@ CASES = [
 
 @pytest.mark.parametrize(("task", "kwargs"), CASES)
 def test_it_equals_the_loop_over_gymnasium_s_own_steps(task, kwargs):
-    num_envs, num_steps, seed = 6, 90, 5
-    kwargs = {"max_episode_steps": 40, **kwargs}
+    num_envs, num_steps, seed = 8, 70, 5  # two threads, where there are two cores
+    kwargs = {"max_episode_steps": 30, **kwargs}
     batched = load_vector(task, num_envs, seed, make_kwargs=kwargs)
     assert isinstance(batched, MujocoVectorEnvironment)
     loop = SyncVectorEnvironment([make_registered(task, kwargs) for _ in range(num_envs)], seed, task)
