@@ -175,7 +175,7 @@ class MujocoVectorEnvironment:
 
 
 def _num_threads(num_envs: int) -> int:
-    """Returns how many of this process's cores to use: a thread is worth its wake-up from four simulations on."""
+    """Returns how many cores to use: a thread is worth waking from four simulations on."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable, num_envs // 4))
 
