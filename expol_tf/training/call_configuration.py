@@ -25,7 +25,7 @@ def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configur
       name: "train".
       arguments: Every argument as the function received it, whether from the caller, from gin or by default.
     """
-    base = held_configuration()
+    base = held_configuration(name)
     known = gin_registry.look_up(name, "call")
     held = gin.get_bindings(known.selector, resolve_references=False)
     bindings, unwritable = dict(base.bindings), {}

@@ -54,6 +54,12 @@ def evaluate_main(argv: Sequence[str] | None = None) -> int:
     return _run("expol-evaluate", _define_evaluate_flags, _evaluate, argv)
 
 
+def import_library() -> None:
+    """Imports everything that registers configurables."""
+    for module in _CONFIGURABLE_MODULES:
+        importlib.import_module(module)
+
+
 def _define_train_flags(values: flags.FlagValues) -> None:
     def string(name: str, default: str | None, text: str) -> None:
         flags.DEFINE_string(name, default, text, flag_values=values)
@@ -134,7 +140,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     from expol_tf.training import configuration as configurations
 
     configurations.check_macros(statements)
-    _import_library()
+    import_library()
     configuration = configurations.resolve(statements)
     for name in ("seed", "num_env_steps"):
         if values[name].value is not None:
@@ -177,7 +183,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.video_path:
         video_path = gin_syntax.user_directory() / Path(values.video_path).expanduser()
         video.check_video_path(video_path)
-    _import_library()
+    import_library()
     import gin
 
     from expol_tf.environments import load_vector
@@ -297,12 +303,6 @@ def _silence_tensorflow() -> None:
         notices.notices.clear()
     except ImportError:
         pass
-
-
-def _import_library() -> None:
-    """Imports everything that registers configurables."""
-    for module in _CONFIGURABLE_MODULES:
-        importlib.import_module(module)
 
 
 def _configure_devices(device: str | None) -> None:

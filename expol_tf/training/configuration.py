@@ -47,9 +47,8 @@ EXPERIMENT_MACROS = (
     "CHECKPOINT_INTERVAL",
     "LOG_INTERVAL",
 )
-_ROOT = "train"
 # What may differ between a run and its resumption: the length, the seed, and what only observes or stores the
-# run. The pattern is searched for in `train`'s parameters; the configurables and macros are named.
+# run. The pattern is of the root's parameters; the configurables are named.
 _EXEMPT_PARAMETER = re.compile(r"^(seed|num_env_steps|log_.*|eval_.*|checkpoint_.*)$")
 _EXEMPT_CONFIGURABLES = ("CheckpointStore", "Evaluator", "Progress", "configure_devices")
 _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER.match(macro.lower()))
@@ -67,12 +66,14 @@ class Configuration:
     """A checked configuration.
 
     Attributes:
+      root: The configurable that the program calls.
       imports: User modules that register configurables.
       macros: Definitions by macro name.
       bindings: By scope, complete selector and parameter.
       unwritable: Parameter → description of a Python object that gin cannot express (only from Python calls).
     """
 
+    root: str = "train"
     imports: tuple[str, ...] = ()
     macros: Mapping[str, Binding] = dataclasses.field(default_factory=dict)
     bindings: Mapping[Key, Binding] = dataclasses.field(default_factory=dict)
@@ -92,7 +93,7 @@ class Configuration:
         for name in sorted(macros, key=lambda macro: (order.get(macro, len(order)), macro)):
             lines.append(f"{name} = {render(self.macros[name].value)}")
         written = {key: binding.value for key, binding in self.bindings.items()}
-        defaults = self._defaults()
+        defaults, root = self._defaults(), self._root_selector()
         groups: dict[tuple[bool, str], list[tuple[int, str]]] = {}
         for (scope, selector, parameter), value in {**defaults, **written}.items():
             known = gin_registry.look_up(selector, "")
@@ -100,7 +101,7 @@ class Configuration:
             is_default = self._is_default(("", selector, parameter), value)
             line = f"{name}.{parameter} = {render(value)}{'  # default' if is_default else ''}"
             position = [*known.parameters, parameter].index(parameter)
-            groups.setdefault((known.short != _ROOT, name), []).append((position, line))
+            groups.setdefault((known.selector != root, name), []).append((position, line))
         for _, group in sorted(groups.items()):
             lines += ["", *(line for _, line in sorted(group))]
         if self.unwritable:
@@ -119,7 +120,7 @@ class Configuration:
             known = gin_registry.look_up(selector, binding.location)
             if known.short in _EXEMPT_CONFIGURABLES:
                 continue
-            if known.short == _ROOT and _EXEMPT_PARAMETER.match(parameter):
+            if known.selector == self._root_selector() and _EXEMPT_PARAMETER.match(parameter):
                 continue
             if self._is_default((scope, selector, parameter), binding.value):
                 continue
@@ -139,8 +140,11 @@ class Configuration:
         return default if found is inspect.Parameter.empty else found
 
     def override(self, parameter: str, value: Any) -> Configuration:
-        """Returns a configuration in which `train`'s parameter has this value, by its macro if it has one."""
-        key = ("", _complete(_ROOT), parameter)
+        """Returns a configuration whose root parameter has this value, by its macro if it has one.
+
+        For flags, which override bindings and files.
+        """
+        key = ("", self._root_selector(), parameter)
         flag = f"--{parameter}"
         binding = self.bindings.get(key)
         if binding is not None and isinstance(binding.value, Macro) and binding.value.name in self.macros:
@@ -182,7 +186,7 @@ class Configuration:
         """
         heading = re.compile(r"^# Parameters for (?:.*/)?([\w.]+):$", re.MULTILINE)
         made = heading.findall(gin.operative_config_str())
-        used = self._reachable([_ROOT, *made])
+        used = self._reachable([self.root, *made])
         for (_, selector, parameter), binding in self.bindings.items():
             if selector not in used:
                 short = gin_registry.look_up(selector, "").short
@@ -190,6 +194,9 @@ class Configuration:
                     f"{binding.location}: {short}.{parameter} is bound, but nothing in this experiment uses "
                     f"{short}. Remove the line, or refer to it as @{short}."
                 )
+
+    def _root_selector(self) -> str:
+        return gin_registry.look_up(self.root, self.root).selector
 
     def _bound_text(self) -> str:
         lines = [f"import {module}" for module in self.imports]
@@ -265,8 +272,8 @@ class Configuration:
         for known in self._reachable([selector for _, selector, _ in self.bindings]).values():
             for parameter in known.parameters:
                 value = gin_registry.as_gin_value(known.default(parameter))
-                elsewhere = known.short == _ROOT and (
-                    parameter in NOT_WRITTEN or f"{_ROOT}.{parameter}" in self.unwritable
+                elsewhere = known.selector == self._root_selector() and (
+                    parameter in NOT_WRITTEN or f"{self.root}.{parameter}" in self.unwritable
                 )
                 # A default of None mostly stands for what the caller passes.
                 if elsewhere or parameter == "name" or value is None or render(value) is None:
@@ -304,7 +311,7 @@ def check_macros(statements: Sequence[Binding | Import]) -> None:
             )
 
 
-def resolve(statements: Sequence[Binding | Import]) -> Configuration:
+def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Configuration:
     """Returns the configuration that statements make, later ones winning; every name and type is checked.
 
     The library's configurables must be registered (imported) before; modules that the statements import are
@@ -314,7 +321,7 @@ def resolve(statements: Sequence[Binding | Import]) -> Configuration:
       ConfigurationError: With the file, the line and the nearest known name.
     """
     check_macros(statements)
-    configuration, scopes = _resolve(statements)
+    configuration, scopes = _resolve(statements, root)
     for binding in configuration.bindings.values():
         if binding.scope and binding.scope.split("/")[-1] not in scopes:
             raise ConfigurationError(
@@ -325,17 +332,17 @@ def resolve(statements: Sequence[Binding | Import]) -> Configuration:
     return configuration
 
 
-def held_configuration() -> Configuration:
+def held_configuration(root: str = "train") -> Configuration:
     """Returns what gin holds now, whoever put it there."""
     text = gin.config_str()
     # The applied configuration also knows where each of its bindings was written.
-    if _applied is not None and _applied[0] == text:
+    if _applied is not None and _applied[0] == text and _applied[1].root == root:
         return _applied[1]
     # A user's own program may keep macros and scopes for other purposes: these are not checked.
-    return _resolve(read_bindings([text], source="gin"))[0]
+    return _resolve(read_bindings([text], source="gin"), root)[0]
 
 
-def _resolve(statements: Sequence[Binding | Import]) -> tuple[Configuration, set[str]]:
+def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configuration, set[str]]:
     """Returns the configuration and the scopes that its references use."""
     imports = tuple(dict.fromkeys(item.module for item in statements if isinstance(item, Import)))
     for statement in statements:
@@ -358,13 +365,9 @@ def _resolve(statements: Sequence[Binding | Import]) -> tuple[Configuration, set
         # An overridden binding is checked as well: its file has a mistake.
         gin_registry.check_parameter(known, statement.parameter, statement.location)
         bindings[statement.scope, known.selector, statement.parameter] = checked
-    configuration = Configuration(imports, macros, bindings)
+    configuration = Configuration(root, imports, macros, bindings)
     configuration.check()
     return configuration, scopes
-
-
-def _complete(name: str) -> str:
-    return gin_registry.look_up(name, name).selector
 
 
 def _look_up_reference(location: str, leaf: Any) -> Any:

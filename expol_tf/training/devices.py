@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import gin
@@ -49,10 +50,11 @@ def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_
         for gpu in chosen:
             tf.config.experimental.set_memory_growth(gpu, True)
         # Setting a count again is refused even when it is the same.
-        if tf.config.threading.get_intra_op_parallelism_threads() != intra_op_threads:
-            tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
-        if tf.config.threading.get_inter_op_parallelism_threads() != inter_op_threads:
-            tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
+        threading = tf.config.threading
+        if _effective(threading.get_intra_op_parallelism_threads(), "INTRAOP") != intra_op_threads:
+            threading.set_intra_op_parallelism_threads(intra_op_threads)
+        if _effective(threading.get_inter_op_parallelism_threads(), "INTEROP") != inter_op_threads:
+            threading.set_inter_op_parallelism_threads(inter_op_threads)
     except RuntimeError as error:
         raise ConfigurationError(
             f"device={device!r}, intra_op_threads={intra_op_threads}, inter_op_threads={inter_op_threads}: "
@@ -60,3 +62,8 @@ def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_
             "TensorFlow or this library computes."
         ) from error
     return f"GPU:{index}" if chosen else "CPU:0"
+
+
+def _effective(threads: int, kind: str) -> int:
+    """Returns the count that TensorFlow uses where `threads` was set: 0 leaves it to a variable."""
+    return threads or int(os.environ.get(f"TF_NUM_{kind}_THREADS") or 0)

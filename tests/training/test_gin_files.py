@@ -1,0 +1,68 @@
+"""The library's own gin files, each resolved against the real configurables."""
+
+from __future__ import annotations
+
+import gymnasium
+import pytest
+
+from expol_tf import _resources
+from expol_tf.training import command_line, configuration, gin_syntax
+from expol_tf.training.configuration import EXPERIMENT_MACROS
+from expol_tf.training.gin_syntax import Binding
+
+ROOT = _resources.gin_root()
+EXPERIMENTS = sorted(path.name for path in ROOT.glob("*.gin"))
+TASKS = sorted(path.name for path in ROOT.glob("tasks/*.gin"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library() -> None:
+    command_line.import_library()
+
+
+def test_the_named_experiments_are_there() -> None:
+    assert {"nfp_trpo.gin", "gaussian_trpo.gin", "gmm_trpo.gin"} <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_resolves_and_defines_the_macros(name: str) -> None:
+    statements = gin_syntax.read_files([f"gin/{name}"])
+    macros = {statement.name for statement in statements if isinstance(statement, Binding) and statement.is_macro}
+    assert set(EXPERIMENT_MACROS) <= macros
+    result = configuration.resolve(statements)
+    assert result.value("train.task") == "Hopper-v5"
+    assert result.value("train.num_env_steps") == 1_000_000
+    assert result.value("train.eval_episodes") == 10
+    again = configuration.resolve(gin_syntax.read_bindings([result.text]))
+    assert again.text == result.text
+    assert again.fingerprint() == result.fingerprint()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_begins_with_its_title(name: str) -> None:
+    first, second = (ROOT / name).read_text().splitlines()[:2]
+    assert first.startswith("# ") and first.endswith(".") and second == "#"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_file_says_what_the_task_is(name: str) -> None:
+    title = (ROOT / "tasks" / name).read_text().splitlines()[0]
+    (statement,) = gin_syntax.read_files([f"gin/tasks/{name}"])
+    assert isinstance(statement, Binding) and statement.name == "TASK"
+    env = gymnasium.make(statement.value)
+    observations, actions = env.observation_space.shape[0], env.action_space.shape[0]
+    high = env.action_space.high[0]
+    expected = f"{observations} observations, {actions} action{'s' if actions > 1 else ''} in [{-high:g}, {high:g}]"
+    assert expected in title
+    assert env.spec is not None and f"{env.spec.max_episode_steps:,} steps" in title
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_file_changes_only_the_task(task: str) -> None:
+    def fingerprint(*names: str) -> dict[str, str]:
+        return configuration.resolve(gin_syntax.read_files(names)).fingerprint()
+
+    base = fingerprint("gin/nfp_trpo.gin")
+    changed = fingerprint("gin/nfp_trpo.gin", f"gin/tasks/{task}")
+    assert changed.keys() == base.keys()
+    assert {name for name in base if base[name] != changed[name]} <= {"train.task"}
