@@ -3,8 +3,8 @@
     compare_test_counts.py BAZEL_TESTLOGS LABELS_FILE
 
 BAZEL_TESTLOGS is the directory of Bazel's test logs, LABELS_FILE holds the output of
-`bazel query 'tests(//...)'`. The last line printed is the summary. The exit code is 0 only if the counts
-agree and some test passed; that none failed is for Bazel's exit code to say.
+`bazel query 'tests(//...)'`. The last line printed is the summary. The exit code is 0 only if the counts agree
+and some test passed; that none failed is for Bazel's exit code to say.
 """
 
 from __future__ import annotations
