@@ -3,8 +3,8 @@
     compare_test_counts.py BAZEL_TESTLOGS LABELS_FILE
 
 BAZEL_TESTLOGS is the directory of Bazel's test logs, LABELS_FILE holds the output of
-`bazel query 'tests(//...)'`. The last line printed is the summary. The exit code is 0 only if the counts agree
-and some test passed; that none failed is for Bazel's exit code to say.
+`bazel query 'tests(//...)'`. The last line printed is the summary. The exit code is 0 only if the counts
+agree and some test passed; that none failed is for Bazel's exit code to say.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     """Prints the comparison and the summary; returns the exit code."""
     logs, labels = map(pathlib.Path, arguments)
     plugin = Collected()
-    status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", "--no-summary"], plugins=[plugin])
+    options = ["--collect-only", "-qq", "-p", "no:cacheprovider", "--no-summary"]
+    status = pytest.main(options, plugins=[plugin])
     bazel = bazel_outcomes(logs, labels.read_text(encoding="utf-8").split())
     wrong = differences(bazel, plugin.files)
     total = sum(bazel.values(), collections.Counter())
