@@ -81,10 +81,10 @@ import numpy as np
 import tensorflow as tf
 directory, observations, greedy = sys.argv[1:4]
 model = tf.saved_model.load(directory)
-observations = np.load(observations).astype(np.float32)
-action = model.signatures["deterministic"](observation=tf.constant(observations))["action"]
+observations = tf.constant(np.load(observations).astype(np.float32))
+action = model.signatures["deterministic"](observation=observations)["action"]
 np.save(greedy, action.numpy())
-first, second = (model.signatures["sample"](observation=tf.constant(observations))["action"] for _ in range(2))
+first, second = (model.signatures["sample"](observation=observations)["action"] for _ in range(2))
 assert first.shape == action.shape and np.abs(first - second).max() > 0, "two draws are equal"
 assert sys.modules["expol_tf"] is None and sys.modules["tensorflow_probability"] is None
 """

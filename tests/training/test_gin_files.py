@@ -27,8 +27,8 @@ def test_the_named_experiments_are_there() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_resolves_and_defines_the_macros(name: str) -> None:
     statements = gin_syntax.read_files([f"gin/{name}"])
-    macros = {statement.name for statement in statements if isinstance(statement, Binding) and statement.is_macro}
-    assert set(EXPERIMENT_MACROS) <= macros
+    bindings = [statement for statement in statements if isinstance(statement, Binding)]
+    assert set(EXPERIMENT_MACROS) <= {binding.name for binding in bindings if binding.is_macro}
     result = configuration.resolve(statements)
     assert result.value("train.task") == "Hopper-v5"
     assert result.value("train.num_env_steps") == 1_000_000
@@ -52,8 +52,8 @@ def test_every_task_file_says_what_the_task_is(name: str) -> None:
     env = gymnasium.make(statement.value)
     observations, actions = env.observation_space.shape[0], env.action_space.shape[0]
     high = env.action_space.high[0]
-    expected = f"{observations} observations, {actions} action{'s' if actions > 1 else ''} in [{-high:g}, {high:g}]"
-    assert expected in title
+    plural = "s" if actions > 1 else ""
+    assert f"{observations} observations, {actions} action{plural} in [{-high:g}, {high:g}]" in title
     assert env.spec is not None and f"{env.spec.max_episode_steps:,} steps" in title
 
 

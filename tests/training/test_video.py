@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+from collections.abc import Iterator
+
+import gymnasium
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from expol_tf.errors import ConfigurationError, DependencyError
+from expol_tf.training import video
+
+
+class Flag(gymnasium.Env):
+    """Draws the number of the step as a grey value; episodes of ten steps."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 60}
+    observation_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self, render_mode: str | None = None, is_broken: bool = False) -> None:
+        self.render_mode = render_mode
+        self._is_broken = is_broken
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.steps += 1
+        return np.zeros(1, np.float32), 0.0, False, self.steps == 10, {}
+
+    def render(self) -> np.ndarray:
+        if self._is_broken:
+            raise AttributeError("'NoneType' object has no attribute 'glGetError'")
+        return np.full((16, 16, 3), 20 * self.steps, np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def renderer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keeps the choice of a renderer, which is for the whole process, inside one test."""
+    monkeypatch.setenv("MUJOCO_GL", "chosen_by_the_test")
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    video.choose_renderer.cache_clear()
+    yield
+    video.choose_renderer.cache_clear()
+
+
+def still(observation: np.ndarray) -> np.ndarray:
+    return np.zeros([len(observation), 1])
+
+
+def test_a_gif_of_whole_episodes(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "videos" / "flag.gif"
+    frames = video.record_video(still, Flag, path, episodes=2)
+    # 60 steps a second are thinned out to 30 pictures; the picture after an episode's end is the next one's.
+    grey = imageio.imread(path)[:, 0, 0, 0].tolist()
+    assert grey == [0, 40, 80, 120, 160, 0, 40, 80, 120, 160, 0][:frames]
+    assert frames == 11
+
+
+def test_other_suffixes_are_refused_before_anything_runs(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"video_path must end in .gif or .mp4"):
+        video.record_video(still, "no such task", tmp_path / "flag.avi")
+
+
+def test_mp4_needs_an_encoder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match="pip install imageio-ffmpeg"):
+        video.check_video_path(tmp_path / "flag.mp4")
+
+
+def test_a_renderer_that_fails_names_the_packages(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(DependencyError, match="glGetError.*libegl1 .*libosmesa6"):
+        video.record_video(still, lambda **kwargs: Flag(is_broken=True, **kwargs), tmp_path / "flag.gif")
+
+
+def test_the_users_renderer_stands() -> None:
+    assert video.choose_renderer() == "chosen_by_the_test"
+
+
+@pytest.mark.parametrize(
+    ("working", "chosen"), [({"egl", "osmesa"}, "egl"), ({"osmesa"}, "osmesa"), (set(), None)]
+)
+def test_egl_comes_before_osmesa(working: set, chosen: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUJOCO_GL")
+    monkeypatch.setattr(video, "_works", working.__contains__)
+    assert video.choose_renderer() == chosen
+    assert os.environ.get("MUJOCO_GL") == chosen
+
+
+def test_a_mujoco_task_is_drawn_or_the_packages_are_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MUJOCO_GL")
+    path = tmp_path / "pendulum.gif"
+    arguments = {"make_kwargs": {"max_episode_steps": 3, "width": 32, "height": 32}}
+    if video.choose_renderer() is None:
+        with pytest.raises(DependencyError, match="libegl1"):
+            video.record_video(still, "InvertedPendulum-v5", path, **arguments)
+    else:
+        frames = video.record_video(still, "InvertedPendulum-v5", path, **arguments)
+        pictures = imageio.imread(path)
+        assert pictures.shape[:3] == (frames, 32, 32)
+        assert pictures.std() > 0, "the pictures are empty"
