@@ -66,26 +66,27 @@ class TrustRegionUpdate:
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         old = self._distribution(batch.observation)
 
-        def log_prob(part=slice(None)):
-            pre_squash = None if batch.pre_squash_action is None else batch.pre_squash_action[part]
-            return action_log_prob(self._distribution(batch.observation[part]), batch.action[part], pre_squash)
+        divergence = self._divergence(old, batch, kl_seed)
 
-        def surrogate():
-            objective = importance_surrogate(log_prob(), batch.log_prob, batch.advantage, batch.valid)
+        def measure():
+            new = self._distribution(batch.observation)
+            log_prob = action_log_prob(new, batch.action, batch.pre_squash_action)
+            objective = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
             if self._entropy_weight:
-                entropy = entropy_estimate(
-                    self._distribution(batch.observation), self._entropy_samples, entropy_seed
-                )
+                entropy = entropy_estimate(new, self._entropy_samples, entropy_seed)
                 objective += self._entropy_weight * masked_mean(entropy, batch.valid)
-            return objective
+            return objective, divergence(new)
 
-        sampled = slice(None, None, self._fisher_subsample)
-        valid = tf.cast(batch.valid[sampled], tf.float32)
+        some = PolicyBatch(*(None if part is None else part[:: self._fisher_subsample] for part in batch))
+
+        def log_prob():
+            return action_log_prob(self._distribution(some.observation), some.action, some.pre_squash_action)
+
+        valid = tf.cast(some.valid, tf.float32)
         report = self._trust_region.step(
             self._actor_network.trainable_variables,
-            surrogate,
-            self._divergence(old, batch, kl_seed),
-            lambda: log_prob(sampled),
+            measure,
+            log_prob,
             weights=valid / tf.maximum(tf.reduce_sum(valid), 1.0),
         )
         return report._asdict()
@@ -94,17 +95,16 @@ class TrustRegionUpdate:
         return self._actor_network(observation)[0]
 
     def _divergence(self, old, batch, seed):
-        """Returns a function of the present parameters; what it needs of π_old is computed here, before they move."""
+        """Returns KL[π_old ‖ ·] as a function; what it needs of π_old is computed here, before the parameters move."""
         inner, _ = split_squash(old)
         # A distribution that reads variables when asked would follow them as they move, and KL would stay 0.
         frozen = not inner.variables
         if self._kl_estimator == "auto" and frozen and has_analytic_kl(old):
-            return lambda: masked_mean(analytic_kl(old, self._distribution(batch.observation)), batch.valid)
+            return lambda new: masked_mean(analytic_kl(old, new), batch.valid)
         fresh = sample_action(old, seed)
         estimator = "k3" if self._kl_estimator == "auto" else self._kl_estimator
 
-        def divergence():
-            new = self._distribution(batch.observation)
+        def divergence(new):
             log_q = action_log_prob(new, fresh.action, fresh.pre_squash_action)
             return masked_mean(sampled_kl(fresh.log_prob, log_q, estimator), batch.valid)
 

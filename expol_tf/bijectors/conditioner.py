@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import gin
@@ -12,6 +13,7 @@ from expol_tf.keras_api import keras
 
 # RealNVP's last layer starts this close to zero, so that a new flow is close to its base distribution.
 _LAST_LAYER_RANGE = 3e-3
+_NORM_EPSILON = 1e-3
 
 
 @gin.configurable(module="expol_tf")
@@ -56,10 +58,17 @@ class AffineConditioner(keras.layers.Layer):
             raise ConfigurationError(f"units must name at least one positive layer size; got {tuple(units)}.")
         self._log_scale_bound = log_scale_bound
         self._context_size = context_size
-        inputs = input_size + context_size
-        self._scale_layers = _layers(inputs, output_size, units, activation, layer_norm, dtype)
-        self._shift_layers = _layers(inputs, output_size, units, activation, layer_norm, dtype)
+        self._output_size = output_size
+        self._activation = keras.activations.get(activation)
+        sizes = [input_size + context_size, *units, output_size]
+        self._scale_layers = _dense_layers(sizes, layer_norm, dtype)
+        self._shift_layers = _dense_layers(sizes, layer_norm, dtype)
+        self._norms = [self._add_norm(width) for width in units] if layer_norm else []
         self.built = True
+
+    def _add_norm(self, width: int) -> tuple[tf.Variable, tf.Variable]:
+        shape = [2, width, 1]  # Of both networks: gain and offset of each unit.
+        return self.add_weight("gain", shape, initializer="ones"), self.add_weight("offset", shape, initializer="zeros")
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         if (context is None) != (self._context_size == 0):
@@ -67,9 +76,6 @@ class AffineConditioner(keras.layers.Layer):
                 f"context: this conditioner was made with context_size={self._context_size}; "
                 f"got {'no context' if context is None else 'a context'}."
             )
-        is_vector = x.shape.rank == 1
-        if is_vector:  # Dense wants a batch dimension; a bijector may be asked for a single event.
-            x = x[tf.newaxis]
         if context is not None:
             leading = tf.broadcast_dynamic_shape(tf.shape(x)[:-1], tf.shape(context)[:-1])
             x = tf.concat(
@@ -79,40 +85,51 @@ class AffineConditioner(keras.layers.Layer):
                 ],
                 axis=-1,
             )
-        log_scale, shift = x, x
-        for layer in self._scale_layers:
-            log_scale = layer(log_scale)
-        for layer in self._shift_layers:
-            shift = layer(shift)
+        # Both networks run as one with block-diagonal weights, features along the first axis: products of
+        # [3, 3] with [3, N] are three times as fast as [N, 3] with [3, 3], and there are half as many.
+        hidden = tf.reshape(x, [-1, x.shape[-1]])
+        for index, (scale_layer, shift_layer) in enumerate(zip(self._scale_layers, self._shift_layers, strict=True)):
+            join = _block_diagonal if index else lambda a, b: tf.concat([a, b], axis=1)
+            kernel = join(scale_layer.kernel, shift_layer.kernel)
+            bias = tf.concat([scale_layer.bias, shift_layer.bias], axis=0)[:, tf.newaxis]
+            hidden = tf.matmul(kernel, hidden, transpose_a=True, transpose_b=index == 0) + bias
+            if index < len(self._scale_layers) - 1:
+                hidden = self._activation(self._normalize(hidden, index))
+        outputs = tf.reshape(tf.transpose(hidden), tf.concat([tf.shape(x)[:-1], [2 * self._output_size]], 0))
+        log_scale, shift = tf.split(outputs, 2, axis=-1)
         if self._log_scale_bound is not None:
             log_scale = self._log_scale_bound * tf.tanh(log_scale / self._log_scale_bound)
-        if is_vector and context is None:
-            return log_scale[0], shift[0]
         return log_scale, shift
 
+    def _normalize(self, hidden: tf.Tensor, index: int) -> tf.Tensor:
+        if not self._norms:
+            return hidden
+        gain, offset = self._norms[index]
+        width = gain.shape[1]
+        each = tf.reshape(hidden, [2, width, -1])
+        mean, variance = tf.nn.moments(each, axes=[1], keepdims=True)
+        normalized = (each - mean) * tf.math.rsqrt(variance + _NORM_EPSILON)
+        return tf.reshape(gain * normalized + offset, [2 * width, -1])
 
-def _layers(inputs, outputs, units, activation, layer_norm, dtype) -> list[keras.layers.Layer]:
-    layers: list[keras.layers.Layer] = []
-    size = inputs
-    for index, width in enumerate(units):
-        random_bias = layer_norm and index == 0
-        dense = keras.layers.Dense(
-            width,
-            activation=None if layer_norm else activation,
-            bias_initializer=keras.initializers.RandomUniform(-1.0, 1.0) if random_bias else "zeros",
+
+def _block_diagonal(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.concat([tf.pad(a, [[0, 0], [0, b.shape[1]]]), tf.pad(b, [[0, 0], [a.shape[1], 0]])], axis=0)
+
+
+def _dense_layers(sizes: Sequence[int], random_first_bias: bool, dtype: str) -> list[keras.layers.Dense]:
+    layers = []
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        is_last = index == len(sizes) - 2
+        layer = keras.layers.Dense(
+            outputs,
+            kernel_initializer=(
+                keras.initializers.RandomUniform(-_LAST_LAYER_RANGE, _LAST_LAYER_RANGE) if is_last else "glorot_uniform"
+            ),
+            bias_initializer=(
+                keras.initializers.RandomUniform(-1.0, 1.0) if random_first_bias and index == 0 else "zeros"
+            ),
             dtype=dtype,
         )
-        dense.build([None, size])
-        layers.append(dense)
-        if layer_norm:
-            norm = keras.layers.LayerNormalization(epsilon=1e-3, dtype=dtype)
-            norm.build([None, width])
-            layers += [norm, keras.layers.Activation(activation, dtype=dtype)]
-        size = width
-    last = keras.layers.Dense(
-        outputs,
-        kernel_initializer=keras.initializers.RandomUniform(-_LAST_LAYER_RANGE, _LAST_LAYER_RANGE),
-        dtype=dtype,
-    )
-    last.build([None, size])
-    return [*layers, last]
+        layer.build([None, inputs])
+        layers.append(layer)
+    return layers

@@ -57,9 +57,10 @@ def action_log_prob(
 
     tanh loses the pre-image in float32 beyond |u| ≈ 9; with u the density stays exact and so does its gradient.
     """
-    if pre_squash_action is None:
-        return distribution.log_prob(action)
     inner, squash = split_squash(distribution)
-    if squash is None:
-        return distribution.log_prob(action)
+    # TFP's bijectors remember the pre-image of a tensor they have seen, also one computed under other parameters or
+    # inside another graph, if the bijector outlives a call. A copy of the tensor is one they have not seen.
+    if pre_squash_action is None or squash is None:
+        return distribution.log_prob(tf.identity(action))
+    pre_squash_action = tf.identity(pre_squash_action)
     return inner.log_prob(pre_squash_action) - squash.forward_log_det_jacobian(pre_squash_action, event_ndims=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
 
 from expol_tf.bijectors import AffineConditioner, Squash, flow_chain, make_transformations, to_action_units
 from expol_tf.keras_api import keras
@@ -54,7 +56,8 @@ class FlowActorNetwork(network.Network):
         super().__init__(observation_spec, state_spec=(), name=name)
         observation_size = vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")
-        self._to_action = Squash(action_spec) if squash else to_action_units(action_spec)
+        # Made anew in each call: a bijector that lives on would answer from its cache across parameter updates.
+        self._to_action = functools.partial(Squash if squash else to_action_units, tensor_spec.from_spec(action_spec))
         self._condition_on_observation = condition_on_observation
         self._state_shift = make_mlp(
             observation_size,
@@ -77,4 +80,4 @@ class FlowActorNetwork(network.Network):
         flow = flow_chain(self._transformations, self._action_size, shift, context)
         base = tfd.Independent(tfd.Normal(tf.zeros_like(shift), tf.ones_like(shift)), 1)
         latent = tfd.TransformedDistribution(base, flow)
-        return tfd.TransformedDistribution(latent, self._to_action), network_state
+        return tfd.TransformedDistribution(latent, self._to_action()), network_state

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
 
 from expol_tf.bijectors import Squash, box_middle_and_half
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
@@ -43,7 +45,7 @@ class GaussianActorNetwork(network.Network):
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         action_size = vector_size(action_spec, "action_spec")
-        self._squash = Squash(action_spec) if squash else None
+        self._make_squash = functools.partial(Squash, tensor_spec.from_spec(action_spec)) if squash else None
         middle, half = box_middle_and_half(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
@@ -60,7 +62,7 @@ class GaussianActorNetwork(network.Network):
     def call(self, observation, step_type=None, network_state=(), training=False):
         mean = self._mean(observation)
         std = tf.broadcast_to(tf.exp(self._log_std), tf.shape(mean))
-        if self._squash is not None:
+        if self._make_squash is not None:
             latent = tfd.MultivariateNormalDiag(mean, std)
-            return tfd.TransformedDistribution(latent, self._squash), network_state
+            return tfd.TransformedDistribution(latent, self._make_squash()), network_state
         return tfd.MultivariateNormalDiag(self._middle + self._half * mean, self._half * std), network_state

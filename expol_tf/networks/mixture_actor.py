@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
 
 from expol_tf.bijectors import Squash, box_middle_and_half
 from expol_tf.errors import ConfigurationError
@@ -53,7 +55,7 @@ class MixtureActorNetwork(network.Network):
             raise ConfigurationError(f"num_components must be 1 or more; got {num_components}.")
         action_size = vector_size(action_spec, "action_spec")
         observation_size = vector_size(observation_spec)
-        self._squash = Squash(action_spec) if squash else None
+        self._make_squash = functools.partial(Squash, tensor_spec.from_spec(action_spec)) if squash else None
         middle, half = box_middle_and_half(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
@@ -70,7 +72,7 @@ class MixtureActorNetwork(network.Network):
     def call(self, observation, step_type=None, network_state=(), training=False):
         means = tf.stack([mean(observation) for mean in self._means], axis=-2)  # [B, K, A]
         stds = tf.broadcast_to(tf.exp(self._log_std), tf.shape(means))
-        if self._squash is None:
+        if self._make_squash is None:
             means, stds = self._middle + self._half * means, self._half * stds
         mixture = tfd.MixtureSameFamily(
             tfd.Categorical(logits=self._weight_logits),
@@ -78,6 +80,6 @@ class MixtureActorNetwork(network.Network):
             tfd.Independent(tfd.Normal(means, stds), 1),
             reparameterize=True,
         )
-        if self._squash is not None:
-            return tfd.TransformedDistribution(mixture, self._squash), network_state
+        if self._make_squash is not None:
+            return tfd.TransformedDistribution(mixture, self._make_squash()), network_state
         return mixture, network_state

@@ -81,8 +81,7 @@ class TrustRegion:
     def step(
         self,
         variables: Sequence[tf.Variable],
-        surrogate: Callable[[], tf.Tensor],
-        kl: Callable[[], tf.Tensor],
+        measure: Callable[[], tuple[tf.Tensor, tf.Tensor]],
         log_prob: Callable[[], tf.Tensor],
         weights: tf.Tensor | None = None,
     ) -> TrustRegionReport:
@@ -90,16 +89,15 @@ class TrustRegion:
 
         Args:
           variables: θ, all of them trainable.
-          surrogate: S at the variables' present values, a scalar.
-          kl: KL[π_old ‖ π] at the variables' present values, a scalar. It must be fixed on π_old: what it uses of
-            π_old has to be computed before this call.
+          measure: Computes (S, KL[π_old ‖ π]) at the variables' present values, two scalars. What it uses of π_old
+            has to be computed before this call.
           log_prob: log π `[N]` of the actions that F averages over.
           weights: Weights `[N]` of those, adding to 1; by default equal.
         """
         old = flatten(variables)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            old_surrogate = surrogate()
+            old_surrogate, _ = measure()
         gradient = flat_gradient(tape, old_surrogate, variables)
 
         def product(vector):
@@ -113,7 +111,8 @@ class TrustRegion:
 
         def trial(fraction):
             assign(variables, old + fraction * full_step)
-            improvement, divergence = surrogate() - old_surrogate, kl()
+            new_surrogate, divergence = measure()
+            improvement = new_surrogate - old_surrogate
             finite = tf.math.is_finite(improvement) & tf.math.is_finite(divergence)
             accepted = finite & (improvement > 0) & (divergence <= self._kl_slack * self.max_kl)
             return accepted, (improvement, divergence)
