@@ -250,7 +250,14 @@ def resume_command(root: Path, arguments: Sequence[str]) -> str:
         start = ["python", sys.argv[0]]
     else:
         start = ["expol-train"]
-    return shlex.join([*start, *kept, f"--root_dir={shown}"])
+    return " ".join(map(_quote, [*start, *kept, f"--root_dir={shown}"]))
+
+
+def _quote(argument: str) -> str:
+    """Returns shell syntax for the argument, in double quotes where shlex would cut up its single quotes."""
+    if "'" in argument and not set(argument) & set('"$`\\!'):
+        return f'"{argument}"'
+    return shlex.quote(argument)
 
 
 def _recorded_configuration(root_dir: str | None) -> str:
