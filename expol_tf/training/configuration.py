@@ -137,7 +137,7 @@ class Configuration:
         if binding is not None:
             return self._expand(binding.value)
         found = known.default(parameter)
-        return default if found is inspect.Parameter.empty else found
+        return default if found is inspect.Parameter.empty or found is gin.REQUIRED else found
 
     def override(self, parameter: str, value: Any) -> Configuration:
         """Returns a configuration whose root parameter has this value, by its macro if it has one.

@@ -88,6 +88,7 @@ def test_later_statements_override_earlier_ones_and_flags_override_all() -> None
     assert result.value("train_boats.seed") == 7
     assert result.value("train_boats.num_env_steps") == 500
     assert result.value("train_boats.eval_interval") == 50, "an unbound parameter has its default"
+    assert resolved().value("train_boats.task") is None, "gin.REQUIRED is no value"
 
 
 def test_a_flag_overrides_a_parameter_without_a_macro() -> None:
