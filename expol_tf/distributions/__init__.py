@@ -1,6 +1,6 @@
 """What the library adds to TFP's distributions: capabilities, greedy actions, entropies and divergences."""
 
-from expol_tf.distributions.capabilities import CAPABILITIES, capabilities, require
+from expol_tf.distributions.capability import CAPABILITIES, capabilities, require
 from expol_tf.distributions.divergence import analytic_kl, entropy_estimate, has_analytic_kl, sampled_kl
 from expol_tf.distributions.greedy import greedy_action
 from expol_tf.distributions.squashed import ActionSample, action_log_prob, sample_action, split_squash
