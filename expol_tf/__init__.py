@@ -2,4 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+__all__ = ["load_policy", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for, since both need TensorFlow, which takes seconds.
+    if name in __all__:
+        return getattr(importlib.import_module("expol_tf.training"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

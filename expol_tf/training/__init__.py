@@ -1,1 +1,35 @@
-"""Training runs: loops, run directories, checkpoints, metrics, evaluation and export."""
+"""Runs: training loops, their directories, checkpoints, evaluation and export."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Imported when asked for: the programs answer --help and a misspelt file name without loading TensorFlow.
+_HOMES = {
+    "EvaluationResult": "evaluation",
+    "Evaluator": "evaluation",
+    "KeepBestPolicy": "observers",
+    "Observer": "observers",
+    "OnPolicyRunner": "on_policy_runner",
+    "StopAtReturn": "observers",
+    "TrainingEvent": "observers",
+    "TrainingResult": "experiment",
+    "configure_devices": "devices",
+    "evaluate_policy": "evaluation",
+    "export_policy": "export",
+    "load_policy": "export",
+    "train": "experiment",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -127,6 +127,11 @@ class Evaluator:
             make_kwargs=make_kwargs,
         )
 
+    @property
+    def enabled(self) -> bool:
+        """Whether it ever evaluates."""
+        return self._interval > 0
+
     def is_due(self, previous_env_step: int, env_step: int) -> bool:
         """Whether a multiple of the interval lies in (previous_env_step, env_step]."""
         return self._interval > 0 and env_step // self._interval > previous_env_step // self._interval

@@ -1,0 +1,69 @@
+"""Callbacks that watch a run, and two that are often wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gin
+
+from expol_tf.training import atomic_files
+from expol_tf.training.export import export_policy
+
+
+class TrainingEvent(NamedTuple):
+    """The state of a run after an iteration.
+
+    Attributes:
+      env_step: Environment steps so far.
+      metrics: The iteration's row of `metrics.csv`, or None if it wrote none (`log_interval`).
+      evaluation: The row of `evaluation.csv`, if the policy was evaluated after this iteration.
+      recent_return: Mean return of the last hundred training episodes, None before the first ends.
+      agent: The agent.
+      root_dir: The run's directory.
+    """
+
+    env_step: int
+    metrics: dict[str, Any] | None
+    evaluation: dict[str, Any] | None
+    recent_return: float | None
+    agent: Any
+    root_dir: Path
+
+
+# Called after every iteration; a true result ends the run there, with a checkpoint, as if it had finished.
+Observer = Callable[[TrainingEvent], bool | None]
+
+
+@gin.configurable(module="expol_tf")
+class StopAtReturn:
+    """Ends the run once the evaluated return reaches a target.
+
+    Args:
+      target: Mean evaluation return at which to stop.
+    """
+
+    def __init__(self, target: float) -> None:
+        self._target = target
+
+    def __call__(self, event: TrainingEvent) -> bool:
+        return event.evaluation is not None and event.evaluation["return_mean"] >= self._target
+
+
+@gin.configurable(module="expol_tf")
+class KeepBestPolicy:
+    """Keeps a copy of the policy with the best evaluation in the run's `best_policy/`, beside `best_policy.json`.
+
+    The score lies on the disk, so a resumed run goes on comparing with it.
+    """
+
+    def __call__(self, event: TrainingEvent) -> None:
+        if event.evaluation is None:
+            return
+        record = event.root_dir / "best_policy.json"
+        best = json.loads(record.read_text())["return_mean"] if record.exists() else float("-inf")
+        if event.evaluation["return_mean"] > best:
+            export_policy(event.agent, event.root_dir / "best_policy")
+            atomic_files.write_atomically(record, json.dumps(event.evaluation) + "\n")
