@@ -26,12 +26,12 @@ def make_transformations(
 ) -> list[list[keras.layers.Layer]]:
     """Creates the layers of `num_transformations` transformations g_k, with all their variables.
 
-    A transformation is a pair of affine couplings with complementary halves, so that each changes every component
-    (K = 4 is 8 couplings). For A = 1 a coupling has nothing to condition on, and a transformation is one
-    `ElementwiseSpline` instead.
+    A transformation is a pair of affine couplings with complementary halves, so that each changes every
+    component (K = 4 is 8 couplings). For A = 1 a coupling has nothing to condition on, and a transformation
+    is one `ElementwiseSpline` instead.
 
-    Keep the result as an attribute of your network (Keras tracks layers in nested lists), and call `flow_chain`
-    with it wherever the bijector is needed.
+    Keep the result as an attribute of your network (Keras tracks layers in nested lists), and call
+    `flow_chain` with it wherever the bijector is needed.
 
     Args:
       event_size: A.
@@ -70,8 +70,8 @@ def flow_chain(
     """Returns u = g_K ∘ … ∘ g_2 ∘ ( L(s) + g_1(ε) ) as a TFP bijector.
 
     The state shift L(s) is added once, after the first transformation; without transformations the map is
-    u = L(s) + ε. Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Eq. 5; *Boosting
-    Trust Region Policy Optimization by Normalizing Flows Policy*, Eq. 7.
+    u = L(s) + ε. Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Eq. 5;
+    *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*, Eq. 7.
 
     Args:
       transformations: From `make_transformations`.
@@ -93,7 +93,9 @@ def flow_chain(
 def _transformation(layers, event_size, context, dtype) -> list[tfb.Bijector]:
     if event_size == 1:
         return [layer.bijector() for layer in layers]
-    conditioners = layers if context is None else [functools.partial(layer, context=context) for layer in layers]
+    conditioners = (
+        layers if context is None else [functools.partial(layer, context=context) for layer in layers]
+    )
     return [
         AffineCoupling(conditioner, event_size, transformed=part, dtype=dtype)
         for conditioner, part in zip(conditioners, ("last", "first"), strict=True)

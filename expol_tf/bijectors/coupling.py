@@ -24,8 +24,8 @@ def split_sizes(event_size: int, transformed: str) -> tuple[int, int]:
     """
     if event_size < 2:
         raise ConfigurationError(
-            f"event_size: a coupling needs at least 2 components, one of them to condition on; got {event_size}. "
-            "For a single component use expol_tf.bijectors.ElementwiseSpline."
+            "event_size: a coupling needs at least 2 components, one of them to condition on; "
+            f"got {event_size}. For a single component use expol_tf.bijectors.ElementwiseSpline."
         )
     if transformed not in ("first", "last"):
         raise ConfigurationError(f'transformed must be "first" or "last"; got {transformed!r}.')
@@ -36,9 +36,9 @@ def split_sizes(event_size: int, transformed: str) -> tuple[int, int]:
 class AffineCoupling(tfb.Bijector):
     """y₁ = x₁, y₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), with log|det ∂y/∂x| = Σᵢ sᵢ(x₁).
 
-    Event `[A]`, any batch and sample shape. `transformed="last"` leaves the first ⌈A/2⌉ components as they are
-    and maps the others; `"first"` is its complement. The conditioner is evaluated once for a value and its
-    log-determinant, which is what a density needs.
+    Event `[A]`, any batch and sample shape. `transformed="last"` leaves the first ⌈A/2⌉ components as they
+    are and maps the others; `"first"` is its complement. The conditioner is evaluated once for a value and
+    its log-determinant, which is what a density needs.
 
     Example:
 
@@ -52,8 +52,8 @@ class AffineCoupling(tfb.Bijector):
     *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*, §3.
 
     Args:
-      conditioner: Function of x₁ `[..., d₁]` that returns `(s, t)`, each `[..., d₂]`: an `AffineConditioner`, or
-        any other. Variables of a `tf.Module` or Keras layer passed here are tracked.
+      conditioner: Function of x₁ `[..., d₁]` that returns `(s, t)`, each `[..., d₂]`: an `AffineConditioner`,
+        or any other. Variables of a `tf.Module` or Keras layer passed here are tracked.
       event_size: A, at least 2.
       transformed: Which part is mapped, "last" or "first".
     """
@@ -118,7 +118,9 @@ class AffineCoupling(tfb.Bijector):
         return x[..., self._transformed_size :], x[..., : self._transformed_size]
 
     def _join(self, conditioning, part):
-        return tf.concat([conditioning, part] if self._transformed_part == "last" else [part, conditioning], axis=-1)
+        return tf.concat(
+            [conditioning, part] if self._transformed_part == "last" else [part, conditioning], axis=-1
+        )
 
     def _scale_and_shift(self, x):
         # A density asks for the value and for the log-determinant at the same tensor in two separate calls.

@@ -20,7 +20,8 @@ class ElementwiseSpline(keras.layers.Layer):
     """Makes a rational-quadratic spline yᵢ = gᵢ(xᵢ) on [−range, range], the identity outside.
 
     A Keras layer that holds the trainable knots, `[A, num_bins]` widths and heights and `[A, num_bins − 1]`
-    slopes, and returns the TFP bijector when called without arguments. It starts as the identity. Events `[A]`.
+    slopes, and returns the TFP bijector when called without arguments. It starts as the identity. Events
+    `[A]`.
 
     Reference: Durkan et al. 2019, *Neural Spline Flows*, §3.1.
 

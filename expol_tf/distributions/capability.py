@@ -13,7 +13,15 @@ from expol_tf.errors import CapabilityError
 
 tfd = tfp.distributions
 
-CAPABILITIES = ("sample", "reparameterized_sample", "log_prob", "sample_and_log_prob", "entropy", "kl", "greedy_action")
+CAPABILITIES = (
+    "sample",
+    "reparameterized_sample",
+    "log_prob",
+    "sample_and_log_prob",
+    "entropy",
+    "kl",
+    "greedy_action",
+)
 
 
 def capabilities(distribution: tfd.Distribution) -> frozenset[str]:
@@ -25,8 +33,8 @@ def capabilities(distribution: tfd.Distribution) -> frozenset[str]:
     * `entropy` and `kl` (to one of its kind) in closed form;
     * `greedy_action`, by `expol_tf.distributions.greedy_action`.
 
-    TFP gives every distribution every method, and a missing one shows only when it is called; so each is traced
-    abstractly, without computing anything. A distribution may declare them instead, in an attribute
+    TFP gives every distribution every method, and a missing one shows only when it is called; so each is
+    traced abstractly, without computing anything. A distribution may declare them instead, in an attribute
     `declared_capabilities`.
     """
     declared = getattr(distribution, "declared_capabilities", None)
@@ -52,7 +60,9 @@ def capabilities(distribution: tfd.Distribution) -> frozenset[str]:
     return frozenset(found)
 
 
-def require(distribution: tfd.Distribution, needed: tuple[str, ...], *, policy: str, algorithm: str, instead: str) -> None:
+def require(
+    distribution: tfd.Distribution, needed: tuple[str, ...], *, policy: str, algorithm: str, instead: str
+) -> None:
     """Raises a `CapabilityError` that names the policy, what it lacks and what to use instead.
 
     Args:

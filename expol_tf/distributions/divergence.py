@@ -12,11 +12,14 @@ from expol_tf.errors import ConfigurationError
 tfd = tfp.distributions
 
 
-def entropy_estimate(distribution: tfd.Distribution, num_samples: int = 10, seed=None) -> tf.Tensor:
-    """H[π] = −E[log π(a)], in closed form if there is one, else the mean over reparameterized samples.
+def entropy_estimate(
+    distribution: tfd.Distribution, num_samples: int = 10, seed: tf.Tensor | None = None
+) -> tf.Tensor:
+    """H[π] = −E[log π(a)], in closed form if there is one, else the mean over samples.
 
-    The estimate's gradient is the pathwise one: it flows through the samples. Returns `[...]`, the batch shape, in
-    nats of the action's own units.
+    The estimate's gradient is unbiased too: pathwise, through reparameterized samples, or by the score
+    function (∇H = −E[log π ∇log π], noisier) where samples carry no gradient. Returns `[...]`, the batch
+    shape, in nats of the action's own units.
 
     Args:
       distribution: With `entropy`, or else `sample_and_log_prob`.
@@ -28,6 +31,10 @@ def entropy_estimate(distribution: tfd.Distribution, num_samples: int = 10, seed
     except NotImplementedError:
         pass
     _, log_prob = distribution.experimental_sample_and_log_prob(num_samples, seed=seed)
+    if distribution.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
+        fixed = tf.stop_gradient(log_prob)
+        # The sum has the value of log π, and the gradient (1 + log π)·∇log π, whose first term's mean is 0.
+        log_prob += fixed * (log_prob - fixed)
     return -tf.reduce_mean(log_prob, axis=0)
 
 
@@ -35,11 +42,12 @@ def has_analytic_kl(distribution: tfd.Distribution) -> bool:
     """Whether `analytic_kl` is defined between distributions of this kind.
 
     TFP answers for two `TransformedDistribution`s with the divergence of their bases whenever it takes the
-    bijectors to be the same, which two snapshots of one flow seem to be; so flows never count, and a squashed
-    distribution counts if the one under its (fixed) squash does.
+    bijectors to be the same, which two snapshots of one flow seem to be; so flows never count, nor does what
+    is made of them (`Independent`, say), and a squashed distribution counts if the one under its (fixed)
+    squash does.
     """
     inner, _ = split_squash(distribution)
-    if is_transformed(inner):
+    if _has_transformed_part(inner):
         return False
     try:
         tf.function(lambda: tfd.kl_divergence(inner, inner), autograph=False).get_concrete_function()
@@ -48,16 +56,23 @@ def has_analytic_kl(distribution: tfd.Distribution) -> bool:
     return True
 
 
+def _has_transformed_part(distribution: tfd.Distribution) -> bool:
+    if is_transformed(distribution):
+        return True
+    parts = tf.nest.flatten(list(distribution.parameters.values()))
+    return any(isinstance(part, tfd.Distribution) and _has_transformed_part(part) for part in parts)
+
+
 def analytic_kl(p: tfd.Distribution, q: tfd.Distribution) -> tf.Tensor:
-    """KL[p ‖ q] `[...]` in closed form; squashes are left out of it, as a common bijection leaves it unchanged."""
+    """KL[p ‖ q] `[...]` in closed form; a common squash leaves it unchanged and is left out."""
     return tfd.kl_divergence(split_squash(p)[0], split_squash(q)[0])
 
 
 def sampled_kl(log_p: tf.Tensor, log_q: tf.Tensor, estimator: str = "k3") -> tf.Tensor:
     """Estimates KL[p ‖ q] at samples of p, one term per sample: take the mean of them.
 
-    With r = q/p at the sample: `k1` is −log r (unbiased, of either sign); `k3` is r − 1 − log r (unbiased, never
-    negative, lower variance near p = q). Reference: Schulman 2020, *Approximating KL Divergence*.
+    With r = q/p at the sample: `k1` is −log r (unbiased, of either sign); `k3` is r − 1 − log r (unbiased,
+    never negative, lower variance near p = q). Reference: Schulman 2020, *Approximating KL Divergence*.
 
     Args:
       log_p: log p at samples of p, `[...]`.

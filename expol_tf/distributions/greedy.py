@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.distributions.tfp_types import is_mixture, is_transformed
+from expol_tf.distributions.tfp_types import is_general_mixture, is_mixture, is_transformed
 from expol_tf.errors import CapabilityError
 
 tfd = tfp.distributions
@@ -17,7 +17,8 @@ def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
     * a distribution with its own `greedy_action()` decides itself;
     * `TransformedDistribution`: the image of the base's greedy action under the bijector. For a flow that is
       f(s, 0), which is not in general the mode of the transformed density;
-    * `MixtureSameFamily`: the component mean with the highest density under the mixture, ties to the lowest index;
+    * `MixtureSameFamily` and `Mixture`: the component mean (greedy action, for components without a mean)
+      with the highest density under the mixture, ties to the lowest index;
     * any other: its mode.
 
     Raises:
@@ -30,7 +31,10 @@ def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
         base = greedy_action(distribution.distribution)
         return distribution.bijector.forward(base)
     if is_mixture(distribution):
-        return _densest_component_mean(distribution)
+        centres = _centre(distribution.components_distribution)  # [..., K, A]
+        return _densest(distribution, tf.unstack(centres, axis=-1 - distribution.event_shape.rank))
+    if is_general_mixture(distribution):
+        return _densest(distribution, [_centre(component) for component in distribution.components])
     try:
         return distribution.mode()
     except NotImplementedError as error:
@@ -40,17 +44,22 @@ def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
         ) from error
 
 
-def _densest_component_mean(mixture: tfd.MixtureSameFamily) -> tf.Tensor:
-    means = mixture.components_distribution.mean()  # [..., K, A]
-    event_ndims = mixture.event_shape.rank
-    rank = means.shape.rank
-    # Each component's mean in turn as a point of the mixture: [K, ..., A].
-    component_axis = rank - event_ndims - 1
-    order = [component_axis, *(axis for axis in range(rank) if axis != component_axis)]
-    points = tf.transpose(means, order)
-    densities = mixture.log_prob(points)  # [K, ...]
-    best = tf.argmax(densities, axis=0)  # argmax returns the lowest index among equals.
-    one_hot = tf.one_hot(best, tf.shape(points)[0], axis=0, dtype=means.dtype)  # [K, ...]
-    for _ in range(event_ndims):
-        one_hot = one_hot[..., tf.newaxis]
-    return tf.reduce_sum(one_hot * points, axis=0)
+def _centre(component: tfd.Distribution) -> tf.Tensor:
+    try:
+        return component.mean()
+    except NotImplementedError:
+        return greedy_action(component)
+
+
+def _densest(mixture: tfd.Distribution, points: list[tf.Tensor]) -> tf.Tensor:
+    """Returns, for each batch member, the first of the points `[..., A]` at which the mixture is densest."""
+    best = points[0]
+    highest = mixture.log_prob(best)
+    for point in points[1:]:
+        density = mixture.log_prob(point)
+        better = density > highest
+        for _ in range(mixture.event_shape.rank):
+            better = better[..., tf.newaxis]
+        best = tf.where(better, point, best)
+        highest = tf.maximum(density, highest)
+    return best

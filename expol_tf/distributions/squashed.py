@@ -15,7 +15,7 @@ tfd = tfp.distributions
 
 
 class ActionSample(NamedTuple):
-    """An action `[..., A]`, log π(action) `[...]` and the pre-squash action u `[..., A]` (None if not squashed)."""
+    """An action `[..., A]`, its log π `[...]` and the pre-squash action u `[..., A]` (None unsquashed)."""
 
     action: tf.Tensor
     log_prob: tf.Tensor
@@ -23,7 +23,7 @@ class ActionSample(NamedTuple):
 
 
 def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squash | None]:
-    """Returns (distribution of u, squash) where actions are squash(u); (distribution, None) where not squashed.
+    """Returns (distribution of u, squash) where actions are squash(u), else (distribution, None).
 
     Recognizes a `TransformedDistribution` whose bijector is a `Squash` or a `Chain` that ends (is written to
     start) with one.
@@ -39,7 +39,7 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squa
     return distribution, None
 
 
-def sample_action(distribution: tfd.Distribution, seed) -> ActionSample:
+def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> ActionSample:
     """Draws one action and its log π in one pass, keeping the pre-squash action."""
     inner, squash = split_squash(distribution)
     value, log_prob = inner.experimental_sample_and_log_prob(seed=seed)
@@ -55,12 +55,15 @@ def action_log_prob(
 ) -> tf.Tensor:
     """log π(action), from the pre-squash action where there is one.
 
-    tanh loses the pre-image in float32 beyond |u| ≈ 9; with u the density stays exact and so does its gradient.
+    tanh loses the pre-image in float32 beyond |u| ≈ 9; with u the density stays exact and so does its
+    gradient.
     """
     inner, squash = split_squash(distribution)
-    # TFP's bijectors remember the pre-image of a tensor they have seen, also one computed under other parameters or
-    # inside another graph, if the bijector outlives a call. A copy of the tensor is one they have not seen.
+    # TFP's bijectors remember the pre-image of a tensor they have seen, also one computed under other
+    # parameters or inside another graph, if the bijector outlives a call. A copy of the tensor is one they
+    # have not seen.
     if pre_squash_action is None or squash is None:
         return distribution.log_prob(tf.identity(action))
     pre_squash_action = tf.identity(pre_squash_action)
-    return inner.log_prob(pre_squash_action) - squash.forward_log_det_jacobian(pre_squash_action, event_ndims=1)
+    log_det = squash.forward_log_det_jacobian(pre_squash_action, event_ndims=1)
+    return inner.log_prob(pre_squash_action) - log_det

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
 import gin
@@ -10,42 +9,44 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
 
 from expol_tf.bijectors import AffineConditioner, Squash, flow_chain, make_transformations, to_action_units
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
 
+tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
 @gin.configurable(module="expol_tf")
 class FlowActorNetwork(network.Network):
-    """u = g_K ∘ … ∘ g_2 ∘ ( L(s) + g_1(ε) ), ε ~ N(0, I);  a = mid + half·u, or mid + half·tanh(u) if squashed.
+    """u = g_K ∘ … ∘ g_2 ∘ ( L(s) + g_1(ε) ), ε ~ N(0, I); a = mid + half·u, or mid + half·tanh(u) squashed.
 
-    log π(a|s) = log N(ε; 0, I) − Σ_k log|det ∂g_k| − log|det ∂a/∂u|. Each g_k is a pair of affine couplings with
-    complementary halves (`expol_tf.bijectors.make_transformations`); L is a network of the observation. The
-    initial policy is close to N(0, I) in u, whatever the observation.
+    log π(a|s) = log N(ε; 0, I) − Σ_k log|det ∂g_k| − log|det ∂a/∂u|. Each g_k is a pair of affine couplings
+    with complementary halves (`expol_tf.bijectors.make_transformations`); L is a network of the observation.
+    The initial policy is close to N(0, I) in u, whatever the observation.
 
-    `network(observation [B, O]) -> (TransformedDistribution over [B, A], ())`. Its greedy action is the image of
-    the base mode, f(s, 0).
+    `network(observation [B, O]) -> (TransformedDistribution over [B, A], ())`. Its greedy action is the image
+    of the base mode, f(s, 0).
 
-    References: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Eq. 5; *Boosting Trust Region
-    Policy Optimization by Normalizing Flows Policy*, Eq. 7.
+    References: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Eq. 5; *Boosting Trust
+    Region Policy Optimization by Normalizing Flows Policy*, Eq. 7.
 
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
       num_transformations: K; 0 gives the Gaussian u = L(s) + ε.
       hidden_units: Hidden layers of L, with tanh.
-      conditioner: Makes the networks of the couplings; pass `functools.partial(AffineConditioner, …)` or your own.
+      conditioner: Makes the couplings' networks: `functools.partial(AffineConditioner, …)` or your own.
       condition_on_observation: Whether the couplings see the observation too (as in flow policies for SAC).
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
     """
 
     def __init__(
         self,
-        observation_spec,
-        action_spec,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
         num_transformations: int = 4,
         hidden_units: Sequence[int] = (64, 64),
         conditioner: Callable[..., AffineConditioner] = AffineConditioner,
@@ -56,8 +57,9 @@ class FlowActorNetwork(network.Network):
         super().__init__(observation_spec, state_spec=(), name=name)
         observation_size = vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")
-        # Made anew in each call: a bijector that lives on would answer from its cache across parameter updates.
-        self._to_action = functools.partial(Squash if squash else to_action_units, tensor_spec.from_spec(action_spec))
+        # Made anew in each call: one that lived on would answer from its cache across parameter updates.
+        box = tensor_spec.from_spec(action_spec)
+        self._to_action: Callable[[], tfb.Bijector] = lambda: Squash(box) if squash else to_action_units(box)
         self._condition_on_observation = condition_on_observation
         self._state_shift = make_mlp(
             observation_size,
@@ -74,7 +76,13 @@ class FlowActorNetwork(network.Network):
         )
         self.create_variables()
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
         shift = self._state_shift(observation)
         context = observation if self._condition_on_observation else None
         flow = flow_chain(self._transformations, self._action_size, shift, context)

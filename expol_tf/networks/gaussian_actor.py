@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, box_middle_and_half
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
@@ -21,8 +22,8 @@ tfd = tfp.distributions
 class GaussianActorNetwork(network.Network):
     """u ~ N(μ(s), diag σ²);  a = mid + half·u, or mid + half·tanh(u) if squashed. σ does not depend on s.
 
-    `network(observation [B, O]) -> (distribution over [B, A], ())`: a `MultivariateNormalDiag` (exact entropy and
-    KL), or its squashed image.
+    `network(observation [B, O]) -> (distribution over [B, A], ())`: a `MultivariateNormalDiag` (exact entropy
+    and KL), or its squashed image.
 
     Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, App. D.
 
@@ -36,8 +37,8 @@ class GaussianActorNetwork(network.Network):
 
     def __init__(
         self,
-        observation_spec,
-        action_spec,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[int] = (64, 64),
         initial_log_std: float = 0.0,
         squash: bool = False,
@@ -56,10 +57,16 @@ class GaussianActorNetwork(network.Network):
             output_initializer=NormalizedColumns(0.01),
             name="mean",
         )
-        self._log_std = tf.Variable(tf.fill([action_size], initial_log_std), name="log_std")
+        self._log_std = tf.Variable(tf.fill([action_size], float(initial_log_std)), name="log_std")
         self.create_variables()
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
         mean = self._mean(observation)
         std = tf.broadcast_to(tf.exp(self._log_std), tf.shape(mean))
         if self._make_squash is not None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, box_middle_and_half
 from expol_tf.errors import ConfigurationError
@@ -22,13 +23,14 @@ tfd = tfp.distributions
 class MixtureActorNetwork(network.Network):
     """π(u|s) = (1/K) Σ_k N(u; μ_k(s), diag σ_k²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 
-    The weights are fixed and equal; every component has a trunk and a log σ of its own. The density is the mixture's
-    (logsumexp over components), samples are reparameterized implicitly.
+    The weights are fixed and equal; every component has a trunk and a log σ of its own. The density is the
+    mixture's (logsumexp over components), samples are reparameterized implicitly.
 
-    `network(observation [B, O]) -> (distribution over [B, A], ())`. Its greedy action is the component mean of the
-    highest mixture density.
+    `network(observation [B, O]) -> (distribution over [B, A], ())`. Its greedy action is the component mean
+    of the highest mixture density.
 
-    Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*, App. A;
+    Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*,
+    App. A;
     see `docs/errata.md` on the released log-density, which was no density.
 
     Args:
@@ -42,8 +44,8 @@ class MixtureActorNetwork(network.Network):
 
     def __init__(
         self,
-        observation_spec,
-        action_spec,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
         num_components: int = 2,
         hidden_units: Sequence[int] = (64, 64),
         initial_log_std: float = 0.0,
@@ -59,24 +61,31 @@ class MixtureActorNetwork(network.Network):
         middle, half = box_middle_and_half(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
-        # Components with equal means would receive equal gradients for ever; last layers this small still tell
-        # them apart while the initial policy is close to one Gaussian.
+        # Components with equal means would receive equal gradients for ever; last layers this small still
+        # tell them apart while the initial policy is close to one Gaussian.
         self._means = [
             make_mlp(observation_size, hidden_units, action_size, output_initializer=NormalizedColumns(0.01))
             for _ in range(num_components)
         ]
-        self._log_std = tf.Variable(tf.fill([num_components, action_size], initial_log_std), name="log_std")
+        log_std = tf.fill([num_components, action_size], float(initial_log_std))
+        self._log_std = tf.Variable(log_std, name="log_std")
         self._weight_logits = tf.zeros([num_components])
         self.create_variables()
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
         means = tf.stack([mean(observation) for mean in self._means], axis=-2)  # [B, K, A]
         stds = tf.broadcast_to(tf.exp(self._log_std), tf.shape(means))
         if self._make_squash is None:
             means, stds = self._middle + self._half * means, self._half * stds
         mixture = tfd.MixtureSameFamily(
             tfd.Categorical(logits=self._weight_logits),
-            # Independent(Normal), because implicit reparameterization is not defined over MultivariateNormalDiag.
+            # Not MultivariateNormalDiag, over which implicit reparameterization is not defined.
             tfd.Independent(tfd.Normal(means, stds), 1),
             reparameterize=True,
         )

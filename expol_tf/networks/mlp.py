@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tensorflow as tf
+from tf_agents.typing import types
 
 from expol_tf.errors import ConfigurationError, SpaceError
 from expol_tf.keras_api import keras
 
 
-def vector_size(observation_spec, argument: str = "observation_spec") -> int:
+def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "observation_spec") -> int:
     """Returns the size of a rank-1 floating spec; raises `SpaceError` for any other."""
     shape = tuple(getattr(observation_spec, "shape", ()) or ())
     dtype = getattr(observation_spec, "dtype", None)
@@ -30,7 +31,7 @@ def make_mlp(
     output_initializer: keras.initializers.Initializer | None = None,
     name: str = "mlp",
 ) -> keras.Sequential:
-    """Dense layers `hidden_units` with `activation`, then a linear layer of `output_size`; all variables exist."""
+    """Dense layers `hidden_units` with `activation`, then a linear one of `output_size`, all built."""
     if any(units < 1 for units in hidden_units):
         raise ConfigurationError(f"hidden_units must be positive layer sizes; got {tuple(hidden_units)}.")
     layers = [
@@ -53,5 +54,5 @@ class NormalizedColumns(keras.initializers.Initializer):
         weights = tf.random.normal(shape, dtype=dtype or tf.float32)
         return self._scale * weights / tf.norm(weights, axis=0, keepdims=True)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, float]:
         return {"scale": self._scale}

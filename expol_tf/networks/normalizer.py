@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gin
 import tensorflow as tf
+from tf_agents.typing import types
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
@@ -13,8 +14,8 @@ from expol_tf.networks.mlp import vector_size
 class ObservationNormalizer(tf.Module):
     """ô = clip((o − mean) / std, ±c), with mean and std of all observations given to `update` so far.
 
-    An identity (but for the clip) until the first update. Statistics are kept in float64 and merged batch by batch
-    (Chan et al. 1979), so that they do not drift over billions of observations.
+    An identity (but for the clip) until the first update. Statistics are kept in float64 and merged batch by
+    batch (Chan et al. 1979), so that they do not drift over billions of observations.
 
     Args:
       observation_spec: A float vector `[O]`.
@@ -23,7 +24,11 @@ class ObservationNormalizer(tf.Module):
     """
 
     def __init__(
-        self, observation_spec, clip: float | None = 5.0, epsilon: float = 1e-8, name: str = "ObservationNormalizer"
+        self,
+        observation_spec: types.NestedTensorSpec,
+        clip: float | None = 5.0,
+        epsilon: float = 1e-8,
+        name: str = "ObservationNormalizer",
     ) -> None:
         super().__init__(name=name)
         if clip is not None and clip <= 0:
@@ -57,7 +62,11 @@ class ObservationNormalizer(tf.Module):
         """Merges observations `[..., O]` into the statistics, those alone where `valid` `[...]` is true."""
         size = observations.shape[-1]
         batch = tf.cast(tf.reshape(observations, [-1, size]), tf.float64)
-        weight = tf.ones_like(batch[:, :1]) if valid is None else tf.cast(tf.reshape(valid, [-1, 1]), tf.float64)
+        weight = tf.ones_like(batch[:, :1])
+        if valid is not None:
+            counts = tf.reshape(valid, [-1, 1])
+            weight = tf.cast(counts, tf.float64)
+            batch = tf.where(counts, batch, 0.0)  # What does not count may be NaN, and so would 0 · NaN be.
         count = tf.reduce_sum(weight)
         mean = tf.reduce_sum(weight * batch, axis=0) / tf.maximum(count, 1.0)
         squares = tf.reduce_sum(weight * tf.square(batch - mean), axis=0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 from tf_agents.networks import network
+from tf_agents.typing import types
 
 from expol_tf.networks.mlp import make_mlp, vector_size
 
@@ -21,11 +22,20 @@ class ValueNetwork(network.Network):
     """
 
     def __init__(
-        self, observation_spec, hidden_units: Sequence[int] = (64, 64), name: str = "ValueNetwork"
+        self,
+        observation_spec: types.NestedTensorSpec,
+        hidden_units: Sequence[int] = (64, 64),
+        name: str = "ValueNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         self._value = make_mlp(vector_size(observation_spec), hidden_units, 1, name="value")
         self.create_variables()
 
-    def call(self, observation, step_type=None, network_state=(), training=False):
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tuple]:
         return tf.squeeze(self._value(observation), axis=-1), network_state
