@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tensorflow as tf
+from tf_agents.networks import network
 from tf_agents.policies import tf_policy
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import policy_step
@@ -14,14 +15,14 @@ from expol_tf.networks import ObservationNormalizer
 
 
 class ActorPolicy(tf_policy.TFPolicy):
-    """Acts by the distribution of an actor network: greedily and clipped to the box, or by sampling, unclipped.
+    """Acts by an actor network's distribution: greedily and clipped to the box, or by sampling, unclipped.
 
-    The sampling policy draws from its own `tf.random.Generator`, which checkpoints and exports carry along, and
-    reports in `policy_info` what training needs: `log_prob` `[B]` of the action and, where actions are squashed,
-    `pre_squash_action` `[B, A]`.
+    The sampling policy draws from its own `tf.random.Generator`, which checkpoints and exports carry along,
+    and reports in `policy_info` what training needs: `log_prob` `[B]` of the action and, where actions are
+    squashed, `pre_squash_action` `[B, A]`.
 
-    `act` is the fast path, a single compiled call for a batch of observations; `action` is TF-Agents' interface to
-    the same function.
+    `act` is the fast path, a single compiled call for a batch of observations; `action` is TF-Agents'
+    interface to the same function.
 
     Args:
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
@@ -37,73 +38,73 @@ class ActorPolicy(tf_policy.TFPolicy):
         self,
         time_step_spec: ts.TimeStep,
         action_spec: types.NestedTensorSpec,
-        actor_network,
+        actor_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         greedy: bool = False,
         seed: int | None = None,
         jit_compile: bool = True,
     ) -> None:
+        info_spec = () if greedy else _info_spec(actor_network, time_step_spec, action_spec)
+        super().__init__(time_step_spec, action_spec, info_spec=info_spec, clip=False, name="ActorPolicy")
         self._actor_network = actor_network
         self._observation_normalizer = observation_normalizer
         self._greedy = greedy
-        action_spec = tensor_spec.from_spec(action_spec)
-        observation_spec = tensor_spec.from_spec(time_step_spec.observation)
-        distribution, _ = actor_network(tf.zeros([1, *observation_spec.shape], observation_spec.dtype))
-        info_spec: dict[str, tf.TypeSpec] = {}
-        if not greedy:
-            info_spec["log_prob"] = tensor_spec.TensorSpec([], tf.float32, "log_prob")
-            if split_squash(distribution)[1] is not None:
-                info_spec["pre_squash_action"] = tensor_spec.TensorSpec(
-                    action_spec.shape, tf.float32, "pre_squash_action"
-                )
-        super().__init__(
-            time_step_spec, action_spec, info_spec=info_spec if info_spec else (), clip=greedy, name="ActorPolicy"
-        )
-        self.generator = (
-            tf.random.Generator.from_non_deterministic_state(alg="philox")
-            if seed is None
-            else tf.random.Generator.from_seed(seed, alg="philox")
-        )
+        self.generator = None if greedy else make_generator(seed)
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
         self.act = tf.function(self._act, autograph=False, reduce_retracing=True)
 
-    def _distribution_of(self, observation):
-        if self._observation_normalizer is not None:
-            observation = self._observation_normalizer(observation)
-        return self._actor_network(observation)[0]
+    def _act(self, observation):
+        """Returns (action `[B, A]`, policy info) for observations `[B, O]`, in one compiled call."""
+        return self._forward(tf.cast(observation, tf.float32), self._next_seed())
+
+    def _action(self, time_step, policy_state, seed=None):
+        # TF-Agents hands on what its user gave: a stateless seed, or an integer s, which is taken as (s, s).
+        seed = self._next_seed() if seed is None else tf.broadcast_to(tf.cast(seed, tf.int32), [2])
+        action, info = self._forward(tf.cast(time_step.observation, tf.float32), seed)
+        return policy_step.PolicyStep(action, policy_state, info)
+
+    def _distribution(self, time_step, policy_state):
+        # No action has been taken that the info could tell of, but TF-Agents insists on its structure.
+        batch = tf.shape(time_step.step_type)
+        info = tf.nest.map_structure(
+            lambda spec: tf.zeros(tf.concat([batch, spec.shape], 0), spec.dtype), self.info_spec
+        )
+        return policy_step.PolicyStep(self._distribution_of(time_step.observation), policy_state, info)
 
     def _compute(self, observation, seed):
         distribution = self._distribution_of(observation)
         if self._greedy:
             action = greedy_action(distribution)
-            return tf.clip_by_value(action, self._action_spec.minimum, self._action_spec.maximum), ()
+            return tf.clip_by_value(action, self.action_spec.minimum, self.action_spec.maximum), ()
         sample = sample_action(distribution, seed)
         info = {"log_prob": sample.log_prob}
         if sample.pre_squash_action is not None:
             info["pre_squash_action"] = sample.pre_squash_action
         return sample.action, info
 
-    def _draw_seed(self):
+    def _distribution_of(self, observation):
+        if self._observation_normalizer is not None:
+            observation = self._observation_normalizer(observation)
+        return self._actor_network(observation)[0]
+
+    def _next_seed(self):
+        if self.generator is None:  # The greedy action needs none.
+            return tf.zeros([2], tf.int32)
         # Stateless operations take int32 seeds on every device; the generator makes int64 ones.
         return tf.bitcast(self.generator.make_seeds(1)[0, 0], tf.int32)
 
-    def _act(self, observation):
-        """Returns (action `[B, A]`, policy info) for observations `[B, O]`, in one compiled call."""
-        seed = tf.zeros([2], tf.int32) if self._greedy else self._draw_seed()
-        return self._forward(tf.cast(observation, tf.float32), seed)
 
-    def _action(self, time_step, policy_state, seed=None):
-        if seed is None:
-            action, info = self._act(time_step.observation)
-        else:
-            seed = tf.random.experimental.stateless_fold_in(tf.zeros([2], tf.int32), seed) if (
-                tf.convert_to_tensor(seed).shape.rank == 0
-            ) else tf.cast(seed, tf.int32)
-            action, info = self._forward(tf.cast(time_step.observation, tf.float32), seed)
-        return policy_step.PolicyStep(action, policy_state, info)
+def make_generator(seed: int | None) -> tf.random.Generator:
+    """Returns a generator with a seed, or with entropy from the system; the same on every kind of device."""
+    if seed is None:
+        return tf.random.Generator.from_non_deterministic_state(alg="philox")
+    return tf.random.Generator.from_seed(seed, alg="philox")
 
-    def _distribution(self, time_step, policy_state):
-        info = () if self._greedy else tf.nest.map_structure(
-            lambda spec: tf.zeros(tf.concat([tf.shape(time_step.reward), spec.shape], 0), spec.dtype), self.info_spec
-        )
-        return policy_step.PolicyStep(self._distribution_of(time_step.observation), policy_state, info)
+
+def _info_spec(actor_network, time_step_spec, action_spec):
+    observation = tensor_spec.from_spec(time_step_spec.observation)
+    distribution, _ = actor_network(tf.zeros([1, *observation.shape], observation.dtype))
+    info = {"log_prob": tensor_spec.TensorSpec([], tf.float32, "log_prob")}
+    if split_squash(distribution)[1] is not None:
+        info["pre_squash_action"] = tensor_spec.TensorSpec(action_spec.shape, tf.float32, "pre_squash_action")
+    return info

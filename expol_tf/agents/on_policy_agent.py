@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
+from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.actor_policy import ActorPolicy, make_generator
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import capabilities, require
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import ObservationNormalizer, vector_size
-from expol_tf.objectives import explained_variance, generalized_advantages, masked_mean, scale_advantages
+from expol_tf.objectives import (
+    SCALINGS,
+    explained_variance,
+    generalized_advantages,
+    masked_mean,
+    scale_advantages,
+)
 from expol_tf.optimizers import MinibatchRegression
 from expol_tf.seeding import stream
 
@@ -48,9 +57,9 @@ PolicyUpdate = Callable[[PolicyBatch, tf.Tensor], dict[str, tf.Tensor]]
 class OnPolicyAgent(tf_agent.TFAgent):
     """One iteration of an on-policy algorithm: estimate advantages, update the policy, fit the value.
 
-    TRPO, PPO and ACKTR differ in `policy_update` alone, a function `(PolicyBatch, seed) -> metrics` that moves the
-    actor network's variables and runs inside this agent's compiled function. `train` takes TF-Agents trajectories,
-    `train_on_rollout` the transitions that the library's own runner collects; both run the same graph.
+    TRPO, PPO and ACKTR differ in `policy_update` alone. `train` takes TF-Agents trajectories,
+    `train_on_rollout` the transitions that the library's own runner collects; both run the same compiled
+    graph, which is traced anew for every new `[B, T]`.
 
     The observation normalizer is frozen from collection until after the update, so that π_old is exactly the
     policy that acted; the rollout's observations join its statistics at the end.
@@ -60,7 +69,10 @@ class OnPolicyAgent(tf_agent.TFAgent):
       action_spec: Bounded float vector with finite bounds.
       actor_network: `network(observation) -> (distribution with log_prob, state)`.
       value_network: `network(observation) -> (value [B], state)`.
-      policy_update: See above.
+      policy_update: A function `(PolicyBatch, seed) -> metrics` that moves the actor network's variables,
+        inside this agent's compiled function; the metrics are scalars, `surrogate` among them. If it has
+        state of its own, make it a `tf.Module`, so that checkpoints hold it; if it rewards entropy, give it
+        the attribute `entropy_weight`, so that what this needs is checked here.
       observation_normalizer: Shared by the policies and the value network, or None.
       gamma: γ, discount per step.
       gae_lambda: λ of generalized advantage estimation.
@@ -75,8 +87,8 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self,
         time_step_spec: ts.TimeStep,
         action_spec: types.NestedTensorSpec,
-        actor_network,
-        value_network,
+        actor_network: network.Network,
+        value_network: network.Network,
         *,
         policy_update: PolicyUpdate,
         observation_normalizer: ObservationNormalizer | None = None,
@@ -88,17 +100,40 @@ class OnPolicyAgent(tf_agent.TFAgent):
         train_step_counter: tf.Variable | None = None,
         jit_compile: bool = True,
     ) -> None:
-        tf.Module.__init__(self, name=type(self).__name__)
         action_spec = tensor_spec.from_spec(action_spec)
         vector_size(time_step_spec.observation)
         vector_size(action_spec, "action_spec")
         _, half = box_middle_and_half(action_spec)
-        # Entropies are reported of the normalized action, so that they compare across action units.
-        self._log_half_widths = float(tf.reduce_sum(tf.math.log(half)))
-        check_policy(actor_network, time_step_spec.observation, type(self).__name__)
         for name, value in (("gamma", gamma), ("gae_lambda", gae_lambda)):
             if not 0.0 <= value <= 1.0:
                 raise ConfigurationError(f"{name} must lie in [0, 1]; got {value}.")
+        if advantage_scaling not in SCALINGS:
+            raise ConfigurationError(
+                f"advantage_scaling must be one of {SCALINGS}; got {advantage_scaling!r}."
+            )
+        entropy_weight = getattr(policy_update, "entropy_weight", 0.0)
+        _require_capabilities(actor_network, time_step_spec, type(self).__name__, entropy_weight)
+
+        acting = (time_step_spec, action_spec, actor_network, observation_normalizer)
+        acting_seed = None if seed is None else stream(seed, "acting")
+        collect_policy = ActorPolicy(*acting, seed=acting_seed, jit_compile=jit_compile)
+        if entropy_weight > 0 and "pre_squash_action" not in collect_policy.info_spec:
+            warnings.warn(
+                f"entropy_weight: should be 0 for a policy that is not squashed; got {entropy_weight}. The "
+                "environment clips its actions, so that entropy outside the box is free, and the density "
+                "spreads without bound. Construct the actor network with squash=True.",
+                stacklevel=2,
+            )
+        if train_step_counter is None:
+            train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy=ActorPolicy(*acting, greedy=True, jit_compile=jit_compile),
+            collect_policy=collect_policy,
+            train_sequence_length=None,
+            train_step_counter=train_step_counter,
+        )
         self._actor_network = actor_network
         self._value_network = value_network
         self._policy_update = policy_update
@@ -108,34 +143,18 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self._advantage_scaling = advantage_scaling
         self._value_fit = value_fit or MinibatchRegression()
         self._value_fit.build(value_network.trainable_variables)
-        self._value_optimizer = self._value_fit.optimizer
-        self._generator = (
-            tf.random.Generator.from_non_deterministic_state(alg="philox")
-            if seed is None
-            else tf.random.Generator.from_seed(stream(seed, "minibatches"), alg="philox")
-        )
-        specs = (time_step_spec, action_spec, actor_network, observation_normalizer)
-        acting_seed = None if seed is None else stream(seed, "acting")
-        collect_policy = ActorPolicy(*specs, greedy=False, seed=acting_seed, jit_compile=jit_compile)
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            policy=ActorPolicy(*specs, greedy=True, seed=0, jit_compile=jit_compile),
-            collect_policy=collect_policy,
-            train_sequence_length=None,
-            train_step_counter=tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
-            if train_step_counter is None
-            else train_step_counter,
-        )
+        # Entropies are reported of the normalized action, so that they compare across action units.
+        self._log_half_widths = float(np.sum(np.log(half)))
+        self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
         self._update = tf.function(self._compute_update, jit_compile=jit_compile, autograph=False)
         self._compiled_train = tf.function(self._draw_and_update, autograph=False)
 
     @property
-    def actor_network(self):
+    def actor_network(self) -> network.Network:
         return self._actor_network
 
     @property
-    def value_network(self):
+    def value_network(self) -> network.Network:
         return self._value_network
 
     @property
@@ -143,29 +162,47 @@ class OnPolicyAgent(tf_agent.TFAgent):
         return self._observation_normalizer
 
     def train_on_rollout(self, rollout: Rollout) -> tf_agent.LossInfo:
-        """Trains on transitions; `extra` holds the iteration's metrics as scalar tensors."""
+        """Trains on transitions; `extra` holds the iteration's metrics as scalar tensors.
+
+        `entropy` is that of the policy that acted, in nats of the action scaled to [−1, 1]: the mean of
+        −log π of the actions taken, as recorded with them.
+        """
         metrics = self._compiled_train(rollout)
         return tf_agent.LossInfo(loss=-metrics["surrogate"], extra=metrics)
 
     def _train(self, experience, weights=None):
         if weights is not None:
-            raise ConfigurationError("weights: this agent weighs all transitions alike; got weights. Pass none.")
+            raise ConfigurationError("weights: this agent weighs all transitions alike. Pass none.")
         return self.train_on_rollout(rollout_from_trajectory(experience))
 
     def _draw_and_update(self, rollout):
         seeds = tf.bitcast(self._generator.make_seeds(2), tf.int32)[0]  # Two int32 pairs.
         return self._update(rollout, seeds)
 
-    def _normalize(self, observation):
-        normalizer = self._observation_normalizer
-        return observation if normalizer is None else normalizer(observation)
+    def _compute_update(self, rollout, seeds):
+        batch, value, target = self._evaluate(rollout)
+        metrics = self._policy_update(batch, seeds[0])
+        metrics["entropy"] = -masked_mean(batch.log_prob, batch.valid) - self._log_half_widths
+        metrics["explained_variance"] = explained_variance(value, target, batch.valid)
+        metrics["value_loss"] = self._value_fit.fit(
+            lambda observation: self._value_network(observation)[0],
+            self._value_network.trainable_variables,
+            batch.observation,
+            target,
+            batch.valid,
+            seeds[1],
+        )
+        if self._observation_normalizer is not None:
+            self._observation_normalizer.update(rollout.observation, rollout.valid)
+        self.train_step_counter.assign_add(1)
+        return metrics
 
-    def _compute_update(self, rollout: Rollout, seeds):
-        batch, time = rollout.reward.shape[:2]
-        count = batch * time
+    def _evaluate(self, rollout):
+        """Returns the policy's batch, V(s) `[N]` and the value targets `[N]`, N = B·T."""
+        batch, time = rollout.reward.shape
 
         def merge(tensor):
-            return tf.reshape(tensor, [count, *tensor.shape[2:]])
+            return tf.reshape(tensor, [batch * time, *tensor.shape[2:]])
 
         observation = self._normalize(merge(rollout.observation))
         value = self._value_network(observation)[0]
@@ -182,46 +219,42 @@ class OnPolicyAgent(tf_agent.TFAgent):
             )
         )
         valid = merge(rollout.valid)
-        target = advantage + value
-        log_prob = merge(rollout.policy_info["log_prob"])
-        pre_squash = rollout.policy_info.get("pre_squash_action")
+        info = {name: merge(tensor) for name, tensor in rollout.policy_info.items()}
         policy_batch = PolicyBatch(
-            observation,
-            merge(rollout.action),
-            None if pre_squash is None else merge(pre_squash),
-            log_prob,
-            scale_advantages(advantage, valid, self._advantage_scaling),
-            valid,
+            observation=observation,
+            action=merge(rollout.action),
+            pre_squash_action=info.get("pre_squash_action"),
+            log_prob=info["log_prob"],
+            advantage=scale_advantages(advantage, valid, self._advantage_scaling),
+            valid=valid,
         )
-        metrics = self._policy_update(policy_batch, seeds[0])
-        metrics.setdefault("entropy", -masked_mean(log_prob, valid))
-        metrics["entropy"] -= self._log_half_widths
-        metrics["explained_variance"] = explained_variance(value, target, valid)
-        metrics["value_loss"] = self._value_fit.fit(
-            lambda inputs: self._value_network(inputs)[0],
-            self._value_network.trainable_variables,
-            observation,
-            target,
-            valid,
-            seeds[1],
-        )
-        if self._observation_normalizer is not None:
-            self._observation_normalizer.update(rollout.observation, rollout.valid)
-        self.train_step_counter.assign_add(1)
-        return metrics
+        return policy_batch, value, advantage + value
+
+    def _normalize(self, observation):
+        normalizer = self._observation_normalizer
+        return observation if normalizer is None else normalizer(observation)
 
 
-def check_policy(actor_network, observation_spec, algorithm: str) -> frozenset[str]:
-    """Returns the capabilities of the network's distribution; raises `CapabilityError` if it has no density."""
-    spec = tensor_spec.from_spec(observation_spec)
+def _require_capabilities(actor_network, time_step_spec, algorithm, entropy_weight) -> None:
+    spec = tensor_spec.from_spec(time_step_spec.observation)
     distribution, _ = actor_network(tf.zeros([1, *spec.shape], spec.dtype))
+    policy = type(actor_network).__name__
     require(
         distribution,
         ("log_prob", "sample_and_log_prob"),
-        policy=type(actor_network).__name__,
+        policy=policy,
         algorithm=algorithm,
-        instead="On-policy agents (TRPO, PPO, ACKTR) compare densities of given actions: use a Gaussian, mixture or "
-        "flow policy (GaussianActorNetwork, MixtureActorNetwork, FlowActorNetwork). Policies without a density are "
-        "trained by algorithms that only sample from them.",
+        instead="On-policy agents (TRPO, PPO, ACKTR) compare densities of given actions: use a Gaussian, "
+        "mixture or flow policy (GaussianActorNetwork, MixtureActorNetwork, FlowActorNetwork). Policies "
+        "without a density are trained by algorithms that only sample from them.",
     )
-    return capabilities(distribution)
+    if entropy_weight and "entropy" not in capabilities(distribution):
+        # Samples that gradients do not flow through would give a wrong gradient, not an error.
+        require(
+            distribution,
+            ("reparameterized_sample",),
+            policy=policy,
+            algorithm=f"{algorithm} with entropy_weight={entropy_weight}",
+            instead="The entropy's gradient flows through samples where there is no closed form: use a "
+            "reparameterized distribution, or entropy_weight=0.",
+        )

@@ -8,6 +8,8 @@ import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
+from expol_tf.errors import ConfigurationError
+
 
 class Rollout(NamedTuple):
     """Transitions (sₜ, aₜ, rₜ, s′ₜ) of B environments over T steps, batch-major.
@@ -36,9 +38,22 @@ class Rollout(NamedTuple):
 def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
     """Converts a batch-major trajectory `[B, T + 1, …]`, whose last frame only gives the last successor.
 
-    A frame of step type LAST is the boundary between two episodes: it holds the final observation of one, and an
-    action that nobody took. It stays in place, not `valid`.
+    A frame of step type LAST is the boundary between two episodes: it holds the final observation of one,
+    and an action that nobody took. It stays in place, not `valid`.
+
+    Raises:
+      ConfigurationError: If there is no transition in it, or the densities of its actions were not recorded.
     """
+    if experience.reward.shape.rank != 2 or experience.reward.shape[1] < 2:
+        raise ConfigurationError(
+            "experience: must be a batch-major trajectory [B, T + 1, …] of two frames or more, the last of "
+            f"which only gives the last successor; got a reward of shape {experience.reward.shape}."
+        )
+    if not isinstance(experience.policy_info, dict) or "log_prob" not in experience.policy_info:
+        raise ConfigurationError(
+            "experience: its policy_info must hold the actions' log_prob, recorded when they were taken; "
+            f"got {str(experience.policy_info):.200}. Collect with the agent's collect_policy."
+        )
     this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
     return Rollout(
         observation=this.observation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gin
 import tensorflow as tf
+from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
@@ -27,24 +28,28 @@ KL_ESTIMATORS = ("auto", "k1", "k3")
 
 @gin.configurable(module="expol_tf")
 class TrustRegionUpdate:
-    """Maximizes mean[(π/π_old)·Â] + β·H[π] subject to E_s KL[π_old(·|s) ‖ π(·|s)] ≤ δ, by one `TrustRegion` step.
+    """Maximizes mean[(π/π_old)·Â] + β·H[π] subject to E_s KL[π_old ‖ π] ≤ δ, by one `TrustRegion` step.
 
-    The divergence is exact where it has a closed form (Gaussians). Elsewhere it is estimated at one fresh action of
-    π_old per state: at the actions taken, which shaped the step, the estimate would be biased low (by 12 % in a
-    measurement with a flow policy).
+    The divergence is exact where it has a closed form (Gaussians). Elsewhere it is estimated at one fresh
+    action of π_old per state: at the actions taken, which shaped the step, the estimate would be biased low
+    (by 12 % in a measurement with a flow policy).
+
+    The entropy in the objective is the new policy's at the rollout's states, in closed form or from fresh
+    reparameterized samples (`expol_tf.distributions.entropy_estimate`). Without a squash it is the entropy of
+    actions before the environment clips them.
 
     Args:
       actor_network: Whose variables are moved.
       trust_region: The step rule.
       entropy_weight: β, in units of the (scaled) advantage per nat.
-      entropy_samples: Reparameterized samples per state where H has no closed form.
+      entropy_samples: Samples per state where H has no closed form.
       kl_estimator: "auto" (closed form if there is one, else k3), or "k1" or "k3" to estimate it in any case.
       fisher_subsample: F averages over every n-th transition; 1 is all of them.
     """
 
     def __init__(
         self,
-        actor_network,
+        actor_network: network.Network,
         trust_region: TrustRegion | None = None,
         entropy_weight: float = 0.0,
         entropy_samples: int = 10,
@@ -55,26 +60,26 @@ class TrustRegionUpdate:
             raise ConfigurationError(f"kl_estimator must be one of {KL_ESTIMATORS}; got {kl_estimator!r}.")
         if fisher_subsample < 1:
             raise ConfigurationError(f"fisher_subsample must be 1 or more; got {fisher_subsample}.")
+        if entropy_weight < 0:
+            raise ConfigurationError(f"entropy_weight must be 0 or more; got {entropy_weight}.")
         self._actor_network = actor_network
         self._trust_region = trust_region or TrustRegion()
-        self._entropy_weight = entropy_weight
+        self.entropy_weight = entropy_weight
         self._entropy_samples = entropy_samples
         self._kl_estimator = kl_estimator
         self._fisher_subsample = fisher_subsample
 
     def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        old = self._distribution(batch.observation)
-
-        divergence = self._divergence(old, batch, kl_seed)
+        divergence = self._divergence(self._distribution(batch.observation), batch, kl_seed)
 
         def measure():
             new = self._distribution(batch.observation)
             log_prob = action_log_prob(new, batch.action, batch.pre_squash_action)
             objective = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
-            if self._entropy_weight:
+            if self.entropy_weight:
                 entropy = entropy_estimate(new, self._entropy_samples, entropy_seed)
-                objective += self._entropy_weight * masked_mean(entropy, batch.valid)
+                objective += self.entropy_weight * masked_mean(entropy, batch.valid)
             return objective, divergence(new)
 
         some = PolicyBatch(*(None if part is None else part[:: self._fisher_subsample] for part in batch))
@@ -95,7 +100,7 @@ class TrustRegionUpdate:
         return self._actor_network(observation)[0]
 
     def _divergence(self, old, batch, seed):
-        """Returns KL[π_old ‖ ·] as a function; what it needs of π_old is computed here, before the parameters move."""
+        """Returns KL[π_old ‖ ·] as a function; what it needs of π_old is computed here, before θ moves."""
         inner, _ = split_squash(old)
         # A distribution that reads variables when asked would follow them as they move, and KL would stay 0.
         frozen = not inner.variables
@@ -115,9 +120,9 @@ class TrustRegionUpdate:
 class TrpoAgent(OnPolicyAgent):
     """TRPO (Schulman et al. 2015) with sampled or exact KL, for Gaussian, mixture and flow policies.
 
-    A wiring of `OnPolicyAgent` with a `TrustRegionUpdate`; build `OnPolicyAgent` yourself to recombine the parts.
-    See `docs/trpo.md` for the details and the metrics, and `docs/errata.md` for where the flow-policy papers'
-    formulas were corrected.
+    A wiring of `OnPolicyAgent` with a `TrustRegionUpdate`; build `OnPolicyAgent` yourself to recombine the
+    parts. See `docs/trpo.md` for the details and the metrics, and `docs/errata.md` for where the flow-policy
+    papers' formulas were corrected.
 
     Args:
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
@@ -127,7 +132,7 @@ class TrpoAgent(OnPolicyAgent):
       observation_normalizer: Shared by the policies and the value network, or None.
       gamma: γ, discount per step.
       gae_lambda: λ of generalized advantage estimation.
-      entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free.
+      entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
       trust_region: The step rule; `TrustRegion()` by default.
       value_fit: How the value network is fitted; `MinibatchRegression()` by default.
       advantage_scaling: "standardize", "center", or None: standardize unless β > 0, which it would rescale.
@@ -140,8 +145,8 @@ class TrpoAgent(OnPolicyAgent):
         self,
         time_step_spec: ts.TimeStep,
         action_spec: types.NestedTensorSpec,
-        actor_network,
-        value_network,
+        actor_network: network.Network,
+        value_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         *,
         gamma: float = 0.99,

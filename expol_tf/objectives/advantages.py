@@ -21,12 +21,12 @@ def generalized_advantages(
 ) -> tf.Tensor:
     """Âₜ = δₜ + γλ·(1 − endₜ)·Âₜ₊₁, with δₜ = rₜ + γ·discountₜ·V(s′ₜ) − V(sₜ).
 
-    s′ₜ is the true successor: where an episode was cut it is the final observation, never the first one of the next
-    episode. A truncated episode so bootstraps from where it stood (discount 1), a terminated one from 0, and the
-    λ-trace is cut at either end and at the end of the rollout.
+    s′ₜ is the true successor: where an episode was cut it is the final observation, never the first one of
+    the next episode. A truncated episode so bootstraps from where it stood (discount 1), a terminated one
+    from 0, and the λ-trace is cut at either end and at the end of the rollout.
 
-    Reference: Schulman et al. 2016, *High-Dimensional Continuous Control Using Generalized Advantage Estimation*,
-    Eq. 16.
+    Reference: Schulman et al. 2016, *High-Dimensional Continuous Control Using Generalized Advantage
+    Estimation*, Eq. 16.
 
     Args:
       reward: rₜ `[B, T]`.
@@ -40,13 +40,21 @@ def generalized_advantages(
     Returns:
       Â `[B, T]`. The value targets are Â + V.
     """
-    reward = tf.convert_to_tensor(reward)
-    for name, tensor in dict(discount=discount, value=value, next_value=next_value, episode_end=episode_end).items():
-        if not tf.convert_to_tensor(tensor).shape.is_compatible_with(reward.shape):
-            raise ValueError(f"{name} must have reward's shape [B, T] = {reward.shape}; got {tf.shape(tensor)}.")
     for name, number in dict(gamma=gamma, gae_lambda=gae_lambda).items():
         if not 0.0 <= number <= 1.0:
             raise ConfigurationError(f"{name} must lie in [0, 1]; got {number}.")
+    tensors = dict(
+        reward=reward, discount=discount, value=value, next_value=next_value, episode_end=episode_end
+    )
+    tensors = {name: tf.convert_to_tensor(tensor) for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        tf.debugging.assert_rank(tensor, 2, f"{name} must be [B, T]")
+        if not tensor.shape.is_compatible_with(tensors["reward"].shape):
+            # Some shapes, [B, 1] among them, would broadcast to a wrong result.
+            raise ValueError(
+                f"{name} must have reward's shape [B, T] = {tensors['reward'].shape}; got {tensor.shape}."
+            )
+    reward, discount, value, next_value, episode_end = tensors.values()
     delta = reward + gamma * discount * next_value - value
     decay = gamma * gae_lambda * (1.0 - tf.cast(episode_end, delta.dtype))
     advantages = tf.scan(
@@ -58,11 +66,13 @@ def generalized_advantages(
     return tf.transpose(advantages)
 
 
-def scale_advantages(advantages: tf.Tensor, valid: tf.Tensor, scaling: str, epsilon: float = 1e-8) -> tf.Tensor:
+def scale_advantages(
+    advantages: tf.Tensor, valid: tf.Tensor, scaling: str, epsilon: float = 1e-8
+) -> tf.Tensor:
     """Centres advantages over the valid frames, and divides them by their standard deviation if asked to.
 
-    Dividing makes the policy step independent of the reward's scale; with an entropy bonus it would also rescale the
-    reward against the entropy, hence "center" there.
+    Dividing makes the policy step independent of the reward's scale; with an entropy bonus it would also
+    rescale the reward against the entropy, hence "center" there.
 
     Args:
       advantages: Any shape.

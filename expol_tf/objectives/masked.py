@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def masked_mean(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Mean of `values` where `valid` (bool, same shape), 0 if there is none; invalid values may be anything."""
+    """Mean of `values` where `valid` (bool, same shape), 0 if there is none; the others may be anything."""
     count = tf.reduce_sum(tf.cast(valid, values.dtype))
     total = tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))
     return total / tf.maximum(count, 1)
@@ -19,4 +19,5 @@ def masked_variance(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
 
 def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """1 − Var[target − prediction] / Var[target] over the valid frames: 1 is perfect, 0 is a constant's."""
-    return 1.0 - masked_variance(target - prediction, valid) / tf.maximum(masked_variance(target, valid), 1e-12)
+    unexplained = masked_variance(target - prediction, valid)
+    return 1.0 - unexplained / tf.maximum(masked_variance(target, valid), 1e-12)

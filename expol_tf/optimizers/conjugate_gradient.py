@@ -17,7 +17,10 @@ class ConjugateGradientResult(NamedTuple):
 
 
 def conjugate_gradient(
-    product: Callable[[tf.Tensor], tf.Tensor], b: tf.Tensor, max_iterations: int = 10, tolerance: float = 1e-10
+    product: Callable[[tf.Tensor], tf.Tensor],
+    b: tf.Tensor,
+    max_iterations: int = 10,
+    tolerance: float = 1e-10,
 ) -> ConjugateGradientResult:
     """Minimizes ½ xᵀF x − bᵀx over the Krylov space of b, from x = 0.
 

@@ -18,8 +18,9 @@ def fisher_vector_product(
 ) -> tf.Tensor:
     """F v + damping·v, with F = Σᵢ wᵢ ∇log π(aᵢ|sᵢ) ∇log π(aᵢ|sᵢ)ᵀ = Jᵀ diag(w) J, over actions of π itself.
 
-    One forward-mode product J v and one reverse-mode product Jᵀ(·), both from one evaluation of the log-densities.
-    F is positive semi-definite on every batch, unlike the Hessian of a sampled KL, of which it is the expectation.
+    One forward-mode product J v and one reverse-mode product Jᵀ(·), both from one evaluation of the
+    log-densities. F is positive semi-definite on every batch, unlike the Hessian of a sampled KL, which has
+    the same expectation.
 
     Reference: Martens 2020, *New Insights and Perspectives on the Natural Gradient Method*, §9.
 

@@ -26,7 +26,24 @@ def assign(variables: Sequence[tf.Variable], vector: tf.Tensor) -> None:
         variable.assign(value)
 
 
-def flat_gradient(tape: tf.GradientTape, target: tf.Tensor, variables: Sequence[tf.Variable], **kwargs) -> tf.Tensor:
-    """∂target/∂variables as one vector `[P]`, zeros where a variable has no part in the target."""
-    gradients = tape.gradient(target, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO, **kwargs)
+def flat_gradient(
+    tape: tf.GradientTape,
+    target: tf.Tensor,
+    variables: Sequence[tf.Variable],
+    output_gradients: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """∂target/∂variables as one vector `[P]`, zeros where a variable has no part in the target.
+
+    Args:
+      tape: That has recorded the target.
+      target: A scalar, or a tensor whose entries are weighted by `output_gradients`.
+      variables: P numbers in all.
+      output_gradients: Weights of the target's entries, same shape; by default 1.
+    """
+    gradients = tape.gradient(
+        target,
+        variables,
+        output_gradients=output_gradients,
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
     return flatten([tf.convert_to_tensor(gradient) for gradient in gradients])

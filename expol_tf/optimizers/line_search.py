@@ -27,8 +27,8 @@ def backtracking_line_search(
     Reference: Nocedal & Wright, *Numerical Optimization*, Alg. 3.1.
 
     Args:
-      trial: Takes a fraction (float32 scalar), moves to it, and returns (whether it is accepted, a bool scalar;
-        measurements, float32 scalars). It is traced once.
+      trial: Takes a fraction (float32 scalar), moves to it, and returns (whether it is accepted, a bool
+        scalar; measurements, float32 scalars). It is traced once.
       num_measured: How many measurements `trial` returns.
       ratio: Of one fraction to the one before, in (0, 1).
       max_trials: Give up after so many.

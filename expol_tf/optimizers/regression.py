@@ -12,11 +12,12 @@ from expol_tf.keras_api import keras
 
 
 @gin.configurable(module="expol_tf")
-class MinibatchRegression:
+class MinibatchRegression(tf.Module):
     """Minimizes ½·mean (f(x) − y)² by Adam over shuffled minibatches.
 
-    Every epoch visits the data in a new order, in ⌊N / minibatch_size⌋ minibatches (what is left over differs from
-    epoch to epoch). Loops and shuffles are part of the caller's graph. The optimizer is kept from call to call.
+    Every epoch visits the data in a new order, in ⌊N / minibatch_size⌋ minibatches (what is left over
+    differs from epoch to epoch). Loops and shuffles are part of the caller's graph. The optimizer is kept
+    from call to call and in checkpoints of this object; each network needs one of its own.
 
     Args:
       learning_rate: A number or a Keras `LearningRateSchedule` of the gradient steps done.
@@ -30,16 +31,23 @@ class MinibatchRegression:
         epochs: int = 5,
         minibatch_size: int = 64,
     ) -> None:
-        if epochs < 1 or minibatch_size < 1:
-            raise ConfigurationError(
-                f"MinibatchRegression: epochs and minibatch_size must be 1 or more; got {epochs} and {minibatch_size}."
-            )
+        super().__init__(name="MinibatchRegression")
+        for name, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
+            if number < 1:
+                raise ConfigurationError(f"MinibatchRegression.{name} must be 1 or more; got {number}.")
         self.optimizer = keras.optimizers.Adam(learning_rate)
+        self._built = False
         self._epochs = epochs
         self._minibatch_size = minibatch_size
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
         """Creates the optimizer's slots for these variables; to be called once, before any `fit`."""
+        if self._built:
+            raise ConfigurationError(
+                "MinibatchRegression: it holds the optimizer of one network, and was given a second one. "
+                "Make one for each network (in gin: value_fit = @MinibatchRegression())."
+            )
+        self._built = True
         self.optimizer.build(variables)
 
     def fit(

@@ -18,9 +18,9 @@ from expol_tf.optimizers.line_search import backtracking_line_search
 class TrustRegionReport(NamedTuple):
     """Scalars of one step.
 
-    `surrogate` and `kl` are the improvement and the divergence of the accepted step (0 where none was accepted),
-    `accepted_step_fraction` its fraction of the full step, `gradient_norm` ‖∇S‖, and `cg_residual` ‖(F + d·I)x − g‖
-    of the inner solve.
+    `surrogate` and `kl` are the improvement and the divergence of the accepted step (0 where none was),
+    `accepted_step_fraction` its fraction of the full step, `gradient_norm` ‖∇S‖, and `cg_residual`
+    ‖(F + d·I)x − g‖ of the inner solve.
     """
 
     surrogate: tf.Tensor
@@ -32,13 +32,14 @@ class TrustRegionReport(NamedTuple):
 
 @gin.configurable(module="expol_tf")
 class TrustRegion:
-    """θ ← θ + f·x·√(2δ / xᵀ(F + d·I)x), (F + d·I)x = ∇S, with the largest f ∈ {1, ρ, ρ², …} that is acceptable.
+    """θ ← θ + f·x·√(2δ / xᵀ(F + d·I)x), (F + d·I)x = ∇S, with the largest acceptable f ∈ {1, ρ, ρ², …}.
 
-    Acceptable: KL ≤ `kl_slack`·δ, the surrogate improves, and everything is finite; if no f is, θ stays exactly as
-    it was. F is the Fisher matrix in Gauss–Newton form, so the inner system is positive definite on every batch.
+    Acceptable: KL ≤ `kl_slack`·δ, the surrogate improves, and everything is finite; if no f is, θ stays
+    exactly as it was. F is the Fisher matrix in Gauss–Newton form, so the inner system is positive definite
+    on every batch.
 
-    Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, App. C. The factor 2 in the step length
-    comes from KL ≈ ½ xᵀF x; see `docs/errata.md`.
+    Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, App. C. The factor 2 in the step
+    length comes from KL ≈ ½ xᵀF x; see `docs/errata.md`.
 
     Args:
       max_kl: δ, in nats.
@@ -89,8 +90,8 @@ class TrustRegion:
 
         Args:
           variables: θ, all of them trainable.
-          measure: Computes (S, KL[π_old ‖ π]) at the variables' present values, two scalars. What it uses of π_old
-            has to be computed before this call.
+          measure: Computes (S, KL[π_old ‖ π]) at the variables' present values, two scalars. What it uses of
+            π_old has to be computed before this call.
           log_prob: log π `[N]` of the actions that F averages over.
           weights: Weights `[N]` of those, adding to 1; by default equal.
         """
@@ -106,7 +107,7 @@ class TrustRegion:
         solution = conjugate_gradient(product, gradient, self._cg_iterations, self._cg_tolerance)
         # xᵀ(F + d·I)x without another product: the solve leaves (F + d·I)x = g − residual.
         curvature = tf.tensordot(solution.solution, gradient - solution.residual, 1)
-        # At a stationary point both are 0: the quotient is then kept finite, and the null step is not accepted.
+        # At a stationary point both are 0: the quotient stays finite, and the null step is not accepted.
         full_step = solution.solution * tf.sqrt(2.0 * self.max_kl / tf.maximum(curvature, 1e-20))
 
         def trial(fraction):
