@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import gin
+import numpy as np
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
@@ -125,5 +126,5 @@ class AffineConditioner(keras.layers.Layer):
 def _block_diagonal(kernel: tf.Tensor) -> tf.Tensor:
     """Returns `[2·inputs, 2·outputs]` with the two kernels of `[2, inputs, outputs]` on its diagonal."""
     _, inputs, outputs = kernel.shape
-    mask = tf.reshape(tf.eye(2, dtype=kernel.dtype), [2, 1, 2, 1])
-    return tf.reshape(kernel[:, :, tf.newaxis, :] * mask, [2 * inputs, 2 * outputs])
+    mask = tf.constant(np.eye(2).reshape(2, 1, 2, 1), kernel.dtype)
+    return tf.reshape(tf.reshape(kernel, [2, inputs, 1, outputs]) * mask, [2 * inputs, 2 * outputs])
