@@ -49,7 +49,7 @@ EXPERIMENT_MACROS = (
 )
 # What may differ between a run and its resumption: the length, the seed, and what only observes or stores the
 # run. The pattern is of the root's parameters; the configurables are named.
-_EXEMPT_PARAMETER = re.compile(r"^(seed|num_env_steps|log_.*|eval_.*|checkpoint_.*)$")
+_EXEMPT_PARAMETER = re.compile(r"^(root_dir|observers|seed|num_env_steps|log_.*|eval_.*|checkpoint_.*)$")
 _EXEMPT_CONFIGURABLES = ("CheckpointStore", "Evaluator", "Progress", "configure_devices")
 _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER.match(macro.lower()))
 # Where a run is written and who watches it are no part of what it is.
@@ -92,8 +92,9 @@ class Configuration:
         order = {name: index for index, name in enumerate(EXPERIMENT_MACROS)}
         for name in sorted(macros, key=lambda macro: (order.get(macro, len(order)), macro)):
             lines.append(f"{name} = {render(self.macros[name].value)}")
-        written = {key: binding.value for key, binding in self.bindings.items()}
         defaults, root = self._defaults(), self._root_selector()
+        written = {key: binding.value for key, binding in self.bindings.items()}
+        written.pop(("", root, "root_dir"), None)  # trained again, the run goes elsewhere
         groups: dict[tuple[bool, str], list[tuple[int, str]]] = {}
         for (scope, selector, parameter), value in {**defaults, **written}.items():
             known = gin_registry.look_up(selector, "")

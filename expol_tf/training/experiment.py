@@ -65,6 +65,7 @@ def train(
     actor_network: Callable[..., Any] = FlowActorNetwork,
     value_network: Callable[..., Any] = ValueNetwork,
     observation_normalizer: Callable[..., Any] | None = ObservationNormalizer,
+    runner: Callable[..., OnPolicyRunner] = OnPolicyRunner,
     *,
     num_envs: int = 32,
     num_env_steps: int = 1_000_000,
@@ -80,9 +81,9 @@ def train(
 ) -> TrainingResult:
     """Trains an agent on a task and leaves everything about it in `root_dir`; called again, it resumes.
 
-    The directory receives `config.gin`, `environment.json`, `metrics.csv` (a row per iteration), `evaluation.csv`,
-    `tensorboard/`, `checkpoints/` (the whole experiment), and in the end `policy/` (a SavedModel) and
-    `learning_curve.png`. SIGINT and SIGTERM end the run after the present iteration, with a checkpoint.
+    The directory receives `config.gin`, `environment.json`, `metrics.csv` (a row per iteration),
+    `evaluation.csv`, `tensorboard/`, `checkpoints/` (the whole experiment), and in the end `policy/` (a
+    SavedModel) and `learning_curve.png`. SIGINT and SIGTERM end the run after the present iteration, with a checkpoint.
 
     A run is determined by its configuration and seed: interrupted and resumed (on a backend that can save its
     state) it goes on bit for bit as if it had not been.
@@ -101,6 +102,8 @@ def train(
       actor_network: Called with the specs of observations and actions.
       value_network: Called with the spec of observations.
       observation_normalizer: Called with the spec of observations; None for no normalization.
+      runner: Called with the environments and the agent; shorter iterations are made by
+        `functools.partial(OnPolicyRunner, iteration_steps=512)`.
       num_envs: Environments stepped as one batch.
       num_env_steps: The run ends with the first iteration that reaches so many steps, over all environments.
         A larger value extends a run.
@@ -118,8 +121,9 @@ def train(
       ExpolError: One of its kinds for whatever is the caller's to mend.
     """
     configuration = configuration_from_call("train", dict(locals()))
-    for name, value in (("num_env_steps", num_env_steps), ("checkpoint_interval", checkpoint_interval),
-                        ("log_interval", log_interval)):
+    for name, value in dict(
+        num_env_steps=num_env_steps, checkpoint_interval=checkpoint_interval, log_interval=log_interval
+    ).items():
         if value < 1:
             raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
     with RunDirectory(root_dir) as run:
@@ -136,12 +140,14 @@ def train(
                 observation_normalizer=normalizer,
                 seed=seed,
             )
-            runner = OnPolicyRunner(env, built)
-            evaluator = Evaluator(task, seed, eval_interval, eval_episodes, wrappers=wrappers, make_kwargs=make_kwargs)
+            built_runner = runner(env, built)
+            evaluator = Evaluator(
+                task, seed, eval_interval, eval_episodes, wrappers=wrappers, make_kwargs=make_kwargs
+            )
             configuration.check_all_used()
             run.prepare(configuration.text, configuration.fingerprint(), describe_environment(seed))
             run.write_config(configuration.text)
-            experiment = _Experiment(run, env, built, runner, evaluator, seed)
+            experiment = _Experiment(run, env, built, built_runner, evaluator, seed)
             return experiment.run(num_env_steps, checkpoint_interval, log_interval, observers)
         finally:
             env.close()
@@ -190,8 +196,8 @@ class _Experiment:
                 return self._result(None)
         if not self._env.can_save_state:
             print(
-                f"note: {self._env.task} on this backend cannot save its state: a resumed run starts new episodes "
-                "and is not bit for bit the uninterrupted one."
+                f"note: {self._env.task} on this backend cannot save its state: a resumed run starts new "
+                "episodes and is not bit for bit the uninterrupted one."
             )
         signal_number = None
         with StopRequest() as stop, Progress(num_env_steps, self._env_step, self._run.root.name) as progress:
@@ -200,9 +206,8 @@ class _Experiment:
                 evaluation = self._evaluate(final=self._env_step >= num_env_steps)
                 if evaluation is not None:
                     progress.update(self._env_step, evaluation=evaluation["return_mean"])
-                event = TrainingEvent(
-                    self._env_step, row, evaluation, self._statistics.recent_return, self._agent, self._run.root
-                )
+                recent = self._statistics.recent_return
+                event = TrainingEvent(self._env_step, row, evaluation, recent, self._agent, self._run.root)
                 # A list: every observer is called, whatever the ones before it answer.
                 if any([observer(event) for observer in observers]):
                     progress.message(f"stopped by an observer at env_step {self._env_step}")
@@ -239,9 +244,8 @@ class _Experiment:
             **iteration.metrics,
         }
         self._metrics.append(row)
-        self._tensorboard.scalars(
-            self._env_step, {name: value for name, value in row.items() if value is not None and name != "env_step"}
-        )
+        scalars = {name: value for name, value in row.items() if value is not None and name != "env_step"}
+        self._tensorboard.scalars(self._env_step, scalars)
         return row
 
     def _evaluate(self, final: bool) -> dict[str, Any] | None:
@@ -286,7 +290,7 @@ class _Experiment:
             self._evaluated_at = restored.values["evaluated_at"]
             self._statistics.set_state(restored.values["episodes"])
             self._runner.set_state(restored.arrays)
-        # Rows after the checkpoint (all of them, if the run was killed before its first) will be written again.
+        # Rows after the checkpoint (all, if the run was killed before its first) will be written again.
         self._metrics.truncate_after(self._env_step)
         self._evaluations.truncate_after(self._env_step)
         self._tensorboard.truncate_after(self._env_step)
@@ -307,5 +311,5 @@ class _Experiment:
     def _result(self, signal_number: int | None) -> TrainingResult:
         final = self._statistics.recent_return
         if signal_number is None and final is not None:
-            print(f"env_step {self._env_step}, return of the last 100 episodes {final:.1f}, in {self._run.root}")
+            print(f"env_step {self._env_step}, last 100 episodes' return {final:.1f}, in {self._run.root}")
         return TrainingResult(self._run.root, self._env_step, final, signal_number)

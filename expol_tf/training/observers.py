@@ -54,9 +54,9 @@ class StopAtReturn:
 
 @gin.configurable(module="expol_tf")
 class KeepBestPolicy:
-    """Keeps a copy of the policy with the best evaluation in the run's `best_policy/`, beside `best_policy.json`.
+    """Keeps a copy of the policy with the best evaluation in the run's `best_policy/`.
 
-    The score lies on the disk, so a resumed run goes on comparing with it.
+    Its score lies beside it in `best_policy.json`, so a resumed run goes on comparing with it.
     """
 
     def __call__(self, event: TrainingEvent) -> None:

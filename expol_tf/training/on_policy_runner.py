@@ -27,7 +27,7 @@ _ENVIRONMENT_PREFIX = "environment/"
 
 
 class Iteration(NamedTuple):
-    """What one iteration did: its environment steps, the episodes that ended in it and the agent's metrics."""
+    """What one iteration did: environment steps, the episodes that ended in it and the agent's metrics."""
 
     env_steps: int
     episode_returns: list[float]
@@ -39,14 +39,14 @@ class Iteration(NamedTuple):
 class OnPolicyRunner:
     """One iteration: `iteration_steps` environment steps with the collect policy, then one compiled update.
 
-    Every transition is a real one, as the environments reset within the step that ends an episode. Observations and
-    actions go through one compiled call a step for all environments, rollouts through preallocated arrays, and
-    metrics are fetched once.
+    Every transition is a real one, as the environments reset within the step that ends an episode.
+    Observations and actions go through one compiled call a step for all environments, rollouts through
+    preallocated arrays, and metrics are fetched once.
 
     Args:
       env: Batched environments; reset here.
       agent: Whose `collect_policy.act` and `train_on_rollout` are called.
-      iteration_steps: Environment steps of an iteration, summed over environments; a multiple of their number.
+      iteration_steps: Environment steps of an iteration over all environments; a multiple of their number.
     """
 
     def __init__(self, env: VectorEnvironment, agent: OnPolicyAgent, iteration_steps: int = 2048) -> None:
@@ -128,14 +128,14 @@ class OnPolicyRunner:
         if broken:
             raise NonFiniteError(
                 f"{type(self._agent).__name__}: {', '.join(broken)} must be finite; got "
-                f"{', '.join(str(metrics[name]) for name in broken)}. The last checkpoint is from before this "
-                "iteration. Lower the step size (TrustRegion.max_kl, MinibatchRegression.learning_rate), or look at "
-                "the scale of the task's rewards."
+                f"{', '.join(str(metrics[name]) for name in broken)}. The last checkpoint is from before "
+                "this iteration. Lower the step size (TrustRegion.max_kl, MinibatchRegression.learning_rate), "
+                "or look at the scale of the task's rewards."
             )
         return Iteration(self.iteration_steps, returns, lengths, metrics)
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the rollout cursor and, where they can be saved, the environments' state, as plain arrays."""
+        """Returns the environments' state, where it can be saved, and the running episodes', as arrays."""
         if not self._env.can_save_state:
             return {}
         state = {_ENVIRONMENT_PREFIX + name: value for name, value in self._env.get_state().items()}
@@ -143,7 +143,7 @@ class OnPolicyRunner:
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned; an empty state leaves the environments at their first episodes."""
+        """Restores what `get_state` returned; an empty state leaves the environments as they are."""
         if not state:
             return
         self._env.set_state(
