@@ -1,7 +1,7 @@
 """Update rules and their parts, usable on any TensorFlow variables."""
 
 from expol_tf.optimizers.conjugate_gradient import ConjugateGradientResult, conjugate_gradient
-from expol_tf.optimizers.fisher import fisher_vector_product
+from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
 from expol_tf.optimizers.line_search import LineSearchResult, backtracking_line_search
 from expol_tf.optimizers.regression import MinibatchRegression
@@ -16,7 +16,7 @@ __all__ = [
     "assign",
     "backtracking_line_search",
     "conjugate_gradient",
-    "fisher_vector_product",
+    "fisher_product",
     "flat_gradient",
     "flatten",
     "unflatten",

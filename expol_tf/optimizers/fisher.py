@@ -6,38 +6,51 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from expol_tf.optimizers.flat import flat_gradient, unflatten
+from expol_tf.optimizers.flat import flat_gradient
 
 
-def fisher_vector_product(
+def fisher_product(
     log_prob: Callable[[], tf.Tensor],
     variables: Sequence[tf.Variable],
-    vector: tf.Tensor,
     weights: tf.Tensor | None = None,
     damping: float = 0.0,
-) -> tf.Tensor:
-    """F v + damping·v, with F = Σᵢ wᵢ ∇log π(aᵢ|sᵢ) ∇log π(aᵢ|sᵢ)ᵀ = Jᵀ diag(w) J, over actions of π itself.
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns v ↦ F v + damping·v, F = Σᵢ wᵢ ∇log π(aᵢ|sᵢ) ∇log π(aᵢ|sᵢ)ᵀ = Jᵀ diag(w) J, with aᵢ from π.
 
-    One forward-mode product J v and one reverse-mode product Jᵀ(·), both from one evaluation of the
-    log-densities. F is positive semi-definite on every batch, unlike the Hessian of a sampled KL, which has
-    the same expectation.
+    F is positive semi-definite on every batch, unlike the Hessian of a sampled KL, which has the same
+    expectation. The log-densities are evaluated and linearized once, here; a product is then one J v and one
+    Jᵀ(·), at the values that the variables had, whatever they are by then.
 
     Reference: Martens 2020, *New Insights and Perspectives on the Natural Gradient Method*, §9.
 
     Args:
       log_prob: Computes log π(aᵢ|sᵢ) `[N]` from the variables.
       variables: Those that F is of, P numbers in all.
-      vector: v `[P]`.
       weights: w `[N]`, adding to 1; by default 1/N each.
       damping: Multiple of the identity that is added.
+
+    Returns:
+      A function of v `[P]`, to be called in the same graph, inside a `tf.while_loop` if need be.
     """
-    tangents = unflatten(vector, variables)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        with tf.autodiff.ForwardAccumulator(list(variables), tangents) as accumulator:
+    # J v is the gradient of vᵀ(Jᵀu) by u, in which it is linear. TensorFlow's forward-mode accumulator gives
+    # the same, but evaluates the log-densities anew in each product, and takes twice as long to compile.
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as outer:
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as inner:
+            inner.watch(variables)
             log_probs = log_prob()
-        directional = tf.stop_gradient(accumulator.jvp(log_probs))
+        cotangent = tf.zeros_like(log_probs)
+        outer.watch(cotangent)
+        transposed = flat_gradient(inner, log_probs, variables, cotangent)
     if weights is None:
         weights = tf.fill(tf.shape(log_probs), 1.0 / tf.cast(tf.size(log_probs), log_probs.dtype))
-    product = flat_gradient(tape, log_probs, variables, output_gradients=weights * directional)
-    return product + damping * vector
+
+    def product(vector: tf.Tensor) -> tf.Tensor:
+        directional = outer.gradient(
+            transposed,
+            cotangent,
+            output_gradients=vector,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return flat_gradient(inner, log_probs, variables, weights * directional) + damping * vector
+
+    return product

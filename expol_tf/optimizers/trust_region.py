@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
-from expol_tf.optimizers.fisher import fisher_vector_product
+from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten
 from expol_tf.optimizers.line_search import backtracking_line_search
 
@@ -101,9 +101,7 @@ class TrustRegion:
             old_surrogate, _ = measure()
         gradient = flat_gradient(tape, old_surrogate, variables)
 
-        def product(vector):
-            return fisher_vector_product(log_prob, variables, vector, weights, self._damping)
-
+        product = fisher_product(log_prob, variables, weights, self._damping)
         solution = conjugate_gradient(product, gradient, self._cg_iterations, self._cg_tolerance)
         # xᵀ(F + d·I)x without another product: the solve leaves (F + d·I)x = g − residual.
         curvature = tf.tensordot(solution.solution, gradient - solution.residual, 1)
