@@ -99,7 +99,7 @@ class AffineConditioner(keras.layers.Layer):
             )
         # Both networks run as one with block-diagonal weights, features along the first axis: products of
         # [6, 6] with [6, N] are several times as fast as two of [N, 3] with [3, 3].
-        hidden = tf.reshape(x, [-1, x.shape[-1]])
+        hidden = tf.reshape(x, [-1, self._kernels[0].shape[1]])
         for index, (kernel, bias) in enumerate(zip(self._kernels, self._biases, strict=True)):
             joined = _block_diagonal(kernel) if index else tf.concat(tf.unstack(kernel), axis=1)
             hidden = tf.matmul(joined, hidden, transpose_a=True, transpose_b=index == 0)

@@ -40,6 +40,9 @@ class AffineCoupling(tfb.Bijector):
     are and maps the others; `"first"` is its complement. The conditioner is evaluated once for a value and
     its log-determinant, which is what a density needs.
 
+    As every TFP bijector, it remembers what it made of a tensor: make a new one after the conditioner's variables
+    moved (it owns none, so that costs nothing), or pass `tf.identity` of the tensor.
+
     Example:
 
     ```python
@@ -78,6 +81,15 @@ class AffineCoupling(tfb.Bijector):
     @classmethod
     def _parameter_properties(cls, dtype):
         return dict()
+
+    # TFP takes bijectors of equal parameters for equal, and equal ones share its cache of pre-images. But the
+    # conditioner's variables move: a new coupling over an old conditioner would answer for a tensor seen before
+    # with what the old variables made of it.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def conditioner(self) -> ConditionerFn:
