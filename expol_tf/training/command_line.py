@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import gin
 from absl import flags
 
 import expol_tf
@@ -127,6 +128,9 @@ def _run(
             raise
         print(f"{program}: interrupted before anything was trained.", file=sys.stderr)
         return 130
+    finally:
+        # A program's configuration is its own, also when another program calls it.
+        gin.clear_config()
 
 
 def _train(values: flags.FlagValues, arguments: list[str]) -> int:
@@ -184,8 +188,6 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
         video_path = gin_syntax.user_directory() / Path(values.video_path).expanduser()
         video.check_video_path(video_path)
     import_library()
-    import gin
-
     from expol_tf.environments import load_vector
     from expol_tf.seeding import stream
     from expol_tf.training import configuration as configurations

@@ -261,8 +261,12 @@ class Configuration:
             if known.selector in found:
                 continue
             found[known.selector] = known
-            values = [gin_registry.as_gin_value(parameter.default) for parameter in known.parameters.values()]
-            for leaf in walk([*bound.get(known.selector, []), *values]):
+            defaults = [
+                gin_registry.as_gin_value(parameter.default)
+                for name, parameter in known.parameters.items()
+                if ("", known.selector, name) not in self.bindings
+            ]
+            for leaf in walk([*bound.get(known.selector, []), *defaults]):
                 if isinstance(leaf, Reference):
                     pending.append(leaf.name.rpartition("/")[2])
         return found

@@ -129,6 +129,13 @@ def test_the_text_leaves_out_macros_that_nothing_uses_any_more() -> None:
     assert resolved(text).value("train_boats.task") == "Sea-v0"
 
 
+def test_where_a_run_lies_is_no_part_of_it() -> None:
+    result = resolved(EXPERIMENT, "train_boats.root_dir = '/data/run'")
+    assert result.value("train_boats.root_dir") == "/data/run"
+    assert "/data/run" not in result.text
+    assert result.fingerprint() == resolved(EXPERIMENT).fingerprint()
+
+
 def test_infinity_survives_the_text() -> None:
     result = resolved(EXPERIMENT, "train_boats.bound = 1e999")
     result.apply()
@@ -246,6 +253,14 @@ def test_a_binding_that_nothing_uses_is_an_error() -> None:
         result.check_all_used()
     Anchor()
     result.check_all_used()
+
+
+def test_a_default_that_is_replaced_is_not_used() -> None:
+    result = resolved(EXPERIMENT, "Boat.sail = @Anchor\nBoat.length = 2.0")
+    result.apply()
+    train_boats()
+    with pytest.raises(ConfigurationError, match="Sail.area is bound, but nothing"):
+        result.check_all_used()
 
 
 def test_what_is_referred_to_counts_as_used() -> None:
