@@ -1,0 +1,293 @@
+"""The contract of an agent."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
+
+from expol_tf.agents import Rollout
+from expol_tf.keras_api import keras
+from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite
+
+MakeAgent = Callable[[], tf_agent.TFAgent]
+
+
+def check_agent(
+    make_agent: MakeAgent,
+    *,
+    batch_size: int = 3,
+    num_steps: int = 8,
+    tolerance: float = 1e-5,
+    seed: int = 0,
+) -> None:
+    """Checks an agent over flat float observations and actions: acting, training, checkpoints and seeds.
+
+    * The policies have the agent's specs, `collect_data_spec` describes what the collect policy reports,
+      `act` and `action` return actions `[B, A]` for any B, and greedy actions lie in the box and do not vary.
+    * `train` on a trajectory `[B, T + 1]` with both kinds of episode end returns finite numbers and changes
+      the actor network.
+    * `train_on_rollout`, where the agent has it, does exactly the same on the same transitions, and what is
+      in the frames between two episodes changes nothing.
+    * A checkpoint restored into another agent makes it act and train on to the bit as the saved one does.
+    * Two agents made alike act and train alike.
+
+    Example:
+
+    ```python
+    check_agent(lambda: TrpoAgent(time_step_spec, action_spec, MyNetwork(…), ValueNetwork(…), seed=0))
+    ```
+
+    Args:
+      make_agent: Makes the agent, networks included, with a fixed seed. TensorFlow's global seed is set
+        before each call, so that networks start equal.
+      batch_size: B of the training data.
+      num_steps: T of the training data, 5 or more; the agent's `train_sequence_length` − 1 where it has one.
+      tolerance: Of |error| / (1 + |value|) between parameters after two ways of training.
+      seed: Of the training data and of TensorFlow's global generator.
+
+    Raises:
+      AssertionError: At the first broken rule.
+    """
+
+    def make():
+        keras.utils.set_random_seed(seed)
+        return make_agent()
+
+    agent, other = make(), make()
+    ensure(
+        isinstance(agent, tf_agent.TFAgent), f"make_agent must return a tf_agents TFAgent; got {type(agent)}."
+    )
+    if agent.train_sequence_length is not None:
+        num_steps = agent.train_sequence_length - 1
+    with tempfile.TemporaryDirectory() as directory:
+        states = _States(pathlib.Path(directory))
+        states.ensure_same(agent, other, "Agents made alike must start alike: does make_agent pass a seed?")
+        _check_acting(agent, seed)
+        data = _Data(other, batch_size, num_steps, seed)
+        states.load(agent, states.save(other))
+        start = states.save(agent)
+        _check_training(agent, data)
+        trained = states.save(agent)
+        states.load(agent, start)
+        agent.train(data.experience())
+        states.ensure_equal(
+            states.save(agent), trained, 0.0, "Training twice from one checkpoint must do the same."
+        )
+        _check_rollouts(agent, data, states, start, trained, tolerance)
+        _check_checkpoint(agent, other, data, states, trained)
+
+
+class _States:
+    """Checkpoints of agents, as whole states that can be compared and put back."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self._directory = directory
+        self._count = 0
+
+    def save(self, agent) -> str:
+        self._count += 1
+        return tf.train.Checkpoint(agent=agent).write(str(self._directory / str(self._count)))
+
+    def load(self, agent, path: str) -> None:
+        status = tf.train.Checkpoint(agent=agent).read(path)
+        try:
+            status.assert_existing_objects_matched().assert_consumed()
+        except AssertionError as error:
+            raise AssertionError(
+                f"A checkpoint must hold all of an agent and nothing else: {error}"
+            ) from error
+
+    def ensure_equal(self, path: str, expected_path: str, tolerance: float, message: str) -> None:
+        found, expected = _arrays(path), _arrays(expected_path)
+        ensure(found.keys() == expected.keys(), f"{message} Their checkpoints hold different things.")
+        for name, value in expected.items():
+            ensure_close(
+                found[name],
+                value,
+                tolerance,
+                f"{message} {name.removesuffix('/.ATTRIBUTES/VARIABLE_VALUE')}:",
+            )
+
+    def ensure_same(self, agent, other, message: str) -> None:
+        self.ensure_equal(self.save(agent), self.save(other), 0.0, message)
+
+
+def _arrays(path: str) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(path)
+    names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+    return {name: reader.get_tensor(name) for name in sorted(names)}
+
+
+def _check_acting(agent, seed):
+    spec = agent.time_step_spec.observation
+    generator = np.random.default_rng(seed)
+    for name, policy in (("policy", agent.policy), ("collect_policy", agent.collect_policy)):
+        ensure(policy.action_spec == agent.action_spec, f"{name}.action_spec must be the agent's.")
+        ensure(policy.time_step_spec == agent.time_step_spec, f"{name}.time_step_spec must be the agent's.")
+    ensure(
+        agent.collect_data_spec.policy_info == agent.collect_policy.info_spec,
+        "collect_data_spec.policy_info must be the collect policy's info_spec "
+        f"{agent.collect_policy.info_spec}; got {agent.collect_data_spec.policy_info}.",
+    )
+    for size in (1, 4):
+        observation = tf.constant(generator.standard_normal([size, *spec.shape]), spec.dtype)
+        time_step = ts.restart(observation, batch_size=size)
+        for name, policy in (("policy", agent.policy), ("collect_policy", agent.collect_policy)):
+            step = policy.action(time_step, policy.get_initial_state(size))
+            _check_action(step.action, size, agent.action_spec, f"{name}.action")
+            batched = tensor_spec.add_outer_dim(policy.info_spec, size)
+            tf.nest.assert_same_structure(batched, step.info)
+            for wanted, got in zip(tf.nest.flatten(batched), tf.nest.flatten(step.info), strict=True):
+                ensure(wanted.is_compatible_with(got), f"{name}.action must report {wanted}; got {got}.")
+            if hasattr(policy, "act"):
+                # Plain arrays of any float type, as environments and users have them.
+                action, info = policy.act(observation.numpy().astype(np.float64))
+                _check_action(action, size, agent.action_spec, f"{name}.act")
+                tf.nest.assert_same_structure(batched, info)
+        greedy = agent.policy.action(time_step, agent.policy.get_initial_state(size)).action
+        again = agent.policy.action(time_step, agent.policy.get_initial_state(size)).action
+        ensure(
+            np.all((greedy >= agent.action_spec.minimum) & (greedy <= agent.action_spec.maximum)),
+            f"policy must act inside the box; got {greedy}.",
+        )
+        ensure_close(again, greedy, 0.0, "policy must be deterministic.")
+
+
+def _check_action(action, size, spec, what):
+    ensure(
+        action.shape == [size, *spec.shape] and action.dtype == spec.dtype,
+        f"{what} must return {spec.dtype.name} actions {[size, *spec.shape]} for a batch of {size}; got "
+        f"{action.dtype.name} {action.shape}.",
+    )
+    ensure_finite(action, what)
+
+
+class _Data:
+    """Random experience of an agent's collect policy, with terminated and truncated episodes in it."""
+
+    def __init__(self, agent, batch_size: int, num_steps: int, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        frames = num_steps + 1
+        spec = agent.time_step_spec.observation
+        shape = [batch_size, frames]
+        self.observation = generator.standard_normal([*shape, *spec.shape]).astype(spec.dtype.as_numpy_dtype)
+        # Of frame t and of its successor. Episodes of 2 to 4 steps, out of phase from row to row.
+        types = np.full([batch_size, frames + 1], ts.StepType.MID, np.int32)
+        for row in range(batch_size):
+            types[row, (row % 2) * 2 :: 4 + row % 3] = ts.StepType.FIRST
+        types[:, :-1][types[:, 1:] == ts.StepType.FIRST] = ts.StepType.LAST
+        self.step_type, self.next_step_type = types[:, :-1], types[:, 1:]
+        ending = self.next_step_type == ts.StepType.LAST
+        self.boundary = self.step_type == ts.StepType.LAST
+        terminated = ending & (generator.uniform(size=shape) < 0.5)
+        self.discount = np.where(terminated, 0, 1).astype(np.float32)
+        self.reward = np.where(self.boundary, 0, generator.standard_normal(shape)).astype(np.float32)
+        flat = ts.TimeStep(
+            tf.reshape(self.step_type, [-1]),
+            tf.zeros([batch_size * frames]),
+            tf.ones([batch_size * frames]),
+            tf.reshape(self.observation, [-1, *spec.shape]),
+        )
+        step = agent.collect_policy.action(flat, agent.collect_policy.get_initial_state(batch_size * frames))
+        self.action, self.policy_info = tf.nest.map_structure(
+            lambda tensor: tensor.numpy().reshape([*shape, *tensor.shape[1:]]), (step.action, step.info)
+        )
+        self._garbage = generator
+
+    def experience(self) -> trajectory.Trajectory:
+        return tf.nest.map_structure(
+            tf.constant,
+            trajectory.Trajectory(
+                self.step_type,
+                self.observation,
+                self.action,
+                self.policy_info,
+                self.next_step_type,
+                self.reward,
+                self.discount,
+            ),
+        )
+
+    def rollout(self, garbage: bool = False) -> Rollout:
+        masked = self.boundary[:, :-1]
+
+        def part(array, last=-1):
+            array = np.array(array[:, :last] if last else array[:, 1:])
+            if garbage:
+                array[masked] = 100 * self._garbage.standard_normal(array[masked].shape)
+            return tf.constant(array)
+
+        return Rollout(
+            observation=part(self.observation),
+            action=part(self.action),
+            reward=part(self.reward),
+            discount=part(self.discount),
+            next_observation=part(self.observation, last=0),
+            episode_end=tf.constant(self.next_step_type[:, :-1] == ts.StepType.LAST),
+            valid=tf.constant(~masked),
+            policy_info=tf.nest.map_structure(part, self.policy_info),
+        )
+
+
+def _check_training(agent, data):
+    network = getattr(agent, "actor_network", None)
+    before = [variable.numpy() for variable in network.trainable_variables] if network is not None else []
+    counter = int(agent.train_step_counter)
+    loss = agent.train(data.experience())
+    for name, value in [("loss", loss.loss), *_named(loss.extra)]:
+        ensure_finite(value, f"train's {name}")
+    ensure(int(agent.train_step_counter) > counter, "train must advance agent.train_step_counter.")
+    if network is not None:
+        for variable, value in zip(network.trainable_variables, before, strict=True):
+            ensure_finite(variable, f"{variable.name} after train")
+            ensure(
+                np.any(variable.numpy() != value), f"train must change {variable.name} of the actor network."
+            )
+
+
+def _named(extra):
+    return extra.items() if isinstance(extra, dict) else enumerate(tf.nest.flatten(extra))
+
+
+def _check_rollouts(agent, data, states, start, trained, tolerance):
+    if not hasattr(agent, "train_on_rollout"):
+        return
+    for garbage, message in (
+        (False, "train_on_rollout must do what train does on the same transitions."),
+        (
+            True,
+            "What is in frames that are not `valid` must change nothing: mask them in every mean and "
+            "statistic.",
+        ),
+    ):
+        states.load(agent, start)
+        agent.train_on_rollout(data.rollout(garbage))
+        states.ensure_equal(states.save(agent), trained, tolerance, message)
+
+
+def _check_checkpoint(agent, other, data, states, trained):
+    states.load(agent, trained)
+    for variable in other.trainable_variables:
+        variable.assign(variable + 0.1)
+    states.load(other, trained)
+    message = (
+        "A restored agent must {} as the saved one does: tf.train.Checkpoint must find all of its state."
+    )
+    size = len(data.observation)
+    time_step = ts.restart(tf.constant(data.observation[:, 0]), batch_size=size)
+
+    def act(policy):
+        return policy.action(time_step, policy.get_initial_state(size)).action
+
+    ensure_close(act(other.collect_policy), act(agent.collect_policy), 0.0, message.format("act"))
+    for each in (agent, other):
+        each.train(data.experience())
+    states.ensure_same(other, agent, message.format("train on"))

@@ -1,0 +1,57 @@
+"""What the contract checks share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def ensure(condition: Any, message: str) -> None:
+    """Raises `AssertionError(message)` unless the condition holds, also under `python -O`."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def ensure_finite(value: Any, what: str) -> None:
+    """Raises unless every element of `value` is finite."""
+    array = np.asarray(value)
+    ensure(
+        np.all(np.isfinite(array)), f"{what} must be finite; {np.sum(~np.isfinite(array))} elements are not."
+    )
+
+
+def ensure_close(actual: Any, expected: Any, tolerance: float, message: str) -> None:
+    """Raises unless |actual − expected| ≤ tolerance·(1 + |expected|) everywhere; NaN is close to nothing."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    ensure(actual.shape == expected.shape, f"{message} Shapes differ: {actual.shape} and {expected.shape}.")
+    error = np.abs(actual - expected) / (1 + np.abs(expected))
+    if np.all(error <= tolerance):
+        return
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
+    index = f" at {tuple(int(i) for i in worst)}" if worst else ""
+    raise AssertionError(
+        f"{message} Got {actual[worst]!r} instead of {expected[worst]!r}{index}, "
+        f"a relative error of {error[worst]:.3g} > {tolerance:.3g}."
+    )
+
+
+@contextlib.contextmanager
+def perturbed(variables: Sequence[tf.Variable], scale: float, seed: int) -> Iterator[None]:
+    """Adds N(0, scale²) to every variable, and takes it back at the end.
+
+    At initialization many defects hide: last layers are almost 0, and with them log-determinants and
+    gradients.
+    """
+    generator = np.random.default_rng(seed)
+    before = [variable.numpy() for variable in variables]
+    try:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value + (scale * generator.standard_normal(value.shape)).astype(value.dtype))
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)

@@ -1,0 +1,178 @@
+"""The contract of an environment."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from tf_agents.environments import py_environment, utils
+from tf_agents.trajectories import time_step as ts
+
+from expol_tf.testing.assertions import ensure, ensure_finite
+
+MakeEnvironment = Callable[[int], py_environment.PyEnvironment]
+
+
+def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100, seed: int = 0) -> None:
+    """Checks a batched TF-Agents environment against the conventions that agents rely on.
+
+    * It passes TF-Agents' `validate_py_environment`; time steps are finite and stay as they are when the
+      environment goes on.
+    * The step that ends an episode is LAST, and the next one ignores its action and returns FIRST with reward
+      0 and discount 1; every other step is MID.
+    * The discount is 1, or 0 at a LAST that is terminal; no other value: agents multiply by γ.
+    * Actions beyond the box act like those clipped to it.
+    * The same seed and actions give the same time steps, to the bit.
+    * If it can save its state, a restored environment goes on to the bit as the saved one does, and the state
+      is made of plain arrays.
+
+    Example:
+
+    ```python
+    check_environment(lambda seed: expol_tf.environments.load(MyTask, num_envs=2, seed=seed))
+    ```
+
+    Args:
+      make_environment: Makes the environment, batched, from an integer seed.
+      num_steps: Steps to take; some sub-environment has to finish an episode within the first half of them.
+      seed: Of the environment and the actions.
+
+    Raises:
+      AssertionError: At the first broken rule.
+    """
+    environment = make_environment(seed)
+    ensure(
+        isinstance(environment, py_environment.PyEnvironment) and environment.batched,
+        f"make_environment must return a batched PyEnvironment; got {environment}.",
+    )
+    actions = _actions(environment, num_steps, seed)
+    steps = _run(environment, actions)
+    for before, after in zip([None, *steps], steps, strict=False):
+        _check_step(before, after)
+    ended = [step.is_last().any() for step in steps[: num_steps // 2]]
+    ensure(
+        any(ended),
+        f"No episode ended within {num_steps // 2} steps: raise num_steps, or shorten the time limit.",
+    )
+    _ensure_same(
+        _run(make_environment(seed), actions),
+        steps,
+        "The same seed and actions must give the same time steps: draw all randomness from the "
+        "environment's own generator, which `reset(seed=…)` seeds.",
+    )
+    _check_boundary_actions(make_environment(seed), actions, steps)
+    _check_clipping(make_environment(seed), actions, steps)
+    try:
+        utils.validate_py_environment(make_environment(seed), episodes=1)
+    except ValueError as error:
+        raise AssertionError(f"validate_py_environment: {error}") from error
+    if _can_save_state(environment):
+        _check_state(make_environment, actions, seed)
+
+
+def _actions(environment, num_steps, seed):
+    spec = environment.action_spec()
+    generator = np.random.default_rng(seed)
+    draws = generator.uniform(-1.3, 1.3, [num_steps, environment.batch_size, *spec.shape])
+    middle, half = (spec.maximum + spec.minimum) / 2, (spec.maximum - spec.minimum) / 2
+    return (middle + half * draws).astype(spec.dtype)
+
+
+def _run(environment, actions: Sequence[np.ndarray]) -> list[ts.TimeStep]:
+    steps = [environment.reset()]
+    kept = [_copied(steps[0])]
+    for action in actions:
+        steps.append(environment.step(action))
+        kept.append(_copied(steps[-1]))
+    _ensure_same(
+        steps, kept, "Time steps must not change after they were returned: return copies of buffers."
+    )
+    return kept
+
+
+def _copied(step):
+    return ts.TimeStep(*(np.array(part) for part in step))
+
+
+def _ensure_same(found, expected, message):
+    for t, pair in enumerate(zip(found, expected, strict=True)):
+        for field, got, want in zip(ts.TimeStep._fields, *pair, strict=True):
+            ensure(
+                np.array_equal(got, want), f"{message} The {field} of step {t} is {got} instead of {want}."
+            )
+
+
+def _check_step(before: ts.TimeStep | None, after: ts.TimeStep) -> None:
+    starting = np.full(after.step_type.shape, True) if before is None else before.is_last()
+    ensure(
+        np.array_equal(after.is_first(), starting),
+        "FIRST must follow LAST and reset(), and nothing else: the step after an episode's end starts the "
+        f"next one. After step types {None if before is None else before.step_type} came {after.step_type}.",
+    )
+    ensure(
+        np.all(after.reward[starting] == 0) and np.all(after.discount[starting] == 1),
+        f"FIRST must have reward 0 and discount 1; got {after.reward[starting]} and "
+        f"{after.discount[starting]}.",
+    )
+    ensure(
+        np.all(np.isin(after.discount, [0, 1])),
+        f"The discount must be 0 (terminated) or 1: agents multiply by γ; got {after.discount}.",
+    )
+    ensure(
+        np.all((after.discount == 1) | after.is_last()),
+        f"Only a LAST step may have discount 0; got {after.discount} with step types {after.step_type}.",
+    )
+    ensure_finite(after.observation, "observations")
+    ensure_finite(after.reward, "rewards")
+
+
+def _check_boundary_actions(environment, actions, steps):
+    spec = environment.action_spec()
+    others = actions.copy()
+    for t, step in enumerate(steps[:-1]):
+        others[t][step.is_last()] = np.where(
+            actions[t][step.is_last()] > spec.minimum, spec.minimum, spec.maximum
+        )
+    message = "The step that follows LAST starts an episode and must ignore its action."
+    _ensure_same(_run(environment, others), steps, message)
+
+
+def _check_clipping(environment, actions, steps):
+    spec = environment.action_spec()
+    clipped = np.clip(actions, spec.minimum, spec.maximum)
+    _ensure_same(
+        _run(environment, clipped), steps, "Actions must be clipped to the box before the task sees them."
+    )
+
+
+def _can_save_state(environment) -> bool:
+    vector = getattr(environment, "vector_environment", environment)
+    return bool(getattr(vector, "can_save_state", False))
+
+
+def _check_state(make_environment, actions, seed):
+    half = len(actions) // 2
+    saved = make_environment(seed)
+    _run(saved, actions[:half])
+    state = saved.get_state()
+    file = io.BytesIO()
+    try:
+        np.savez(file, **state)
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            state = dict(arrays)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(
+            f"get_state must return arrays that np.savez stores without pickle: {error}"
+        ) from error
+    restored = make_environment(seed + 1)
+    _run(restored, actions[:3])
+    restored.set_state(state)
+    expected = [_copied(saved.step(action)) for action in actions[half:]]
+    found = [_copied(restored.step(action)) for action in actions[half:]]
+    message = (
+        "After set_state an environment must go on as the saved one does (generators, counters, buffers)."
+    )
+    _ensure_same(found, expected, message)
+    _ensure_same([restored.reset()], [saved.reset()], f"{message} Reset after it.")
