@@ -14,7 +14,8 @@ def masked_mean(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
 
 def masked_variance(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """Variance (divided by the count) of `values` where `valid`."""
-    return masked_mean(tf.square(values - masked_mean(values, valid)), valid)
+    deviation = tf.where(valid, values - masked_mean(values, valid), tf.zeros_like(values))
+    return masked_mean(tf.square(deviation), valid)
 
 
 def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

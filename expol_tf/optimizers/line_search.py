@@ -21,17 +21,19 @@ def backtracking_line_search(
     num_measured: int,
     ratio: float = 0.5,
     max_trials: int = 10,
+    dtype: tf.DType = tf.float32,
 ) -> LineSearchResult:
     """Tries the fractions 1, ratio, ratio², … of a step until one is accepted.
 
     Reference: Nocedal & Wright, *Numerical Optimization*, Alg. 3.1.
 
     Args:
-      trial: Takes a fraction (float32 scalar), moves to it, and returns (whether it is accepted, a bool
-        scalar; measurements, float32 scalars). It is traced once.
+      trial: Takes a fraction (scalar), moves to it, and returns (whether it is accepted, a bool scalar;
+        measurements, scalars). It is traced once.
       num_measured: How many measurements `trial` returns.
       ratio: Of one fraction to the one before, in (0, 1).
       max_trials: Give up after so many.
+      dtype: Of fractions and measurements.
     """
 
     def unfinished(index, _, accepted, *__):
@@ -42,6 +44,7 @@ def backtracking_line_search(
         accepted, measured = trial(fraction)
         return (index + 1, fraction, accepted, *measured)
 
-    start = (tf.constant(0), tf.constant(1.0), tf.constant(False), *([tf.constant(0.0)] * num_measured))
+    zero, one = tf.zeros([], dtype), tf.ones([], dtype)
+    start = (tf.constant(0), one, tf.constant(False), *([zero] * num_measured))
     _, fraction, accepted, *measured = tf.while_loop(unfinished, step, start)
-    return LineSearchResult(tf.where(accepted, fraction, 0.0), accepted, tuple(measured))
+    return LineSearchResult(tf.where(accepted, fraction, zero), accepted, tuple(measured))

@@ -82,14 +82,14 @@ class MinibatchRegression(tf.Module):
             x, y, weight = (tf.gather(tensor, chosen) for tensor in (inputs, targets, valid))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
-                error = tf.where(weight, predict(x) - y, 0.0)
-                loss = 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(
-                    tf.reduce_sum(tf.cast(weight, error.dtype)), 1.0
-                )
+                error = tf.where(weight, predict(x) - y, zero)
+                count = tf.reduce_sum(tf.cast(weight, error.dtype))
+                loss = 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(count, 1)
             gradients = tape.gradient(loss, variables)
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return index + 1, total + tf.where(index >= last_epoch, loss, 0.0)
+            return index + 1, total + tf.where(index >= last_epoch, loss, zero)
 
         steps = self._epochs * per_epoch
-        _, total = tf.while_loop(lambda index, _: index < steps, step, (tf.constant(0), tf.constant(0.0)))
+        zero = tf.zeros([], targets.dtype)
+        _, total = tf.while_loop(lambda index, _: index < steps, step, (tf.constant(0), zero))
         return total / per_epoch

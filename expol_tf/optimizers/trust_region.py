@@ -116,9 +116,9 @@ class TrustRegion:
             accepted = finite & (improvement > 0) & (divergence <= self._kl_slack * self.max_kl)
             return accepted, (improvement, divergence)
 
-        search = backtracking_line_search(trial, 2, self._backtrack_ratio, self._max_backtracks)
+        search = backtracking_line_search(trial, 2, self._backtrack_ratio, self._max_backtracks, old.dtype)
         assign(variables, tf.where(search.accepted, old + search.fraction * full_step, old))
-        improvement, divergence = (tf.where(search.accepted, value, 0.0) for value in search.measured)
+        improvement, divergence = (tf.where(search.accepted, x, tf.zeros_like(x)) for x in search.measured)
         return TrustRegionReport(
             improvement, divergence, search.fraction, tf.norm(gradient), tf.norm(solution.residual)
         )
