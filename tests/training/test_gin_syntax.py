@@ -143,6 +143,17 @@ def test_the_librarys_files_are_found_with_and_without_gin(user_directory: pathl
     assert gin_syntax.find_file(str(expected)) == expected
 
 
+def test_the_librarys_files_keep_their_names_where_they_are_installed(
+    user_directory: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "expol_tf" / "gin_files"
+    installed.mkdir(parents=True)
+    (installed / "mine.gin").write_text("A = 1\n")
+    monkeypatch.setattr(_resources, "gin_root", lambda: installed)
+    assert gin_syntax.find_file("gin/mine.gin") == installed / "mine.gin"
+    assert gin_syntax.library_name(installed / "mine.gin") == "gin/mine.gin"
+
+
 def test_the_users_file_hides_the_librarys(user_directory: pathlib.Path) -> None:
     (user_directory / "nfp_trpo.gin").write_text("")
     assert gin_syntax.find_file("nfp_trpo.gin") == user_directory / "nfp_trpo.gin"
