@@ -5,12 +5,22 @@ from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
 from expol_tf.optimizers.line_search import LineSearchResult, backtracking_line_search
 from expol_tf.optimizers.regression import MinibatchRegression
+from expol_tf.optimizers.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+)
 from expol_tf.optimizers.trust_region import TrustRegion, TrustRegionReport
 
 __all__ = [
     "ConjugateGradientResult",
+    "CosineDecay",
+    "ExponentialDecay",
     "LineSearchResult",
     "MinibatchRegression",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
     "TrustRegion",
     "TrustRegionReport",
     "assign",
