@@ -1,0 +1,114 @@
+"""Measures how fast training runs, where its time goes, and how a peer does on the same machine beside it.
+
+    python benchmarks/throughput.py --gin_file=gin/nfp_trpo.gin --task=HalfCheetah-v5 --peer
+
+Whole trainings are real ones, by the program `train` with logging and checkpoints; every repeat measures each
+experiment and then the peer, so that what else the machine does hits all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import report
+from interference import Interference
+from measuring import (
+    PROJECT,
+    Experiment,
+    MeasurementError,
+    check_peer,
+    measure_parts,
+    measure_peer,
+    measure_training,
+)
+
+# Enough for the first two iterations, which are not measured.
+_WARM_UP_STEPS = 16_384
+
+
+def _arguments() -> argparse.Namespace:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    add = parser.add_argument
+    add("--gin_file", action="append", help="experiment; repeatable, each is measured on its own")
+    add("--backend", action="append", choices=("sync", "envpool"), help="repeatable; sync by default")
+    add("--gin_bindings", action="append", default=[], help='such as "NUM_ENVS = 64", for all; repeatable')
+    add("--task", default="HalfCheetah-v5", help="Gymnasium id")
+    add("--num_env_steps", type=int, default=300_000, help="of each training, warming up not counted")
+    add("--repeats", type=int, default=3)
+    add("--seed", type=int, default=0, help="of the first repeat; the others count on")
+    add("--evaluate", action="store_true", help="with the gin file's evaluations; the peer makes none")
+    add("--no_parts", action="store_true", help="only whole trainings")
+    add("--peer", action="store_true", help="measure sb3-contrib's TRPO beside")
+    add("--peer_env", type=Path, help="what peers/make_env.sh made; benchmarks/peers/.venv by default")
+    add("--peer_options", default="", help='more flags of peers/trpo_sb3.py, such as "--torch_threads=0"')
+    add("--json_path", type=Path, help="write everything measured")
+    add("--csv_path", type=Path, help="write a row a measurement")
+    return parser.parse_args()
+
+
+def _users_path(path: Path | None, default: Path) -> Path:
+    """Returns the path, seen from where the user is: `bazel run` starts programs elsewhere."""
+    if path is None:
+        return default
+    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / path.expanduser()
+
+
+def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
+    """Returns the measurements in their order in time."""
+    experiments = [
+        Experiment(file, values.task, backend, tuple(values.gin_bindings), values.evaluate)
+        for file in values.gin_file or ["gin/nfp_trpo.gin"]
+        for backend in values.backend or ["sync"]
+    ]
+    workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", PROJECT))
+    python = _users_path(values.peer_env, workspace / "benchmarks" / "peers" / ".venv") / "bin" / "python"
+    if values.peer:
+        check_peer(python)
+    measurements: list[dict[str, Any]] = []
+
+    def add(repeat: int, name: str, kind: str, function: Any, *arguments: Any) -> None:
+        before = {"repeat": repeat, "name": name, "kind": kind, "load_average": os.getloadavg()[0]}
+        before["date"] = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        interference = Interference()
+        measured = function(*arguments)
+        measurements.append({**measured, **before, "others_cores": interference.cores()})
+        print(report.progress_line(measurements[-1]), file=sys.stderr, flush=True)
+
+    steps = values.num_env_steps + _WARM_UP_STEPS
+    for repeat in range(values.repeats):
+        seed = values.seed + repeat
+        # The peer stands between trainings of ours, not after the whole of them.
+        for experiment in experiments:
+            add(repeat, experiment.name, "training", measure_training, experiment, steps, seed)
+            if not values.no_parts:
+                add(repeat, experiment.name, "parts", measure_parts, experiment)
+        if values.peer:
+            options = shlex.split(values.peer_options)
+            add(repeat, report.PEER, "training", measure_peer, python, values.task, steps, seed, options)
+    return measurements
+
+
+def main() -> int:
+    values = _arguments()
+    try:
+        measurements = _measure(values)
+    except MeasurementError as error:
+        print(f"throughput: {error}", file=sys.stderr)
+        return 1
+    print(report.text(measurements, values.task, values.evaluate))
+    if values.json_path:
+        report.write_json(_users_path(values.json_path, Path()), measurements, shlex.join(sys.argv))
+    if values.csv_path:
+        report.write_csv(_users_path(values.csv_path, Path()), measurements)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
