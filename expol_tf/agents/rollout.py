@@ -49,10 +49,11 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
             "experience: must be a batch-major trajectory [B, T + 1, …] of two frames or more, the last of "
             f"which only gives the last successor; got a reward of shape {experience.reward.shape}."
         )
-    if not isinstance(experience.policy_info, dict) or "log_prob" not in experience.policy_info:
+    info = experience.policy_info
+    if not isinstance(info, dict) or "log_prob" not in info:
         raise ConfigurationError(
             "experience: its policy_info must hold the actions' log_prob, recorded when they were taken; "
-            f"got {str(experience.policy_info):.200}. Collect with the agent's collect_policy."
+            f"got {list(info) if isinstance(info, dict) else info}. Collect with the agent's collect_policy."
         )
     this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
     return Rollout(

@@ -26,8 +26,10 @@ def box_middle_and_half(action_spec: BoxSpec) -> tuple[np.ndarray, np.ndarray]:
     """Returns (mid, half) of a bounded spec, both `[A]` in float64: the box is mid ± half.
 
     Raises:
-      SpaceError: If a bound is infinite or the box has no interior.
+      SpaceError: If the spec has no bounds, a bound is infinite or the box has no interior.
     """
+    if not hasattr(action_spec, "minimum"):
+        raise SpaceError(f"action_spec: must be a bounded spec (minimum and maximum); got {action_spec}.")
     low = np.broadcast_to(np.asarray(action_spec.minimum, np.float64), action_spec.shape)
     high = np.broadcast_to(np.asarray(action_spec.maximum, np.float64), action_spec.shape)
     limit = 0.5 * np.finfo(np.float32).max  # Some environments write "unbounded" as the largest float32.

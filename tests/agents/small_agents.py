@@ -1,0 +1,97 @@
+"""Small agents and rollouts for the agents' tests."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+from expol_tf.agents import Rollout, TrpoAgent
+from expol_tf.bijectors import AffineConditioner
+from expol_tf.keras_api import keras
+from expol_tf.networks import FlowActorNetwork, GaussianActorNetwork, MixtureActorNetwork, ValueNetwork
+from expol_tf.optimizers import MinibatchRegression
+
+OBSERVATION = tensor_spec.TensorSpec([3], tf.float32, "observation")
+
+NETWORKS = {
+    "gaussian": GaussianActorNetwork,
+    "mixture": MixtureActorNetwork,
+    # Narrow, and one transformation, because tracing a flow is what takes the time here.
+    "flow": functools.partial(
+        FlowActorNetwork, num_transformations=1, conditioner=functools.partial(AffineConditioner, units=(3,))
+    ),
+}
+
+
+def box(low=-1.0, high=1.0, size=2):
+    return tensor_spec.BoundedTensorSpec([size], tf.float32, low, high, "action")
+
+
+def make_actor(kind="gaussian", *, observation=OBSERVATION, action=None, squash=False, seed=0):
+    """Returns an actor network with initial weights that depend on the seed alone."""
+    keras.utils.set_random_seed(seed)
+    return NETWORKS[kind](observation, action or box(), hidden_units=[4], squash=squash)
+
+
+def make_agent(
+    kind="gaussian",
+    *,
+    observation=OBSERVATION,
+    action=None,
+    squash=False,
+    seed=0,
+    cls=TrpoAgent,
+    **settings,
+):
+    """Returns a `TrpoAgent` (or `cls`) over small networks, without XLA unless asked for."""
+    actor = settings.pop("actor_network", None)
+    if actor is None:
+        actor = make_actor(kind, observation=observation, action=action, squash=squash, seed=seed)
+    keras.utils.set_random_seed(seed + 1)
+    value = settings.pop("value_network", None) or ValueNetwork(observation, hidden_units=[4])
+    settings.setdefault("value_fit", MinibatchRegression(epochs=1, minibatch_size=32))
+    settings.setdefault("jit_compile", False)
+    specs = ts.time_step_spec(observation), action or box()
+    return cls(*specs, actor, value, seed=seed, **settings)
+
+
+def make_rollout(agent, batch=4, time=16, seed=0, end_probability=0.2):
+    """Returns transitions with the agent's actions, both kinds of episode end and frames between episodes.
+
+    Good actions have a first component near the first of the observation, in units of the box.
+    """
+    generator = np.random.default_rng(seed)
+    spec = agent.time_step_spec.observation
+    observation = generator.normal(size=(batch, time + 1, *spec.shape)).astype(np.float32)
+    end = generator.uniform(size=(batch, time)) < end_probability
+    terminated = end & (generator.uniform(size=(batch, time)) < 0.5)
+    boundary = np.zeros((batch, time), bool)
+    boundary[:, 1:] = end[:, :-1]
+    end &= ~boundary
+    action, info = agent.collect_policy.act(observation[:, :-1].reshape(-1, *spec.shape))
+    low, high = agent.action_spec.minimum, agent.action_spec.maximum
+    unit = (action.numpy() - (high + low) / 2) / ((high - low) / 2)
+    reward = 1.0 - np.square(unit[:, 0] - observation[:, :-1, 0].reshape(-1))
+
+    def unmerge(values):
+        return np.array(values).reshape(batch, time, *values.shape[1:])
+
+    return Rollout(
+        observation=observation[:, :-1],
+        action=unmerge(action),
+        reward=np.where(boundary, 0.0, unmerge(reward)).astype(np.float32),
+        discount=np.where(terminated & end, 0.0, 1.0).astype(np.float32),
+        next_observation=observation[:, 1:].copy(),
+        episode_end=end,
+        valid=~boundary,
+        policy_info={name: unmerge(values) for name, values in info.items()},
+    )
+
+
+def values_of(variables):
+    """Returns copies of variables as arrays."""
+    return [variable.numpy() for variable in variables]
