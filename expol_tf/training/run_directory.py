@@ -216,7 +216,7 @@ class RunDirectory:
             ) from error
         names = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
         if names:
-            unset = "(not set)"
+            unset = "(default)"
             lines = [f"  {name}: {theirs.get(name, unset)} → {ours.get(name, unset)}" for name in names]
             raise RunDirectoryError(
                 f"root_dir {self._root} holds a run with another configuration; its settings → yours:\n"

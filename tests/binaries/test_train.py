@@ -130,7 +130,10 @@ def test_print_config_trains_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("number", "is_resumed"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("number", "is_resumed"),
+    [(signal.SIGINT, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow)],
+)
 def test_a_signal_saves_and_prints_the_command_that_resumes(
     number: signal.Signals, is_resumed: bool, root: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -59,8 +59,8 @@ def test_another_experiment_is_refused_with_the_difference(tmp_path):
         run.prepare("", ours, {})
     message = str(raised.value)
     assert "TrpoAgent.max_kl: 0.01 → 0.02" in message
-    assert "New.setting: (not set) → 2" in message
-    assert "Old.setting: 1 → (not set)" in message
+    assert "New.setting: (default) → 2" in message
+    assert "Old.setting: 1 → (default)" in message
     assert "TASK" not in message
     assert "another root_dir" in message
 
