@@ -95,3 +95,9 @@ def make_rollout(agent, batch=4, time=16, seed=0, end_probability=0.2):
 def values_of(variables):
     """Returns copies of variables as arrays."""
     return [variable.numpy() for variable in variables]
+
+
+def set_values(variables, values):
+    """Sets variables to arrays from `values_of`."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
