@@ -40,8 +40,9 @@ class AffineCoupling(tfb.Bijector):
     are and maps the others; `"first"` is its complement. The conditioner is evaluated once for a value and
     its log-determinant, which is what a density needs.
 
-    As every TFP bijector, it remembers what it made of a tensor: make a new one after the conditioner's variables
-    moved (it owns none, so that costs nothing), or pass `tf.identity` of the tensor.
+    As every TFP bijector, it remembers what it made of a tensor: make a new one after the conditioner's
+    variables moved (it owns none, so that costs nothing), or pass `tf.identity` of the tensor; that also for
+    gradients with respect to a tensor that the bijector made.
 
     Example:
 
@@ -83,8 +84,8 @@ class AffineCoupling(tfb.Bijector):
         return dict()
 
     # TFP takes bijectors of equal parameters for equal, and equal ones share its cache of pre-images. But the
-    # conditioner's variables move: a new coupling over an old conditioner would answer for a tensor seen before
-    # with what the old variables made of it.
+    # conditioner's variables move: a new coupling over an old conditioner would answer for a tensor seen
+    # before with what the old variables made of it.
     def __eq__(self, other: object) -> bool:
         return self is other
 
@@ -104,12 +105,12 @@ class AffineCoupling(tfb.Bijector):
     def _forward(self, x):
         log_scale, shift = self._scale_and_shift(x)
         conditioning, part = self._split(x)
-        return self._join(conditioning, part * tf.exp(log_scale) + shift)
+        return self._valid_at(self._join(conditioning, part * tf.exp(log_scale) + shift))
 
     def _inverse(self, y):
         log_scale, shift = self._scale_and_shift(y)
         conditioning, part = self._split(y)
-        return self._join(conditioning, (part - shift) * tf.exp(-log_scale))
+        return self._valid_at(self._join(conditioning, (part - shift) * tf.exp(-log_scale)))
 
     def _forward_log_det_jacobian(self, x):
         return tf.reduce_sum(self._scale_and_shift(x)[0], axis=-1)
@@ -125,6 +126,7 @@ class AffineCoupling(tfb.Bijector):
         return shape
 
     def _split(self, x):
+        self._checked(x.shape)
         if self._transformed_part == "last":
             return x[..., : self._conditioning_size], x[..., self._conditioning_size :]
         return x[..., self._transformed_size :], x[..., : self._transformed_size]
@@ -134,14 +136,20 @@ class AffineCoupling(tfb.Bijector):
             [conditioning, part] if self._transformed_part == "last" else [part, conditioning], axis=-1
         )
 
-    def _scale_and_shift(self, x):
-        # A density asks for the value and for the log-determinant at the same tensor in two separate calls.
-        # The first keeps its (s, t) for the second, which takes it away: nothing is kept for longer, and x is
+    def _scale_and_shift(self, point):
+        # A density asks for the value and for the log-determinant in two separate calls, at the same tensor
+        # or (TFP's log_prob) at the first one's result, whose conditioning part is the same. The first call
+        # keeps its (s, t) for the second, which takes it away: nothing is kept for longer, and tensors are
         # held weakly, so that neither a graph nor an eager tensor outlives its use through this memo.
         pending = getattr(self._pending, "entry", None)
         self._pending.entry = None
-        if pending is not None and pending[0]() is x:
+        if pending is not None and any(reference() is point for reference in pending[0]):
             return pending[1]
-        result = self._conditioner(self._split(x)[0])
-        self._pending.entry = (weakref.ref(x), result)
+        result = self._conditioner(self._split(point)[0])
+        self._pending.entry = ([weakref.ref(point)], result)
+        return result
+
+    def _valid_at(self, result):
+        if self._pending.entry is not None:
+            self._pending.entry[0].append(weakref.ref(result))
         return result

@@ -72,7 +72,8 @@ def require(
       algorithm: Name of the algorithm.
       instead: Which algorithms accept such a policy, in words.
     """
-    missing = [name for name in needed if name not in capabilities(distribution)]
+    found = capabilities(distribution)
+    missing = [name for name in needed if name not in found]
     if missing:
         raise CapabilityError(
             f"actor_network: {algorithm} needs a policy whose distribution has {' and '.join(missing)}; "

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
@@ -70,7 +69,7 @@ def check_agent(
     with tempfile.TemporaryDirectory() as directory:
         states = _States(pathlib.Path(directory))
         states.ensure_same(agent, other, "Agents made alike must start alike: does make_agent pass a seed?")
-        _check_acting(agent, seed)
+        _check_acting(agent, batch_size, seed)
         data = _Data(other, batch_size, num_steps, seed)
         states.load(agent, states.save(other))
         start = states.save(agent)
@@ -126,7 +125,7 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
     return {name: reader.get_tensor(name) for name in sorted(names)}
 
 
-def _check_acting(agent, seed):
+def _check_acting(agent, batch_size, seed):
     spec = agent.time_step_spec.observation
     generator = np.random.default_rng(seed)
     for name, policy in (("policy", agent.policy), ("collect_policy", agent.collect_policy)):
@@ -137,37 +136,47 @@ def _check_acting(agent, seed):
         "collect_data_spec.policy_info must be the collect policy's info_spec "
         f"{agent.collect_policy.info_spec}; got {agent.collect_data_spec.policy_info}.",
     )
-    for size in (1, 4):
-        observation = tf.constant(generator.standard_normal([size, *spec.shape]), spec.dtype)
-        time_step = ts.restart(observation, batch_size=size)
-        for name, policy in (("policy", agent.policy), ("collect_policy", agent.collect_policy)):
-            step = policy.action(time_step, policy.get_initial_state(size))
-            _check_action(step.action, size, agent.action_spec, f"{name}.action")
-            batched = tensor_spec.add_outer_dim(policy.info_spec, size)
-            tf.nest.assert_same_structure(batched, step.info)
-            for wanted, got in zip(tf.nest.flatten(batched), tf.nest.flatten(step.info), strict=True):
-                ensure(wanted.is_compatible_with(got), f"{name}.action must report {wanted}; got {got}.")
-            if hasattr(policy, "act"):
-                # Plain arrays of any float type, as environments and users have them.
-                action, info = policy.act(observation.numpy().astype(np.float64))
-                _check_action(action, size, agent.action_spec, f"{name}.act")
-                tf.nest.assert_same_structure(batched, info)
-        greedy = agent.policy.action(time_step, agent.policy.get_initial_state(size)).action
-        again = agent.policy.action(time_step, agent.policy.get_initial_state(size)).action
-        ensure(
-            np.all((greedy >= agent.action_spec.minimum) & (greedy <= agent.action_spec.maximum)),
-            f"policy must act inside the box; got {greedy}.",
-        )
-        ensure_close(again, greedy, 0.0, "policy must be deterministic.")
+    for name, policy in (("policy", agent.policy), ("collect_policy", agent.collect_policy)):
+        for size in (1, batch_size):
+            observation = tf.constant(generator.standard_normal([size, *spec.shape]), spec.dtype)
+            step = _act(policy, observation)
+            _check_action(step.action, step.info, policy, size, f"{name}.action")
+        if hasattr(policy, "act"):
+            # Plain arrays of any float type, as environments and users have them.
+            action, info = policy.act(observation.numpy().astype(np.float64))
+            _check_action(action, info, policy, batch_size, f"{name}.act")
+    greedy = _act(agent.policy, observation).action
+    ensure(
+        np.all((greedy >= agent.action_spec.minimum) & (greedy <= agent.action_spec.maximum)),
+        f"policy must act inside the box; got {greedy}.",
+    )
+    ensure_close(_act(agent.policy, observation).action, greedy, 0.0, "policy must be deterministic.")
 
 
-def _check_action(action, size, spec, what):
+def _act(policy, observation):
+    size = observation.shape[0]
+    return policy.action(ts.restart(observation, batch_size=size), policy.get_initial_state(size))
+
+
+def _check_action(action, info, policy, size, what):
+    spec = policy.action_spec
     ensure(
         action.shape == [size, *spec.shape] and action.dtype == spec.dtype,
         f"{what} must return {spec.dtype.name} actions {[size, *spec.shape]} for a batch of {size}; got "
         f"{action.dtype.name} {action.shape}.",
     )
     ensure_finite(action, what)
+    try:
+        tf.nest.assert_same_structure(policy.info_spec, info)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{what} must report what info_spec says. {error}") from error
+    for wanted, got in zip(tf.nest.flatten(policy.info_spec), tf.nest.flatten(info), strict=True):
+        shape = [size, *wanted.shape]
+        ensure(
+            got.shape == shape and got.dtype == wanted.dtype,
+            f"{what} must report {wanted.name} {wanted.dtype.name} {shape}; got {got.dtype.name} "
+            f"{got.shape}.",
+        )
 
 
 class _Data:
@@ -190,15 +199,9 @@ class _Data:
         terminated = ending & (generator.uniform(size=shape) < 0.5)
         self.discount = np.where(terminated, 0, 1).astype(np.float32)
         self.reward = np.where(self.boundary, 0, generator.standard_normal(shape)).astype(np.float32)
-        flat = ts.TimeStep(
-            tf.reshape(self.step_type, [-1]),
-            tf.zeros([batch_size * frames]),
-            tf.ones([batch_size * frames]),
-            tf.reshape(self.observation, [-1, *spec.shape]),
-        )
-        step = agent.collect_policy.action(flat, agent.collect_policy.get_initial_state(batch_size * frames))
+        steps = [_act(agent.collect_policy, tf.constant(row)) for row in np.moveaxis(self.observation, 1, 0)]
         self.action, self.policy_info = tf.nest.map_structure(
-            lambda tensor: tensor.numpy().reshape([*shape, *tensor.shape[1:]]), (step.action, step.info)
+            lambda *frames: np.stack(frames, axis=1), *((step.action, step.info) for step in steps)
         )
         self._garbage = generator
 
@@ -281,13 +284,9 @@ def _check_checkpoint(agent, other, data, states, trained):
     message = (
         "A restored agent must {} as the saved one does: tf.train.Checkpoint must find all of its state."
     )
-    size = len(data.observation)
-    time_step = ts.restart(tf.constant(data.observation[:, 0]), batch_size=size)
-
-    def act(policy):
-        return policy.action(time_step, policy.get_initial_state(size)).action
-
-    ensure_close(act(other.collect_policy), act(agent.collect_policy), 0.0, message.format("act"))
+    observation = tf.constant(data.observation[:, 0])
+    found, expected = (_act(each.collect_policy, observation).action for each in (other, agent))
+    ensure_close(found, expected, 0.0, message.format("act"))
     for each in (agent, other):
         each.train(data.experience())
     states.ensure_same(other, agent, message.format("train on"))

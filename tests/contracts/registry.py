@@ -1,0 +1,135 @@
+"""Every bijector, policy, agent and environment: a new member is tested by being listed here."""
+
+from __future__ import annotations
+
+import functools
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+from expol_tf.agents import TrpoAgent
+from expol_tf.bijectors import (
+    AffineConditioner,
+    AffineCoupling,
+    ElementwiseSpline,
+    Squash,
+    flow_chain,
+    make_transformations,
+    to_action_units,
+)
+from expol_tf.environments import NoisyObservation, load
+from expol_tf.networks import (
+    FlowActorNetwork,
+    GaussianActorNetwork,
+    MixtureActorNetwork,
+    ObservationNormalizer,
+    ValueNetwork,
+)
+from expol_tf.optimizers import MinibatchRegression
+from tests.environments.tasks import make_with_both_ends
+
+RELEASED_CONDITIONER = functools.partial(AffineConditioner, activation="relu", layer_norm=True)
+BOUNDED_CONDITIONER = functools.partial(AffineConditioner, log_scale_bound=1.5)
+BATCH = 4
+
+
+def box(size, low=-1.0, high=1.0, dtype=tf.float32):
+    return tensor_spec.BoundedTensorSpec([size], dtype, low, high, "action")
+
+
+def observations(size=3):
+    return tensor_spec.TensorSpec([size], tf.float32, "observation")
+
+
+def make_flow(event_size, dtype, num_transformations=2, conditioner=AffineConditioner, context_size=0):
+    """A flow with a state shift and perhaps a context, each of batch shape [BATCH]."""
+    layers = make_transformations(event_size, num_transformations, conditioner, context_size, dtype)
+    generator = np.random.default_rng(event_size)
+    shift = tf.constant(generator.standard_normal([BATCH, event_size]), dtype)
+    context = tf.constant(generator.standard_normal([BATCH, context_size]), dtype) if context_size else None
+    return flow_chain(layers, event_size, shift, context, tf.as_dtype(dtype))
+
+
+def make_coupling(event_size, dtype, transformed="last", conditioner=AffineConditioner):
+    first = -(-event_size // 2)
+    sizes = (first, event_size - first) if transformed == "last" else (event_size - first, first)
+    return AffineCoupling(conditioner(*sizes, dtype=dtype), event_size, transformed, tf.as_dtype(dtype))
+
+
+# Name: (function of (A, dtype) that makes the bijector, A, batch shape).
+BIJECTORS = {
+    "coupling_last": (make_coupling, 3, ()),
+    "coupling_first": (functools.partial(make_coupling, transformed="first"), 3, ()),
+    "coupling_released_conditioner": (
+        functools.partial(make_coupling, conditioner=RELEASED_CONDITIONER),
+        2,
+        (),
+    ),
+    "coupling_bounded_scale": (functools.partial(make_coupling, conditioner=BOUNDED_CONDITIONER), 3, ()),
+    "spline": (lambda size, dtype: ElementwiseSpline(size, dtype=dtype).bijector(), 3, ()),
+    "squash": (lambda size, dtype: Squash(box(size, -0.4, 1.0), tf.as_dtype(dtype)), 3, ()),
+    "to_action_units": (lambda size, dtype: to_action_units(box(size, -0.4, 1.0), tf.as_dtype(dtype)), 3, ()),
+    "flow_of_one_component": (make_flow, 1, (BATCH,)),
+    "flow_of_two": (make_flow, 2, (BATCH,)),
+    "flow_of_three_with_context": (functools.partial(make_flow, context_size=2), 3, (BATCH,)),
+    "flow_of_six": (functools.partial(make_flow, num_transformations=1), 6, (BATCH,)),
+    "flow_of_seventeen": (make_flow, 17, (BATCH,)),
+    "flow_without_transformations": (functools.partial(make_flow, num_transformations=0), 3, (BATCH,)),
+}
+
+_FLOW = functools.partial(FlowActorNetwork, num_transformations=2, hidden_units=(8,))
+
+# Name: (function of (observation_spec, action_spec) that makes the network, A).
+POLICIES = {
+    "gaussian": (GaussianActorNetwork, 2),
+    "gaussian_squashed": (functools.partial(GaussianActorNetwork, squash=True), 2),
+    "mixture": (functools.partial(MixtureActorNetwork, num_components=3), 2),
+    "mixture_squashed": (functools.partial(MixtureActorNetwork, squash=True), 1),
+    "flow": (functools.partial(_FLOW, num_transformations=1, conditioner=RELEASED_CONDITIONER), 2),
+    "flow_squashed": (functools.partial(_FLOW, squash=True), 3),
+    "flow_of_one_component_squashed": (functools.partial(_FLOW, num_transformations=1, squash=True), 1),
+    "flow_seeing_observations": (
+        functools.partial(
+            _FLOW, num_transformations=1, condition_on_observation=True, conditioner=BOUNDED_CONDITIONER
+        ),
+        2,
+    ),
+    "flow_without_transformations": (functools.partial(_FLOW, num_transformations=0), 2),
+}
+
+
+def make_trpo(actor_network, **arguments):
+    action_spec = box(2, [-0.4, 0.0], [0.4, 1.0])
+    return TrpoAgent(
+        ts.time_step_spec(observations()),
+        action_spec,
+        actor_network(observations(), action_spec, hidden_units=(8,)),
+        ValueNetwork(observations(), hidden_units=(8,)),
+        ObservationNormalizer(observations()),
+        value_fit=MinibatchRegression(epochs=2, minibatch_size=8),
+        seed=0,
+        jit_compile=False,  # Compiling takes longer than all that is checked.
+        **arguments,
+    )
+
+
+AGENTS = {
+    "trpo_gaussian": functools.partial(make_trpo, GaussianActorNetwork),
+    "trpo_mixture": functools.partial(make_trpo, MixtureActorNetwork),
+    "trpo_squashed_flow_with_entropy": functools.partial(
+        make_trpo,
+        functools.partial(FlowActorNetwork, num_transformations=1, squash=True),
+        entropy_weight=0.1,
+    ),
+}
+
+# Name: function of a seed that makes the environment.
+ENVIRONMENTS = {
+    "loop": functools.partial(load, make_with_both_ends, 3),
+    "wrapped": lambda seed: load(make_with_both_ends, 2, seed, wrappers=(NoisyObservation,)),
+    "instance": lambda seed: load(gymnasium.make("Pendulum-v1", max_episode_steps=20), 1, seed),
+    "mujoco": lambda seed: load("Hopper-v5", 2, seed),
+}
