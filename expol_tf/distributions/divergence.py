@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.distributions.squashed import split_squash
+from expol_tf.distributions.squashed import action_log_prob, split_squash
 from expol_tf.distributions.tfp_types import is_transformed
 from expol_tf.errors import ConfigurationError
 
@@ -18,11 +18,11 @@ def entropy_estimate(
     """H[π] = −E[log π(a)], in closed form if there is one, else the mean over samples.
 
     The estimate's gradient is unbiased too: pathwise, through reparameterized samples, or by the score
-    function (∇H = −E[log π ∇log π], noisier) where samples carry no gradient. Returns `[...]`, the batch
-    shape, in nats of the action's own units.
+    function (∇H = −E[log π ∇log π], noisier) where samples are not, as of TFP's mixtures by default.
+    Returns `[...]`, the batch shape, in nats of the action's own units.
 
     Args:
-      distribution: With `entropy`, or else `sample_and_log_prob`.
+      distribution: With `entropy`, or `sample_and_log_prob` (`log_prob` if samples are not reparameterized).
       num_samples: Samples per batch member.
       seed: A stateless seed, int32 `[2]`.
     """
@@ -30,12 +30,15 @@ def entropy_estimate(
         return distribution.entropy()
     except NotImplementedError:
         pass
-    _, log_prob = distribution.experimental_sample_and_log_prob(num_samples, seed=seed)
-    if distribution.reparameterization_type != tfd.FULLY_REPARAMETERIZED:
-        fixed = tf.stop_gradient(log_prob)
-        # The sum has the value of log π, and the gradient (1 + log π)·∇log π, whose first term's mean is 0.
-        log_prob += fixed * (log_prob - fixed)
-    return -tf.reduce_mean(log_prob, axis=0)
+    if distribution.reparameterization_type == tfd.FULLY_REPARAMETERIZED:
+        _, log_prob = distribution.experimental_sample_and_log_prob(num_samples, seed=seed)
+        return -tf.reduce_mean(log_prob, axis=0)
+    inner, squash = split_squash(distribution)
+    sample = tf.stop_gradient(inner.sample(num_samples, seed=seed))
+    log_prob = action_log_prob(distribution, sample if squash is None else squash.forward(sample), sample)
+    # This has the value of log π, and the gradient (1 + log π)·∇log π, whose first term is 0 on average.
+    fixed = tf.stop_gradient(log_prob)
+    return -tf.reduce_mean(log_prob + fixed * (log_prob - fixed), axis=0)
 
 
 def has_analytic_kl(distribution: tfd.Distribution) -> bool:
