@@ -4,8 +4,8 @@
         --task_file=gin/tasks/hopper.gin --task_file=gin/tasks/half_cheetah.gin --version=v4 \
         --seeds=0,1,2 --root_dir=runs/study --output_dir=docs/results
 
-Runs that are finished are not run again, and interrupted ones resume. The table's "final return" is the mean
-of the last hundred training episodes of each run, averaged over seeds, ± their standard deviation; beside it is
+Runs that are finished are not run again, and interrupted ones resume. In the table "final return" is the mean
+of the last hundred training episodes of a run, averaged over seeds, ± their standard deviation; beside it is
 the final policy's greedy evaluation. No run is left out.
 """
 
