@@ -64,6 +64,12 @@ class ActorPolicy(tf_policy.TFPolicy):
         return policy_step.PolicyStep(action, policy_state, info)
 
     def _distribution(self, time_step, policy_state):
+        if tf.inside_function():
+            # PolicySaver would write a Gaussian in such a way that only where TFP is imported it can be read.
+            raise NotImplementedError(
+                "distribution: a compiled function returns tensors, never distributions. Call it outside of "
+                "tf.function, or call the actor network there."
+            )
         # No action has been taken that the info could tell of, but TF-Agents insists on its structure.
         batch = tf.shape(time_step.step_type)
         info = tf.nest.map_structure(

@@ -130,6 +130,14 @@ def test_distribution_is_the_networks(greedy):
     np.testing.assert_allclose(step.action.log_prob(action), expected, rtol=1e-5)
 
 
+def test_a_compiled_function_gets_no_distribution():
+    # It could not return one, and PolicySaver would try to write it.
+    policy, _ = make_policy()
+    time_step = ts.restart(tf.constant(observations()), 6)
+    with pytest.raises(NotImplementedError, match="call the actor network"):
+        tf.function(lambda: policy.distribution(time_step).action.mean(), autograph=False)()
+
+
 def test_a_checkpoint_holds_network_normalizer_and_generator(tmp_path):
     observation, path = observations(), str(tmp_path / "policy")
     normalizer = ObservationNormalizer(OBSERVATION)
