@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -12,6 +13,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import AffineConditioner, Squash, flow_chain, make_transformations, to_action_units
+from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
 
@@ -76,6 +78,22 @@ class FlowActorNetwork(network.Network):
         )
         self.create_variables()
 
+    def copy(self, **kwargs: Any) -> FlowActorNetwork:
+        """Returns a network made with the same arguments, but for `kwargs`, and new variables.
+
+        Raises:
+          ConfigurationError: If `conditioner` gave it layers of this network.
+        """
+        copy = super().copy(**kwargs)
+        own = {variable.ref() for variable in self.variables}
+        shared = [variable.name for variable in copy.variables if variable.ref() in own]
+        if shared:
+            raise ConfigurationError(
+                f"conditioner must make new layers at each call; a copy would share {shared}. Pass a "
+                "function, such as functools.partial(AffineConditioner, …)."
+            )
+        return copy
+
     def call(
         self,
         observation: tf.Tensor,
@@ -84,7 +102,7 @@ class FlowActorNetwork(network.Network):
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
         shift = self._state_shift(observation)
-        context = observation if self._condition_on_observation else None
+        context = tf.cast(observation, shift.dtype) if self._condition_on_observation else None
         flow = flow_chain(self._transformations, self._action_size, shift, context)
         base = tfd.Independent(tfd.Normal(tf.zeros_like(shift), tf.ones_like(shift)), 1)
         latent = tfd.TransformedDistribution(base, flow)
