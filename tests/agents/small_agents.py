@@ -50,8 +50,8 @@ def make_agent(
     """Returns a `TrpoAgent` (or `cls`) over small networks, without XLA unless asked for."""
     actor = settings.pop("actor_network", None)
     if actor is None:
-        actor = make_actor(kind, observation=observation, action=action, squash=squash, seed=seed)
-    keras.utils.set_random_seed(seed + 1)
+        actor = make_actor(kind, observation=observation, action=action, squash=squash, seed=seed or 0)
+    keras.utils.set_random_seed((seed or 0) + 1)
     value = settings.pop("value_network", None) or ValueNetwork(observation, hidden_units=[4])
     settings.setdefault("value_fit", MinibatchRegression(epochs=1, minibatch_size=32))
     settings.setdefault("jit_compile", False)

@@ -86,7 +86,8 @@ sys.meta_path.insert(0, Refuse())
 import tensorflow as tf
 
 observation = tf.constant(json.loads(sys.argv[2]))
-step = dict(step_type=tf.zeros([5], tf.int32), reward=tf.zeros([5]), discount=tf.ones([5]), observation=observation)
+step = dict(observation=observation, reward=tf.zeros([5]), discount=tf.ones([5]))
+step["step_type"] = tf.zeros([5], tf.int32)
 results = {}
 for directory in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     for name in ("policy", "collect_policy"):
