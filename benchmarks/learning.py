@@ -14,6 +14,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import csv
+import os
 import pathlib
 import re
 import subprocess
@@ -79,7 +80,10 @@ def train(run: Run) -> int:
     ]
     run.root.parent.mkdir(parents=True, exist_ok=True)
     with open(run.root.parent / f"seed{run.seed}.log", "a") as log:
-        status = subprocess.run(command, cwd=_PROJECT, stdout=log, stderr=subprocess.STDOUT).returncode
+        path = os.pathsep.join([str(_PROJECT), *sys.path])
+        status = subprocess.run(
+            command, cwd=_PROJECT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
+        ).returncode
     outcome = "ok" if status == 0 else f"exit {status}"
     print(f"{run.experiment} {run.task} seed {run.seed}: {outcome}", flush=True)
     return status
