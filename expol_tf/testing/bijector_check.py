@@ -155,7 +155,14 @@ def _check_in_a_function(bijector, x, has_batch_shape, tolerance):
         )
         return y, bijector.inverse_log_det_jacobian(tf.identity(y), event_ndims=1)
 
-    y, log_det = image_and_density(rows)
+    try:
+        y, log_det = image_and_density(rows)
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(
+            f"The bijector must work in a tf.function with a batch of unknown size; it raised {error!r}."
+        ) from error
     ensure_close(
         y, bijector.forward(tf.identity(rows)), tolerance, "forward must be the same in a tf.function."
     )
