@@ -80,10 +80,8 @@ def train(run: Run) -> int:
     ]
     run.root.parent.mkdir(parents=True, exist_ok=True)
     with open(run.root.parent / f"seed{run.seed}.log", "a") as log:
-        path = os.pathsep.join([str(_PROJECT), *sys.path])
-        status = subprocess.run(
-            command, cwd=_PROJECT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
-        ).returncode
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_PROJECT), *sys.path])}
+        status = subprocess.run(command, cwd=_PROJECT, stdout=log, stderr=log, env=env).returncode
     outcome = "ok" if status == 0 else f"exit {status}"
     print(f"{run.experiment} {run.task} seed {run.seed}: {outcome}", flush=True)
     return status

@@ -83,7 +83,8 @@ def train(
 
     The directory receives `config.gin`, `environment.json`, `metrics.csv` (a row per iteration),
     `evaluation.csv`, `tensorboard/`, `checkpoints/` (the whole experiment), and in the end `policy/` (a
-    SavedModel) and `learning_curve.png`. SIGINT and SIGTERM end the run after the present iteration, with a checkpoint.
+    SavedModel) and `learning_curve.png`. SIGINT and SIGTERM end the run after the present iteration, with a
+    checkpoint.
 
     A run is determined by its configuration and seed: interrupted and resumed (on a backend that can save its
     state) it goes on bit for bit as if it had not been.

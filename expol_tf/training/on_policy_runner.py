@@ -129,7 +129,7 @@ class OnPolicyRunner:
             raise NonFiniteError(
                 f"{type(self._agent).__name__}: {', '.join(broken)} must be finite; got "
                 f"{', '.join(str(metrics[name]) for name in broken)}. The last checkpoint is from before "
-                "this iteration. Lower the step size (TrustRegion.max_kl, MinibatchRegression.learning_rate), "
+                "this iteration. Lower step sizes (TrustRegion.max_kl, MinibatchRegression.learning_rate) "
                 "or look at the scale of the task's rewards."
             )
         return Iteration(self.iteration_steps, returns, lengths, metrics)

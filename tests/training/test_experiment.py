@@ -49,7 +49,8 @@ PROGRAM = textwrap.dedent(
         agent=functools.partial(TrpoAgent, jit_compile=False),
         actor_network=functools.partial(GaussianActorNetwork, hidden_units=(16,)),
         runner=functools.partial(OnPolicyRunner, iteration_steps=256),
-        num_envs=4, num_env_steps=int(sys.argv[2]), checkpoint_interval=512, eval_interval=1024, eval_episodes=2,
+        num_envs=4, num_env_steps=int(sys.argv[2]),
+        checkpoint_interval=512, eval_interval=1024, eval_episodes=2,
     )
     sys.exit(0 if result.interrupted_by is None else 128 + result.interrupted_by)
     """
