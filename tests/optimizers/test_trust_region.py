@@ -46,18 +46,14 @@ class Problem:
 
     def step(self, measure=None, **settings):
         region = TrustRegion(max_kl=DELTA, **settings)
-        measure = measure or self.measure
-        compiled = tf.function(
-            lambda: region.step(self.policy.variables, measure, self.log_prob), autograph=False
-        )
-        return compiled()
+        return region.step(self.policy.variables, measure or self.measure, self.log_prob)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_step_obeys_the_exact_divergence_and_improves_the_surrogate(seed):
     problem = Problem(seed)
     before = float(problem.surrogate())
-    report = problem.step()
+    report = tf.function(problem.step, autograph=False)() if seed == 0 else problem.step()
     assert float(report.accepted_step_fraction) > 0.0
     exact = float(problem.kl())
     assert 0.1 * DELTA < exact <= 1.5 * DELTA
