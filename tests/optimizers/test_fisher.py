@@ -33,7 +33,7 @@ def test_equal_to_the_analytic_matrix_of_a_linear_gaussian():
 def test_close_to_the_analytic_matrix_at_sampled_actions():
     policy = LinearGaussian()
     observation = tf.repeat(policy.observation, 20_000, axis=0)
-    action = policy.distribution(observation).sample(seed=1)
+    action = policy.distribution(observation).sample(seed=[1, 1])
     product = fisher_product(lambda: policy.distribution(observation).log_prob(action), policy.variables)
     exact = policy.fisher()
     np.testing.assert_allclose(matrix_of(product, 8), exact, atol=0.03 * np.abs(exact).max())
@@ -41,7 +41,7 @@ def test_close_to_the_analytic_matrix_at_sampled_actions():
 
 def test_equal_to_the_outer_products_of_scores():
     policy = LinearGaussian(num_observations=11, seed=2)
-    action = policy.distribution().sample(seed=3)
+    action = policy.distribution().sample(seed=[3, 1])
     weights = np.random.default_rng(4).uniform(size=11)
     weights[::3] = 0.0
     weights /= weights.sum()
@@ -60,7 +60,7 @@ def test_equal_to_the_outer_products_of_scores():
 def test_a_variable_without_part_has_a_row_of_zeros():
     policy = LinearGaussian()
     bystander = tf.Variable(tf.ones([2], tf.float64))
-    action = policy.distribution().sample(seed=3)
+    action = policy.distribution().sample(seed=[3, 1])
     product = fisher_product(
         lambda: policy.distribution().log_prob(action), [bystander, *policy.variables], damping=0.5
     )

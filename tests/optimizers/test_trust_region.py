@@ -20,12 +20,14 @@ DELTA = 0.01
 class Problem:
     """A linear-Gaussian policy with sampled actions, random advantages and its exact divergence."""
 
-    def __init__(self, seed=0, count=300, advantage=None, dtype=tf.float32):
+    def __init__(self, seed=0, count=300, advantage=None, dtype=tf.float32, log_std=None):
         self.policy = LinearGaussian(num_observations=count, seed=seed, dtype=dtype)
+        if log_std is not None:
+            self.policy.log_std.assign(log_std)
         self.old = tfd.MultivariateNormalDiag(
             tf.constant(self.policy.distribution().mean()), tf.constant(self.policy.distribution().stddev())
         )
-        self.action = self.old.sample(seed=seed)
+        self.action = self.old.sample(seed=[seed, 1])
         self.old_log_prob = self.old.log_prob(self.action)
         if advantage is None:
             advantage = np.random.default_rng(seed).normal(size=count)
@@ -106,9 +108,11 @@ def test_damping_is_part_of_the_solve_and_of_the_length():
     np.testing.assert_allclose((policy.weights.numpy() - old).reshape(-1), expected, rtol=1e-6)
 
 
-def awkward_parameters(problem):
-    # Values that x + 0·step or any other arithmetic would change.
-    problem.policy.log_std.assign([-0.0, 1e-40])
+# Values that x + 0·step and other arithmetic would change.
+AWKWARD = [-0.0, 1e-40]
+
+
+def bits_of(problem):
     return [variable.numpy().tobytes() for variable in problem.policy.variables]
 
 
@@ -129,22 +133,25 @@ def moved(problem, old):
     ids=["far", "nan kl", "worse", "inf surrogate", "nan surrogate", "inf kl"],
 )
 def test_a_rejected_step_restores_every_bit(spoil):
-    problem = Problem(0, count=30)
-    bits = awkward_parameters(problem)
+    problem = Problem(0, count=30, log_std=AWKWARD)
+    bits = bits_of(problem)
     old = tf.constant(flatten(problem.policy.variables))
     report = problem.step(lambda: spoil(*problem.measure(), moved(problem, old)))
-    assert [variable.numpy().tobytes() for variable in problem.policy.variables] == bits
+    assert bits_of(problem) == bits
     assert float(report.accepted_step_fraction) == 0.0
     assert float(report.surrogate) == 0.0
     assert float(report.kl) == 0.0
+    # Nothing but what was spoiled stood in the step's way.
+    assert float(problem.step().accepted_step_fraction) > 0.0
+    assert bits_of(problem) != bits
 
 
 @pytest.mark.parametrize("advantage", [0.0, np.nan, np.inf], ids=str)
 def test_without_a_usable_gradient_nothing_moves(advantage):
-    problem = Problem(0, count=30, advantage=np.full(30, advantage))
-    bits = awkward_parameters(problem)
+    problem = Problem(0, count=30, advantage=np.full(30, advantage), log_std=AWKWARD)
+    bits = bits_of(problem)
     report = problem.step()
-    assert [variable.numpy().tobytes() for variable in problem.policy.variables] == bits
+    assert bits_of(problem) == bits
     assert float(report.accepted_step_fraction) == 0.0
 
 
