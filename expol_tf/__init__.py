@@ -9,9 +9,23 @@ __version__ = "0.1.0"
 
 __all__ = ["load_policy", "train"]
 
+_PACKAGES = (
+    "agents",
+    "bijectors",
+    "distributions",
+    "environments",
+    "networks",
+    "objectives",
+    "optimizers",
+    "testing",
+    "training",
+)
+
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for, since both need TensorFlow, which takes seconds.
     if name in __all__:
         return getattr(importlib.import_module("expol_tf.training"), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"expol_tf.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,8 @@ import zlib
 
 import numpy as np
 
+from expol_tf.errors import ConfigurationError
+
 
 def stream(seed: int, name: str, *indices: int) -> int:
     """Returns the 31-bit seed of the stream `name` of an experiment seeded with `seed`.
@@ -19,6 +21,6 @@ def stream(seed: int, name: str, *indices: int) -> int:
       *indices: Further non-negative integers that tell draws of the same stream apart (an env step, say).
     """
     if seed < 0:
-        raise ValueError(f"seed must be a non-negative integer; got {seed}.")
+        raise ConfigurationError(f"seed must be a non-negative integer; got {seed}.")
     entropy = [seed, zlib.crc32(name.encode()), *indices]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] & 0x7FFFFFFF)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
@@ -14,6 +15,7 @@ from expol_tf.distributions import greedy_action, sample_action, split_squash
 from expol_tf.networks import ObservationNormalizer
 
 
+@gin.configurable(module="expol_tf")
 class ActorPolicy(tf_policy.TFPolicy):
     """Acts by an actor network's distribution: greedily and clipped to the box, or by sampling, unclipped.
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
+import gin
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
@@ -54,6 +55,7 @@ class PolicyBatch(NamedTuple):
 PolicyUpdate = Callable[[PolicyBatch, tf.Tensor], dict[str, tf.Tensor]]
 
 
+@gin.configurable(module="expol_tf")
 class OnPolicyAgent(tf_agent.TFAgent):
     """One iteration of an on-policy algorithm: estimate advantages, update the policy, fit the value.
 

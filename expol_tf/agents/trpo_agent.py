@@ -23,6 +23,7 @@ from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import importance_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchRegression, TrustRegion
 
+FISHER_ACTIONS = ("taken", "fresh")
 KL_ESTIMATORS = ("auto", "k1", "k3")
 
 
@@ -45,6 +46,7 @@ class TrustRegionUpdate:
       entropy_samples: Samples per state where H has no closed form.
       kl_estimator: "auto" (closed form if there is one, else k3), or "k1" or "k3" to estimate it in any case.
       fisher_subsample: F averages over every n-th transition; 1 is all of them.
+      fisher_actions: F is taken at the actions of the rollout ("taken") or at new ones of π_old ("fresh").
     """
 
     def __init__(
@@ -55,7 +57,12 @@ class TrustRegionUpdate:
         entropy_samples: int = 10,
         kl_estimator: str = "auto",
         fisher_subsample: int = 1,
+        fisher_actions: str = "taken",
     ) -> None:
+        if fisher_actions not in FISHER_ACTIONS:
+            raise ConfigurationError(
+                f"fisher_actions must be one of {FISHER_ACTIONS}; got {fisher_actions!r}."
+            )
         if kl_estimator not in KL_ESTIMATORS:
             raise ConfigurationError(f"kl_estimator must be one of {KL_ESTIMATORS}; got {kl_estimator!r}.")
         if fisher_subsample < 1:
@@ -68,6 +75,7 @@ class TrustRegionUpdate:
         self._entropy_samples = entropy_samples
         self._kl_estimator = kl_estimator
         self._fisher_subsample = fisher_subsample
+        self._fisher_actions = fisher_actions
 
     def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
@@ -83,6 +91,11 @@ class TrustRegionUpdate:
             return objective, divergence(new)
 
         some = PolicyBatch(*(None if part is None else part[:: self._fisher_subsample] for part in batch))
+
+        if self._fisher_actions == "fresh":
+            fisher_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+            sample = sample_action(self._distribution(some.observation), fisher_seed)
+            some = some._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
 
         def log_prob():
             return action_log_prob(self._distribution(some.observation), some.action, some.pre_squash_action)

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
+import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -33,6 +34,7 @@ def split_sizes(event_size: int, transformed: str) -> tuple[int, int]:
     return (first, event_size - first) if transformed == "last" else (event_size - first, first)
 
 
+@gin.configurable(module="expol_tf")
 class AffineCoupling(tfb.Bijector):
     """y₁ = x₁, y₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), with log|det ∂y/∂x| = Σᵢ sᵢ(x₁).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
+import gin
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -52,6 +53,7 @@ def to_action_units(action_spec: BoxSpec, dtype: tf.DType = tf.float32) -> tfb.B
     return tfb.Chain([tfb.Shift(tf.constant(middle, dtype)), tfb.Scale(tf.constant(half, dtype))])
 
 
+@gin.configurable(module="expol_tf")
 class Squash(tfb.Bijector):
     """a = mid + half·tanh(u), with log|∂a/∂u| = log half + log(1 − tanh² u) for each component.
 

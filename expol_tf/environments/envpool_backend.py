@@ -111,6 +111,7 @@ class EnvPoolVectorEnvironment:
         ended = arrays.ended()
         if ended:
             self._reset(np.array(ended, np.int32))
+        arrays.restarted(ended)
         return result
 
     def current_observation(self) -> np.ndarray:

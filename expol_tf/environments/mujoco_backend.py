@@ -113,6 +113,7 @@ class MujocoVectorEnvironment:
         ended = arrays.ended()
         if ended:
             self._reset(ended)
+        arrays.restarted(ended)
         return result
 
     def current_observation(self) -> np.ndarray:

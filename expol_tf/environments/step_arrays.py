@@ -96,6 +96,15 @@ class StepArrays:
         self._raise_if_not_finite(self.observation)
         return self.observation
 
+    def restarted(self, rows: list[int]) -> None:
+        """Checks the first observations of the episodes that began in this step.
+
+        Raises:
+          NonFiniteError: If one is NaN or infinite; names sub-environment and step.
+        """
+        if rows and not np.isfinite(self.observation[rows].sum()):
+            self._raise_if_not_finite(self.observation)
+
     def _raise_if_not_finite(self, observation: np.ndarray) -> None:
         wrong = ~np.isfinite(observation)
         for row in np.flatnonzero(wrong.any(axis=1) | ~np.isfinite(self.reward)):

@@ -77,8 +77,10 @@ class SyncVectorEnvironment:
         np.logical_or(truncated, self._elapsed >= self._max_steps, out=truncated)
         np.copyto(arrays.observation, successor)
         result = arrays.finished()
-        for i in arrays.ended():
+        ended = arrays.ended()
+        for i in ended:
             self._reset_one(i)
+        arrays.restarted(ended)
         return result
 
     def current_observation(self) -> np.ndarray:

@@ -229,16 +229,27 @@ class _ActorNetworkCheck:
             )
 
     def edges(self):
-        for name, action in _edge_actions(self._action_spec):
-            actions = tf.repeat(tf.constant(action[np.newaxis], self._action_spec.dtype), _BATCH, axis=0)
-            with tf.GradientTape() as tape:
-                tape.watch(actions)
-                log_prob = self._distribution().log_prob(actions)
-            ensure_finite(log_prob, f"log_prob at {name} {action} of the action box")
-            sources = [actions, *self._network.trainable_variables]
-            gradients = tape.gradient(log_prob, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            for gradient in gradients:
-                ensure_finite(gradient, f"the gradient of log_prob at {name} {action} of the action box")
+        names, edges = zip(*_edge_actions(self._action_spec), strict=True)
+        # Every edge for every observation, as samples: [S, B, A].
+        actions = tf.repeat(
+            tf.constant(np.stack(edges)[:, np.newaxis], self._action_spec.dtype), _BATCH, axis=1
+        )
+        with tf.GradientTape() as tape:
+            tape.watch(actions)
+            log_prob = self._distribution().log_prob(tf.identity(actions))
+        sources = [actions, *self._network.trainable_variables]
+        slope, *gradients = tape.gradient(
+            log_prob, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        for index, (name, edge) in enumerate(zip(names, edges, strict=True)):
+            where = f"at {name} {edge} of the action box"
+            ensure_finite(log_prob[index], f"log_prob {where}")
+            ensure_finite(slope[index], f"the gradient of log_prob with respect to the action {where}")
+        for variable, gradient in zip(self._network.trainable_variables, gradients, strict=True):
+            ensure_finite(
+                gradient,
+                f"the gradient of log_prob at the action box's edges with respect to {variable.name}",
+            )
 
     def graphs(self):
         sample, _, inside = self._inner_samples()
@@ -278,26 +289,27 @@ class _ActorNetworkCheck:
             return log_prob
 
         def in_a_row(given):
-            return tf.stack([log_prob_then_move(given), log_prob_then_move(given)])
+            return tf.stack([log_prob_then_move(given) for _ in range(3)])
 
+        @tf.function(autograph=False)
         def in_a_loop(given):
-            found = tf.TensorArray(given.dtype, 2, element_shape=[_BATCH])
+            found = tf.TensorArray(given.dtype, 3, element_shape=[_BATCH])
+            found = found.write(0, log_prob_then_move(given))
             _, found = tf.while_loop(
-                lambda index, _: index < 2,
+                lambda index, _: index < 3,
                 lambda index, found: (index + 1, found.write(index, log_prob_then_move(given))),
-                (0, found),
+                (1, found),
             )
             return found.stack()
 
-        expected = [log_prob_then_move(tf.identity(action)).numpy() for _ in range(2)]
+        expected = [log_prob_then_move(tf.identity(action)).numpy() for _ in range(3)]
         ensure(
             np.any(np.abs(expected[1] - expected[0]) > 1e-3),
             "log_prob must change when all variables shrink by a tenth.",
         )
         for where, function in (
             ("eager code", in_a_row),
-            ("one tf.function", tf.function(in_a_row, autograph=False)),
-            ("a tf.while_loop", tf.function(in_a_loop, autograph=False)),
+            ("a tf.function and a tf.while_loop in it", in_a_loop),
         ):
             for variable, value in zip(variables, start, strict=True):
                 variable.assign(value)

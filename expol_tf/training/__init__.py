@@ -14,7 +14,7 @@ _HOMES = {
     "OnPolicyRunner": "on_policy_runner",
     "StopAtReturn": "observers",
     "TrainingEvent": "observers",
-    "TrainingResult": "experiment",
+    "TrainingResult": "training_loop",
     "configure_devices": "devices",
     "evaluate_policy": "evaluation",
     "export_policy": "export",

@@ -90,5 +90,13 @@ def _described(value: Any) -> str:
     expressed = render(gin_registry.as_gin_value(value))
     if expressed is not None:
         return expressed
-    target = value if hasattr(value, "__qualname__") else type(value)
-    return f"<{target.__module__}.{target.__qualname__}{'' if target is value else ' object'}>"
+    if hasattr(value, "__qualname__"):
+        return f"<{value.__module__}.{value.__qualname__}>"
+    # Objects of a class are told apart by their plain attributes: TrustRegion(0.01) is not TrustRegion(0.02).
+    plain = {
+        name: item
+        for name, item in sorted(getattr(value, "__dict__", {}).items())
+        if isinstance(item, bool | int | float | str | tuple | None)
+    }
+    settings = ", ".join(f"{name.lstrip('_')}={item!r}" for name, item in plain.items())
+    return f"<{type(value).__module__}.{type(value).__qualname__}({settings}) object>"

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gin
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -51,6 +52,7 @@ class _Damaged(Exception):
     """The files of one checkpoint are not what its manifest says."""
 
 
+@gin.configurable(module="expol_tf")
 class CheckpointStore:
     """The last `max_to_keep` checkpoints of one run, newest restored first, damaged ones set aside.
 
@@ -76,6 +78,16 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """Returns the checkpoints' directories, oldest first, unverified."""
         return [path for _, _, path in self._list()]
+
+    @property
+    def latest_env_step(self) -> int:
+        """The env step of the newest checkpoint, unverified; 0 if there is none."""
+        return max((step for step, _, _ in self._list()), default=0)
+
+    @property
+    def damaged(self) -> list[Path]:
+        """The checkpoints that were set aside."""
+        return sorted(self._directory.glob("*.damaged*"))
 
     def save(
         self,

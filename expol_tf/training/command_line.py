@@ -126,7 +126,7 @@ def _run(
     except KeyboardInterrupt:
         if values.debug:
             raise
-        print(f"{program}: interrupted before anything was trained.", file=sys.stderr)
+        print(f"{program}: interrupted; what was saved before is untouched.", file=sys.stderr)
         return 130
     finally:
         # A program's configuration is its own, also when another program calls it.
@@ -143,6 +143,13 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     statements = gin_syntax.read_files(files) + gin_syntax.read_bindings(values.gin_bindings)
     from expol_tf.training import configuration as configurations
 
+    for file in files:
+        path = gin_syntax.find_file(file)
+        if path is not None and configurations.UNWRITABLE_MARK in path.read_text(encoding="utf-8"):
+            raise ConfigurationError(
+                f"{file}: this run was started from Python with objects that a gin file cannot express; they "
+                "are listed at its end. Call expol_tf.train again with the same arguments."
+            )
     configurations.check_macros(statements)
     import_library()
     configuration = configurations.resolve(statements)

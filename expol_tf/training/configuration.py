@@ -55,6 +55,9 @@ _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER
 # Where a run is written and who watches it are no part of what it is.
 NOT_WRITTEN = ("root_dir", "observers")
 
+# In the text of a configuration that only Python code can give in whole.
+UNWRITABLE_MARK = "# Python objects that a gin file cannot express; pass them again from Python:"
+
 Key = tuple[str, str, str]
 
 # What `Configuration.apply` last gave to gin, and gin's own text of it.
@@ -106,7 +109,7 @@ class Configuration:
         for _, group in sorted(groups.items()):
             lines += ["", *(line for _, line in sorted(group))]
         if self.unwritable:
-            lines += ["", "# Python objects that a gin file cannot express; pass them again from Python:"]
+            lines += ["", UNWRITABLE_MARK]
             lines += [f"# {name} = {description}" for name, description in sorted(self.unwritable.items())]
         return "\n".join(lines) + "\n"
 

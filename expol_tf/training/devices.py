@@ -7,8 +7,12 @@ import re
 
 import gin
 import tensorflow as tf
+from absl import logging
 
 from expol_tf.errors import ConfigurationError
+
+# What was chosen in this process.
+_chosen: str | None = None
 
 _DEVICE = re.compile(r"^(auto|cpu|gpu(?::(\d+))?)$", re.IGNORECASE)
 
@@ -61,7 +65,25 @@ def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_
             "TensorFlow has already begun with other settings. Call configure_devices before anything of "
             "TensorFlow or this library computes."
         ) from error
-    return f"GPU:{index}" if chosen else "CPU:0"
+    global _chosen
+    _chosen = f"GPU:{index}" if chosen else "CPU:0"
+    return _chosen
+
+
+def ensure_configured() -> str:
+    """Returns the device that `configure_devices` chose, calling it if nobody has.
+
+    A program that has used TensorFlow before keeps its own settings; a log line says what that costs.
+    """
+    if _chosen is not None:
+        return _chosen
+    try:
+        return configure_devices()
+    except ConfigurationError as error:
+        if not isinstance(error.__cause__, RuntimeError):
+            raise
+        logging.info("Thread counts and device stay as TensorFlow has them, which may be slower: %s", error)
+        return "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0"
 
 
 def _effective(threads: int, kind: str) -> int:

@@ -19,7 +19,15 @@ _PACKAGES = (
     "tensorflow", "tensorflow-probability", "tf-agents", "keras", "numpy", "gymnasium", "mujoco",
     "gin-config", "envpool",
 )  # fmt: skip
-_VARIABLES = ("XLA_FLAGS", "TF_XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "OMP_NUM_THREADS")
+_VARIABLES = (
+    "XLA_FLAGS",
+    "TF_XLA_FLAGS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_DETERMINISTIC_OPS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+)
 # The parts that can change numbers; the rest of the record is for the reader.
 _COMPARED = ("versions", "threads", "variables", "machine", "device", "seed")
 

@@ -12,6 +12,7 @@ from expol_tf.agents import OnPolicyAgent, Rollout
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError, NonFiniteError
 
+# Columns of every on-policy algorithm, in this order; an algorithm's own follow.
 ALGORITHM_COLUMNS = (
     "surrogate",
     "kl",
@@ -19,8 +20,6 @@ ALGORITHM_COLUMNS = (
     "entropy",
     "value_loss",
     "explained_variance",
-    "gradient_norm",
-    "cg_residual",
 )
 
 _ENVIRONMENT_PREFIX = "environment/"

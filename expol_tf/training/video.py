@@ -132,7 +132,13 @@ def _picture(env: VectorEnvironment) -> np.ndarray:
 
 
 def _writer(path: Path, frames_per_s: float) -> Any:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise ConfigurationError(
+            f"video_path must be a file that can be written; got {path}: {error.strerror}."
+        ) from error
     if path.suffix.lower() == ".gif":
         return imageio.get_writer(path, duration=1000.0 / frames_per_s, loop=0)  # milliseconds a frame
     return imageio.get_writer(path, fps=frames_per_s)

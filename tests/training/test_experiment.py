@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,13 @@ import pytest
 
 import expol_tf
 from expol_tf.agents import TrpoAgent
-from expol_tf.errors import NonFiniteError, RunDirectoryError, UnknownEnvironmentError
+from expol_tf.errors import (
+    CheckpointError,
+    ConfigurationError,
+    NonFiniteError,
+    RunDirectoryError,
+    UnknownEnvironmentError,
+)
 from expol_tf.networks import FlowActorNetwork, GaussianActorNetwork
 from expol_tf.training import KeepBestPolicy, OnPolicyRunner, StopAtReturn
 
@@ -181,6 +188,57 @@ def test_a_damaged_checkpoint_is_set_aside(finished, tmp_path):
     assert list((root / "checkpoints").glob("*.damaged"))
     # The evaluation at the end of the shorter run is not part of the longer one's.
     assert rows(root / "metrics.csv") == rows(finished / "metrics.csv")
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_keeps_its_rows(tmp_path):
+    root = tmp_path / "run"
+    expol_tf.train(root, **{**small, "num_env_steps": 512})
+    for path in (root / "checkpoints").glob("checkpoint-*"):
+        (path / "manifest.json").write_text("{")
+    before = (root / "metrics.csv").read_bytes()
+    with pytest.raises(CheckpointError, match="damaged"):
+        expol_tf.train(root, **small)
+    assert (root / "metrics.csv").read_bytes() == before
+
+
+def test_a_run_killed_before_its_export_is_exported_later(tmp_path):
+    root = tmp_path / "run"
+    expol_tf.train(root, **{**small, "num_env_steps": 256})
+    (root / "learning_curve.png").unlink()
+    shutil.rmtree(root / "policy")
+    expol_tf.train(root, **{**small, "num_env_steps": 256})
+    assert (root / "policy" / "saved_model.pb").exists() and (root / "learning_curve.png").exists()
+
+
+def test_a_run_keeps_its_seed_and_its_configuration(tmp_path, capsys):
+    root = tmp_path / "run"
+    expol_tf.train(root, **{**small, "num_env_steps": 512})
+    config = (root / "config.gin").read_bytes()
+    expol_tf.train(root, **{**small, "num_env_steps": 256}, seed=7)
+    assert "its own seed 0, not 7" in capsys.readouterr().out
+    assert (root / "config.gin").read_bytes() == config
+
+
+def test_an_environment_object_cannot_be_evaluated(tmp_path):
+    env = gymnasium.make("InvertedPendulum-v5")
+    options = {**small, "task": env, "num_envs": 1, "num_env_steps": 256}
+    with pytest.raises(ConfigurationError, match="eval_interval=0"):
+        expol_tf.train(tmp_path / "run", **options)
+    assert expol_tf.train(tmp_path / "run", **{**options, "eval_interval": 0}).env_step == 256
+
+
+def test_parameters_that_became_nan_are_not_saved(tmp_path):
+    root = tmp_path / "run"
+
+    def spoil(event):
+        if event.env_step == 768:
+            event.agent.value_network.trainable_variables[0].assign(
+                event.agent.value_network.trainable_variables[0] * np.nan
+            )
+
+    with pytest.raises(NonFiniteError):
+        expol_tf.train(root, **small, observers=[spoil])
+    assert [path.name for path in (root / "checkpoints").glob("checkpoint-*")] == ["checkpoint-000000000512"]
 
 
 def test_a_finished_run_says_so(finished, capsys):

@@ -1,0 +1,246 @@
+"""The loop of a run: iterate, record, evaluate, checkpoint, and go on from a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from expol_tf.environments import VectorEnvironment
+from expol_tf.errors import CheckpointError, NonFiniteError
+from expol_tf.training.checkpointing import CheckpointStore
+from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
+from expol_tf.training.export import export_policy
+from expol_tf.training.interruption import StopRequest
+from expol_tf.training.learning_curve import plot_learning_curve
+from expol_tf.training.metrics import CsvTable
+from expol_tf.training.observers import Observer, TrainingEvent
+from expol_tf.training.on_policy_runner import ALGORITHM_COLUMNS, EpisodeStatistics, OnPolicyRunner
+from expol_tf.training.progress import Progress
+from expol_tf.training.run_directory import RunDirectory
+from expol_tf.training.tensorboard import TensorBoardLog
+
+COMMON_COLUMNS = (
+    "iteration",
+    "env_step",
+    "wall_time_s",
+    "env_steps_per_s",
+    "episode_return_mean",
+    "episode_length_mean",
+    "episodes",
+)
+
+
+class TrainingResult(NamedTuple):
+    """How a call of `train` ended.
+
+    Attributes:
+      root_dir: The run's directory.
+      env_step: Environment steps of the run so far.
+      final_return: Mean return of the last hundred training episodes, None if none has ended.
+      interrupted_by: The signal that stopped it, or None.
+    """
+
+    root_dir: Path
+    env_step: int
+    final_return: float | None
+    interrupted_by: int | None
+
+
+class TrainingLoop:
+    """A run between its first and last iteration: what is counted, written and restored.
+
+    Args:
+      run: The open directory.
+      store: Its checkpoints.
+      env: The training environments, which the runner steps.
+      agent: What is trained, saved and exported.
+      runner: Does the iterations.
+      evaluator: Evaluates now and then.
+      title: Of the progress line and the picture.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        store: CheckpointStore,
+        env: VectorEnvironment,
+        agent: Any,
+        runner: OnPolicyRunner,
+        evaluator: Evaluator,
+        title: str,
+    ) -> None:
+        self._run = run
+        self._store = store
+        self._env = env
+        self._agent = agent
+        self._runner = runner
+        self._evaluator = evaluator
+        self._title = title
+        # An algorithm's own columns are known with its first row.
+        header = CsvTable.header(run.metrics_csv)
+        self._metrics = None if header is None else CsvTable(run.metrics_csv, header)
+        self._evaluations = CsvTable(run.evaluation_csv, EVALUATION_COLUMNS)
+        self._tensorboard = TensorBoardLog(run.tensorboard)
+        self._statistics = EpisodeStatistics()
+        self._env_step = 0
+        self._iteration = 0
+        self._wall_time = 0.0
+        self._evaluated_at = 0
+        self._saved_at = 0
+
+    def run(
+        self, num_env_steps: int, checkpoint_interval: int, log_interval: int, observers: Sequence[Observer]
+    ) -> TrainingResult:
+        if not self._env.can_save_state:
+            print(
+                f"note: {self._env.task} on this backend cannot save its state: a resumed run starts new "
+                "episodes and is not bit for bit the uninterrupted one."
+            )
+        signal_number = None
+        with StopRequest() as stop, Progress(num_env_steps, self._env_step, self._title) as progress:
+            while self._env_step < num_env_steps:
+                row = self._iterate(log_interval, progress)
+                evaluation = self._evaluate(final=self._env_step >= num_env_steps)
+                if evaluation is not None:
+                    progress.update(self._env_step, evaluation=evaluation["return_mean"])
+                recent = self._statistics.recent_return
+                event = TrainingEvent(self._env_step, row, evaluation, recent, self._agent, self._run.root)
+                # A list: every observer is called, whatever the ones before it answer.
+                if any([observer(event) for observer in observers]):
+                    progress.message(f"stopped by an observer at env_step {self._env_step}")
+                    self._evaluate(final=True)
+                    break
+                signal_number = stop.signal_number
+                if signal_number is not None:
+                    progress.message("interrupted: saving a checkpoint")
+                    break
+                # Saved so early that no two checkpoints are further apart than the interval.
+                if self._env_step + self._runner.iteration_steps - self._saved_at > checkpoint_interval:
+                    self._save()
+            if self._saved_at != self._env_step:
+                self._save()
+            self._finish()
+        return self._result(signal_number)
+
+    def finish_again(self) -> TrainingResult:
+        """Writes what a run killed at its very end has not yet written."""
+        if not (self._run.learning_curve.exists() and (self._run.policy / "saved_model.pb").exists()):
+            self._finish()
+        return self._result(None)
+
+    def _iterate(self, log_interval: int, progress: Progress) -> dict[str, Any] | None:
+        start = time.perf_counter()
+        iteration = self._runner.iterate()
+        elapsed = time.perf_counter() - start
+        self._wall_time += elapsed
+        self._env_step += iteration.env_steps
+        self._iteration += 1
+        self._statistics.add(iteration.episode_returns, iteration.episode_lengths)
+        progress.update(self._env_step, episode_return=self._statistics.recent_return)
+        if self._iteration % log_interval:
+            return None
+        row = {
+            "iteration": self._iteration,
+            "env_step": self._env_step,
+            "wall_time_s": self._wall_time,
+            "env_steps_per_s": iteration.env_steps / elapsed,
+            **self._statistics.row(),
+            **iteration.metrics,
+        }
+        if self._metrics is None:
+            own = [name for name in iteration.metrics if name not in ALGORITHM_COLUMNS]
+            self._metrics = CsvTable(self._run.metrics_csv, (*COMMON_COLUMNS, *ALGORITHM_COLUMNS, *own))
+        self._metrics.append(row)
+        scalars = {name: value for name, value in row.items() if value is not None and name != "env_step"}
+        self._tensorboard.scalars(self._env_step, scalars)
+        return row
+
+    def _evaluate(self, final: bool) -> dict[str, Any] | None:
+        due = self._evaluator.is_due(self._evaluated_at, self._env_step)
+        if not due and not (final and self._evaluator.enabled and self._evaluated_at != self._env_step):
+            return None
+        start = time.perf_counter()
+        row = self._evaluator.evaluate(self._agent, self._env_step).row(self._env_step)
+        self._wall_time += time.perf_counter() - start
+        self._evaluated_at = self._env_step
+        self._evaluations.append(row)
+        self._tensorboard.scalars(
+            self._env_step, {f"evaluation/{name}": row[name] for name in ("return_mean", "length_mean")}
+        )
+        return row
+
+    def _save(self) -> None:
+        start = time.perf_counter()
+        self._require_finite_parameters()
+        for table in self._tables():
+            table.sync()
+        self._tensorboard.flush()
+        self._store.save(
+            self._env_step,
+            {"agent": self._agent},
+            self._runner.get_state(),
+            {
+                "iteration": self._iteration,
+                "wall_time_s": self._wall_time,
+                "evaluated_at": self._evaluated_at,
+                "episodes": self._statistics.get_state(),
+            },
+        )
+        self._saved_at = self._env_step
+        self._wall_time += time.perf_counter() - start
+
+    def _require_finite_parameters(self) -> None:
+        broken = [
+            variable.name
+            for variable in self._agent.variables
+            if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy()))
+        ]
+        if broken:
+            raise NonFiniteError(
+                f"{type(self._agent).__name__}: parameters must be finite; {', '.join(broken[:3])} became "
+                f"NaN or infinite before env_step {self._env_step}. The checkpoints are from before. Lower "
+                "the step sizes (TrustRegion.max_kl, MinibatchRegression.learning_rate)."
+            )
+
+    def _tables(self) -> list[CsvTable]:
+        return [self._evaluations] if self._metrics is None else [self._metrics, self._evaluations]
+
+    def restore(self) -> int:
+        """Goes back to the newest good checkpoint, or to the beginning; returns its env step."""
+        restored = self._store.restore({"agent": self._agent})
+        if restored is not None:
+            self._env_step = self._saved_at = restored.env_step
+            self._iteration = restored.values["iteration"]
+            self._wall_time = restored.values["wall_time_s"]
+            self._evaluated_at = restored.values["evaluated_at"]
+            self._statistics.set_state(restored.values["episodes"])
+            self._runner.set_state(restored.arrays)
+        elif self._store.damaged:
+            raise CheckpointError(
+                f"{self._store.directory}: one checkpoint at least must be whole for the run to go on; all "
+                "were damaged and set aside as *.damaged. Start anew in another root_dir, or remove this one."
+            )
+        # Rows after the checkpoint (all, if the run was killed before its first) will be written again.
+        for table in self._tables():
+            table.truncate_after(self._env_step)
+        self._tensorboard.truncate_after(self._env_step)
+        return self._env_step
+
+    def _finish(self) -> None:
+        for table in self._tables():
+            table.close()
+        self._tensorboard.close()
+        export_policy(self._agent, self._run.policy)
+        plot_learning_curve(
+            self._run.metrics_csv, self._run.evaluation_csv, self._run.learning_curve, title=self._title
+        )
+
+    def _result(self, signal_number: int | None) -> TrainingResult:
+        final = self._statistics.recent_return
+        if signal_number is None and final is not None:
+            print(f"env_step {self._env_step}, last 100 episodes' return {final:.1f}, in {self._run.root}")
+        return TrainingResult(self._run.root, self._env_step, final, signal_number)
