@@ -149,9 +149,30 @@ def test_every_nth_sample_of_the_fisher_matrix():
     np.testing.assert_allclose(steps[2], steps[3], rtol=1e-3, atol=1e-5)
 
 
+def test_the_fisher_matrix_of_fresh_actions():
+    actor = make_actor()
+    start = values_of(actor.trainable_variables)
+
+    def steps(batch, *updates):
+        for update in updates:
+            set_values(actor.trainable_variables, start)
+            step(update, batch)
+            moved = values_of(actor.trainable_variables)
+            yield np.concatenate([np.ravel(new - old) for new, old in zip(moved, start, strict=True)])
+
+    taken = TrustRegionUpdate(actor)
+    fresh = TrustRegionUpdate(actor, fisher_actions="fresh")
+    one, other = steps(make_batch(actor, 50), taken, fresh)
+    assert np.linalg.norm(one - other) > 0.05 * np.linalg.norm(one)
+    # Both are estimates of one matrix.
+    one, other = steps(make_batch(actor, 50_000), taken, fresh)
+    assert 0.0 < np.linalg.norm(one - other) < 0.05 * np.linalg.norm(one)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"fisher_actions": "old"}, "fisher_actions must be one of .*got 'old'"),
         ({"kl_estimator": "k2"}, "kl_estimator must be one of .*got 'k2'"),
         ({"fisher_subsample": 0}, "fisher_subsample must be 1 or more; got 0"),
         ({"entropy_weight": -1.0}, "entropy_weight must be 0 or more; got -1.0"),
