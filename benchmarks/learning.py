@@ -26,6 +26,8 @@ from absl import app, flags
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from expol_tf.training import gin_syntax
+
 _GIN_FILES = flags.DEFINE_multi_string("gin_file", [], "Experiments to compare.")
 _TASK_FILES = flags.DEFINE_multi_string("task_file", [], "Task files of gin/tasks.")
 _VERSION = flags.DEFINE_string("version", "v5", "Version of the tasks: v4 or v5.")
@@ -35,7 +37,8 @@ _PARALLEL = flags.DEFINE_integer("max_parallel", 2, "Runs at once.")
 _ROOT = flags.DEFINE_string("root_dir", "runs/study", "Where the runs are.")
 _OUTPUT = flags.DEFINE_string("output_dir", "docs/results", "Where table, curves and picture are written.")
 
-_PROJECT = pathlib.Path(__file__).resolve().parents[1]
+# Not resolved: under Bazel this is the runfiles tree, whose files are links.
+_PROJECT = pathlib.Path(__file__).absolute().parents[1]
 _WINDOW = 100  # Episodes of a running mean.
 
 
@@ -61,7 +64,7 @@ def planned_runs() -> list[Run]:
                     raise app.UsageError(f"{task_file} sets no TASK.")
                 task = f"{name.group(1)}-{_VERSION.value}"
                 experiment = pathlib.Path(gin_file).stem
-                root = pathlib.Path(_ROOT.value).absolute() / experiment / task / f"seed{seed}"
+                root = gin_syntax.user_directory() / _ROOT.value / experiment / task / f"seed{seed}"
                 runs.append(Run(experiment, task, seed, root, gin_file, task_file))
     return runs
 
@@ -97,8 +100,11 @@ def episode_curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
             if not ended:
                 continue
             recent.append((float(row["episode_return_mean"]), ended))
-            while sum(count for _, count in recent) - recent[0][1] >= _WINDOW:
-                recent.popleft()
+            # Rows hold means over episodes: of the oldest row only as many count as are needed.
+            while (excess := sum(count for _, count in recent) - _WINDOW) > 0:
+                mean, count = recent.popleft()
+                if count > excess:
+                    recent.appendleft((mean, count - excess))
             values, weights = zip(*recent, strict=True)
             steps.append(int(row["env_step"]))
             returns.append(float(np.average(values, weights=weights)))
@@ -174,7 +180,7 @@ def main(argv: list[str]) -> None:
     failed = [run for run, status in zip(runs, statuses, strict=True) if status]
     if failed:
         raise SystemExit(f"{len(failed)} runs failed; see the logs in {_ROOT.value}.")
-    write_report(runs, pathlib.Path(_OUTPUT.value))
+    write_report(runs, gin_syntax.user_directory() / _OUTPUT.value)
 
 
 if __name__ == "__main__":
