@@ -1,9 +1,9 @@
-"""Kills a run with SIGKILL at random moments, some of them while it writes a checkpoint, and resumes it each time.
+"""Kills a run with SIGKILL at random moments, some inside a checkpoint's writing, and resumes it each time.
 
     python benchmarks/survival.py --gin_file=gin/gaussian_trpo.gin --num_env_steps=200000 --kills=10
 
-Then compares its `metrics.csv` (timings aside) and `evaluation.csv` with those of a run that nobody disturbed,
-and says how many steps it simulated twice.
+Then compares its `metrics.csv` (timings aside) and `evaluation.csv` with those of a run left alone, and says
+how many steps it simulated twice.
 """
 
 from __future__ import annotations
