@@ -44,7 +44,7 @@ def observations(size=3):
     return tensor_spec.TensorSpec([size], tf.float32, "observation")
 
 
-def make_flow(event_size, dtype, num_transformations=2, conditioner=AffineConditioner, context_size=0):
+def make_flow(event_size, dtype, num_transformations=1, conditioner=AffineConditioner, context_size=0):
     """A flow with a state shift and perhaps a context, each of batch shape [BATCH]."""
     layers = make_transformations(event_size, num_transformations, conditioner, context_size, dtype)
     generator = np.random.default_rng(event_size)
@@ -73,9 +73,9 @@ BIJECTORS = {
     "squash": (lambda size, dtype: Squash(box(size, -0.4, 1.0), tf.as_dtype(dtype)), 3, ()),
     "to_action_units": (lambda size, dtype: to_action_units(box(size, -0.4, 1.0), tf.as_dtype(dtype)), 3, ()),
     "flow_of_one_component": (make_flow, 1, (BATCH,)),
-    "flow_of_two": (make_flow, 2, (BATCH,)),
+    "flow_of_two": (functools.partial(make_flow, num_transformations=2), 2, (BATCH,)),
     "flow_of_three_with_context": (functools.partial(make_flow, context_size=2), 3, (BATCH,)),
-    "flow_of_six": (functools.partial(make_flow, num_transformations=1), 6, (BATCH,)),
+    "flow_of_six": (make_flow, 6, (BATCH,)),
     "flow_of_seventeen": (make_flow, 17, (BATCH,)),
     "flow_without_transformations": (functools.partial(make_flow, num_transformations=0), 3, (BATCH,)),
 }
@@ -118,11 +118,12 @@ def make_trpo(actor_network, **arguments):
 
 AGENTS = {
     "trpo_gaussian": functools.partial(make_trpo, GaussianActorNetwork),
+    "trpo_squashed_gaussian_with_entropy": functools.partial(
+        make_trpo, functools.partial(GaussianActorNetwork, squash=True), entropy_weight=0.1
+    ),
     "trpo_mixture": functools.partial(make_trpo, MixtureActorNetwork),
-    "trpo_squashed_flow_with_entropy": functools.partial(
-        make_trpo,
-        functools.partial(FlowActorNetwork, num_transformations=1, squash=True),
-        entropy_weight=0.1,
+    "trpo_squashed_flow": functools.partial(
+        make_trpo, functools.partial(FlowActorNetwork, num_transformations=1, squash=True)
     ),
 }
 

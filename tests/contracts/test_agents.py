@@ -7,9 +7,8 @@ import pytest
 from expol_tf.testing import check_agent
 from tests.contracts.registry import AGENTS
 
-
-# A mixture's graphs take the longest to build and hold nothing that the flow's do not.
-_SLOW = {"trpo_mixture"}
+# Their graphs take long to build.
+_SLOW = {"trpo_mixture", "trpo_squashed_flow"}
 
 
 @pytest.mark.parametrize(
