@@ -218,15 +218,12 @@ class _ActorNetworkCheck:
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             log_prob = self._distribution().log_prob(sample)
-        for variable, gradient in zip(variables, tape.gradient(log_prob, variables), strict=True):
+        gradients = tape.gradient(log_prob, variables)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            what = f"the gradient of log_prob with respect to {variable.name}"
             ensure(gradient is not None, f"{variable.name} receives no gradient from log_prob.")
-            ensure_finite(
-                tf.convert_to_tensor(gradient), f"the gradient of log_prob with respect to {variable.name}"
-            )
-            ensure(
-                np.any(gradient != 0),
-                f"The gradient of log_prob with respect to {variable.name} is all zero.",
-            )
+            ensure_finite(tf.convert_to_tensor(gradient), what)
+            ensure(np.any(tf.convert_to_tensor(gradient) != 0), f"{what.capitalize()} is all zero.")
 
     def edges(self):
         names, edges = zip(*_edge_actions(self._action_spec), strict=True)

@@ -36,12 +36,6 @@ def squash(low=-1.0, high=1.0, size=1):
     return Squash(tensor_spec.BoundedTensorSpec([size], tf.float32, low, high))
 
 
-def mixture(means, std, reparameterize=False):
-    components = tfd.Independent(tfd.Normal(tf.convert_to_tensor(means)[:, tf.newaxis], std), 1)
-    weights = tfd.Categorical(logits=tf.zeros([len(means)]))
-    return tfd.MixtureSameFamily(weights, components, reparameterize=reparameterize)
-
-
 def entropy_by_quadrature(log_prob, points):
     density = np.exp(log_prob(tf.constant(points[:, np.newaxis], tf.float32)).numpy().astype(np.float64))
     return -np.sum(density * np.log(np.maximum(density, 1e-300))) * (points[1] - points[0])
@@ -80,20 +74,25 @@ def test_the_number_of_samples_counts():
 
 @pytest.mark.parametrize("reparameterize", [True, False])
 def test_the_gradient_of_an_estimated_entropy(reparameterize):
-    means, log_std = tf.constant([-0.5, 1.0]), tf.Variable(-0.3)
+    start = np.array([-0.3, 1.2], np.float32)
+    parameters = tf.Variable(start)  # log σ of both components, and the logit of the first
 
     def make():
-        return mixture(means, tf.exp(log_std), reparameterize)
+        weights = tfd.Categorical(logits=tf.stack([parameters[1], 0.0]))
+        std = tf.exp(parameters[0]) * tf.ones([2, 1])
+        components = tfd.Independent(tfd.Normal(tf.constant([[-0.5], [1.0]]), std), 1)
+        return tfd.MixtureSameFamily(weights, components, reparameterize=reparameterize)
 
     with tf.GradientTape() as tape:
         value = entropy_estimate(make(), MANY, SEED)
-    gradient = tape.gradient(value, log_std)
-    exact = []
-    for step in (1e-2, -1e-2):
-        log_std.assign(-0.3 + step)
-        exact.append(entropy_by_quadrature(make().log_prob, np.linspace(-8, 9, 4001)))
-    np.testing.assert_allclose(gradient, (exact[0] - exact[1]) / 2e-2, atol=0.03)
-    np.testing.assert_allclose(value, np.mean(exact), atol=0.01)
+    gradient = tape.gradient(value, parameters)
+    for index in range(2):
+        exact = []
+        for step in (1e-2, -1e-2):
+            parameters.assign(start + step * np.eye(2, dtype=np.float32)[index])
+            exact.append(entropy_by_quadrature(make().log_prob, np.linspace(-8, 9, 4001)))
+        np.testing.assert_allclose(gradient[index], (exact[0] - exact[1]) / 2e-2, atol=0.03)
+        np.testing.assert_allclose(value, np.mean(exact), atol=0.01)
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k3"])
@@ -141,4 +140,5 @@ def test_which_divergences_have_a_closed_form():
         tfd.TransformedDistribution(normal, tfb.Chain([squash(size=2), flow.bijector]))
     )
     assert not has_analytic_kl(tfd.Independent(scaled, 1))
-    assert not has_analytic_kl(mixture([0.0, 1.0], 1.0))
+    components = tfd.Independent(tfd.Normal([[0.0], [1.0]], 1.0), 1)
+    assert not has_analytic_kl(tfd.MixtureSameFamily(tfd.Categorical(logits=[0.0, 0.0]), components))
