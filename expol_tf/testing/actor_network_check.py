@@ -223,7 +223,7 @@ class _ActorNetworkCheck:
             what = f"the gradient of log_prob with respect to {variable.name}"
             ensure(gradient is not None, f"{variable.name} receives no gradient from log_prob.")
             ensure_finite(tf.convert_to_tensor(gradient), what)
-            ensure(np.any(tf.convert_to_tensor(gradient) != 0), f"{what.capitalize()} is all zero.")
+            ensure(np.any(tf.convert_to_tensor(gradient) != 0), f"T{what[1:]} is all zero.")
 
     def edges(self):
         names, edges = zip(*_edge_actions(self._action_spec), strict=True)

@@ -68,7 +68,9 @@ def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100
     except ValueError as error:
         raise AssertionError(f"validate_py_environment: {error}") from error
     if _can_save_state(environment):
-        _check_state(make_environment, actions, seed)
+        # Just after the end of an episode, where there is most to forget.
+        moment = max(t for t, step in enumerate(steps[: num_steps // 2]) if step.is_last().any())
+        _check_state(make_environment, actions, moment, seed)
 
 
 def _actions(environment, num_steps, seed):
@@ -151,10 +153,9 @@ def _can_save_state(environment) -> bool:
     return bool(getattr(vector, "can_save_state", False))
 
 
-def _check_state(make_environment, actions, seed):
-    half = len(actions) // 2
+def _check_state(make_environment, actions, moment, seed):
     saved = make_environment(seed)
-    _run(saved, actions[:half])
+    _run(saved, actions[:moment])
     state = saved.get_state()
     file = io.BytesIO()
     try:
@@ -169,8 +170,8 @@ def _check_state(make_environment, actions, seed):
     restored = make_environment(seed + 1)
     _run(restored, actions[:3])
     restored.set_state(state)
-    expected = [_copied(saved.step(action)) for action in actions[half:]]
-    found = [_copied(restored.step(action)) for action in actions[half:]]
+    expected = [_copied(saved.step(action)) for action in actions[moment:]]
+    found = [_copied(restored.step(action)) for action in actions[moment:]]
     message = (
         "After set_state an environment must go on as the saved one does (generators, counters, buffers)."
     )
