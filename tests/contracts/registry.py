@@ -86,7 +86,7 @@ _FLOW = functools.partial(FlowActorNetwork, num_transformations=2, hidden_units=
 POLICIES = {
     "gaussian": (GaussianActorNetwork, 2),
     "gaussian_squashed": (functools.partial(GaussianActorNetwork, squash=True), 2),
-    "mixture": (functools.partial(MixtureActorNetwork, num_components=3), 2),
+    "mixture": (MixtureActorNetwork, 2),
     "mixture_squashed": (functools.partial(MixtureActorNetwork, squash=True), 1),
     "flow": (functools.partial(_FLOW, num_transformations=1, conditioner=RELEASED_CONDITIONER), 2),
     "flow_squashed": (functools.partial(_FLOW, squash=True), 3),
