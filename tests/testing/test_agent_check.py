@@ -25,9 +25,6 @@ class PolicyGradient:
     def __init__(self, actor_network):
         self.network = actor_network
 
-    def mean(self, values, valid):
-        return masked_mean(values, valid)
-
     def rate(self):
         return 0.01
 
@@ -35,7 +32,7 @@ class PolicyGradient:
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
             log_prob = self.network(batch.observation)[0].log_prob(tf.identity(batch.action))
-            objective = self.mean(log_prob * batch.advantage, batch.valid)
+            objective = masked_mean(log_prob * batch.advantage, batch.valid)
         for variable, gradient in zip(variables, tape.gradient(objective, variables), strict=True):
             variable.assign_add(self.rate() * gradient)
         return {"surrogate": objective}
