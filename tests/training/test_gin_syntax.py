@@ -124,7 +124,7 @@ def test_search_order_of_includes(user_directory: pathlib.Path, tmp_path: pathli
     (elsewhere / "outer.gin").write_text("include 'tasks/hopper.gin'\n")
 
     def found() -> object:
-        (statement,) = gin_syntax.read_files([str(elsewhere / "outer.gin")])
+        statement = gin_syntax.read_files([str(elsewhere / "outer.gin")])[0]
         assert isinstance(statement, Binding)
         return statement.value
 
