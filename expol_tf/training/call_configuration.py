@@ -93,10 +93,10 @@ def _described(value: Any) -> str:
     if hasattr(value, "__qualname__"):
         return f"<{value.__module__}.{value.__qualname__}>"
     # Objects of a class are told apart by their plain attributes: TrustRegion(0.01) is not TrustRegion(0.02).
-    plain = {
-        name: item
+    plain = [
+        f"{name.lstrip('_')}={item!r}"
         for name, item in sorted(getattr(value, "__dict__", {}).items())
-        if isinstance(item, bool | int | float | str | tuple | None)
-    }
-    settings = ", ".join(f"{name.lstrip('_')}={item!r}" for name, item in plain.items())
-    return f"<{type(value).__module__}.{type(value).__qualname__}({settings}) object>"
+        if isinstance(item, bool | int | float | str | None)
+    ]
+    settings = f": {', '.join(plain)}" if plain else ""
+    return f"<{type(value).__module__}.{type(value).__qualname__} object{settings}>"

@@ -325,6 +325,16 @@ def test_what_gin_cannot_express_is_described() -> None:
     assert other.fingerprint() != result.fingerprint()
 
 
+def test_objects_with_other_settings_are_another_experiment() -> None:
+    class Pond:
+        def __init__(self, depth: float) -> None:
+            self._depth = depth
+
+    shallow, same, deep = (train_boats(task=Pond(depth)).fingerprint() for depth in (1.0, 1.0, 2.0))
+    assert "depth=1.0" in shallow["train_boats.task"]
+    assert shallow == same and shallow != deep
+
+
 def test_containers_with_what_gin_cannot_express_are_not_written_in_part() -> None:
     result = train_boats(task="Pond-v0", extras=(1, object()))
     assert result.unwritable == {"train_boats.extras": "<builtins.tuple object>"}
