@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -185,7 +186,8 @@ class _ActorNetworkCheck:
         message = "An action must not depend on the other observations of the batch."
         ensure_close(alone, action[:1], self._tolerance, message)
 
-    def _inner_samples(self):
+    @functools.cached_property
+    def _samples(self):
         """Samples [S, B, A], their log π, and whether float32 can tell their pre-squash actions [S, B]."""
         distribution = self._distribution()
         sample, log_prob = distribution.experimental_sample_and_log_prob(_SAMPLES, seed=self._seed)
@@ -193,10 +195,10 @@ class _ActorNetworkCheck:
         inside = np.all(np.abs((sample - middle) / half) < 0.99, axis=-1)
         if split_squash(distribution)[1] is None:
             inside = np.ones_like(inside)
-        return tf.identity(sample), log_prob, inside
+        return sample, log_prob, inside
 
     def samples(self):
-        sample, log_prob, inside = self._inner_samples()
+        sample, log_prob, inside = self._samples
         ensure_finite(log_prob, "log π of samples")
         ensure(
             log_prob.shape == [_SAMPLES, _BATCH], f"log π must be a number per sample; got {log_prob.shape}."
@@ -204,7 +206,7 @@ class _ActorNetworkCheck:
         if "log_prob" not in self.capabilities:
             return
         ensure(np.any(inside), "No sample lay inside the box by 1 % of its half width: lower `perturbation`.")
-        given = self._distribution().log_prob(sample).numpy()
+        given = self._distribution().log_prob(tf.identity(sample)).numpy()
         message = (
             "log_prob of a copied sample must be what experimental_sample_and_log_prob returned with it."
         )
@@ -214,7 +216,7 @@ class _ActorNetworkCheck:
         ensure_close(alone[inside[:, :1]], given[:, :1][inside[:, :1]], self._tolerance, message)
 
     def gradients(self):
-        sample, _, _ = self._inner_samples()
+        sample = tf.identity(self._samples[0])
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             log_prob = self._distribution().log_prob(sample)
@@ -249,7 +251,7 @@ class _ActorNetworkCheck:
             )
 
     def graphs(self):
-        sample, _, inside = self._inner_samples()
+        sample, _, inside = self._samples
         spec = tf.TensorSpec([None, *self._observation.shape[1:]], tf.float32)
         action_spec = tf.TensorSpec([_SAMPLES, None, *self._action_spec.shape], self._action_spec.dtype)
 

@@ -147,11 +147,9 @@ def _check_in_a_function(bijector, x, has_batch_shape, tolerance):
     @tf.function(input_signature=[spec], autograph=False)
     def image_and_density(z):
         y = bijector.forward(z)
-        back = bijector.inverse(tf.identity(z))
         ensure(
-            z.shape.is_compatible_with(y.shape) and z.shape.is_compatible_with(back.shape),
-            f"In a tf.function with a batch of unknown size, images must have shape {z.shape}; got "
-            f"{y.shape} forward and {back.shape} inverse.",
+            z.shape.is_compatible_with(y.shape),
+            f"In a tf.function, forward must keep a batch of unknown size, {z.shape}; got {y.shape}.",
         )
         return y, bijector.inverse_log_det_jacobian(tf.identity(y), event_ndims=1)
 
@@ -178,11 +176,6 @@ def _check_single_evaluation(bijector, x):
             "forward",
             bijector.forward,
             lambda z: (bijector.forward(z), bijector.forward_log_det_jacobian(z, 1)),
-        ),
-        (
-            "inverse",
-            bijector.inverse,
-            lambda z: (bijector.inverse(z), bijector.inverse_log_det_jacobian(z, 1)),
         ),
         ("inverse", bijector.inverse, density),
     ):

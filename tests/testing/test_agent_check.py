@@ -84,6 +84,14 @@ def make_agent(update=PolicyGradient, cls=OnPolicyAgent, seed=0):
     )
 
 
+@pytest.fixture(name="run_eagerly")
+def fixture_run_eagerly():
+    """Building graphs takes longer than running these small agents without."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -94,7 +102,7 @@ def make_agent(update=PolicyGradient, cls=OnPolicyAgent, seed=0):
         ({"update": DoesNotMask}, "must change nothing"),
     ],
 )
-def test_a_broken_agent_is_found(arguments, words):
+def test_a_broken_agent_is_found(arguments, words, run_eagerly):
     with pytest.raises(AssertionError, match=words):
         check_agent(functools.partial(make_agent, **arguments))
 
