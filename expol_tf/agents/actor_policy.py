@@ -12,6 +12,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.distributions import greedy_action, sample_action, split_squash
+from expol_tf.generators import draw_seed, make_generator
 from expol_tf.networks import ObservationNormalizer
 
 
@@ -98,15 +99,7 @@ class ActorPolicy(tf_policy.TFPolicy):
     def _next_seed(self):
         if self.generator is None:  # The greedy action needs none.
             return tf.zeros([2], tf.int32)
-        # Stateless operations take int32 seeds on every device; the generator makes int64 ones.
-        return tf.bitcast(self.generator.make_seeds(1)[0, 0], tf.int32)
-
-
-def make_generator(seed: int | None) -> tf.random.Generator:
-    """Returns a generator with a seed, or with entropy from the system; the same on every kind of device."""
-    if seed is None:
-        return tf.random.Generator.from_non_deterministic_state(alg="philox")
-    return tf.random.Generator.from_seed(seed, alg="philox")
+        return draw_seed(self.generator)
 
 
 def _info_spec(actor_network, time_step_spec, action_spec):

@@ -15,11 +15,12 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.actor_policy import ActorPolicy, make_generator
+from expol_tf.agents.actor_policy import ActorPolicy
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import capabilities, require
 from expol_tf.errors import ConfigurationError
+from expol_tf.generators import make_generator
 from expol_tf.networks import ObservationNormalizer, vector_size
 from expol_tf.objectives import (
     SCALINGS,

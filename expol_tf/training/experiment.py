@@ -110,7 +110,8 @@ def train(
         store = CheckpointStore(run.checkpoints)
         keras.utils.set_random_seed(stream(seed, "initialization"))
         # Where states cannot be saved, a resumed run must not begin with the first run's episodes.
-        env_seed = stream(seed, "environment", *([store.latest_env_step] if store.latest_env_step else []))
+        resumed_at = store.latest_env_step
+        env_seed = stream(seed, "environment", *([resumed_at] if resumed_at else []))
         env = load_vector(task, num_envs, env_seed, backend, wrappers, make_kwargs)
         try:
             specs = time_step_spec(env)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from expol_tf.distributions import greedy_action
 from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
+from expol_tf.generators import draw_seed, make_generator
 from expol_tf.training import atomic_files
 
 _SAVED_MODEL = "saved_model.pb"
@@ -27,7 +28,7 @@ class _ExportedPolicy(tf.Module):
         # The variables alone: tracking the Keras network itself would write its layers' traces as well.
         self.parameters = [*network.variables, *([] if normalizer is None else normalizer.variables)]
         # The same for every export, so that equal runs export equal files; `load_policy` reseeds it.
-        self.generator = tf.random.Generator.from_seed(0, alg="philox")
+        self.generator = make_generator(0)
         self.generator_state = self.generator.state
         size = agent.time_step_spec.observation.shape[0]
         observation = tf.TensorSpec([None, size], tf.float32, "observation")
@@ -39,8 +40,8 @@ class _ExportedPolicy(tf.Module):
             return {"action": tf.clip_by_value(greedy_action(distribution(observation)), low, high)}
 
         def sample(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-            seed = tf.bitcast(self.generator.make_seeds(1)[0, 0], tf.int32)
-            return {"action": tf.clip_by_value(distribution(observation).sample(seed=seed), low, high)}
+            action = distribution(observation).sample(seed=draw_seed(self.generator))
+            return {"action": tf.clip_by_value(action, low, high)}
 
         self.deterministic = tf.function(deterministic, input_signature=[observation], autograph=False)
         self.sample = tf.function(sample, input_signature=[observation], autograph=False)
@@ -137,10 +138,5 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
             "A run exports it when it ends or is interrupted."
         )
     model = tf.saved_model.load(str(candidate))
-    generator = (
-        tf.random.Generator.from_non_deterministic_state(alg="philox")
-        if seed is None
-        else tf.random.Generator.from_seed(seed, alg="philox")
-    )
-    model.generator_state.assign(generator.state)
+    model.generator_state.assign(make_generator(seed).state)
     return LoadedPolicy(model)

@@ -1,0 +1,18 @@
+"""TensorFlow's random generators, as policies, agents and exported policies own them."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def make_generator(seed: int | None) -> tf.random.Generator:
+    """Returns a generator with a seed, or with entropy from the system; the same on every kind of device."""
+    if seed is None:
+        return tf.random.Generator.from_non_deterministic_state(alg="philox")
+    return tf.random.Generator.from_seed(seed, alg="philox")
+
+
+def draw_seed(generator: tf.random.Generator) -> tf.Tensor:
+    """Draws the seed of a stateless operation, int32 `[2]`."""
+    # Stateless operations take int32 seeds on every device; the generator makes int64 ones.
+    return tf.bitcast(generator.make_seeds(1)[0, 0], tf.int32)
