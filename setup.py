@@ -22,6 +22,10 @@ def read_version() -> str:
 
 
 REVERB = ["dm-reverb==0.14.0"]
+SWEEPS = ["ray>=2.9"]
+REPORTS = ["pandas>=2", "rliable>=1.2"]
+ENVPOOL = ["envpool>=1.0"]
+OFFLINE = ["minari>=0.5"]
 
 setuptools.setup(
     name="expol-tf",
@@ -57,9 +61,12 @@ setuptools.setup(
     ],
     extras_require={
         "reverb": REVERB,
-        "distributed": ["ray>=2.9", *REVERB],
-        "envpool": ["envpool>=1.0"],
-        "offline": ["minari>=0.5"],
+        "sweeps": SWEEPS,
+        "reports": REPORTS,
+        "distributed": [*SWEEPS, *REVERB],
+        "envpool": ENVPOOL,
+        "offline": OFFLINE,
+        "all": [*SWEEPS, *REPORTS, *ENVPOOL, *OFFLINE, *REVERB],
         # 1.10.1 is the newest mypy that accepts the typing-extensions that TF-Agents asks for.
         "dev": ["pytest>=8", "ruff>=0.5", "mypy==1.10.1"],
     },
