@@ -75,6 +75,8 @@ setuptools.setup(
             "expol-train = expol_tf.training.command_line:train_main",
             "expol-evaluate = expol_tf.training.command_line:evaluate_main",
         ],
+        # Gymnasium before 1.0 looks here; later ones know the tasks once expol_tf.environments is imported.
+        "gymnasium.envs": ["expol = expol_tf.gymnasium_plugin:register_tasks"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -1,5 +1,6 @@
 """Gymnasium environments, many at once, for TF-Agents and for the library's own runners."""
 
+from expol_tf.environments.array_backend import ArrayVectorEnvironment
 from expol_tf.environments.envpool_backend import EnvPoolVectorEnvironment
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.loading import load, load_vector
@@ -7,21 +8,46 @@ from expol_tf.environments.mujoco_backend import MujocoVectorEnvironment
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
 from expol_tf.environments.specs import action_spec, time_step_spec
 from expol_tf.environments.sync_backend import SyncVectorEnvironment
+from expol_tf.environments.tasks import (
+    ArrayTask,
+    ArrayTaskEnv,
+    BimodalBandit,
+    GaussianBandit,
+    QuadraticReward,
+    TaskStep,
+    Transition,
+    box_quadrature,
+    target_log_density,
+)
 from expol_tf.environments.vector_environment import VectorEnvironment, VectorStep
 from expol_tf.environments.wrappers import NoisyObservation
+from expol_tf.gymnasium_plugin import register_tasks
 
 __all__ = [
+    "ArrayTask",
+    "ArrayTaskEnv",
+    "ArrayVectorEnvironment",
+    "BimodalBandit",
     "EnvPoolVectorEnvironment",
+    "GaussianBandit",
     "GymnasiumEnvironment",
     "MujocoVectorEnvironment",
     "NoisyObservation",
+    "QuadraticReward",
     "SyncVectorEnvironment",
+    "TaskStep",
+    "Transition",
     "VectorEnvironment",
     "VectorStep",
     "action_spec",
+    "box_quadrature",
     "load",
     "load_vector",
     "mujoco_state",
+    "register_tasks",
     "set_mujoco_state",
+    "target_log_density",
     "time_step_spec",
 ]
+
+register_tasks()

@@ -8,7 +8,8 @@ from typing import Any, cast
 import gin
 import gymnasium
 
-from expol_tf.environments import mujoco_backend
+from expol_tf.environments import array_backend, mujoco_backend
+from expol_tf.environments.array_backend import ArrayVectorEnvironment
 from expol_tf.environments.envpool_backend import EnvPoolVectorEnvironment
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.mujoco_backend import MujocoVectorEnvironment
@@ -85,6 +86,8 @@ def load_vector(
     first = _make(task, kwargs, wrappers)
     if name and not wrappers and mujoco_backend.supports(first):
         return MujocoVectorEnvironment(first, num_envs, seed, name)
+    if name and not wrappers and array_backend.supports(first):
+        return ArrayVectorEnvironment(first, num_envs, seed, name)
     envs = [first, *(_make(task, kwargs, wrappers) for _ in range(num_envs - 1))]
     if len({id(env.unwrapped) for env in envs}) < num_envs:
         raise ConfigurationError(

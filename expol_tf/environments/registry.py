@@ -12,16 +12,20 @@ from typing import Any
 import gymnasium
 
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.gymnasium_plugin import register_tasks
 
 
 def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     """Returns `gymnasium.make(task, **kwargs)` without the passive checker, which changes no result.
+
+    The library's own tasks need not have been registered.
 
     Raises:
       UnknownEnvironmentError: If no such task is registered or it cannot be made here; names near ones.
       DependencyError: If it needs a package that is not installed.
       ConfigurationError: If it does not take these keyword arguments.
     """
+    register_tasks()
     try:
         with _without_known_noise(task):
             return gymnasium.make(task, disable_env_checker=True, **kwargs)

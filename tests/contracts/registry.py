@@ -133,4 +133,6 @@ ENVIRONMENTS = {
     "wrapped": lambda seed: load(make_with_both_ends, 2, seed, wrappers=(NoisyObservation,)),
     "instance": lambda seed: load(gymnasium.make("Pendulum-v1", max_episode_steps=20), 1, seed),
     "mujoco": lambda seed: load("Hopper-v5", 2, seed),
+    "gaussian_bandit": lambda seed: load("expol/GaussianBandit-v0", 3, seed),
+    "bimodal_bandit": lambda seed: load("expol/BimodalBandit-v0", 2, seed),
 }

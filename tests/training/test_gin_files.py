@@ -54,9 +54,14 @@ def test_every_task_file_says_what_the_task_is(name: str) -> None:
     env = gymnasium.make(statement.value)
     observations, actions = env.observation_space.shape[0], env.action_space.shape[0]
     high = env.action_space.high[0]
-    plural = "s" if actions > 1 else ""
-    assert f"{observations} observations, {actions} action{plural} in [{-high:g}, {high:g}]" in title
-    assert env.spec is not None and f"{env.spec.max_episode_steps:,} steps" in title
+    sizes = f"{_count(observations, 'observation')}, {_count(actions, 'action')}"
+    assert f"{sizes} in [{-high:g}, {high:g}]" in title
+    # A task without a time limit has episodes of one step.
+    assert env.spec is not None and _count(env.spec.max_episode_steps or 1, "step") in title
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @pytest.mark.parametrize("task", TASKS)

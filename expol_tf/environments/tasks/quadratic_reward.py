@@ -1,0 +1,117 @@
+"""r(a) = maxᵢ −(a − μᵢ)ᵀ Λᵢ⁻¹ (a − μᵢ), and the density that maximizes reward and entropy under it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from expol_tf.errors import ConfigurationError
+
+
+class QuadraticReward:
+    """r(a) = maxᵢ −(a − μᵢ)ᵀ Λᵢ⁻¹ (a − μᵢ) for actions `[..., 2]` of the box [−1, 1]².
+
+    The printed reward of Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows
+    Policy*, §4.3, lacks the minus sign; see `docs/errata.md`.
+
+    Attributes:
+      modes: μ, `[I, 2]`.
+      matrices: Λ, `[I, 2, 2]`.
+    """
+
+    def __init__(self, modes: npt.ArrayLike, matrices: npt.ArrayLike, name: str = "matrices"):
+        """Checks the modes and matrices.
+
+        Args:
+          modes: μᵢ, `[I, 2]`, inside the box.
+          matrices: Λᵢ, `[I, 2, 2]` or one `[2, 2]` for all, symmetric and positive definite.
+          name: What the messages call the matrices.
+
+        Raises:
+          ConfigurationError: If a shape is another one, a mode lies outside the box or a matrix is not
+            symmetric and positive definite.
+        """
+        self.modes = _array(modes, "modes")
+        if self.modes.ndim != 2 or self.modes.shape[1] != 2 or not len(self.modes):
+            raise ConfigurationError(
+                f"modes must be points of the action box, of shape (number of modes, 2); got {modes!r}."
+            )
+        if np.abs(self.modes).max() > 1:
+            raise ConfigurationError(f"modes must lie in the action box [-1, 1]²; got {self.modes.tolist()}.")
+        given = _array(matrices, name)
+        shape = (len(self.modes), 2, 2)
+        if given.shape not in ((2, 2), shape):
+            raise ConfigurationError(
+                f"{name} must have shape (2, 2), or {shape}: one for each mode; got shape {given.shape}."
+            )
+        self.matrices = np.broadcast_to(given, shape).copy()
+        for matrix in self.matrices:
+            # A tolerance, as matrices are often computed, then no longer symmetric to the last bit.
+            if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() <= 0:
+                raise ConfigurationError(
+                    f"{name} must be symmetric and positive definite; got {matrix.tolist()}, whose "
+                    f"eigenvalues are {np.linalg.eigvals(matrix).tolist()}."
+                )
+        self._inverses = np.linalg.inv(self.matrices)
+
+    def __call__(self, action: npt.ArrayLike) -> np.ndarray:
+        """Returns r `[...]` of actions `[..., 2]`, float64."""
+        action = np.asarray(action, np.float64)
+        result = np.full(action.shape[:-1], -np.inf)
+        for mode, inverse in zip(self.modes, self._inverses, strict=True):
+            x, y = action[..., 0] - mode[0], action[..., 1] - mode[1]
+            # Written out: a matrix product's rounding would depend on the number of rows.
+            quadratic = inverse[0, 0] * x * x + 2 * inverse[0, 1] * x * y + inverse[1, 1] * y * y
+            result = np.maximum(result, -quadratic)
+        return result
+
+
+def box_quadrature(num_nodes: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Returns Gauss–Legendre points `[n², 2]` of the box [−1, 1]² and their weights `[n²]`, which sum to 4.
+
+    The points lie closer at the edges, where squashed densities are steepest.
+
+    Args:
+      num_nodes: n, points in each direction.
+    """
+    if num_nodes < 2:
+        raise ConfigurationError(f"num_nodes must be 2 or more; got {num_nodes}.")
+    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
+    points = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
+    return points, np.outer(weights, weights).ravel()
+
+
+def target_log_density(
+    reward: Callable[[np.ndarray], np.ndarray], temperature: float, action: npt.ArrayLike
+) -> np.ndarray:
+    """log π*(a) = r(a)/c − log ∫ exp(r/c), π* = argmax_π E_π[r] + c·H[π] over densities on [−1, 1]².
+
+    For r = −aᵀΣ⁻¹a that is N(0, cΣ/2), truncated to the box.
+
+    Args:
+      reward: r, of actions `[..., 2]`.
+      temperature: c > 0, nats per unit of reward; an agent's entropy weight β.
+      action: `[..., 2]`, in the box.
+
+    Returns:
+      log π* `[...]`, normalized by quadrature.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ConfigurationError(f"temperature must be positive and finite; got {temperature!r}.")
+    points, weights = box_quadrature()
+    exponent = reward(points) / temperature
+    highest = exponent.max()
+    log_normalizer = highest + np.log(np.sum(weights * np.exp(exponent - highest)))
+    return reward(np.asarray(action, np.float64)) / temperature - log_normalizer
+
+
+def _array(value: npt.ArrayLike, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name} must be an array of numbers; got {value!r}.") from error
+    if not np.all(np.isfinite(array)):
+        raise ConfigurationError(f"{name} must be finite; got {value!r}.")
+    return array
