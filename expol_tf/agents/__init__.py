@@ -1,15 +1,23 @@
 """TF-Agents agents: short wirings of networks, objectives and update rules."""
 
 from expol_tf.agents.actor_policy import ActorPolicy
-from expol_tf.agents.on_policy_agent import OnPolicyAgent, PolicyBatch, PolicyUpdate
+from expol_tf.agents.clipped_update import ClippedUpdate
+from expol_tf.agents.on_policy_agent import OnPolicyAgent
+from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
+from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.ppo_agent import PpoAgent
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
-from expol_tf.agents.trpo_agent import TrpoAgent, TrustRegionUpdate
+from expol_tf.agents.trpo_agent import TrpoAgent
+from expol_tf.agents.trust_region_update import TrustRegionUpdate
 
 __all__ = [
     "ActorPolicy",
+    "ClippedUpdate",
     "OnPolicyAgent",
     "PolicyBatch",
+    "PolicyObjective",
     "PolicyUpdate",
+    "PpoAgent",
     "Rollout",
     "TrpoAgent",
     "TrustRegionUpdate",

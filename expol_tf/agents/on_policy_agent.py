@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
 import gin
 import numpy as np
@@ -16,51 +15,23 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import capabilities, require
 from expol_tf.errors import ConfigurationError
 from expol_tf.generators import make_generator
 from expol_tf.networks import ObservationNormalizer, vector_size
-from expol_tf.objectives import (
-    SCALINGS,
-    explained_variance,
-    generalized_advantages,
-    masked_mean,
-    scale_advantages,
-)
-from expol_tf.optimizers import MinibatchRegression
+from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
+from expol_tf.optimizers import MinibatchRegression, Regression
 from expol_tf.seeding import stream
-
-
-class PolicyBatch(NamedTuple):
-    """What a policy update sees: N transitions of π_old, observations as the network takes them.
-
-    Attributes:
-      observation: Normalized, `[N, O]`.
-      action: `[N, A]`.
-      pre_squash_action: `[N, A]`, or None where actions are not squashed.
-      log_prob: log π_old(a|s) as recorded at collection, `[N]`.
-      advantage: Scaled Â, `[N]`.
-      valid: Bool `[N]`; other frames do not count.
-    """
-
-    observation: tf.Tensor
-    action: tf.Tensor
-    pre_squash_action: tf.Tensor | None
-    log_prob: tf.Tensor
-    advantage: tf.Tensor
-    valid: tf.Tensor
-
-
-PolicyUpdate = Callable[[PolicyBatch, tf.Tensor], dict[str, tf.Tensor]]
 
 
 @gin.configurable(module="expol_tf")
 class OnPolicyAgent(tf_agent.TFAgent):
     """One iteration of an on-policy algorithm: estimate advantages, update the policy, fit the value.
 
-    TRPO, PPO and ACKTR differ in `policy_update` alone. `train` takes TF-Agents trajectories,
+    TRPO, PPO and ACKTR differ in `policy_update` and `value_fit` alone. `train` takes TF-Agents trajectories,
     `train_on_rollout` the transitions that the library's own runner collects; both run the same compiled
     graph, which is traced anew for every new `[B, T]`.
 
@@ -75,12 +46,11 @@ class OnPolicyAgent(tf_agent.TFAgent):
       policy_update: A function `(PolicyBatch, seed) -> metrics` that moves the actor network's variables,
         inside this agent's compiled function; the metrics are scalars, `surrogate` among them. If it has
         state of its own, make it a `tf.Module`, so that checkpoints hold it; if it rewards entropy, give it
-        the attribute `entropy_weight`, so that what this needs is checked here.
+        the attribute `entropy_weight`, so that what this needs is checked here. XLA compiles it whole, unless
+        its attribute `compiles_itself` is true.
       observation_normalizer: Shared by the policies and the value network, or None.
-      gamma: γ, discount per step.
-      gae_lambda: λ of generalized advantage estimation.
-      advantage_scaling: "standardize" or "center".
-      value_fit: How the value network is fitted.
+      advantages: Discount, λ and scaling; `AdvantageEstimation()` by default.
+      value_fit: How the value network is fitted; `MinibatchRegression()` by default.
       seed: Of all randomness of this agent and of its collect policy; None takes entropy from the system.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
       jit_compile: Whether XLA compiles acting and training.
@@ -95,10 +65,8 @@ class OnPolicyAgent(tf_agent.TFAgent):
         *,
         policy_update: PolicyUpdate,
         observation_normalizer: ObservationNormalizer | None = None,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.98,
-        advantage_scaling: str = "standardize",
-        value_fit: MinibatchRegression | None = None,
+        advantages: AdvantageEstimation | None = None,
+        value_fit: Regression | None = None,
         seed: int | None = None,
         train_step_counter: tf.Variable | None = None,
         jit_compile: bool = True,
@@ -107,13 +75,6 @@ class OnPolicyAgent(tf_agent.TFAgent):
         vector_size(time_step_spec.observation)
         vector_size(action_spec, "action_spec")
         _, half = box_middle_and_half(action_spec)
-        for name, value in (("gamma", gamma), ("gae_lambda", gae_lambda)):
-            if not 0.0 <= value <= 1.0:
-                raise ConfigurationError(f"{name} must lie in [0, 1]; got {value}.")
-        if advantage_scaling not in SCALINGS:
-            raise ConfigurationError(
-                f"advantage_scaling must be one of {SCALINGS}; got {advantage_scaling!r}."
-            )
         entropy_weight = getattr(policy_update, "entropy_weight", 0.0)
         _require_capabilities(actor_network, time_step_spec, type(self).__name__, entropy_weight)
 
@@ -141,16 +102,23 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self._value_network = value_network
         self._policy_update = policy_update
         self._observation_normalizer = observation_normalizer
-        self._gamma = gamma
-        self._gae_lambda = gae_lambda
-        self._advantage_scaling = advantage_scaling
+        self._advantages = advantages or AdvantageEstimation()
+        self._entropy_weight = entropy_weight
         self._value_fit = value_fit or MinibatchRegression()
-        self._value_fit.build(value_network.trainable_variables)
+        example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
+        self._value_fit.build(self._value_of, value_network.trainable_variables, example)
         # Entropies are reported of the normalized action, so that they compare across action units.
         self._log_half_widths = float(np.sum(np.log(half)))
         self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
-        self._update = tf.function(self._compute_update, jit_compile=jit_compile, autograph=False)
-        self._compiled_train = tf.function(self._draw_and_update, autograph=False)
+
+        def compiled(function: Callable, rule: object = None) -> Callable:
+            whole = jit_compile and not getattr(rule, "compiles_itself", False)
+            return tf.function(function, jit_compile=whole, autograph=False)
+
+        self._compiled_evaluate = compiled(self._evaluate)
+        self._compiled_policy_update = compiled(policy_update, policy_update)
+        self._compiled_value_fit = compiled(self._fit_value, self._value_fit)
+        self._compiled_train = tf.function(self._compute_update, autograph=False)
 
     @property
     def actor_network(self) -> network.Network:
@@ -178,60 +146,62 @@ class OnPolicyAgent(tf_agent.TFAgent):
             raise ConfigurationError("weights: this agent weighs all transitions alike. Pass none.")
         return self.train_on_rollout(rollout_from_trajectory(experience))
 
-    def _draw_and_update(self, rollout):
+    def _compute_update(self, rollout):
         seeds = tf.bitcast(self._generator.make_seeds(2), tf.int32)[0]  # Two int32 pairs.
-        return self._update(rollout, seeds)
-
-    def _compute_update(self, rollout, seeds):
-        batch, value, target = self._evaluate(rollout)
-        metrics = self._policy_update(batch, seeds[0])
-        metrics["entropy"] = -masked_mean(batch.log_prob, batch.valid) - self._log_half_widths
-        metrics["explained_variance"] = explained_variance(value, target, batch.valid)
-        metrics["value_loss"] = self._value_fit.fit(
-            lambda observation: self._value_network(observation)[0],
-            self._value_network.trainable_variables,
-            batch.observation,
-            target,
-            batch.valid,
-            seeds[1],
-        )
+        batch, target, metrics = self._compiled_evaluate(rollout)
+        # The functions run in this order, as each is stateful.
+        metrics |= self._compiled_policy_update(batch, seeds[0])
+        metrics["value_loss"] = self._compiled_value_fit(batch.observation, target, batch.valid, seeds[1])
         if self._observation_normalizer is not None:
             self._observation_normalizer.update(rollout.observation, rollout.valid)
         self.train_step_counter.assign_add(1)
         return metrics
 
+    def _fit_value(self, observation, target, valid, seed):
+        return self._value_fit.fit(
+            self._value_of, self._value_network.trainable_variables, observation, target, valid, seed
+        )
+
+    def _value_of(self, observation):
+        return self._value_network(observation)[0]
+
     def _evaluate(self, rollout):
-        """Returns the policy's batch, V(s) `[N]` and the value targets `[N]`, N = B·T."""
+        """Returns the policy's batch, the value targets `[N]`, N = B·T, and the first metrics."""
         batch, time = rollout.reward.shape
 
         def merge(tensor):
             return tf.reshape(tensor, [batch * time, *tensor.shape[2:]])
 
         observation = self._normalize(merge(rollout.observation))
-        value = self._value_network(observation)[0]
-        next_value = self._value_network(self._normalize(merge(rollout.next_observation)))[0]
+        value = self._value_of(observation)
+        next_value = self._value_of(self._normalize(merge(rollout.next_observation)))
         advantage = merge(
-            generalized_advantages(
+            self._advantages.estimate(
                 rollout.reward,
                 rollout.discount,
                 tf.reshape(value, [batch, time]),
                 tf.reshape(next_value, [batch, time]),
                 rollout.episode_end,
-                self._gamma,
-                self._gae_lambda,
             )
         )
         valid = merge(rollout.valid)
         info = {name: merge(tensor) for name, tensor in rollout.policy_info.items()}
+        scaled = self._advantages.scale(advantage, valid, self._entropy_weight)
         policy_batch = PolicyBatch(
             observation=observation,
             action=merge(rollout.action),
             pre_squash_action=info.get("pre_squash_action"),
             log_prob=info["log_prob"],
-            advantage=scale_advantages(advantage, valid, self._advantage_scaling),
+            advantage=scaled.advantage,
             valid=valid,
+            entropy_scale=scaled.entropy_scale,
         )
-        return policy_batch, value, advantage + value
+        target = advantage + value
+        metrics = {
+            "entropy": -masked_mean(policy_batch.log_prob, valid) - self._log_half_widths,
+            "explained_variance": explained_variance(value, target, valid),
+        }
+        return policy_batch, target, metrics
 
     def _normalize(self, observation):
         normalizer = self._observation_normalizer

@@ -1,11 +1,21 @@
 """Pure functions of returns, advantages and surrogates."""
 
-from expol_tf.objectives.advantages import SCALINGS, generalized_advantages, scale_advantages
+from expol_tf.objectives.advantages import (
+    SCALINGS,
+    AdvantageEstimation,
+    ScaledAdvantages,
+    generalized_advantages,
+    scale_advantages,
+)
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
-from expol_tf.objectives.surrogates import importance_surrogate
+from expol_tf.objectives.surrogates import clip_fraction, clipped_surrogate, importance_surrogate
 
 __all__ = [
     "SCALINGS",
+    "AdvantageEstimation",
+    "ScaledAdvantages",
+    "clip_fraction",
+    "clipped_surrogate",
     "explained_variance",
     "generalized_advantages",
     "importance_surrogate",

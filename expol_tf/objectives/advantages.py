@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean, masked_variance
 
-SCALINGS = ("standardize", "center")
+SCALINGS = ("standardize", "center", "standardize_all")
+
+
+class ScaledAdvantages(NamedTuple):
+    """Scaled Â, of the given shape, and what an entropy bonus is to be multiplied by beside it, a scalar."""
+
+    advantage: tf.Tensor
+    entropy_scale: tf.Tensor
 
 
 def generalized_advantages(
@@ -68,21 +78,67 @@ def generalized_advantages(
 
 def scale_advantages(
     advantages: tf.Tensor, valid: tf.Tensor, scaling: str, epsilon: float = 1e-8
-) -> tf.Tensor:
-    """Centres advantages over the valid frames, and divides them by their standard deviation if asked to.
+) -> ScaledAdvantages:
+    """(Â − mean Â) / d over the valid frames, where d is their standard deviation, or 1.
 
-    Dividing makes the policy step independent of the reward's scale; with an entropy bonus it would also
-    rescale the reward against the entropy, hence "center" there.
+    Dividing makes the policy step independent of the reward's scale. With an entropy bonus it would also
+    rescale the reward against the entropy, which changes what is optimal: so either d = 1 ("center"), or the
+    bonus is divided too ("standardize_all").
 
     Args:
       advantages: Any shape.
       valid: Bool, same shape; the result is 0 elsewhere.
-      scaling: "standardize" or "center".
+      scaling: "standardize" (d the deviation), "center" (d = 1), or "standardize_all" (d the deviation, of
+        which `entropy_scale` = 1/d tells the entropy's weight).
       epsilon: Added to the standard deviation.
     """
     if scaling not in SCALINGS:
-        raise ConfigurationError(f"advantage_scaling must be one of {SCALINGS}; got {scaling!r}.")
-    centred = advantages - masked_mean(advantages, valid)
-    if scaling == "standardize":
-        centred /= tf.sqrt(masked_variance(advantages, valid)) + epsilon
-    return tf.where(valid, centred, tf.zeros_like(centred))
+        raise ConfigurationError(f"scaling must be one of {SCALINGS}; got {scaling!r}.")
+    centred = tf.where(valid, advantages - masked_mean(advantages, valid), tf.zeros_like(advantages))
+    one = tf.ones([], centred.dtype)
+    if scaling == "center":
+        return ScaledAdvantages(centred, one)
+    deviation = tf.sqrt(masked_variance(advantages, valid)) + epsilon
+    return ScaledAdvantages(centred / deviation, one if scaling == "standardize" else one / deviation)
+
+
+@gin.configurable(module="expol_tf")
+class AdvantageEstimation:
+    """How an on-policy agent estimates advantages: GAE(γ, λ), then centred and scaled.
+
+    Args:
+      gamma: γ in [0, 1], discount per environment step.
+      gae_lambda: λ in [0, 1]: 1 is the discounted return less V, 0 the one-step error.
+      scaling: "standardize", "center" or "standardize_all" (see `scale_advantages`); "auto" standardizes
+        where entropy has no weight in the objective, and otherwise centres.
+    """
+
+    def __init__(self, gamma: float = 0.99, gae_lambda: float = 0.95, scaling: str = "auto") -> None:
+        for name, number in dict(gamma=gamma, gae_lambda=gae_lambda).items():
+            if not 0.0 <= number <= 1.0:
+                raise ConfigurationError(f"AdvantageEstimation.{name} must lie in [0, 1]; got {number}.")
+        if scaling not in ("auto", *SCALINGS):
+            raise ConfigurationError(
+                f"AdvantageEstimation.scaling must be one of {('auto', *SCALINGS)}; got {scaling!r}."
+            )
+        self.gamma = gamma
+        self.gae_lambda = gae_lambda
+        self.scaling = scaling
+
+    def estimate(
+        self,
+        reward: tf.Tensor,
+        discount: tf.Tensor,
+        value: tf.Tensor,
+        next_value: tf.Tensor,
+        episode_end: tf.Tensor,
+    ) -> tf.Tensor:
+        """Returns Â `[B, T]`; arguments as of `generalized_advantages`."""
+        return generalized_advantages(
+            reward, discount, value, next_value, episode_end, self.gamma, self.gae_lambda
+        )
+
+    def scale(self, advantages: tf.Tensor, valid: tf.Tensor, entropy_weight: float = 0.0) -> ScaledAdvantages:
+        """Centres and scales as the objective with this weight of the entropy needs it."""
+        automatic = "center" if entropy_weight else "standardize"
+        return scale_advantages(advantages, valid, automatic if self.scaling == "auto" else self.scaling)

@@ -6,7 +6,8 @@ from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
 from expol_tf.optimizers.kfac import Kfac, KfacCoverage, KfacLayer, KfacReport
 from expol_tf.optimizers.kfac_regression import KfacRegression
 from expol_tf.optimizers.line_search import LineSearchResult, backtracking_line_search
-from expol_tf.optimizers.regression import MinibatchRegression
+from expol_tf.optimizers.minibatch_adam import MinibatchAdam, MinibatchReport
+from expol_tf.optimizers.regression import MinibatchRegression, Regression
 from expol_tf.optimizers.schedules import (
     CosineDecay,
     ExponentialDecay,
@@ -25,9 +26,12 @@ __all__ = [
     "KfacRegression",
     "KfacReport",
     "LineSearchResult",
+    "MinibatchAdam",
     "MinibatchRegression",
+    "MinibatchReport",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "Regression",
     "TrustRegion",
     "TrustRegionReport",
     "assign",

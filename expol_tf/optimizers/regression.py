@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import gin
 import tensorflow as tf
 
-from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.optimizers.minibatch_adam import MinibatchAdam
+
+Prediction = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Regression(Protocol):
+    """How a network is fitted to fixed targets inside a caller's graph: what agents do with value networks.
+
+    An implementation with state is a `tf.Module`, so that checkpoints hold it. One that compiles its own
+    parts sets `compiles_itself = True`; otherwise XLA may be asked to compile `fit` whole.
+    """
+
+    def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:
+        """Creates all state; called once, before any `fit`. `example` `[n, …]` has the shape of inputs."""
+
+    def fit(
+        self,
+        predict: Prediction,
+        variables: Sequence[tf.Variable],
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        valid: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tf.Tensor:
+        """Moves `variables` so that `predict(inputs)` nears `targets` where `valid`; returns the loss."""
 
 
 @gin.configurable(module="expol_tf")
 class MinibatchRegression(tf.Module):
-    """Minimizes ½·mean (f(x) − y)² by Adam over shuffled minibatches.
-
-    Every epoch visits the data in a new order, in ⌊N / minibatch_size⌋ minibatches (what is left over
-    differs from epoch to epoch). Loops and shuffles are part of the caller's graph. The optimizer is kept
-    from call to call and in checkpoints of this object; each network needs one of its own.
+    """Minimizes ½·mean (f(x) − y)² by epochs of Adam over shuffled minibatches.
 
     Args:
       learning_rate: A number or a Keras `LearningRateSchedule` of the gradient steps done.
       epochs: Passes over the data.
       minibatch_size: Examples per gradient step; all of them where there are fewer.
+      max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
     """
 
     def __init__(
@@ -30,29 +52,20 @@ class MinibatchRegression(tf.Module):
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
         epochs: int = 5,
         minibatch_size: int = 64,
+        max_gradient_norm: float | None = None,
     ) -> None:
         super().__init__(name="MinibatchRegression")
-        for name, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
-            if number < 1:
-                raise ConfigurationError(f"MinibatchRegression.{name} must be 1 or more; got {number}.")
-        self.optimizer = keras.optimizers.Adam(learning_rate)
-        self._built = False
-        self._epochs = epochs
-        self._minibatch_size = minibatch_size
+        self.adam = MinibatchAdam(
+            learning_rate, epochs, minibatch_size, max_gradient_norm, name="MinibatchRegression"
+        )
 
-    def build(self, variables: Sequence[tf.Variable]) -> None:
+    def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:
         """Creates the optimizer's slots for these variables; to be called once, before any `fit`."""
-        if self._built:
-            raise ConfigurationError(
-                "MinibatchRegression: it holds the optimizer of one network, and was given a second one. "
-                "Make one for each network (in gin: value_fit = @MinibatchRegression())."
-            )
-        self._built = True
-        self.optimizer.build(variables)
+        self.adam.build(variables)
 
     def fit(
         self,
-        predict: Callable[[tf.Tensor], tf.Tensor],
+        predict: Prediction,
         variables: Sequence[tf.Variable],
         inputs: tf.Tensor,
         targets: tf.Tensor,
@@ -69,27 +82,11 @@ class MinibatchRegression(tf.Module):
           valid: Bool `[N]`; other examples do not count.
           seed: int32 `[2]`, of the shuffles.
         """
-        size = min(self._minibatch_size, inputs.shape[0])
-        per_epoch = inputs.shape[0] // size
-        # Sorting uniforms is a shuffle that XLA can compile; there is no such kernel for stateless_shuffle.
-        uniforms = tf.random.stateless_uniform([self._epochs, inputs.shape[0]], seed)
-        order = tf.argsort(uniforms, axis=1)[:, : per_epoch * size]
-        minibatches = tf.reshape(order, [self._epochs * per_epoch, size])
-        last_epoch = (self._epochs - 1) * per_epoch
 
-        def step(index, total):
-            chosen = minibatches[index]
-            x, y, weight = (tf.gather(tensor, chosen) for tensor in (inputs, targets, valid))
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                error = tf.where(weight, predict(x) - y, zero)
-                count = tf.reduce_sum(tf.cast(weight, error.dtype))
-                loss = 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(count, 1)
-            gradients = tape.gradient(loss, variables)
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return index + 1, total + tf.where(index >= last_epoch, loss, zero)
+        def loss(minibatch, _):
+            x, y, weight = minibatch
+            error = tf.where(weight, predict(x) - y, tf.zeros_like(y))
+            count = tf.reduce_sum(tf.cast(weight, error.dtype))
+            return 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(count, 1)
 
-        steps = self._epochs * per_epoch
-        zero = tf.zeros([], targets.dtype)
-        _, total = tf.while_loop(lambda index, _: index < steps, step, (tf.constant(0), zero))
-        return total / per_epoch
+        return self.adam.minimize(loss, variables, (inputs, targets, valid), seed).loss

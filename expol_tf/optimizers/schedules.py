@@ -26,6 +26,4 @@ ExponentialDecay = gin.external_configurable(
 PiecewiseConstantDecay = gin.external_configurable(
     _schedules.PiecewiseConstantDecay, "PiecewiseConstantDecay", module="expol_tf"
 )
-PolynomialDecay = gin.external_configurable(
-    _schedules.PolynomialDecay, "PolynomialDecay", module="expol_tf"
-)
+PolynomialDecay = gin.external_configurable(_schedules.PolynomialDecay, "PolynomialDecay", module="expol_tf")

@@ -14,7 +14,7 @@ from tf_agents.specs import tensor_spec
 from expol_tf.agents import OnPolicyAgent, TrpoAgent
 from expol_tf.errors import CapabilityError, ConfigurationError, SpaceError
 from expol_tf.networks import GaussianActorNetwork, ObservationNormalizer, ValueNetwork
-from expol_tf.objectives import generalized_advantages, scale_advantages
+from expol_tf.objectives import AdvantageEstimation, generalized_advantages, scale_advantages
 from expol_tf.optimizers import MinibatchRegression
 from tests.agents.small_agents import OBSERVATION, box, make_actor, make_agent, make_rollout, values_of
 
@@ -37,9 +37,9 @@ def test_the_update_receives_the_batch():
     value = agent.value_network(rollout.observation.reshape(-1, 3))[0].numpy().reshape(4, 16)
     next_value = agent.value_network(rollout.next_observation.reshape(-1, 3))[0].numpy().reshape(4, 16)
     advantage = generalized_advantages(
-        rollout.reward, rollout.discount, value, next_value, rollout.episode_end, 0.99, 0.98
+        rollout.reward, rollout.discount, value, next_value, rollout.episode_end, 0.99, 0.95
     )
-    scaled = scale_advantages(tf.reshape(advantage, [-1]), rollout.valid.reshape(-1), "standardize")
+    scaled = scale_advantages(tf.reshape(advantage, [-1]), rollout.valid.reshape(-1), "standardize").advantage
     loss, batch = agent.train_on_rollout(rollout)
     np.testing.assert_allclose(batch["advantage"], scaled, rtol=1e-4, atol=1e-5)
     for name, expected in (
@@ -109,7 +109,7 @@ def test_a_truncated_state_is_worth_the_infinite_sum(truncated):
     agent = make_recorder(
         value_network=ValueNetwork(OBSERVATION, hidden_units=()),
         value_fit=MinibatchRegression(0.1, epochs=10, minibatch_size=20),
-        gamma=0.9,
+        advantages=AdvantageEstimation(gamma=0.9),
     )
     rollout = make_rollout(agent, 1, 20)
     end = np.tile([[False, False, False, False, True]], (1, 4))
@@ -163,12 +163,12 @@ def test_weights_are_refused():
     [
         ({"gamma": 1.5}, r"gamma must lie in \[0, 1\]; got 1.5"),
         ({"gae_lambda": -0.1}, r"gae_lambda must lie in \[0, 1\]; got -0.1"),
-        ({"advantage_scaling": "whiten"}, "advantage_scaling must be one of .*got 'whiten'"),
+        ({"scaling": "whiten"}, "scaling must be one of .*got 'whiten'"),
     ],
 )
 def test_settings_outside_their_rule_are_refused(settings, message):
     with pytest.raises(ConfigurationError, match=message):
-        make_recorder(**settings)
+        AdvantageEstimation(**settings)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,9 @@ def test_an_entropy_bonus_without_squash_warns(kind):
 def test_one_value_fit_serves_one_agent():
     fit = MinibatchRegression()
     make_agent(value_fit=fit)
-    with pytest.raises(ConfigurationError, match="value_fit"):
+    with pytest.raises(
+        ConfigurationError, match="MinibatchRegression: it holds the optimizer of one network"
+    ):
         make_agent(value_fit=fit)
 
 

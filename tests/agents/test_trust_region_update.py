@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.agents import OnPolicyAgent, PolicyBatch, TrustRegionUpdate
+from expol_tf.agents import OnPolicyAgent, PolicyBatch, PolicyObjective, TrustRegionUpdate
 from expol_tf.distributions import action_log_prob, sample_action, sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
 from tests.agents.small_agents import make_actor, make_agent, make_rollout, set_values, values_of
+
+
+def make_update(actor, *rule, entropy_weight=0.0, entropy_samples=10, kl_estimator="auto", **settings):
+    objective = PolicyObjective(actor, entropy_weight, entropy_samples, kl_estimator)
+    return TrustRegionUpdate(objective, *rule, **settings)
 
 
 def surrogate_of(actor, rollout, advantage):
@@ -29,7 +34,7 @@ def test_an_accepted_step_improves_the_surrogate_as_reported():
         return {**update(batch, seed), "advantage": batch.advantage}
 
     actor = make_actor("mixture", squash=True)
-    update = TrustRegionUpdate(actor)
+    update = make_update(actor)
     agent = make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=record_and_step)
     for seed in range(3):
         rollout = make_rollout(agent, seed=seed)
@@ -55,6 +60,7 @@ def make_batch(actor, count=400, advantage=None, seed=0):
         sample.log_prob,
         tf.constant(advantage, tf.float32),
         tf.constant(generator.uniform(size=count) < 0.9),
+        tf.constant(1.0),
     )
 
 
@@ -67,10 +73,10 @@ def test_a_sampled_divergence_is_close_to_the_exact_one(estimator):
     actor = make_actor()
     start = values_of(actor.trainable_variables)
     batch = make_batch(actor, 20_000)
-    exact = step(TrustRegionUpdate(actor), batch)
+    exact = step(make_update(actor), batch)
     moved = values_of(actor.trainable_variables)
     set_values(actor.trainable_variables, start)
-    sampled = step(TrustRegionUpdate(actor, kl_estimator=estimator), batch)
+    sampled = step(make_update(actor, kl_estimator=estimator), batch)
     for found, expected in zip(values_of(actor.trainable_variables), moved, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     # k1's terms have the deviation √(2δ), about 14 times δ; those of k3 about √2 times δ.
@@ -85,7 +91,7 @@ def test_fresh_actions_do_not_flatter_the_step():
     log_density = tf.function(
         lambda batch: action_log_prob(actor(batch.observation)[0], batch.action), autograph=False
     )
-    run = tf.function(TrustRegionUpdate(actor, TrustRegion(kl_slack=100.0)), autograph=False)
+    run = tf.function(make_update(actor, TrustRegion(kl_slack=100.0)), autograph=False)
     start = values_of(actor.trainable_variables)
     at_fresh, at_taken, true = [], [], []
     for seed in range(20):
@@ -104,9 +110,9 @@ def test_an_entropy_bonus_raises_the_entropy_of_a_squashed_policy():
     actor = make_actor("gaussian", squash=True)
     batch = make_batch(actor, advantage=np.zeros(400))
     before = values_of(actor.trainable_variables)
-    step(TrustRegionUpdate(actor), batch)
+    step(make_update(actor), batch)
     np.testing.assert_array_equal(actor._log_std, before[-1])  # Nothing to gain.
-    update = TrustRegionUpdate(actor, entropy_weight=0.1, entropy_samples=5)
+    update = make_update(actor, entropy_weight=0.1, entropy_samples=5)
     entropies = []
     for seed in range(3):
         samples = make_batch(actor, 2_000, seed=50 + seed)
@@ -127,7 +133,7 @@ def test_advantages_and_entropy_are_weighed_against_each_other():
     widened = []
     for weight in (0.0, 100.0):
         set_values(actor.trainable_variables, start)
-        report = step(TrustRegionUpdate(actor, entropy_weight=weight), batch)
+        report = step(make_update(actor, entropy_weight=weight), batch)
         assert float(report["accepted_step_fraction"]) > 0.0
         widened.append(float(tf.reduce_sum(actor._log_std)))
     assert widened[0] < -0.01 and widened[1] > 0.01
@@ -143,7 +149,7 @@ def test_every_nth_sample_of_the_fisher_matrix():
     steps = []
     for subsample, given in ((3, batch), (1, batch), (3, thinned), (1, thinned)):
         set_values(actor.trainable_variables, start)
-        step(TrustRegionUpdate(actor, fisher_subsample=subsample), given)
+        step(make_update(actor, fisher_subsample=subsample), given)
         steps.append(np.concatenate([*map(np.ravel, values_of(actor.trainable_variables))]))
     assert not np.allclose(steps[0], steps[1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(steps[2], steps[3], rtol=1e-3, atol=1e-5)
@@ -160,8 +166,8 @@ def test_the_fisher_matrix_of_fresh_actions():
             moved = values_of(actor.trainable_variables)
             yield np.concatenate([np.ravel(new - old) for new, old in zip(moved, start, strict=True)])
 
-    taken = TrustRegionUpdate(actor)
-    fresh = TrustRegionUpdate(actor, fisher_actions="fresh")
+    taken = make_update(actor)
+    fresh = make_update(actor, fisher_actions="fresh")
     one, other = steps(make_batch(actor, 50), taken, fresh)
     assert np.linalg.norm(one - other) > 0.05 * np.linalg.norm(one)
     # Both are estimates of one matrix.
@@ -180,4 +186,4 @@ def test_the_fisher_matrix_of_fresh_actions():
 )
 def test_settings_outside_their_rule_are_refused(settings, message):
     with pytest.raises(ConfigurationError, match=message):
-        TrustRegionUpdate(make_actor(), **settings)
+        make_update(make_actor(), **settings)

@@ -89,11 +89,11 @@ def test_the_recorded_configuration_reproduces_the_run(root: pathlib.Path, tmp_p
 def test_another_configuration_is_refused_with_the_difference(
     root: pathlib.Path, capsys: pytest.CaptureFixture
 ) -> None:
-    changed = "--gin_bindings=TrpoAgent.gamma = 0.9\nTASK = 'MountainCarContinuous-v0'"
+    changed = "--gin_bindings=AdvantageEstimation.gamma = 0.9\nTASK = 'MountainCarContinuous-v0'"
     assert train(*SMALL, changed, f"--root_dir={root}") == 2
     message = capsys.readouterr().err
     assert "holds a run with another configuration" in message
-    assert "TrpoAgent.gamma" in message and "→ 0.9" in message
+    assert "AdvantageEstimation.gamma" in message and "→ 0.9" in message
     assert "train.task: 'Pendulum-v1' → 'MountainCarContinuous-v0'" in message
     assert "Traceback" not in message
 
@@ -101,12 +101,15 @@ def test_another_configuration_is_refused_with_the_difference(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--gin_bindings=TrpoAgent.gama = 0.9"], "no parameter 'gama'. Did you mean 'gamma'?"),
-        (["--gin_bindings=TrpoAgnt.gamma = 0.9"], "named 'TrpoAgnt'. Did you mean 'TrpoAgent'?"),
+        (["--gin_bindings=AdvantageEstimation.gama = 0.9"], "no parameter 'gama'. Did you mean 'gamma'?"),
+        (
+            ["--gin_bindings=AdvantageEstimaton.gamma = 0.9"],
+            "named 'AdvantageEstimaton'. Did you mean 'AdvantageEstimation'?",
+        ),
         (["--gin_bindings=TASK = 'Pendulun-v1'"], "Pendulum-v1"),
         (["--gin_bindings=TASK = 'CartPole-v1'"], "Discrete"),
         (["--gin_bindings=FlowActorNetwork.squash = True"], "FlowActorNetwork.squash is bound, but nothing"),
-        (["--gin_bindings=TrpoAgent.gamma = 1.5"], "gamma must lie in [0, 1]; got 1.5"),
+        (["--gin_bindings=AdvantageEstimation.gamma = 1.5"], "gamma must lie in [0, 1]; got 1.5"),
         (["--gin_bindings=NUM_ENVS = 1000"], "NUM_ENVS"),
         (["--device=gpu:99"], "device 'gpu:99' is not there"),
         (["--gin_bindings=import no_such_module"], "the module 'no_such_module' cannot be imported"),

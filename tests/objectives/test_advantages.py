@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.objectives import generalized_advantages, scale_advantages
+from expol_tf.objectives import AdvantageEstimation, generalized_advantages, scale_advantages
 
 GAMMA, LAMBDA = 0.9, 0.7
 
@@ -114,23 +114,36 @@ def test_a_discount_outside_its_range_is_refused(gamma, gae_lambda, name):
         generalized_advantages(*random_rollout(), gamma, gae_lambda)
 
 
-@pytest.mark.parametrize("scaling", ["standardize", "center"])
+@pytest.mark.parametrize("scaling", ["standardize", "center", "standardize_all"])
 def test_scaling_is_over_valid_frames(scaling):
     generator = np.random.default_rng(0)
     valid = generator.uniform(size=(6, 9)) < 0.7
     advantages = np.where(valid, generator.normal(3.0, 5.0, (6, 9)), np.nan)
     chosen = advantages[valid]
     expected = chosen - chosen.mean()
-    if scaling == "standardize":
+    if scaling != "center":
         expected /= chosen.std()
-    scaled = scale_advantages(tf.constant(advantages), tf.constant(valid), scaling).numpy()
+    scaled, entropy_scale = scale_advantages(tf.constant(advantages), tf.constant(valid), scaling)
+    scaled = scaled.numpy()
     np.testing.assert_allclose(scaled[valid], expected, rtol=1e-6)
     np.testing.assert_array_equal(scaled[~valid], 0.0)
+    # Objectives Â + βH and (Â + βH)/d have the same optimum, Â/d + βH another.
+    expected_scale = 1.0 / chosen.std() if scaling == "standardize_all" else 1.0
+    assert float(entropy_scale) == pytest.approx(expected_scale)
 
 
 def test_equal_advantages_scale_to_zero():
-    scaled = scale_advantages(tf.fill([8], 2.5), tf.fill([8], True), "standardize")
+    scaled = scale_advantages(tf.fill([8], 2.5), tf.fill([8], True), "standardize").advantage
     np.testing.assert_array_equal(scaled, 0.0)
+
+
+@pytest.mark.parametrize(("weight", "like"), [(0.0, "standardize"), (0.5, "center")])
+def test_the_automatic_scaling_leaves_the_reward_its_weight_against_entropy(weight, like):
+    generator = np.random.default_rng(1)
+    advantages, valid = tf.constant(generator.normal(size=12)), tf.constant(generator.uniform(size=12) < 0.8)
+    automatic = AdvantageEstimation().scale(advantages, valid, weight)
+    given = AdvantageEstimation(scaling=like).scale(advantages, valid, weight)
+    np.testing.assert_array_equal(automatic.advantage, given.advantage)
 
 
 def test_an_unknown_scaling_is_refused():

@@ -84,20 +84,20 @@ def parameters(model):
 def test_equal_to_the_slow_loop(epochs, minibatch_size):
     model, data = Linear(), problem()
     regression = MinibatchRegression(0.05, epochs, minibatch_size)
-    regression.build(model.trainable_variables)
+    regression.build(model, model.trainable_variables, tf.zeros([2, 2]))
     slow = SlowRegression(0.05, epochs, minibatch_size)
     for seed in (SEED, [7, 11]):  # The optimizer's state is kept from fit to fit.
         loss = run(regression, model, data, seed)
         assert loss == pytest.approx(slow.fit(*data, seed), rel=1e-4)
         np.testing.assert_allclose(parameters(model), slow.theta, rtol=1e-4)
-    assert int(regression.optimizer.iterations) == slow.steps
+    assert int(regression.adam.optimizer.iterations) == slow.steps
 
 
 def test_the_learning_rate_follows_its_schedule():
     model, data = Linear(), problem()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=3, decay_rate=0.5)
     regression = MinibatchRegression(schedule, epochs=3, minibatch_size=5)
-    regression.build(model.trainable_variables)
+    regression.build(model, model.trainable_variables, tf.zeros([2, 2]))
     slow = SlowRegression(lambda step: 0.1 * 0.5 ** (step / 3), 3, 5)
     for seed in (SEED, [7, 11]):
         run(regression, model, data, seed)
@@ -111,7 +111,7 @@ def test_compiled_alike():
         model = Linear()
         # Whole epochs as minibatches: XLA draws other random numbers from the same seed, so other shuffles.
         regression = MinibatchRegression(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5), 5, 23)
-        regression.build(model.trainable_variables)
+        regression.build(model, model.trainable_variables, tf.zeros([2, 2]))
         loss = run(regression, model, problem(), jit_compile=jit_compile)
         results.append([loss, *parameters(model)])
     np.testing.assert_allclose(*results, rtol=1e-5)
@@ -123,7 +123,7 @@ def test_invalid_examples_do_not_count():
     for junk in (0.0, 1e6):
         model = Linear()
         regression = MinibatchRegression(0.05, 2, 5)
-        regression.build(model.trainable_variables)
+        regression.build(model, model.trainable_variables, tf.zeros([2, 2]))
         data = np.where(valid[:, np.newaxis], inputs, junk), np.where(valid, targets, -junk), valid
         loss = run(regression, model, [array.astype(np.float32) for array in data[:2]] + [valid])
         results.append([loss, *parameters(model)])
@@ -133,7 +133,7 @@ def test_invalid_examples_do_not_count():
 def test_it_fits():
     model, (inputs, targets, _) = Linear(), problem(200)
     regression = MinibatchRegression(0.05, epochs=40, minibatch_size=20)
-    regression.build(model.trainable_variables)
+    regression.build(model, model.trainable_variables, tf.zeros([2, 2]))
     loss = run(regression, model, (inputs, targets, np.ones(200, bool)))
     np.testing.assert_allclose(parameters(model), [2.0, 3.0, 1.0], atol=0.05)
     assert loss < 0.01
@@ -146,7 +146,7 @@ def test_a_checkpoint_holds_the_optimizer(tmp_path):
     for restored in (False, True):
         model = Linear()
         regression = MinibatchRegression(0.05, 2, 5)
-        regression.build(model.trainable_variables)
+        regression.build(model, model.trainable_variables, tf.zeros([2, 2]))
         checkpoint = tf.train.Checkpoint(model=model, regression=regression)
         if restored:
             checkpoint.read(path).assert_consumed()
@@ -160,9 +160,9 @@ def test_a_checkpoint_holds_the_optimizer(tmp_path):
 
 def test_a_second_network_is_refused():
     regression = MinibatchRegression()
-    regression.build(Linear().trainable_variables)
+    regression.build(Linear(), Linear().trainable_variables, tf.zeros([2, 2]))
     with pytest.raises(ConfigurationError, match="Make one for each network"):
-        regression.build(Linear().trainable_variables)
+        regression.build(Linear(), Linear().trainable_variables, tf.zeros([2, 2]))
 
 
 @pytest.mark.parametrize("name", ["epochs", "minibatch_size"])

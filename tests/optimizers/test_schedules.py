@@ -30,5 +30,5 @@ def test_a_fit_follows_a_schedule_bound_in_gin(name, settings, rates):
         settings = {**settings, "initial_learning_rate": 1.0}
     lines = [f"{name}.{key} = {value}" for key, value in settings.items()]
     gin.parse_config([*lines, f"MinibatchRegression.learning_rate = @{name}()"])
-    schedule = MinibatchRegression().optimizer._learning_rate
+    schedule = MinibatchRegression().adam.optimizer._learning_rate
     assert [float(schedule(tf.constant(step))) for step in range(len(rates))] == pytest.approx(rates)

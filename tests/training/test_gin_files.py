@@ -72,4 +72,4 @@ def test_every_task_file_changes_only_the_task_and_its_discount(task: str) -> No
     base = fingerprint("gin/nfp_trpo.gin")
     changed = fingerprint("gin/nfp_trpo.gin", f"gin/tasks/{task}")
     differing = {name for name in base | changed if base.get(name) != changed.get(name)}
-    assert differing <= {"train.task", "TrpoAgent.gamma"}
+    assert differing <= {"train.task", "AdvantageEstimation.gamma"}

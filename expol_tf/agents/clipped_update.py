@@ -1,0 +1,81 @@
+"""The policy update of PPO: epochs of Adam on the clipped surrogate."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from expol_tf.agents.policy_batch import PolicyBatch
+from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.distributions import action_log_prob, sampled_kl
+from expol_tf.errors import ConfigurationError
+from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
+from expol_tf.optimizers import MinibatchAdam
+
+
+@gin.configurable(module="expol_tf")
+class ClippedUpdate(tf.Module):
+    """Maximizes mean[ min( r·Â, clip(r, 1 − c, 1 + c)·Â ) ] + β·H[π], r = π/π_old, by epochs of Adam.
+
+    Reference: Schulman et al. 2017, *Proximal Policy Optimization Algorithms*, Eq. 7 and Alg. 1.
+
+    Args:
+      objective: The policy, β, and how entropy and divergence are estimated.
+      optimizer: Epochs, minibatches and step size; by default `MinibatchAdam(max_gradient_norm=0.5)`.
+      clip_range: c.
+      max_kl: Early stop: no step is made any more as soon as KL[π_old ‖ π], estimated by k3 at a minibatch's
+        own actions, exceeds it (nats); None never stops.
+    """
+
+    def __init__(
+        self,
+        objective: PolicyObjective,
+        optimizer: MinibatchAdam | None = None,
+        clip_range: float = 0.2,
+        max_kl: float | None = None,
+    ) -> None:
+        super().__init__(name="ClippedUpdate")
+        for name, value in (("clip_range", clip_range), ("max_kl", max_kl)):
+            if value is not None and value <= 0:
+                raise ConfigurationError(f"ClippedUpdate.{name} must be positive; got {value}.")
+        self._objective = objective
+        self.optimizer = optimizer or MinibatchAdam(max_gradient_norm=0.5)
+        self.optimizer.build(objective.variables)
+        self.entropy_weight = objective.entropy_weight
+        self._clip_range = clip_range
+        self._max_kl = max_kl
+
+    def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        objective = self._objective
+        kl_seed, entropy_seed, steps_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        old = objective.distribution(batch.observation)
+        divergence = objective.divergence_from(old, batch.valid, kl_seed)
+
+        def evaluate(part, distribution, bonus_seed):
+            log_prob = action_log_prob(distribution, part.action, part.pre_squash_action)
+            arguments = (log_prob, part.log_prob, part.advantage, part.valid, self._clip_range)
+            return log_prob, clipped_surrogate(*arguments) + objective.entropy_bonus(
+                distribution, part, bonus_seed
+            )
+
+        def loss(minibatch, step_seed):
+            part = batch._replace(**minibatch)
+            log_prob, surrogate = evaluate(part, objective.distribution(part.observation), step_seed)
+            if self._max_kl is None:
+                return -surrogate
+            kl = masked_mean(sampled_kl(part.log_prob, log_prob, "k3"), part.valid)
+            return -surrogate, kl > self._max_kl
+
+        _, old_surrogate = evaluate(batch, old, entropy_seed)
+        data = {name: part for name, part in batch._asdict().items() if part is not None}
+        del data["entropy_scale"]  # One number for the whole batch.
+        report = self.optimizer.minimize(loss, objective.variables, data, steps_seed)
+        new = objective.distribution(batch.observation)
+        log_prob, surrogate = evaluate(batch, new, entropy_seed)
+        return {
+            "surrogate": surrogate - old_surrogate,
+            "kl": divergence(new),
+            "accepted_step_fraction": report.step_fraction,
+            "clip_fraction": clip_fraction(log_prob, batch.log_prob, batch.valid, self._clip_range),
+            "gradient_norm": report.gradient_norm,
+        }

@@ -1,0 +1,99 @@
+"""What the update rules of all on-policy algorithms measure of a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+
+from expol_tf.agents.policy_batch import PolicyBatch
+from expol_tf.distributions import (
+    action_log_prob,
+    analytic_kl,
+    entropy_estimate,
+    has_analytic_kl,
+    sample_action,
+    sampled_kl,
+    split_squash,
+)
+from expol_tf.errors import ConfigurationError
+from expol_tf.objectives import masked_mean
+
+tfd = tfp.distributions
+
+KL_ESTIMATORS = ("auto", "k1", "k3")
+
+
+@gin.configurable(module="expol_tf")
+class PolicyObjective:
+    """log π, the entropy bonus β·H[π] and E_s KL[π_old ‖ π] of a policy on a batch.
+
+    The entropy is the new policy's at the batch's states, in closed form or from fresh samples
+    (`expol_tf.distributions.entropy_estimate`). Without a squash it is the entropy of actions before the
+    environment clips them.
+
+    The divergence is exact where it has a closed form (Gaussians). Elsewhere it is estimated at one fresh
+    action of π_old per state: at the actions taken, which shaped the step, the estimate would be biased low
+    (by 12 % in a measurement with a flow policy).
+
+    Args:
+      actor_network: The policy.
+      entropy_weight: β, in units of the (scaled) advantage per nat.
+      entropy_samples: Samples per state where H has no closed form.
+      kl_estimator: "auto" (closed form if there is one, else k3), or "k1" or "k3" to estimate it in any case.
+    """
+
+    def __init__(
+        self,
+        actor_network: network.Network,
+        entropy_weight: float = 0.0,
+        entropy_samples: int = 10,
+        kl_estimator: str = "auto",
+    ) -> None:
+        if kl_estimator not in KL_ESTIMATORS:
+            raise ConfigurationError(f"kl_estimator must be one of {KL_ESTIMATORS}; got {kl_estimator!r}.")
+        if entropy_weight < 0:
+            raise ConfigurationError(f"entropy_weight must be 0 or more; got {entropy_weight}.")
+        if entropy_samples < 1:
+            raise ConfigurationError(f"entropy_samples must be 1 or more; got {entropy_samples}.")
+        self._actor_network = actor_network
+        self.entropy_weight = entropy_weight
+        self._entropy_samples = entropy_samples
+        self._kl_estimator = kl_estimator
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """θ, the policy's trainable variables."""
+        return self._actor_network.trainable_variables
+
+    def distribution(self, observation: tf.Tensor) -> tfd.Distribution:
+        """Returns π(·|s) for observations `[N, O]`, as the network takes them."""
+        return self._actor_network(observation)[0]
+
+    def entropy_bonus(self, distribution: tfd.Distribution, batch: PolicyBatch, seed: tf.Tensor) -> tf.Tensor:
+        """β·(the batch's `entropy_scale`)·mean H[π], a scalar; 0 without any computation where β is 0."""
+        if not self.entropy_weight:
+            return tf.zeros([], batch.advantage.dtype)
+        entropy = entropy_estimate(distribution, self._entropy_samples, seed)
+        return self.entropy_weight * batch.entropy_scale * masked_mean(entropy, batch.valid)
+
+    def divergence_from(
+        self, old: tfd.Distribution, valid: tf.Tensor, seed: tf.Tensor
+    ) -> Callable[[tfd.Distribution], tf.Tensor]:
+        """Returns E_s KL[π_old ‖ ·], a function; what it needs of π_old is computed here, before θ moves."""
+        inner, _ = split_squash(old)
+        # A distribution that reads variables when asked would follow them as they move, and KL would stay 0.
+        frozen = not inner.variables
+        if self._kl_estimator == "auto" and frozen and has_analytic_kl(old):
+            return lambda new: masked_mean(analytic_kl(old, new), valid)
+        fresh = sample_action(old, seed)
+        estimator = "k3" if self._kl_estimator == "auto" else self._kl_estimator
+
+        def divergence(new: tfd.Distribution) -> tf.Tensor:
+            log_q = action_log_prob(new, fresh.action, fresh.pre_squash_action)
+            return masked_mean(sampled_kl(fresh.log_prob, log_q, estimator), valid)
+
+        return divergence

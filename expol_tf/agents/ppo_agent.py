@@ -1,0 +1,76 @@
+"""Proximal policy optimization for any policy with a density."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+from tf_agents.networks import network
+from tf_agents.trajectories import time_step as ts
+from tf_agents.typing import types
+
+from expol_tf.agents.clipped_update import ClippedUpdate
+from expol_tf.agents.on_policy_agent import OnPolicyAgent
+from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.networks import ObservationNormalizer
+from expol_tf.objectives import AdvantageEstimation
+from expol_tf.optimizers import MinibatchAdam, MinibatchRegression, Regression
+
+
+@gin.configurable(module="expol_tf")
+class PpoAgent(OnPolicyAgent):
+    """PPO with the clipped surrogate (Schulman et al. 2017), for Gaussian, mixture and flow policies.
+
+    A wiring of `OnPolicyAgent` with a `ClippedUpdate`; build `OnPolicyAgent` yourself to recombine the parts.
+    See `docs/ppo.md` for the details and the metrics.
+
+    Args:
+      time_step_spec: TF-Agents time-step spec with one float vector as observation.
+      action_spec: Bounded float vector with finite bounds.
+      actor_network: `network(observation) -> (distribution with log_prob, state)`.
+      value_network: `network(observation) -> (value [B], state)`.
+      observation_normalizer: Shared by the policies and the value network, or None.
+      advantages: Discount, λ and scaling; `AdvantageEstimation(gae_lambda=0.95)` by default.
+      entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
+      clip_range: c.
+      max_kl: KL at which an iteration's epochs end early; None never ends them.
+      policy_optimizer: Epochs, minibatches and step size; by default `MinibatchAdam(max_gradient_norm=0.5)`.
+      value_fit: How the value network is fitted; by default as the policy is:
+        `MinibatchRegression(3e-4, epochs=10, max_gradient_norm=0.5)`.
+      seed: Of all randomness of this agent; None takes entropy from the system.
+      train_step_counter: int64 variable counting calls of `train`; a new one by default.
+      jit_compile: Whether XLA compiles acting and training.
+    """
+
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: types.NestedTensorSpec,
+        actor_network: network.Network,
+        value_network: network.Network,
+        observation_normalizer: ObservationNormalizer | None = None,
+        *,
+        advantages: AdvantageEstimation | None = None,
+        entropy_weight: float = 0.0,
+        clip_range: float = 0.2,
+        max_kl: float | None = None,
+        policy_optimizer: MinibatchAdam | None = None,
+        value_fit: Regression | None = None,
+        seed: int | None = None,
+        train_step_counter: tf.Variable | None = None,
+        jit_compile: bool = True,
+    ) -> None:
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            actor_network,
+            value_network,
+            policy_update=ClippedUpdate(
+                PolicyObjective(actor_network, entropy_weight), policy_optimizer, clip_range, max_kl
+            ),
+            observation_normalizer=observation_normalizer,
+            advantages=advantages or AdvantageEstimation(gae_lambda=0.95),
+            value_fit=value_fit or MinibatchRegression(3e-4, epochs=10, max_gradient_norm=0.5),
+            seed=seed,
+            train_step_counter=train_step_counter,
+            jit_compile=jit_compile,
+        )

@@ -1,0 +1,77 @@
+"""The policy update of TRPO: one natural-gradient step inside a KL ball."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from expol_tf.agents.policy_batch import PolicyBatch
+from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.distributions import action_log_prob, sample_action
+from expol_tf.errors import ConfigurationError
+from expol_tf.objectives import importance_surrogate
+from expol_tf.optimizers import TrustRegion
+
+FISHER_ACTIONS = ("taken", "fresh")
+
+
+@gin.configurable(module="expol_tf")
+class TrustRegionUpdate:
+    """Maximizes mean[(π/π_old)·Â] + β·H[π] subject to E_s KL[π_old ‖ π] ≤ δ, by one `TrustRegion` step.
+
+    Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, Eq. 14 and App. C.
+
+    Args:
+      objective: The policy, β, and how entropy and divergence are estimated.
+      trust_region: The step rule.
+      fisher_subsample: F averages over every n-th transition; 1 is all of them.
+      fisher_actions: F is taken at the actions of the rollout ("taken") or at new ones of π_old ("fresh").
+    """
+
+    def __init__(
+        self,
+        objective: PolicyObjective,
+        trust_region: TrustRegion | None = None,
+        fisher_subsample: int = 1,
+        fisher_actions: str = "taken",
+    ) -> None:
+        if fisher_actions not in FISHER_ACTIONS:
+            raise ConfigurationError(
+                f"fisher_actions must be one of {FISHER_ACTIONS}; got {fisher_actions!r}."
+            )
+        if fisher_subsample < 1:
+            raise ConfigurationError(f"fisher_subsample must be 1 or more; got {fisher_subsample}.")
+        self._objective = objective
+        self._trust_region = trust_region or TrustRegion()
+        self.entropy_weight = objective.entropy_weight
+        self._fisher_subsample = fisher_subsample
+        self._fisher_actions = fisher_actions
+
+    def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        objective = self._objective
+        kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        divergence = objective.divergence_from(
+            objective.distribution(batch.observation), batch.valid, kl_seed
+        )
+
+        def measure():
+            new = objective.distribution(batch.observation)
+            log_prob = action_log_prob(new, batch.action, batch.pre_squash_action)
+            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
+            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), divergence(new)
+
+        some = batch.every(self._fisher_subsample)
+        if self._fisher_actions == "fresh":
+            fisher_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+            sample = sample_action(objective.distribution(some.observation), fisher_seed)
+            some = some._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
+
+        def log_prob():
+            new = objective.distribution(some.observation)
+            return action_log_prob(new, some.action, some.pre_squash_action)
+
+        valid = tf.cast(some.valid, tf.float32)
+        report = self._trust_region.step(
+            objective.variables, measure, log_prob, weights=valid / tf.maximum(tf.reduce_sum(valid), 1.0)
+        )
+        return report._asdict()

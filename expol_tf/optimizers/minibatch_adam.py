@@ -1,0 +1,129 @@
+"""Epochs of Adam over shuffled minibatches, in one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gin
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError
+from expol_tf.keras_api import keras
+
+
+class MinibatchReport(NamedTuple):
+    """Means over the last epoch begun: the loss and ‖gradient‖ before clipping; and the share of steps taken.
+
+    `step_fraction` is 1 unless the loop was told to stop.
+    """
+
+    loss: tf.Tensor
+    gradient_norm: tf.Tensor
+    step_fraction: tf.Tensor
+
+
+@gin.configurable(module="expol_tf")
+class MinibatchAdam(tf.Module):
+    """Minimizes a mean over data by Adam: every epoch visits the data in a new order, in minibatches.
+
+    An epoch has ⌊N / minibatch_size⌋ steps; what is left over differs from epoch to epoch. Loops and shuffles
+    are part of the caller's graph. The optimizer's moments are kept from call to call and in checkpoints of
+    this object; each set of variables needs one of its own.
+
+    Reference: Kingma & Ba 2015, *Adam: A Method for Stochastic Optimization*, Alg. 1.
+
+    Args:
+      learning_rate: A number or a Keras `LearningRateSchedule` of the gradient steps done.
+      epochs: Passes over the data.
+      minibatch_size: Examples per gradient step; all of them where there are fewer.
+      max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
+        epochs: int = 10,
+        minibatch_size: int = 64,
+        max_gradient_norm: float | None = None,
+        name: str = "MinibatchAdam",
+    ) -> None:
+        super().__init__(name=name)
+        for argument, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
+            if number < 1:
+                raise ConfigurationError(f"{name}.{argument} must be 1 or more; got {number}.")
+        if max_gradient_norm is not None and max_gradient_norm <= 0:
+            raise ConfigurationError(
+                f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
+            )
+        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self._built = False
+        self._epochs = epochs
+        self._minibatch_size = minibatch_size
+        self._max_gradient_norm = max_gradient_norm
+
+    def build(self, variables: Sequence[tf.Variable]) -> None:
+        """Creates the moments of these variables; to be called once, before any `minimize`."""
+        if self._built:
+            raise ConfigurationError(
+                f"{self.name}: it holds the optimizer of one network, and was given a second one. "
+                f"Make one for each network (in gin: @{self.name}() makes a new one at each use)."
+            )
+        self._built = True
+        self.optimizer.build(variables)
+
+    def minimize(
+        self,
+        loss: Callable[[Any, tf.Tensor], tf.Tensor | tuple[tf.Tensor, tf.Tensor]],
+        variables: Sequence[tf.Variable],
+        data: Any,
+        seed: tf.Tensor,
+    ) -> MinibatchReport:
+        """Runs all epochs, or as many steps as come before the loss says stop.
+
+        Args:
+          loss: Takes (minibatch with the structure of `data`, a stateless seed of the step) and returns the
+            mean loss, or a pair of it and a bool scalar: true ends the loop, without this minibatch's step.
+          variables: Those to move.
+          data: A structure of tensors `[N, …]`.
+          seed: int32 `[2]`, of the shuffles and of the steps' seeds.
+        """
+        number = tf.nest.flatten(data)[0].shape[0]
+        size = min(self._minibatch_size, number)
+        per_epoch = number // size
+        steps = self._epochs * per_epoch
+        # Sorting uniforms is a shuffle that XLA can compile; there is no such kernel for stateless_shuffle.
+        uniforms = tf.random.stateless_uniform([self._epochs, number], seed)
+        order = tf.argsort(uniforms, axis=1)[:, : per_epoch * size]
+        minibatches = tf.reshape(order, [steps, size])
+
+        def step(index, _, loss_sum, norm_sum):
+            chosen = minibatches[index]
+            minibatch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                result = loss(minibatch, tf.random.experimental.stateless_fold_in(seed, index))
+                value, stop = result if isinstance(result, tuple) else (result, None)
+            gradients = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            norm = tf.linalg.global_norm(gradients)
+            if self._max_gradient_norm is not None:
+                gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm, use_norm=norm)
+
+            def apply():
+                self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+                return tf.constant(False)
+
+            stop = apply() if stop is None else tf.cond(stop, lambda: tf.constant(True), apply)
+            # The sums are of one epoch.
+            kept = tf.cast(index % per_epoch > 0, value.dtype)
+            return index + 1, stop, kept * loss_sum + value, kept * norm_sum + norm
+
+        zero = tf.zeros([], variables[0].dtype)
+        begun, stopped, loss_sum, norm_sum = tf.while_loop(
+            lambda index, stop, *_: (index < steps) & ~stop, step, (0, False, zero, zero)
+        )
+        count = tf.cast((begun - 1) % per_epoch + 1, zero.dtype)
+        taken = begun - tf.cast(stopped, begun.dtype)
+        return MinibatchReport(
+            loss_sum / count, norm_sum / count, tf.cast(taken, zero.dtype) / tf.cast(steps, zero.dtype)
+        )
