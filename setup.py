@@ -74,6 +74,7 @@ setuptools.setup(
         "console_scripts": [
             "expol-train = expol_tf.training.command_line:train_main",
             "expol-evaluate = expol_tf.training.command_line:evaluate_main",
+            "expol-sweep = expol_tf.distributed.sweep_command:sweep_main",
         ],
         # Gymnasium before 1.0 looks here; later ones know the tasks once expol_tf.environments is imported.
         "gymnasium.envs": ["expol = expol_tf.gymnasium_plugin:register_tasks"],
