@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,34 +13,11 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import flat_gradient, unflatten
-from expol_tf.optimizers.kfac_capture import Capture, CapturedLayer, capture_layers
+from expol_tf.optimizers.kfac_capture import inputs_and_gradients
 from expol_tf.optimizers.kfac_factors import KroneckerFactors, batch_statistics
+from expol_tf.optimizers.kfac_plan import KfacCoverage, KfacPlan, make_plan, variable_names
 
 UNFACTORED = ("exact", "error")
-
-
-class KfacLayer(NamedTuple):
-    """A layer with Kronecker factors: the names of its variables and `(inputs, outputs)`, bias counted."""
-
-    kernel: str
-    bias: str | None
-    shape: tuple[int, int]
-
-
-class KfacCoverage(NamedTuple):
-    """How a model's variables are treated: `layers` have Kronecker factors, `exact` names all others."""
-
-    layers: tuple[KfacLayer, ...]
-    exact: tuple[str, ...]
-
-    def __str__(self) -> str:
-        lines = [f"{len(self.layers)} layers with Kronecker factors:"]
-        for layer in self.layers:
-            names = layer.kernel if layer.bias is None else f"{layer.kernel} and {layer.bias}"
-            lines.append(f"  {names}: {layer.shape[0]} x {layer.shape[1]}")
-        lines.append(f"{len(self.exact)} variables in one exact Fisher block:")
-        lines += [f"  {name}" for name in self.exact]
-        return "\n".join(lines)
 
 
 class KfacReport(NamedTuple):
@@ -59,15 +36,6 @@ class KfacReport(NamedTuple):
     predicted_kl: tf.Tensor
     gradient_norm: tf.Tensor
     cg_residual: tf.Tensor
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Plan:
-    """The variables; not a tuple, which `tf.Module` would track, so that a checkpoint had the model twice."""
-
-    variables: list[tf.Variable]
-    layers: list[tuple[tf.Variable, tf.Variable | None]]
-    rest: list[tf.Variable]
 
 
 class _Measured(NamedTuple):
@@ -128,6 +96,8 @@ class Kfac(tf.Module):
       clip_kl: Bound on ½ lr²ΔᵀF̂Δ, the predicted divergence of a step, in nats.
       momentum: m.
       factor_decay: Weight of the past in the running factors, per step.
+      factor_interval: Steps from one batch that enters the running factors to the next. They are the larger
+        part of a step's cost.
       eigen_interval: Steps from one eigendecomposition of the factors to the next.
       cg_iterations: Conjugate-gradient iterations for the exact block.
       unfactored: What to do with variables that are not a dense layer's: "exact" or "error".
@@ -141,6 +111,7 @@ class Kfac(tf.Module):
         clip_kl: float = 0.01,
         momentum: float = 0.9,
         factor_decay: float = 0.99,
+        factor_interval: int = 1,
         eigen_interval: int = 10,
         cg_iterations: int = 10,
         unfactored: str = "exact",
@@ -153,6 +124,7 @@ class Kfac(tf.Module):
             ("clip_kl", clip_kl, clip_kl > 0, "positive"),
             ("momentum", momentum, 0 <= momentum < 1, "0 or more and less than 1"),
             ("factor_decay", factor_decay, 0 <= factor_decay < 1, "0 or more and less than 1"),
+            ("factor_interval", factor_interval, factor_interval >= 1, "1 or more"),
             ("eigen_interval", eigen_interval, eigen_interval >= 1, "1 or more"),
             ("cg_iterations", cg_iterations, cg_iterations >= 1, "1 or more"),
             ("unfactored", repr(unfactored), unfactored in UNFACTORED, f"one of {UNFACTORED}"),
@@ -166,11 +138,12 @@ class Kfac(tf.Module):
         self._clip_kl = clip_kl
         self._momentum = momentum
         self._factor_decay = factor_decay
+        self._factor_interval = factor_interval
         self._eigen_interval = eigen_interval
         self._cg_iterations = cg_iterations
         self._unfactored = unfactored
         self._jit_compile = jit_compile
-        self._plan: _Plan | None = None
+        self._plan: KfacPlan | None = None
         self._updates = tf.Variable(0, trainable=False, dtype=tf.int64, name="updates")
 
     def build(self, variables: Sequence[tf.Variable], log_prob: Callable[[], tf.Tensor]) -> None:
@@ -188,35 +161,19 @@ class Kfac(tf.Module):
             raise ConfigurationError(
                 "Kfac: it holds the state for one model, and was given a second one. Make one for each."
             )
-        variables = _checked(variables)
-        found: list[Capture] = []
-
-        def trace():
-            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                log_probs = log_prob()
-            found.append(capture_layers(tape, log_probs, variables))
-
-        tf.function(trace, autograph=False).get_concrete_function()
-        layers, rest, unused = found[-1]
-        if unused:
-            raise ConfigurationError(
-                f"variables: log_prob must depend on each of them; it does not on {_names(unused)}, which "
-                "therefore have no Fisher matrix. Leave them out, and train them otherwise if need be."
-            )
-        if rest and self._unfactored == "error":
+        plan = make_plan(variables, log_prob)
+        if plan.rest and self._unfactored == "error":
             raise ConfigurationError(
                 'variables: with unfactored="error" each must be the kernel or the bias of dense layers and '
-                f"nothing else; these are not: {_names(rest)}. Use keras.layers.Dense for them, leave them "
-                'out, or choose unfactored="exact", which solves for them with the exact Fisher matrix.'
+                f"nothing else; these are not: {variable_names(plan.rest)}. Use keras.layers.Dense for them, "
+                'leave them out, or choose unfactored="exact": they get the exact Fisher matrix.'
             )
-        dtype = variables[0].dtype
-        self._plan = _Plan(list(variables), [(layer.kernel, layer.bias) for layer in layers], rest)
-        shapes = [_factor_shape(layer.kernel, layer.bias) for layer in layers]
-        self._factors = [KroneckerFactors(*shape, dtype=dtype) for shape in shapes]
-        slots: list[Sequence[int]] = list(shapes)
-        if rest:
-            slots.append([sum(each.shape.num_elements() for each in rest)])
+        dtype = plan.variables[0].dtype
+        self._plan = plan
+        self._factors = [KroneckerFactors(*shape, dtype=dtype) for shape in plan.layer_shapes]
+        slots: list[Sequence[int]] = list(plan.layer_shapes)
+        if plan.rest:
+            slots.append([sum(each.shape.num_elements() for each in plan.rest)])
         self._velocities = [
             tf.Variable(tf.zeros(shape, dtype), trainable=False, name="velocity") for shape in slots
         ]
@@ -224,19 +181,15 @@ class Kfac(tf.Module):
     @property
     def coverage(self) -> KfacCoverage:
         """Which variables have Kronecker factors and which are in the exact block; printable."""
-        plan = self._built_plan()
-        layers = [
-            KfacLayer(_name(kernel), None if bias is None else _name(bias), _factor_shape(kernel, bias))
-            for kernel, bias in plan.layers
-        ]
-        return KfacCoverage(tuple(layers), tuple(_name(variable) for variable in plan.rest))
+        return self._built_plan().coverage()
 
     def step(
         self,
         evaluate: Callable[[], tuple[tf.Tensor, tf.Tensor]],
         weights: tf.Tensor | None = None,
+        count: int = 1,
     ) -> KfacReport:
-        """Moves the variables by one step. To be called inside a `tf.function`, in a loop if need be.
+        """Moves the variables by one step or more. To be called inside a `tf.function`, in a loop if need be.
 
         That function should not be compiled by XLA itself: `jit_compile` compiles the step's parts.
 
@@ -245,17 +198,43 @@ class Kfac(tf.Module):
             that were sampled from π. Any other function of the sample whose gradients have the Fisher matrix
             as second moment will do. One evaluation of the model for both is fastest.
           weights: Weights `[N]` of the samples in F̂, adding to 1; by default equal.
-        """
-        self._built_plan()
-        jit_compile = self._jit_compile or None
+          count: Steps, each with an evaluation of its own.
 
-        measured = tf.function(
-            lambda: self._measure(evaluate, weights), jit_compile=jit_compile, autograph=False
-        )()
-        # XLA's eigendecomposition on the CPU takes 10 to 50 times as long as the plain operation.
-        due = tf.equal(self._updates % self._eigen_interval, 0)
-        tf.cond(due, self._refresh, lambda: None)
-        return tf.function(self._move, jit_compile=jit_compile, autograph=False)(measured)
+        Returns:
+          What the last step reports.
+        """
+        plan = self._built_plan()
+        measure = functools.partial(self._measure, evaluate, weights)
+
+        def several(done, measured):
+            """Moves, and goes on from there up to the next eigendecomposition."""
+            report = self._move(measured)
+            if count == 1:
+                return done + 1, report
+
+            def unfinished(done, _):
+                return (done < count) & (self._updates % self._eigen_interval != 0)
+
+            return tf.while_loop(
+                unfinished, lambda done, _: (done + 1, self._move(measure())), (done + 1, report)
+            )
+
+        def between_decompositions(done, _):
+            measured = self._compiled(measure)()
+            due = tf.equal(self._updates % self._eigen_interval, 0)
+            tf.cond(due, self._refresh, lambda: None)
+            return self._compiled(several)(done, measured)
+
+        zero = tf.zeros([], plan.variables[0].dtype)
+        start = tf.constant(0), KfacReport(zero, zero, zero, zero, zero)
+        if count == 1:
+            return between_decompositions(*start)[1]
+        return tf.while_loop(lambda done, _: done < count, between_decompositions, start)[1]
+
+    def _compiled(self, function):
+        # XLA's eigendecomposition on the CPU takes 10 to 50 times as long as the plain operation, so that
+        # only what is around it is compiled.
+        return tf.function(function, jit_compile=self._jit_compile or None, autograph=False)
 
     def _refresh(self):
         for factors in self._factors:
@@ -276,47 +255,52 @@ class Kfac(tf.Module):
         objective, log_probs = results[-1]
         if weights is None:
             weights = tf.fill(tf.shape(log_probs), 1.0 / tf.cast(tf.size(log_probs), log_probs.dtype))
-        layers = self._captured(tape, log_probs)
+        layers = plan.find(log_probs)
         gradients = self._gradients(tape, objective)
 
         solutions, residual = [], tf.zeros([], objective.dtype)
         if plan.rest:
             solved = conjugate_gradient(product, gradients[-1], self._cg_iterations)
             solutions, residual = [solved.solution], tf.norm(solved.residual)
-
-        statistics = [_statistics(layer, weights) for layer in layers]
-        # Moments are not finite exactly where their trace is not.
-        traces = [tf.linalg.trace(moment) for pair in statistics for moment in pair]
         sizes = [tf.reduce_sum(tf.square(vector)) for vector in (*gradients, *solutions)]
-        finite = tf.math.is_finite(tf.add_n([objective, *traces, *sizes]))
-        # A mean that forgets by the factor ρ, in which the first batch counts fully.
-        decay = tf.cast(self._factor_decay, objective.dtype)
-        rate = (1.0 - decay) / (1.0 - decay ** tf.cast(self._updates + 1, objective.dtype))
+        finite = tf.math.is_finite(tf.add_n([objective, *sizes]))
+
+        def update_factors():
+            parts = inputs_and_gradients(layers, tape, log_probs)
+            return self._update_factors([batch_statistics(*part, weights) for part in parts], finite)
+
+        if self._factor_interval == 1:
+            finite = update_factors()
+        else:
+            due = tf.equal(self._updates % self._factor_interval, 0)
+            finite = tf.cond(due, update_factors, lambda: finite)
+        return _Measured(objective, gradients, solutions, residual, finite)
+
+    def _update_factors(self, statistics, finite) -> tf.Tensor:
+        """Moves the running factors if everything is finite, and returns whether it is."""
+        if not statistics:
+            return finite
+        # Moments are not finite exactly where their trace is not.
+        traces = tf.add_n([tf.linalg.trace(moment) for pair in statistics for moment in pair])
+        finite &= tf.math.is_finite(traces)
+        # A mean that forgets by the factor ρ per step, in which the first batch counts fully.
+        done = tf.cast(self._updates // self._factor_interval, traces.dtype)
+        decay = tf.constant(self._factor_decay**self._factor_interval, traces.dtype)
+        rate = (1.0 - decay) / (1.0 - decay ** (done + 1.0))
         rate = tf.where(finite, rate, tf.zeros_like(rate))
         for factors, pair in zip(self._factors, statistics, strict=True):
             factors.update(pair, rate)
-        return _Measured(objective, gradients, solutions, residual, finite)
-
-    def _captured(self, tape, log_probs) -> list[CapturedLayer]:
-        plan = self._built_plan()
-        found = capture_layers(tape, log_probs, plan.variables)
-        expected = [(kernel.ref(), None if bias is None else bias.ref()) for kernel, bias in plan.layers]
-        present = [
-            (layer.kernel.ref(), None if layer.bias is None else layer.bias.ref()) for layer in found.layers
-        ]
-        if present != expected or found.unused:
-            raise ConfigurationError(
-                "evaluate: log π must use the variables as it did in Kfac.build; there the layers were "
-                f"{_names([kernel for kernel, _ in plan.layers])}, here they are "
-                f"{_names([layer.kernel for layer in found.layers])}. Build with the same function."
-            )
-        return found.layers
+        return finite
 
     def _gradients(self, tape, objective) -> list[tf.Tensor]:
         plan = self._built_plan()
-        sources = [variable for layer in plan.layers for variable in layer if variable is not None]
-        parts = iter(tape.gradient(objective, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO))
-        gradients = [_merged(next(parts), None if bias is None else next(parts)) for _, bias in plan.layers]
+        parts = iter(
+            tape.gradient(objective, plan.layer_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        )
+        gradients = [
+            next(parts) if bias is None else tf.concat([next(parts), next(parts)[tf.newaxis]], axis=0)
+            for _, bias in plan.layers
+        ]
         return [*gradients, flat_gradient(tape, objective, plan.rest)] if plan.rest else gradients
 
     def _move(self, measured: _Measured) -> KfacReport:
@@ -351,43 +335,7 @@ class Kfac(tf.Module):
             measured.objective, scale, tf.square(scale) * predicted, gradient_norm, measured.cg_residual
         )
 
-    def _built_plan(self) -> _Plan:
+    def _built_plan(self) -> KfacPlan:
         if self._plan is None:
             raise ConfigurationError("Kfac: call build(variables, log_prob) before anything else.")
         return self._plan
-
-
-def _checked(variables):
-    variables = list(variables)
-    if not variables:
-        raise ConfigurationError("variables must name at least one; got none. Build the model first.")
-    if len({variable.ref() for variable in variables}) < len(variables):
-        raise ConfigurationError(f"variables must be different ones; got {_names(variables)}.")
-    dtypes = {variable.dtype for variable in variables}
-    if len(dtypes) > 1 or not variables[0].dtype.is_floating:
-        found = sorted(dtype.name for dtype in dtypes)
-        raise ConfigurationError(f"variables must all have one floating type; got {found}.")
-    return variables
-
-
-def _name(variable: tf.Variable) -> str:
-    return variable.name.partition(":")[0]
-
-
-def _names(variables: Sequence[tf.Variable]) -> str:
-    return ", ".join(_name(variable) for variable in variables) or "none"
-
-
-def _factor_shape(kernel, bias) -> tuple[int, int]:
-    return kernel.shape[0] + (bias is not None), kernel.shape[1]
-
-
-def _merged(kernel, bias) -> tf.Tensor:
-    return kernel if bias is None else tf.concat([kernel, bias[tf.newaxis]], axis=0)
-
-
-def _statistics(layer: CapturedLayer, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    inputs = layer.inputs
-    if layer.bias is not None:
-        inputs = [tf.concat([each, tf.ones([tf.shape(each)[0], 1], each.dtype)], axis=1) for each in inputs]
-    return batch_statistics(inputs, layer.gradients, weights)

@@ -1,4 +1,4 @@
-"""Finding the dense layers of a function in its graph, with their inputs and pre-activation gradients."""
+"""The dense layers of a function, found in its graph, with their inputs and pre-activation gradients."""
 
 from __future__ import annotations
 
@@ -8,83 +8,83 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
-class CapturedLayer(NamedTuple):
-    """One dense layer as log π uses it: S = āᵀ·[W; b] at U different inputs.
+class Evaluation(NamedTuple):
+    """A layer's product x·W, `outputs` `[R, out]` of `inputs` `[R, in]`; equal inputs have equal `value`."""
 
-    Attributes:
-      kernel: W `[in, out]`.
-      bias: b `[out]`, or None where the layer has none, or none that belongs to it alone.
-      inputs: U tensors `[R_u, in]`, without the homogeneous coordinate.
-      gradients: U tensors `[R_u, out]`, ∂ Σₙ log πₙ / ∂S, added up over evaluations at the same input.
-    """
+    inputs: tf.Tensor
+    value: int
+    outputs: tf.Tensor
+
+
+class DenseLayer(NamedTuple):
+    """A layer S = x·W + b as log π uses it; `bias` is None where it has none that belongs to it alone."""
 
     kernel: tf.Variable
     bias: tf.Variable | None
-    inputs: list[tf.Tensor]
-    gradients: list[tf.Tensor]
+    evaluations: list[Evaluation]
 
 
-class Capture(NamedTuple):
-    """What `capture_layers` found; every variable is in a layer, in `rest` or in `unused`.
-
-    Attributes:
-      layers: In the order of their kernels among the variables.
-      rest: Variables that log π uses in any other way.
-      unused: Variables that log π does not depend on.
-    """
-
-    layers: list[CapturedLayer]
-    rest: list[tf.Variable]
-    unused: list[tf.Variable]
-
-
-def capture_layers(tape: tf.GradientTape, log_probs: tf.Tensor, variables: Sequence[tf.Variable]) -> Capture:
-    """Finds the dense layers among the operations that made log π `[N]`.
+def dense_layers(log_probs: tf.Tensor, variables: Sequence[tf.Variable]) -> list[DenseLayer]:
+    """Finds the dense layers among the operations that made log π `[N]`, ordered as their kernels are.
 
     A layer is a `MatMul` whose second operand is what a `ReadVariableOp` read of a matrix, with what was
     added to its result alone, by `BiasAdd` or `+`, read of a vector: what `keras.layers.Dense` makes of
     inputs of any rank, in a model of any kind, and what `x @ w + b` makes of plain variables. A variable that
     is used in any other way as well is no layer's. Operations inside other functions, loops and branches are
-    not looked into: their variables are used in another way.
-
-    The first axis of a layer's input has to be that of the samples; log πₙ must depend on the n-th alone.
+    not looked into: their variables are used in another way. So are those of a layer whose rows are not as
+    many for each sample, if that is known when tracing.
 
     Args:
-      tape: Persistent; has recorded `log_probs` while it watched the variables.
       log_probs: Symbolic, of the graph that is being traced.
       variables: Those to be found.
     """
     uses = _Uses(log_probs, variables)
-    candidates = uses.layers()
-    outputs = [matmul.outputs[0] for _, _, matmuls in candidates for matmul in matmuls]
-    connected = tape.gradient(log_probs, [*variables, *outputs])
-    unused = [variable for variable, each in zip(variables, connected, strict=False) if each is None]
-    gradients = {output.name: each for output, each in zip(outputs, connected[len(variables) :], strict=True)}
-    layers: list[CapturedLayer] = []
-    for kernel, bias, matmuls in candidates:
+    samples = log_probs.shape.num_elements()
+    layers = []
+    for kernel, bias, products in uses.layers():
+        rows = [product.inputs[0].shape[0] for product in products]
+        if samples is None or all(count is None or count % samples == 0 for count in rows):
+            evaluations = [
+                Evaluation(product.inputs[0], uses.values[product.inputs[0].name], product.outputs[0])
+                for product in products
+            ]
+            layers.append(DenseLayer(kernel, bias, evaluations))
+    return layers
+
+
+def inputs_and_gradients(
+    layers: Sequence[DenseLayer], tape: tf.GradientTape, log_probs: tf.Tensor
+) -> list[tuple[list[tf.Tensor], list[tf.Tensor]]]:
+    """For each layer the inputs ā `[R_u, in (+ 1)]` and g = ∂ Σₙ log πₙ / ∂S `[R_u, out]`, at U inputs.
+
+    ā has a homogeneous 1 where there is a bias. Where a layer is evaluated more than once at the same input,
+    the g are added up; an evaluation that log π does not depend on is left out.
+
+    Args:
+      layers: From `dense_layers`.
+      tape: Persistent; has recorded `log_probs` while it watched the layers' variables.
+      log_probs: `[N]`.
+    """
+    outputs = [evaluation.outputs for layer in layers for evaluation in layer.evaluations]
+    gradients = iter(tape.gradient(log_probs, outputs))
+    results = []
+    for layer in layers:
         inputs: dict[int, tf.Tensor] = {}
         summed: dict[int, tf.Tensor] = {}
-        for matmul in matmuls:
-            gradient = gradients[matmul.outputs[0].name]
-            if gradient is None:
-                continue  # Evaluated, and not used.
-            value = uses.values[matmul.inputs[0].name]
-            inputs[value] = matmul.inputs[0]
-            summed[value] = summed[value] + gradient if value in summed else gradient
-        if inputs and all(_per_sample(each, log_probs) for each in inputs.values()):
-            layers.append(CapturedLayer(kernel, bias, list(inputs.values()), list(summed.values())))
-    taken = {
-        variable.ref() for layer in layers for variable in (layer.kernel, layer.bias) if variable is not None
-    }
-    missing = {variable.ref() for variable in unused}
-    rest = [variable for variable in variables if variable.ref() not in taken | missing]
-    return Capture(layers, rest, unused)
+        for each in layer.evaluations:
+            gradient = next(gradients)
+            if gradient is not None:
+                known = each.value in summed
+                summed[each.value] = summed[each.value] + gradient if known else gradient
+                inputs[each.value] = each.inputs
+        if layer.bias is not None:
+            inputs = {value: _homogeneous(tensor) for value, tensor in inputs.items()}
+        results.append((list(inputs.values()), list(summed.values())))
+    return results
 
 
-def _per_sample(rows: tf.Tensor, log_probs: tf.Tensor) -> bool:
-    """Whether as many rows belong to each sample, as far as that is known when tracing."""
-    count, samples = rows.shape[0], log_probs.shape.num_elements()
-    return count is None or samples is None or count % samples == 0
+def _homogeneous(inputs: tf.Tensor) -> tf.Tensor:
+    return tf.concat([inputs, tf.ones([tf.shape(inputs)[0], 1], inputs.dtype)], axis=1)
 
 
 class _Uses:

@@ -8,7 +8,8 @@ import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.optimizers.kfac import Kfac, KfacCoverage
+from expol_tf.optimizers.kfac import Kfac
+from expol_tf.optimizers.kfac_plan import KfacCoverage
 
 
 @gin.configurable(module="expol_tf")
@@ -33,7 +34,9 @@ class KfacRegression(tf.Module):
         super().__init__(name="KfacRegression")
         if updates < 1:
             raise ConfigurationError(f"KfacRegression.updates must be 1 or more; got {updates}.")
-        self.kfac = kfac or Kfac(learning_rate=1e-3, damping=0.1, clip_kl=0.3, factor_decay=0.95)
+        self.kfac = kfac or Kfac(
+            learning_rate=1e-3, damping=0.1, clip_kl=0.3, factor_decay=0.95, factor_interval=5
+        )
         self._updates = updates
 
     @property
@@ -85,8 +88,4 @@ class KfacRegression(tf.Module):
             error = tf.where(valid, prediction - targets, tf.zeros_like(targets))
             return -0.5 * tf.reduce_sum(tf.square(error)) / count, prediction
 
-        def step(index, _):
-            return index + 1, -self.kfac.step(evaluate, weights).objective
-
-        start = (tf.constant(0), tf.zeros([], targets.dtype))
-        return tf.while_loop(lambda index, _: index < self._updates, step, start)[1]
+        return -self.kfac.step(evaluate, weights, self._updates).objective
