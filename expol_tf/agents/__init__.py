@@ -1,7 +1,9 @@
 """TF-Agents agents: short wirings of networks, objectives and update rules."""
 
+from expol_tf.agents.acktr_agent import AcktrAgent
 from expol_tf.agents.actor_policy import ActorPolicy
 from expol_tf.agents.clipped_update import ClippedUpdate
+from expol_tf.agents.kronecker_update import KroneckerUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.policy_objective import PolicyObjective
@@ -11,8 +13,10 @@ from expol_tf.agents.trpo_agent import TrpoAgent
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 
 __all__ = [
+    "AcktrAgent",
     "ActorPolicy",
     "ClippedUpdate",
+    "KroneckerUpdate",
     "OnPolicyAgent",
     "PolicyBatch",
     "PolicyObjective",

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.distributions import action_log_prob, sampled_kl
+from expol_tf.distributions import sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchAdam
@@ -48,30 +48,27 @@ class ClippedUpdate(tf.Module):
     def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         objective = self._objective
         kl_seed, entropy_seed, steps_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-        old = objective.distribution(batch.observation)
-        divergence = objective.divergence_from(old, batch.valid, kl_seed)
 
-        def evaluate(part, distribution, bonus_seed):
-            log_prob = action_log_prob(distribution, part.action, part.pre_squash_action)
+        def evaluate(part, bonus_seed):
+            log_prob, distribution = objective.log_prob(part)
             arguments = (log_prob, part.log_prob, part.advantage, part.valid, self._clip_range)
-            return log_prob, clipped_surrogate(*arguments) + objective.entropy_bonus(
-                distribution, part, bonus_seed
-            )
+            surrogate = clipped_surrogate(*arguments)
+            return surrogate + objective.entropy_bonus(distribution, part, bonus_seed), log_prob, distribution
 
         def loss(minibatch, step_seed):
             part = batch._replace(**minibatch)
-            log_prob, surrogate = evaluate(part, objective.distribution(part.observation), step_seed)
+            surrogate, log_prob, _ = evaluate(part, step_seed)
             if self._max_kl is None:
                 return -surrogate
             kl = masked_mean(sampled_kl(part.log_prob, log_prob, "k3"), part.valid)
             return -surrogate, kl > self._max_kl
 
-        _, old_surrogate = evaluate(batch, old, entropy_seed)
+        old_surrogate, _, old = evaluate(batch, entropy_seed)
+        divergence = objective.divergence_from(old, batch.valid, kl_seed)
         data = {name: part for name, part in batch._asdict().items() if part is not None}
         del data["entropy_scale"]  # One number for the whole batch.
         report = self.optimizer.minimize(loss, objective.variables, data, steps_seed)
-        new = objective.distribution(batch.observation)
-        log_prob, surrogate = evaluate(batch, new, entropy_seed)
+        surrogate, log_prob, new = evaluate(batch, entropy_seed)
         return {
             "surrogate": surrogate - old_surrogate,
             "kl": divergence(new),

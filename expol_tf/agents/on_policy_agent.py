@@ -46,8 +46,9 @@ class OnPolicyAgent(tf_agent.TFAgent):
       policy_update: A function `(PolicyBatch, seed) -> metrics` that moves the actor network's variables,
         inside this agent's compiled function; the metrics are scalars, `surrogate` among them. If it has
         state of its own, make it a `tf.Module`, so that checkpoints hold it; if it rewards entropy, give it
-        the attribute `entropy_weight`, so that what this needs is checked here. XLA compiles it whole, unless
-        its attribute `compiles_itself` is true.
+        the attribute `entropy_weight`, so that what this needs is checked here. Its method `build()`, if it
+        has one, is called once that has been found to be in order. XLA compiles it whole, unless its
+        attribute `compiles_itself` is true.
       observation_normalizer: Shared by the policies and the value network, or None.
       advantages: Discount, λ and scaling; `AdvantageEstimation()` by default.
       value_fit: How the value network is fitted; `MinibatchRegression()` by default.
@@ -101,6 +102,8 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self._actor_network = actor_network
         self._value_network = value_network
         self._policy_update = policy_update
+        if hasattr(policy_update, "build"):
+            policy_update.build()
         self._observation_normalizer = observation_normalizer
         self._advantages = advantages or AdvantageEstimation()
         self._entropy_weight = entropy_weight

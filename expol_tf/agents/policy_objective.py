@@ -73,6 +73,35 @@ class PolicyObjective:
         """Returns π(·|s) for observations `[N, O]`, as the network takes them."""
         return self._actor_network(observation)[0]
 
+    def log_prob(self, batch: PolicyBatch) -> tuple[tf.Tensor, tfd.Distribution]:
+        """Returns log π(a|s) `[N]` of the batch's actions, and the distribution π(·|s) it came from."""
+        distribution = self.distribution(batch.observation)
+        return action_log_prob(distribution, batch.action, batch.pre_squash_action), distribution
+
+    def example(self, size: int = 2) -> PolicyBatch:
+        """Returns a batch of observations 0 with actions of this policy, to learn shapes and structure from.
+
+        Raises:
+          ConfigurationError: If the network does not say what its observations look like.
+        """
+        spec = self._actor_network.input_tensor_spec
+        if spec is None:
+            raise ConfigurationError(
+                "actor_network: must know the spec of its observations; got input_tensor_spec=None. Pass the "
+                "spec to the constructor of tf_agents' Network."
+            )
+        observation = tf.zeros([size, *spec.shape], spec.dtype)
+        sample = sample_action(self.distribution(observation), tf.zeros([2], tf.int32))
+        return PolicyBatch(
+            observation,
+            sample.action,
+            sample.pre_squash_action,
+            sample.log_prob,
+            advantage=tf.zeros([size], sample.log_prob.dtype),
+            valid=tf.fill([size], True),
+            entropy_scale=tf.ones([], sample.log_prob.dtype),
+        )
+
     def entropy_bonus(self, distribution: tfd.Distribution, batch: PolicyBatch, seed: tf.Tensor) -> tf.Tensor:
         """β·(the batch's `entropy_scale`)·mean H[π], a scalar; 0 without any computation where β is 0."""
         if not self.entropy_weight:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.distributions import action_log_prob, sample_action
+from expol_tf.distributions import sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
@@ -55,8 +55,7 @@ class TrustRegionUpdate:
         )
 
         def measure():
-            new = objective.distribution(batch.observation)
-            log_prob = action_log_prob(new, batch.action, batch.pre_squash_action)
+            log_prob, new = objective.log_prob(batch)
             surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
             return surrogate + objective.entropy_bonus(new, batch, entropy_seed), divergence(new)
 
@@ -66,12 +65,11 @@ class TrustRegionUpdate:
             sample = sample_action(objective.distribution(some.observation), fisher_seed)
             some = some._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
 
-        def log_prob():
-            new = objective.distribution(some.observation)
-            return action_log_prob(new, some.action, some.pre_squash_action)
-
         valid = tf.cast(some.valid, tf.float32)
         report = self._trust_region.step(
-            objective.variables, measure, log_prob, weights=valid / tf.maximum(tf.reduce_sum(valid), 1.0)
+            objective.variables,
+            measure,
+            lambda: objective.log_prob(some)[0],
+            weights=valid / tf.maximum(tf.reduce_sum(valid), 1.0),
         )
         return report._asdict()

@@ -1,0 +1,111 @@
+"""The policy update of ACKTR: one K-FAC step, whose length follows the divergence it caused."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from expol_tf.agents.policy_batch import PolicyBatch
+from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.errors import ConfigurationError
+from expol_tf.objectives import importance_surrogate
+from expol_tf.optimizers import Kfac, assign, flatten
+
+# Of one learning rate to the next.
+_RATE_FACTOR = 1.5
+
+
+@gin.configurable(module="expol_tf")
+class KroneckerUpdate(tf.Module):
+    """Ascends mean[(π/π_old)·Â] + β·H[π] by one `Kfac` step whose rate is adapted to E_s KL[π_old ‖ π].
+
+    The rate is divided by 1.5 after a step with KL > 2·desired_kl, and multiplied by 1.5 after one with
+    KL < desired_kl/2. A step after which the surrogate or the divergence is not finite is undone.
+
+    Reference: Wu et al. 2017, *Scalable trust-region method for deep reinforcement learning using
+    Kronecker-factored approximation*, §3 and 4.
+
+    Args:
+      objective: The policy, β, and how entropy and divergence are estimated.
+      kfac: The optimizer, of this policy alone; `Kfac()` by default.
+      desired_kl: Divergence per update that the learning rate aims at, in nats.
+      min_learning_rate: Lower bound of the rate.
+      max_learning_rate: Upper bound of the rate.
+      jit_compile: Whether XLA compiles what is measured after the step (`Kfac` has its own argument).
+    """
+
+    compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
+
+    def __init__(
+        self,
+        objective: PolicyObjective,
+        kfac: Kfac | None = None,
+        desired_kl: float = 0.002,
+        min_learning_rate: float = 1e-4,
+        max_learning_rate: float = 1.0,
+        jit_compile: bool = True,
+    ) -> None:
+        super().__init__(name="KroneckerUpdate")
+        if desired_kl <= 0:
+            raise ConfigurationError(f"KroneckerUpdate.desired_kl must be positive; got {desired_kl}.")
+        if not 0 < min_learning_rate <= max_learning_rate:
+            raise ConfigurationError(
+                "KroneckerUpdate.min_learning_rate must be positive and at most max_learning_rate; got "
+                f"{min_learning_rate} and {max_learning_rate}."
+            )
+        self._objective = objective
+        self.kfac = kfac or Kfac()
+        self.entropy_weight = objective.entropy_weight
+        self._desired_kl = desired_kl
+        self._rate_bounds = min_learning_rate, max_learning_rate
+        self._jit_compile = jit_compile
+
+    def build(self) -> None:
+        """Creates the optimizer's state for the policy; called by the agent, once."""
+        example = self._objective.example()
+        self.kfac.build(self._objective.variables, lambda: self._objective.log_prob(example)[0])
+
+    def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        objective = self._objective
+        kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        valid = tf.cast(batch.valid, tf.float32)
+        old = flatten(objective.variables)
+        divergence = objective.divergence_from(
+            objective.distribution(batch.observation), batch.valid, kl_seed
+        )
+
+        def evaluate():
+            log_prob, new = objective.log_prob(batch)
+            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
+            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), log_prob, new
+
+        report = self.kfac.step(lambda: evaluate()[:2], valid / tf.maximum(tf.reduce_sum(valid), 1.0))
+
+        def measure():
+            surrogate, _, new = evaluate()
+            return surrogate - report.objective, divergence(new)
+
+        improvement, kl = tf.function(measure, jit_compile=self._jit_compile, autograph=False)()
+        # A step that Kfac did not take, as its batch was not finite, is not there to be undone.
+        undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl)) & (report.trust_region_scale > 0)
+        assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
+        self._adapt(kl)
+        improvement, kl, fraction = (
+            tf.where(undone, tf.zeros_like(number), number)
+            for number in (improvement, kl, report.trust_region_scale)
+        )
+        return {
+            "surrogate": improvement,
+            "kl": kl,
+            "accepted_step_fraction": fraction,
+            "learning_rate": tf.identity(self.kfac.learning_rate),
+            "predicted_kl": report.predicted_kl,
+            "gradient_norm": report.gradient_norm,
+        }
+
+    def _adapt(self, kl):
+        rate = self.kfac.learning_rate
+        # A divergence that is not finite counts as too large.
+        factor = tf.where(kl < 0.5 * self._desired_kl, _RATE_FACTOR, 1.0)
+        factor = tf.where(kl <= 2.0 * self._desired_kl, factor, 1.0 / _RATE_FACTOR)
+        rate.assign(tf.clip_by_value(rate * factor, *self._rate_bounds))
