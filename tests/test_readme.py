@@ -17,5 +17,5 @@ def test_the_quickstart_runs(tmp_path, monkeypatch):
     names = {}
     exec(compile(blocks[0], "README.md", "exec"), names)
     assert names["result"].env_step == 4096
-    assert names["action"].shape == (2,) and np.all(np.abs(names["action"]) <= 1)
-    assert (tmp_path / "runs" / "swimmer" / "metrics.csv").exists()
+    assert names["action"].shape == (3,) and np.all(np.abs(names["action"]) <= 1)
+    assert (tmp_path / "runs" / "hopper" / "metrics.csv").exists()
