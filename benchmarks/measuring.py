@@ -19,6 +19,8 @@ from typing import Any
 PROJECT = Path(__file__).absolute().parents[1]
 # Compilation, first touches of memory: what a run pays once is not its speed.
 WARM_UP_ITERATIONS = 2
+# Programs of benchmarks/peers.
+PEERS = ("trpo_sb3", "ppo_sb3", "ppo_sbx")
 
 
 class MeasurementError(RuntimeError):
@@ -48,13 +50,17 @@ class Experiment:
         """Short name for tables."""
         return f"{Path(self.gin_file).stem} ({self.backend})"
 
-    def flags(self) -> list[str]:
-        """Returns the flags that `train` and `parts` share."""
+    def statements(self) -> list[str]:
+        """Returns the gin statements that follow the file's own."""
         statements = [] if self.task is None else [f"TASK = {self.task!r}"]
         statements += [f"BACKEND = {self.backend!r}"]
         statements += [] if self.evaluate else ["EVAL_INTERVAL = 0"]
-        statements += self.bindings
-        return [f"--gin_file={self.gin_file}", *(f"--gin_bindings={statement}" for statement in statements)]
+        return [*statements, *self.bindings]
+
+    def flags(self) -> list[str]:
+        """Returns the flags that `train` and `parts` share."""
+        bindings = [f"--gin_bindings={statement}" for statement in self.statements()]
+        return [f"--gin_file={self.gin_file}", *bindings]
 
 
 def measure_parts(experiment: Experiment) -> dict[str, Any]:
@@ -96,19 +102,19 @@ def measure_training(experiment: Experiment, num_env_steps: int, seed: int) -> d
 
 
 def check_peer(python: Path) -> None:
-    """Raises a `MeasurementError` if the peer's environment is not there."""
+    """Raises a `MeasurementError` if the peers' environment is not there."""
     if not python.exists():
         raise MeasurementError(
-            f"--peer: there is no {python}. Make the peer's environment with benchmarks/peers/make_env.sh "
+            f"--peer: there is no {python}. Make the peers' environment with benchmarks/peers/make_env.sh "
             "[DIRECTORY], and name another directory than its default with --peer_env."
         )
 
 
 def measure_peer(
-    python: Path, task: str, num_env_steps: int, seed: int, options: Sequence[str] = ()
+    python: Path, peer: str, task: str, num_env_steps: int, seed: int, options: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Returns what `peers/trpo_sb3.py` prints, run by the Python of the peer's own environment."""
-    script = PROJECT / "benchmarks" / "peers" / "trpo_sb3.py"
+    """Returns what one of `PEERS` prints, run by the Python of the peers' own environment."""
+    script = PROJECT / "benchmarks" / "peers" / f"{peer}.py"
     flags = [f"--task={task}", f"--num_env_steps={num_env_steps}", f"--seed={seed}", *options]
     # Nothing of ours may leak into the peer's process.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

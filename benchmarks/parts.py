@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import gin  # noqa: E402
 
+from expol_tf.agents import OnPolicyAgent, Rollout  # noqa: E402
 from expol_tf.environments import VectorEnvironment, load_vector  # noqa: E402
 from expol_tf.seeding import stream  # noqa: E402
 from expol_tf.training import OnPolicyRunner, TrainingEvent, configure_devices, gin_syntax, train  # noqa: E402
@@ -24,13 +25,13 @@ from expol_tf.training import configuration as configurations  # noqa: E402
 from expol_tf.training.command_line import import_library  # noqa: E402
 
 
-def build(statements: list[Any]) -> tuple[VectorEnvironment, Any, OnPolicyRunner]:
+def build(statements: list[Any]) -> tuple[VectorEnvironment, OnPolicyAgent, OnPolicyRunner]:
     """Returns environments, agent and runner as `train` makes them, after one iteration."""
     import_library()
     configuration = configurations.resolve(statements).override("num_env_steps", 1)
     configuration.apply()
     configure_devices()
-    agents: list[Any] = []
+    agents: list[OnPolicyAgent] = []
 
     def capture(event: TrainingEvent) -> None:
         agents.append(event.agent)
@@ -41,10 +42,21 @@ def build(statements: list[Any]) -> tuple[VectorEnvironment, Any, OnPolicyRunner
     names = ("num_envs", "backend", "wrappers", "make_kwargs")
     options = {name: given[name] for name in names if name in given}
     env = load_vector(given["task"], seed=stream(given.get("seed", 0), "environment"), **options)
-    return env, agents[-1], OnPolicyRunner(env, agents[-1])
+    runner = given.get("runner", OnPolicyRunner)
+    return env, agents[-1], runner(env, agents[-1])
 
 
-def measure(env: VectorEnvironment, agent: Any, runner: OnPolicyRunner, iterations: int) -> dict[str, float]:
+def timed_update(agent: OnPolicyAgent, rollout: Rollout) -> tuple[float, dict[str, float]]:
+    """Returns the seconds of one update, until its metrics have arrived, and the metrics."""
+    started = time.perf_counter()
+    info = agent.train_on_rollout(rollout)
+    metrics = {name: float(value.numpy()) for name, value in info.extra.items()}
+    return time.perf_counter() - started, metrics
+
+
+def measure(
+    env: VectorEnvironment, agent: OnPolicyAgent, runner: OnPolicyRunner, iterations: int
+) -> dict[str, float]:
     """Returns env steps/s of each part over this many iterations of real training.
 
     The environment alone repeats the actions that the policy has just taken: the time of a simulator's step
@@ -54,18 +66,14 @@ def measure(env: VectorEnvironment, agent: Any, runner: OnPolicyRunner, iteratio
     for _ in range(iterations):
         started = time.perf_counter()
         rollout, _, _ = runner.collect()
-        collected = time.perf_counter()
-        info = agent.train_on_rollout(rollout)
-        for value in info.extra.values():
-            value.numpy()  # Waits until it is computed.
-        updated = time.perf_counter()
+        seconds["collection"] += time.perf_counter() - started
+        updating, _ = timed_update(agent, rollout)
+        seconds["update"] += updating
         actions = rollout.action.swapaxes(0, 1).copy()
         before = time.perf_counter()
         for action in actions:
             env.step(action)
         seconds["environment"] += time.perf_counter() - before
-        seconds["collection"] += collected - started
-        seconds["update"] += updated - collected
     return {part: iterations * runner.iteration_steps / spent for part, spent in seconds.items()}
 
 
@@ -73,7 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gin_file", required=True)
     parser.add_argument("--gin_bindings", action="append", default=[])
-    parser.add_argument("--iterations", type=int, default=5, help="of each repeat")
+    # A multiple of ten: an update rule may do some of its work only every so many updates.
+    parser.add_argument("--iterations", type=int, default=10, help="of each repeat")
     parser.add_argument("--repeats", type=int, default=3)
     values = parser.parse_args()
     statements = gin_syntax.read_files([values.gin_file]) + gin_syntax.read_bindings(values.gin_bindings)

@@ -1,4 +1,4 @@
-"""The throughput benchmark's tables: medians, where the time goes, the ratio to the peer, the conditions."""
+"""The throughput benchmark's tables: medians, where the time goes, the ratios to peers, the conditions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-PEER = "sb3-contrib TRPO"
 _PARTS = ("environment", "collection", "update")
 _SPEEDS = ("env_steps_per_s", "reported_env_steps_per_s", *_PARTS)
 _COMPARED = ("gymnasium", "mujoco", "numpy")
@@ -31,26 +30,29 @@ def progress_line(measurement: Measurement) -> str:
 
 def text(measurements: list[Measurement], task: str, evaluate: bool) -> str:
     """Returns the whole report."""
-    trainings = _by_name(measurement for measurement in measurements if measurement["kind"] == "training")
-    parts = _by_name(measurement for measurement in measurements if measurement["kind"] == "parts")
-    repeats = max(len(group) for group in trainings.values())
-    steps = min(group[0]["measured_env_steps"] for group in trainings.values())
+    trainings, parts, peers = (_of_kind(measurements, kind) for kind in ("training", "parts", "peer"))
+    whole = {**trainings, **peers}
+    repeats = max(len(group) for group in whole.values())
+    steps = min(group[0]["measured_env_steps"] for group in whole.values())
+    heading = ["", *_PARTS, "whole training", "min – max"]
+    heading += [cell for group in peers.values() for cell in (f"× {group[0]['title']}", "min – max")]
     lines = [
         f"{task}: env steps/s, medians of {repeats} repeats; whole trainings of {steps:,} env steps or more",
         "after the second iteration, ours with logging and checkpoints, "
-        + ("with evaluations." if evaluate else "without evaluations, as the peer."),
+        + ("with evaluations." if evaluate else "without evaluations, as the peers."),
         "",
-        *_table(
-            ["", "environment", "collection", "update", "whole training", "min – max", "× peer", "min – max"],
-            [_row(name, group, parts.get(name), trainings.get(PEER)) for name, group in trainings.items()],
+        *table(
+            heading,
+            [_row(name, group, parts.get(name), peers) for name, group in trainings.items()]
+            + [_peer_row(group, len(peers)) for group in peers.values()],
         ),
     ]
     if parts:
         heading = ["ms per 1,000 env steps", "environment", "policy", "update", "rest", "whole"]
         rows = [_shares(name, trainings[name], group) for name, group in parts.items()]
-        lines += ["", *_table(heading, rows)]
+        lines += ["", *table(heading, rows)]
         lines += ["policy: acting and storing; rest: metrics, logs, checkpoints, noise between measurements."]
-    return "\n".join([*lines, "", *_conditions(trainings)])
+    return "\n".join([*lines, "", *_conditions(trainings, peers)])
 
 
 def write_json(path: Path, measurements: list[Measurement], command: str) -> None:
@@ -80,10 +82,12 @@ def _speeds(measurement: Measurement) -> list[str]:
     return [name for name in _SPEEDS if name in measurement]
 
 
-def _by_name(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+def _of_kind(measurements: Iterable[Measurement], kind: str) -> dict[str, list[Measurement]]:
+    """Returns the measurements of a kind by their names, in their order in time."""
     groups: dict[str, list[Measurement]] = {}
     for measurement in measurements:
-        groups.setdefault(measurement["name"], []).append(measurement)
+        if measurement["kind"] == kind:
+            groups.setdefault(measurement["name"], []).append(measurement)
     return groups
 
 
@@ -92,23 +96,35 @@ def _median(group: list[Measurement], speed: str = "env_steps_per_s") -> float:
 
 
 def _row(
-    name: str, group: list[Measurement], parts: list[Measurement] | None, peer: list[Measurement] | None
+    name: str,
+    group: list[Measurement],
+    parts: list[Measurement] | None,
+    peers: dict[str, list[Measurement]],
 ) -> list[str]:
-    if name == PEER:
-        # It shares its whole time between two parts; its environments are not timed alone.
-        cells = ["", f"{_median(group, 'collection_env_steps_per_s'):,.0f}", ""]
-    else:
-        cells = [f"{_median(parts, part):,.0f}" if parts else "" for part in _PARTS]
-    speeds = [measurement["env_steps_per_s"] for measurement in group]
-    cells += [f"{statistics.median(speeds):,.0f}", _range(speeds, 0)]
-    if peer and name != PEER:
+    cells = [name, *(f"{_median(parts, part):,.0f}" if parts else "" for part in _PARTS), *_whole(group)]
+    for peer in peers.values():
         # Of neighbours in time: what the ratio of medians is worth.
-        ratios = [ours / theirs["env_steps_per_s"] for ours, theirs in zip(speeds, peer, strict=True)]
-        return [name, *cells, f"{_median(group) / _median(peer):.2f}", _range(ratios, 2)]
-    return [name, *cells, "", ""]
+        ratios = [
+            ours["env_steps_per_s"] / theirs["env_steps_per_s"]
+            for ours, theirs in zip(group, peer, strict=True)
+        ]
+        cells += [f"{_median(group) / _median(peer):.2f}", spread(ratios, 2)]
+    return cells
 
 
-def _range(values: list[float], digits: int) -> str:
+def _peer_row(group: list[Measurement], num_peers: int) -> list[str]:
+    # A peer shares its whole time between two parts; its environments are not timed alone.
+    collection = f"{_median(group, 'collection_env_steps_per_s'):,.0f}"
+    return [group[0]["title"], "", collection, "", *_whole(group), *[""] * (2 * num_peers)]
+
+
+def _whole(group: list[Measurement]) -> list[str]:
+    speeds = [measurement["env_steps_per_s"] for measurement in group]
+    return [f"{statistics.median(speeds):,.0f}", spread(speeds, 0)]
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Returns the least and the greatest value as a cell."""
     return f"{min(values):,.{digits}f} – {max(values):,.{digits}f}"
 
 
@@ -120,35 +136,53 @@ def _shares(name: str, trainings: list[Measurement], parts: list[Measurement]) -
     return [name, *(f"{share:.1f} ({share / whole:.0%})" for share in shares), f"{whole:.1f}"]
 
 
-def _conditions(trainings: dict[str, list[Measurement]]) -> list[str]:
-    every = [measurement for group in trainings.values() for measurement in group]
+def _conditions(trainings: dict[str, list[Measurement]], peers: dict[str, list[Measurement]]) -> list[str]:
+    every = [measurement for group in (*trainings.values(), *peers.values()) for measurement in group]
     loads = [measurement["load_average"] for measurement in every]
     dates = sorted(measurement["date"] for measurement in every)
     others = [measurement["others_cores"] for measurement in every]
     lines = [
-        f"{dates[0]} to {dates[-1]}; load average before each training {_range(loads, 2)}; "
-        f"other processes used {_range(others, 2)} cores during them"
+        f"{dates[0]} to {dates[-1]}; load average before each training {spread(loads, 2)}; "
+        f"other processes used {spread(others, 2)} cores during them",
+        *quietness(others),
     ]
-    if max(others) > _QUIET:
-        lines.append("NOTE: the machine was not quiet; measure again before quoting these numbers.")
-    ours = next((group[0]["record"] for name, group in trainings.items() if name != PEER), None)
-    if ours:
-        lines.append(f"machine: {ours['machine']['cpu']}, {ours['threads']['available']} cores")
-        lines.append(f"ours: {_listed(ours['versions'])}; threads {_listed(ours['threads'])}")
-    for peer in trainings.get(PEER, [])[:1]:
-        lines.append(f"peer: {_listed(peer['versions'])}; torch threads {peer['torch_threads']}")
-        lines.append(f"peer's settings: {_listed(peer['settings'])}")
-        for package in _COMPARED:
-            if ours and peer["versions"].get(package) != ours["versions"].get(package):
-                lines.append(f"NOTE: {package} is not the same version in both.")
+    ours = next(iter(trainings.values()))[0]["record"]
+    lines += machine(ours)
+    for peer, *_ in peers.values():
+        lines.append(f"{peer['title']}: {_listed(peer['versions'])}; torch threads {peer['torch_threads']}")
+        lines.append(f"{peer['title']}'s settings: {_listed(peer['settings'])}")
+        lines += [
+            f"NOTE: {package} is not the same version in ours and {peer['title']}."
+            for package in _COMPARED
+            if peer["versions"].get(package) != ours["versions"].get(package)
+        ]
+    # What an iteration is, is ours to set; the rest of each side's settings are its defaults.
+    sizes = {group[0]["iteration_steps"] for group in (*trainings.values(), *peers.values())}
+    if len(sizes) > 1:
+        lines.append(f"NOTE: iterations have {' or '.join(map(str, sorted(sizes)))} env steps.")
     return lines
+
+
+def quietness(others_cores: list[float]) -> list[str]:
+    """Returns a note if other processes disturbed a measurement."""
+    if max(others_cores) <= _QUIET:
+        return []
+    return ["NOTE: the machine was not quiet; measure again before quoting these numbers."]
+
+
+def machine(record: Measurement) -> list[str]:
+    """Returns the lines of a run's record that say where it ran."""
+    return [
+        f"machine: {record['machine']['cpu']}, {record['threads']['available']} cores",
+        f"ours: {_listed(record['versions'])}; threads {_listed(record['threads'])}",
+    ]
 
 
 def _listed(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
-def _table(heading: list[str], rows: list[list[str]]) -> list[str]:
+def table(heading: list[str], rows: list[list[str]]) -> list[str]:
     """Returns a Markdown table with aligned columns."""
     every = [heading, *rows]
     widths = [max(len(row[column]) for row in every) for column in range(len(heading))]

@@ -1,9 +1,10 @@
-"""Measures how fast training runs, where its time goes, and how a peer does on the same machine beside it.
+"""Measures how fast training runs, where its time goes, and how peers do on the same machine beside it.
 
-    python benchmarks/throughput.py --gin_file=gin/nfp_trpo.gin --task=HalfCheetah-v5 --peer
+    python benchmarks/throughput.py --gin_file=gin/gaussian_ppo.gin --task=HalfCheetah-v5 \\
+        --peer=ppo_sbx --peer=ppo_sb3
 
 Whole trainings are real ones, by the program `train` with logging and checkpoints; every repeat measures each
-experiment and then the peer, so that what else the machine does hits all of them.
+experiment and then each peer, so that what else the machine does hits all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import report
 from interference import Interference
 from measuring import (
+    PEERS,
     PROJECT,
     Experiment,
     MeasurementError,
@@ -43,11 +45,11 @@ def _arguments() -> argparse.Namespace:
     add("--num_env_steps", type=int, default=300_000, help="of each training, warming up not counted")
     add("--repeats", type=int, default=3)
     add("--seed", type=int, default=0, help="of the first repeat; the others count on")
-    add("--evaluate", action="store_true", help="with the gin file's evaluations; the peer makes none")
+    add("--evaluate", action="store_true", help="with the gin file's evaluations; peers make none")
     add("--no_parts", action="store_true", help="only whole trainings")
-    add("--peer", action="store_true", help="measure sb3-contrib's TRPO beside")
+    add("--peer", action="append", default=[], choices=PEERS, help="measured beside; repeatable")
     add("--peer_env", type=Path, help="what peers/make_env.sh made; benchmarks/peers/.venv by default")
-    add("--peer_options", default="", help='more flags of peers/trpo_sb3.py, such as "--torch_threads=0"')
+    add("--peer_options", default="", help='flags of peers/peer.py for all, such as "--torch_threads=0"')
     add("--json_path", type=Path, help="write everything measured")
     add("--csv_path", type=Path, help="write a row a measurement")
     return parser.parse_args()
@@ -69,7 +71,8 @@ def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
     ]
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", PROJECT))
     python = _users_path(values.peer_env, workspace / "benchmarks" / "peers" / ".venv") / "bin" / "python"
-    if values.peer:
+    peers = list(dict.fromkeys(values.peer))
+    if peers:
         check_peer(python)
     measurements: list[dict[str, Any]] = []
 
@@ -84,14 +87,14 @@ def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
     steps = values.num_env_steps + _WARM_UP_STEPS
     for repeat in range(values.repeats):
         seed = values.seed + repeat
-        # The peer stands between trainings of ours, not after the whole of them.
+        # Peers stand between trainings of ours, not after the whole of them.
         for experiment in experiments:
             add(repeat, experiment.name, "training", measure_training, experiment, steps, seed)
             if not values.no_parts:
                 add(repeat, experiment.name, "parts", measure_parts, experiment)
-        if values.peer:
+        for peer in peers:
             options = shlex.split(values.peer_options)
-            add(repeat, report.PEER, "training", measure_peer, python, values.task, steps, seed, options)
+            add(repeat, peer, "peer", measure_peer, python, peer, values.task, steps, seed, options)
     return measurements
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the peer's virtual environment, apart from the project's own: some 1.1 GB, most of it PyTorch for the CPU.
+# Makes the peers' virtual environment, apart from the project's own: some 1.8 GB, most of it PyTorch and JAX for the CPU.
 #
 #   benchmarks/peers/make_env.sh [DIRECTORY]     # benchmarks/peers/.venv by default
 #
