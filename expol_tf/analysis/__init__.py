@@ -1,0 +1,33 @@
+"""What finished runs say: learning curves, aggregates over tasks, sensitivity, reports."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Imported when asked for: a report needs no TensorFlow, and a figure no rliable.
+_HOMES = {
+    "Report": "report",
+    "Run": "runs",
+    "aggregate_metrics": "aggregate",
+    "bootstrap_band": "curves",
+    "find_runs": "runs",
+    "improvement_probabilities": "aggregate",
+    "performance_profiles": "aggregate",
+    "quantile_curve": "quantiles",
+    "sample_efficiency": "aggregate",
+    "smoothed_returns": "curves",
+    "write_report": "report",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
