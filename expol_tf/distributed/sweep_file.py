@@ -91,18 +91,19 @@ def read_sweep(name: str | os.PathLike[str]) -> Sweep:
     draws = arguments.get("draws", {})
     if isinstance(draws, dict):
         arguments["draws"] = {key: _distribution(key, value, bound) for key, value in draws.items()}
+    if "experiments" not in arguments:
+        raise ConfigurationError(
+            f"{path}: Sweep.experiments must be set. Write "
+            'Sweep.experiments = {"nfp_trpo": "gin/nfp_trpo.gin"}.'
+        )
+    sweep = Sweep(**arguments)
     if bound:
         shown = "/".join(filter(None, next(iter(bound))))
         raise ConfigurationError(
             f"{path}: {shown} is bound, but Sweep.draws does not refer to it. "
             f"Remove the lines, or write @{shown}() there."
         )
-    if "experiments" not in arguments:
-        raise ConfigurationError(
-            f"{path}: Sweep.experiments must be set. Write "
-            'Sweep.experiments = {"nfp_trpo": "gin/nfp_trpo.gin"}.'
-        )
-    return Sweep(**arguments)
+    return sweep
 
 
 def user_directory() -> Path:

@@ -130,5 +130,5 @@ def summary(states: Sequence[RunState]) -> str:
         lines.append("  ".join(cells).rstrip())
     for state in states:
         if state.status == "failed":
-            lines.append(f"failed: {state.name} ({state.attempts} attempts): {state.message}")
+            lines.append(f"failed: {state.name} (attempts: {state.attempts}): {state.message}")
     return "\n".join(lines)
