@@ -40,10 +40,13 @@ class ClippedUpdate(tf.Module):
                 raise ConfigurationError(f"ClippedUpdate.{name} must be positive; got {value}.")
         self._objective = objective
         self.optimizer = optimizer or MinibatchAdam(max_gradient_norm=0.5)
-        self.optimizer.build(objective.variables)
         self.entropy_weight = objective.entropy_weight
         self._clip_range = clip_range
         self._max_kl = max_kl
+
+    def build(self) -> None:
+        """Creates the optimizer's state for the policy; called by the agent, once."""
+        self.optimizer.build(self._objective.variables)
 
     def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         objective = self._objective

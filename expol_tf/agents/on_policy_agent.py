@@ -109,6 +109,7 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self._entropy_weight = entropy_weight
         self._value_fit = value_fit or MinibatchRegression()
         example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
+        self._value_of(example)  # A network may create its variables when it is first called.
         self._value_fit.build(self._value_of, value_network.trainable_variables, example)
         # Entropies are reported of the normalized action, so that they compare across action units.
         self._log_half_widths = float(np.sum(np.log(half)))
