@@ -21,8 +21,8 @@ class AcktrAgent(OnPolicyAgent):
     """ACKTR (Wu et al. 2017): policy and value by K-FAC, for Gaussian, mixture and flow policies.
 
     A wiring of `OnPolicyAgent` with a `KroneckerUpdate` and a `KfacRegression`; build `OnPolicyAgent`
-    yourself to recombine the parts. See `docs/acktr.md` for the details and the metrics. `kfac_coverage` names the
-    variables that have Kronecker factors and those in the exact Fisher block.
+    yourself to recombine the parts. See `docs/acktr.md` for the details and the metrics. `kfac_coverage`
+    names the variables that have Kronecker factors and those in the exact Fisher block.
 
     Args:
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
@@ -71,7 +71,7 @@ class AcktrAgent(OnPolicyAgent):
             policy_update=update,
             observation_normalizer=observation_normalizer,
             advantages=advantages or AdvantageEstimation(gae_lambda=0.97),
-            value_fit=value_fit or KfacRegression(),
+            value_fit=value_fit or KfacRegression(jit_compile=jit_compile),
             seed=seed,
             train_step_counter=train_step_counter,
             jit_compile=jit_compile,

@@ -26,16 +26,22 @@ class KfacRegression(tf.Module):
       kfac: The optimizer, of this network alone; by default learning rate 1e-3, damping 0.1, clip_kl 0.3,
         factor decay 0.95.
       updates: Steps of a fit, each on the whole batch.
+      jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
     """
 
     compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
 
-    def __init__(self, kfac: Kfac | None = None, updates: int = 25) -> None:
+    def __init__(self, kfac: Kfac | None = None, updates: int = 25, jit_compile: bool = True) -> None:
         super().__init__(name="KfacRegression")
         if updates < 1:
             raise ConfigurationError(f"KfacRegression.updates must be 1 or more; got {updates}.")
         self.kfac = kfac or Kfac(
-            learning_rate=1e-3, damping=0.1, clip_kl=0.3, factor_decay=0.95, factor_interval=5
+            learning_rate=1e-3,
+            damping=0.1,
+            clip_kl=0.3,
+            factor_decay=0.95,
+            factor_interval=5,
+            jit_compile=jit_compile,
         )
         self._updates = updates
 
