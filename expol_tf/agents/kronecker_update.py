@@ -86,8 +86,9 @@ class KroneckerUpdate(tf.Module):
             return surrogate - report.objective, divergence(new)
 
         improvement, kl = tf.function(measure, jit_compile=self._jit_compile, autograph=False)()
-        # A step that Kfac did not take, as its batch was not finite, is not there to be undone.
-        undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl)) & (report.trust_region_scale > 0)
+        # Where the objective was not finite before, Kfac took no step, and the metrics must tell.
+        undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))
+        undone &= tf.math.is_finite(report.objective)
         assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
         self._adapt(kl)
         improvement, kl, fraction = (
