@@ -149,3 +149,25 @@ def test_the_automatic_scaling_leaves_the_reward_its_weight_against_entropy(weig
 def test_an_unknown_scaling_is_refused():
     with pytest.raises(ConfigurationError, match="must be one of .*standardize.*got 'whiten'"):
         scale_advantages(tf.zeros([3]), tf.fill([3], True), "whiten")
+
+
+@pytest.mark.parametrize("scaling", ["standardize", "center", "standardize_all"])
+def test_a_scaling_that_is_asked_for_is_used_whatever_the_entropys_weight(scaling):
+    generator = np.random.default_rng(1)
+    advantages, valid = tf.constant(generator.normal(0.0, 3.0, 12)), tf.fill([12], True)
+    expected = scale_advantages(advantages, valid, scaling)
+    for weight in (0.0, 0.5):
+        found = AdvantageEstimation(scaling=scaling).scale(advantages, valid, weight)
+        np.testing.assert_array_equal(found.advantage, expected.advantage)
+        assert float(found.entropy_scale) == float(expected.entropy_scale)
+
+
+def test_scaling_all_forgets_the_unit_of_the_reward():
+    # Rewards and β in another unit are the same task; with "standardize_all" the same numbers come out.
+    generator = np.random.default_rng(2)
+    advantages, valid = generator.normal(0.0, 3.0, 12), tf.fill([12], True)
+    results = []
+    for unit in (1.0, 1000.0):
+        advantage, entropy_scale = scale_advantages(tf.constant(unit * advantages), valid, "standardize_all")
+        results.append([*advantage.numpy(), unit * float(entropy_scale)])
+    np.testing.assert_allclose(*results, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""The surrogate's value and its gradient at π_old."""
+"""The surrogates' values and gradients, at π_old and beyond the clip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.objectives import importance_surrogate
+from expol_tf.objectives import clip_fraction, clipped_surrogate, importance_surrogate
 
 tfd = tfp.distributions
 
@@ -76,3 +76,61 @@ def test_invalid_frames_may_hold_anything():
         value = importance_surrogate(log_prob, tf.constant([0.5, 0.0, 0.0, -0.3]), advantage, valid)
     assert float(value) == pytest.approx(0.5)
     np.testing.assert_allclose(tape.gradient(value, log_prob), [1.0, 0.0, 0.0, -0.5])
+
+
+def slow_clipped_surrogate(log_prob, old_log_prob, advantage, valid, clip_range):
+    """The mean, and its gradient by log π: zero where moving on would gain nothing."""
+    total, gradient, outside = 0.0, np.zeros(len(log_prob)), 0
+    for n in np.flatnonzero(valid):
+        ratio = np.exp(log_prob[n] - old_log_prob[n])
+        outside += not 1.0 - clip_range <= ratio <= 1.0 + clip_range
+        bound = 1.0 + clip_range if advantage[n] > 0 else 1.0 - clip_range
+        if (ratio - bound) * advantage[n] < 0:  # Not yet as far as it pays.
+            gradient[n] = ratio * advantage[n] / valid.sum()
+            total += ratio * advantage[n]
+        else:
+            total += bound * advantage[n]
+    return total / valid.sum(), gradient, outside / valid.sum()
+
+
+@pytest.mark.parametrize("clip_range", [0.05, 0.2, 0.9])
+def test_clipping_equals_the_slow_loop(clip_range):
+    generator = np.random.default_rng(3)
+    old, advantage = generator.normal(size=(2, 200))
+    log_prob = tf.constant(old + generator.normal(0.0, 0.3, 200))
+    valid = generator.uniform(size=200) < 0.8
+    with tf.GradientTape() as tape:
+        tape.watch(log_prob)
+        value = clipped_surrogate(log_prob, old, advantage, valid, clip_range)
+    expected, gradient, outside = slow_clipped_surrogate(log_prob.numpy(), old, advantage, valid, clip_range)
+    assert float(value) == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(tape.gradient(value, log_prob), gradient, rtol=1e-10, atol=1e-15)
+    fraction = float(clip_fraction(log_prob, old, valid, clip_range))
+    assert fraction == pytest.approx(outside, rel=1e-10) and 0.0 < fraction < 1.0
+    assert float(value) < float(importance_surrogate(log_prob, old, advantage, valid))
+
+
+def test_clipping_does_nothing_near_the_old_policy():
+    observation, weights, action, advantage = problem()
+    valid = np.arange(50) % 4 > 0
+    old = log_density(observation, weights, action)
+    variable = tf.Variable(weights)
+    gradients = []
+    for surrogate_of in (importance_surrogate, clipped_surrogate):
+        with tf.GradientTape() as tape:
+            value = surrogate_of(log_density(observation, variable, action), old, advantage, valid)
+        gradients.append(tape.gradient(value, variable).numpy())
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10)
+    assert float(clip_fraction(old, old, valid)) == 0.0
+
+
+def test_invalid_frames_may_hold_anything_beyond_the_clip_too():
+    log_prob = tf.constant([0.5, 800.0, np.nan, -0.3])
+    old = tf.constant([0.0, 0.0, 0.0, -0.3])
+    valid = tf.constant([True, False, False, True])
+    with tf.GradientTape() as tape:
+        tape.watch(log_prob)
+        value = clipped_surrogate(log_prob, old, tf.constant([2.0, 1.0, np.nan, -1.0]), valid)
+    assert float(value) == pytest.approx((1.2 * 2.0 - 1.0) / 2.0)  # exp(0.5) is beyond the clip.
+    np.testing.assert_allclose(tape.gradient(value, log_prob), [0.0, 0.0, 0.0, -0.5])
+    assert float(clip_fraction(log_prob, old, valid)) == 0.5
