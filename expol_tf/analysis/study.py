@@ -6,6 +6,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
+from expol_tf.analysis.recorded import shown
 from expol_tf.analysis.runs import Run
 from expol_tf.errors import ConfigurationError
 
@@ -153,7 +154,7 @@ def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[R
 
 
 def _titled(run: Run) -> str:
-    return f"{run.experiment} on {run.task}, seed {run.seed} ({run.directory})"
+    return f"{run.experiment} on {run.task}, seed {run.seed} ({shown(run.directory)})"
 
 
 def _by_task_and_experiment(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
@@ -217,8 +218,8 @@ def _refuse_duplicates(task: str, experiment: str, group: Sequence[Member]) -> N
         other = first.setdefault((run.seed, _key(run)), run)
         if other is not run:
             raise ConfigurationError(
-                f"--root_dir: {experiment} on {task} has seed {run.seed} twice, in {other.directory} and "
-                f"{run.directory}; a run counts once. Move one of them away, or give other directories."
+                f"--root_dir: {experiment} on {task} has seed {run.seed} twice, in {shown(other.directory)} "
+                f"and {shown(run.directory)}; a run counts once. Move one of them away."
             )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
+
 import gymnasium
 import numpy as np
 import pytest
 
+import expol_tf
 from expol_tf.analysis.normalization import REFERENCES, normalization
 
 
@@ -44,3 +48,12 @@ def test_random_returns_are_as_recorded(task, episodes):
     recorded = normalization(task, np.zeros(1)).zero
     # Both are means of 100 episodes.
     assert abs(np.mean(returns) - recorded) < 4 * np.sqrt(2) * np.std(returns) / np.sqrt(episodes)
+
+
+def test_the_page_has_the_same_references():
+    page = pathlib.Path(expol_tf.__file__).absolute().parents[1] / "docs" / "reports.md"
+    text = page.read_text().replace("\u2212", "-")
+    rows = re.findall(r"^ +\| (\w+) \| ([-\d.]+) \| ([-\d.]+) \| ([-\d.]+) \|$", text, re.MULTILINE)
+    assert {name: tuple(map(float, numbers)) for name, *numbers in rows} == {
+        name: tuple(known[:3]) for name, known in REFERENCES.items()
+    }
