@@ -92,6 +92,8 @@ def draw_sensitivity(
     """
     tasks = list(dict.fromkeys(task for task, _ in points))
     names = list(dict.fromkeys(name for parameters, _ in points.values() for name in parameters))
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = style.panels(len(names), len(tasks))
     for column, task in enumerate(tasks):
         for row, name in enumerate(names):
@@ -110,8 +112,10 @@ def draw_sensitivity(
                 panel.scatter(x, returns, s=22, color=colour, alpha=0.75, linewidths=0)
             if numbers is None:
                 panel.set_xticks(range(len(categories)), [text[:24] for text in categories])
-            elif len(numbers) and numbers.min() > 0 and numbers.max() >= 5 * numbers.min():
+            elif len(numbers) and numbers.min() > 0 and numbers.max() >= 3 * numbers.min():
                 panel.set_xscale("log")
+            else:
+                panel.xaxis.set_major_locator(MaxNLocator(5))
             panel.set_title(task, fontsize=10, fontweight="bold")
             panel.set_xlabel(name, fontsize=9)
     for panel in axes[:, 0]:

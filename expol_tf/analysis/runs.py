@@ -95,7 +95,7 @@ class Found:
     """What lies under the given directories.
 
     Attributes:
-      runs: All runs, in the order of their directories.
+      runs: All runs, in the order of their sweep or else of their directories.
       lost: A line for each run of a sweep that left no directory.
     """
 
@@ -133,7 +133,9 @@ def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
                 f"--root_dir must hold runs (directories with {recorded.CONFIG} and {recorded.METRICS}); "
                 f"{root} holds none. Give the directory that expol-train or expol-sweep wrote, or one above."
             )
-        for directory in directories:
+        # In the order of a sweep's table, which is its author's; others follow by name.
+        order = {directory: index for index, directory in enumerate(sweep)}
+        for directory in sorted(directories, key=lambda each: order.get(each.resolve(), len(order))):
             resolved = directory.resolve()
             if resolved not in runs:
                 runs[resolved] = read_run(directory, root, sweep.get(resolved))

@@ -134,7 +134,8 @@ def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[R
         else:
             kept.append(run)
     if empty:
-        notes.append(f"Left out, as no episode has ended yet: {_listed(map(_titled, empty))}.")
+        each = [_titled(run) + (f", failed: {_reason(run)}" if run.failure else "") for run in empty]
+        notes.append(f"Left out, as no episode has ended: {_listed(each)}.")
     if short:
         notes.append(
             f"Left out, as shorter than {min_env_steps:,} env steps: {_listed(map(_titled, short))}."
@@ -146,11 +147,16 @@ def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[R
         )
     for run in kept:
         if run.outcome != "finished":
-            reason = f": {run.failure}" if run.failure else f" of {run.target_env_steps:,}"
+            reason = f": {_reason(run)}" if run.failure else f" of {run.target_env_steps:,}"
             notes.append(
                 f"{run.outcome.capitalize()}: {_titled(run)}, at {run.env_step:,} env steps{reason}."
             )
     return kept
+
+
+def _reason(run: Run) -> str:
+    """The first sentence of what the sweep says; its own table has the rest."""
+    return (run.failure or "").partition(". ")[0].rstrip(".")
 
 
 def _titled(run: Run) -> str:

@@ -87,7 +87,24 @@ def test_runs_without_episodes_are_left_out_by_name(tmp_path):
     write_run(tmp_path / "a" / "Hopper-v4" / "seed1", seed=1, returns=[float("nan")], episodes=[0])
     found = study(tmp_path)
     assert len(found.groups["Hopper-v4", "a"]) == 1
-    assert noted(found, "no episode has ended yet: a on Hopper-v4, seed 1")
+    assert noted(found, "no episode has ended: a on Hopper-v4, seed 1")
+
+
+def test_failed_runs_are_named_with_their_reason(tmp_path):
+    write_run(tmp_path / "b" / "Hopper-v4" / "seed0")
+    write_run(tmp_path / "a" / "Hopper-v4" / "seed0", num_env_steps=9000)
+    write_run(tmp_path / "a" / "Hopper-v4" / "seed1", seed=1, returns=[], env_steps=[], episodes=[])
+    (tmp_path / "sweep.csv").write_text(
+        "experiment,task,seed,directory,status,attempts,env_step,message\n"
+        "b,Hopper-v4,0,b/Hopper-v4/seed0,finished,1,3000,\n"
+        "a,Hopper-v4,0,a/Hopper-v4/seed0,failed,3,3000,out of memory\n"
+        "a,Hopper-v4,1,a/Hopper-v4/seed1,failed,1,,exit status 2: NaN. Lower step sizes.\n"
+    )
+    found = study(tmp_path)
+    # The sweep's order.
+    assert found.experiments == ("b", "a")
+    assert noted(found, "Failed: a on Hopper-v4, seed 0") and noted(found, "3,000 env steps: out of memory.")
+    assert noted(found, "seed1), failed: exit status 2: NaN.")
 
 
 def test_nothing_left_is_one_message(tmp_path):
