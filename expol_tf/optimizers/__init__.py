@@ -4,6 +4,7 @@ from expol_tf.optimizers.conjugate_gradient import ConjugateGradientResult, conj
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
 from expol_tf.optimizers.kfac import Kfac, KfacReport
+from expol_tf.optimizers.kfac_factors import KroneckerFactors
 from expol_tf.optimizers.kfac_plan import KfacCoverage, KfacLayer
 from expol_tf.optimizers.kfac_regression import KfacRegression
 from expol_tf.optimizers.line_search import LineSearchResult, backtracking_line_search
@@ -26,6 +27,7 @@ __all__ = [
     "KfacLayer",
     "KfacRegression",
     "KfacReport",
+    "KroneckerFactors",
     "LineSearchResult",
     "MinibatchAdam",
     "MinibatchRegression",

@@ -66,8 +66,9 @@ class Kfac(tf.Module):
     (F + d·I)x = ∇ is solved with the batch's exact Fisher matrix, by conjugate gradients without forming it.
     `coverage` names both kinds. With `unfactored="error"` such variables are refused by name instead.
 
-    A and G are running means, decomposed at the first step and every `eigen_interval` steps. A batch with
-    an objective, gradient or statistic that is not finite changes nothing.
+    A and G (`factors`, a `KroneckerFactors` for each layer of `coverage`) are running means. They are
+    decomposed at the first step and every `eigen_interval` steps. A batch with an objective, gradient or
+    statistic that is not finite changes nothing.
 
     Example:
 
@@ -170,7 +171,7 @@ class Kfac(tf.Module):
             )
         dtype = plan.variables[0].dtype
         self._plan = plan
-        self._factors = [KroneckerFactors(*shape, dtype=dtype) for shape in plan.layer_shapes]
+        self.factors = [KroneckerFactors(*shape, dtype=dtype) for shape in plan.layer_shapes]
         slots: list[Sequence[int]] = list(plan.layer_shapes)
         if plan.rest:
             slots.append([sum(each.shape.num_elements() for each in plan.rest)])
@@ -222,7 +223,7 @@ class Kfac(tf.Module):
         def between_decompositions(done, _):
             measured = self._compiled(measure)()
             due = tf.equal(self._updates % self._eigen_interval, 0)
-            tf.cond(due, self._refresh, lambda: None)
+            tf.cond(due & measured.finite, self._refresh, lambda: None)
             return self._compiled(several)(done, measured)
 
         zero = tf.zeros([], plan.variables[0].dtype)
@@ -237,7 +238,7 @@ class Kfac(tf.Module):
         return tf.function(function, jit_compile=self._jit_compile or None, autograph=False)
 
     def _refresh(self):
-        for factors in self._factors:
+        for factors in self.factors:
             factors.refresh()
 
     def _measure(self, evaluate, weights) -> _Measured:
@@ -260,13 +261,20 @@ class Kfac(tf.Module):
 
         solutions, residual = [], tf.zeros([], objective.dtype)
         if plan.rest:
-            solved = conjugate_gradient(product, gradients[-1], self._cg_iterations)
+            # Relative: the default would leave a gradient below 1e-5 unsolved.
+            tolerance = 1e-10 * tf.reduce_sum(tf.square(gradients[-1]))
+            solved = conjugate_gradient(product, gradients[-1], self._cg_iterations, tolerance)
             solutions, residual = [solved.solution], tf.norm(solved.residual)
         sizes = [tf.reduce_sum(tf.square(vector)) for vector in (*gradients, *solutions)]
         finite = tf.math.is_finite(tf.add_n([objective, *sizes]))
 
         def update_factors():
             parts = inputs_and_gradients(layers, tape, log_probs)
+            if not all(inputs for inputs, _ in parts):
+                raise ConfigurationError(
+                    "evaluate: log π must depend on the variables as it did in Kfac.build; it does not on "
+                    f"all of {variable_names(plan.layer_variables)}. Build with the same function."
+                )
             return self._update_factors([batch_statistics(*part, weights) for part in parts], finite)
 
         if self._factor_interval == 1:
@@ -288,7 +296,7 @@ class Kfac(tf.Module):
         decay = tf.constant(self._factor_decay**self._factor_interval, traces.dtype)
         rate = (1.0 - decay) / (1.0 - decay ** (done + 1.0))
         rate = tf.where(finite, rate, tf.zeros_like(rate))
-        for factors, pair in zip(self._factors, statistics, strict=True):
+        for factors, pair in zip(self.factors, statistics, strict=True):
             factors.update(pair, rate)
         return finite
 
@@ -308,7 +316,7 @@ class Kfac(tf.Module):
         finite, gradients = measured.finite, measured.gradients
         directions = [
             factors.precondition(gradient, self._damping)
-            for factors, gradient in zip(self._factors, gradients, strict=False)
+            for factors, gradient in zip(self.factors, gradients, strict=False)
         ] + measured.exact_solution
         rate = tf.cast(self.learning_rate, measured.objective.dtype)
         inner = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(gradients, directions, strict=True)])
@@ -331,9 +339,8 @@ class Kfac(tf.Module):
                 variable.assign_add(step)
         self._updates.assign_add(tf.cast(finite, tf.int64))
         gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
-        return KfacReport(
-            measured.objective, scale, tf.square(scale) * predicted, gradient_norm, measured.cg_residual
-        )
+        predicted = tf.where(finite, tf.square(scale) * predicted, tf.zeros_like(predicted))
+        return KfacReport(measured.objective, scale, predicted, gradient_norm, measured.cg_residual)
 
     def _built_plan(self) -> KfacPlan:
         if self._plan is None:
