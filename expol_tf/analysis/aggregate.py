@@ -145,7 +145,7 @@ def _rliable() -> _Rliable:
     ) as error:  # arch, which it needs, fails with a TypeError beside a pandas it does not know.
         raise DependencyError(
             f"the report's aggregates need rliable, which cannot be imported here ({error}). "
-            "Run: pip install expol-tf[reports]"
+            "Run: pip install 'expol-tf[reports]' 'pandas<3'"
         ) from error
     return _Rliable(library, metrics)
 

@@ -68,7 +68,6 @@ def write_report(
         raise ConfigurationError(f"--repetitions must be positive; got {repetitions}.")
     found = find_runs(root_dirs)
     study = arrange(found.runs, settings, min_env_steps)
-    output = _Output(Path(output_dir))
     rng = np.random.default_rng(seed)
     ends = comparison.finals(study)
     bands = {
@@ -77,6 +76,8 @@ def write_report(
     }
     aggregates = comparison.aggregates(study, ends, repetitions, seed)
     palette = Palette(study.experiments)
+    # Not before there is something to write: an error leaves an older report as it is.
+    output = _Output(Path(output_dir))
     returns = {key: [end.training for end in group] for key, group in ends.items()}
 
     output.draw(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from expol_tf.analysis import aggregate, quantiles
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import ConfigurationError, DependencyError
 
 # Two runs (rows) of four tasks (columns).
 X = np.array([[0.0, 0.2, 0.4, 1.6], [0.2, 0.4, 0.8, 2.0]])
@@ -137,3 +139,10 @@ def test_parameters_are_numbers_or_not():
     assert quantiles.as_numbers(["1e-3", "2"]).tolist() == [0.001, 2.0]
     assert quantiles.as_numbers(["1e-3", "(64, 64)"]) is None
     assert quantiles.as_numbers(["inf"]) is None
+
+
+def test_a_broken_rliable_is_one_message(monkeypatch):
+    # None in sys.modules is what Python takes for a module that cannot be imported.
+    monkeypatch.setitem(sys.modules, "rliable", None)
+    with pytest.raises(DependencyError, match="need rliable, which cannot be imported here.*pandas<3"):
+        aggregate.aggregate_metrics({"x": X}, 50, seed=0)
