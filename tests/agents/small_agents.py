@@ -9,8 +9,9 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import Rollout, TrpoAgent
+from expol_tf.agents import PolicyBatch, Rollout, TrpoAgent
 from expol_tf.bijectors import AffineConditioner
+from expol_tf.distributions import sample_action
 from expol_tf.keras_api import keras
 from expol_tf.networks import FlowActorNetwork, GaussianActorNetwork, MixtureActorNetwork, ValueNetwork
 from expol_tf.optimizers import MinibatchRegression
@@ -90,6 +91,31 @@ def make_rollout(agent, batch=4, time=16, seed=0, end_probability=0.2):
         valid=~boundary,
         policy_info={name: unmerge(values) for name, values in info.items()},
     )
+
+
+def make_batch(actor, count=400, advantage=None, seed=0):
+    """Returns transitions of a policy at random observations, nine of ten of them valid."""
+    generator = np.random.default_rng(seed)
+    observation = tf.constant(generator.normal(size=(count, 3)), tf.float32)
+    sample = sample_action(actor(observation)[0], [seed, 1])
+    if advantage is None:
+        advantage = generator.normal(size=count)
+    return PolicyBatch(
+        observation,
+        sample.action,
+        sample.pre_squash_action,
+        sample.log_prob,
+        tf.constant(advantage, tf.float32),
+        tf.constant(generator.uniform(size=count) < 0.9),
+        tf.constant(1.0),
+    )
+
+
+def perturb(network, scale=0.3, seed=0):
+    """Moves all weights away from their initial values, where flows are nearly Gaussian."""
+    generator = np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        variable.assign_add(generator.normal(0.0, scale, variable.shape).astype(np.float32))
 
 
 def values_of(variables):

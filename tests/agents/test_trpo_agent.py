@@ -11,18 +11,19 @@ from tf_agents.networks import network
 from expol_tf.distributions import action_log_prob, analytic_kl, sample_action, sampled_kl
 from expol_tf.keras_api import keras
 from expol_tf.networks import FlowActorNetwork
-from tests.agents.small_agents import OBSERVATION, box, make_agent, make_rollout, set_values, values_of
+from tests.agents.small_agents import (
+    OBSERVATION,
+    box,
+    make_agent,
+    make_rollout,
+    perturb,
+    set_values,
+    values_of,
+)
 
 tfd = tfp.distributions
 
 DELTA = 0.01
-
-
-def perturb(network, scale=0.3, seed=0):
-    """Moves all weights away from their initial values, where flows are nearly Gaussian."""
-    generator = np.random.default_rng(seed)
-    for variable in network.trainable_variables:
-        variable.assign_add(generator.normal(0.0, scale, variable.shape).astype(np.float32))
 
 
 class Divergence:

@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.agents import OnPolicyAgent, PolicyBatch, PolicyObjective, TrustRegionUpdate
-from expol_tf.distributions import action_log_prob, sample_action, sampled_kl
+from expol_tf.agents import OnPolicyAgent, PolicyObjective, TrustRegionUpdate
+from expol_tf.distributions import action_log_prob, sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
-from tests.agents.small_agents import make_actor, make_agent, make_rollout, set_values, values_of
+from tests.agents.small_agents import (
+    make_actor,
+    make_agent,
+    make_batch,
+    make_rollout,
+    set_values,
+    values_of,
+)
 
 
 def make_update(actor, *rule, entropy_weight=0.0, entropy_samples=10, kl_estimator="auto", **settings):
@@ -45,23 +52,6 @@ def test_an_accepted_step_improves_the_surrogate_as_reported():
         assert float(metrics["accepted_step_fraction"]) > 0.0
         assert improvement > 0.0
         assert float(metrics["surrogate"]) == pytest.approx(improvement, rel=1e-2)
-
-
-def make_batch(actor, count=400, advantage=None, seed=0):
-    generator = np.random.default_rng(seed)
-    observation = tf.constant(generator.normal(size=(count, 3)), tf.float32)
-    sample = sample_action(actor(observation)[0], [seed, 1])
-    if advantage is None:
-        advantage = generator.normal(size=count)
-    return PolicyBatch(
-        observation,
-        sample.action,
-        sample.pre_squash_action,
-        sample.log_prob,
-        tf.constant(advantage, tf.float32),
-        tf.constant(generator.uniform(size=count) < 0.9),
-        tf.constant(1.0),
-    )
 
 
 def step(update, batch, seed=(1, 2)):
