@@ -23,7 +23,8 @@ def read_version() -> str:
 
 REVERB = ["dm-reverb==0.14.0"]
 SWEEPS = ["ray>=2.9"]
-REPORTS = ["pandas>=2", "rliable>=1.2"]
+# arch, which rliable needs, does not import beside pandas 3.
+REPORTS = ["pandas>=2,<3", "rliable>=1.2"]
 ENVPOOL = ["envpool>=1.0"]
 OFFLINE = ["minari>=0.5"]
 
