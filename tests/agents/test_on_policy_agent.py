@@ -7,8 +7,6 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
-from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
 from expol_tf.agents import OnPolicyAgent, TrpoAgent
@@ -17,8 +15,7 @@ from expol_tf.networks import GaussianActorNetwork, ObservationNormalizer, Value
 from expol_tf.objectives import AdvantageEstimation, generalized_advantages, scale_advantages
 from expol_tf.optimizers import MinibatchRegression
 from tests.agents.small_agents import OBSERVATION, box, make_actor, make_agent, make_rollout, values_of
-
-tfd = tfp.distributions
+from tests.agents.unusual_networks import CustomActorNetwork, NotReparameterized, Unseen
 
 
 def record(batch, seed):
@@ -194,49 +191,6 @@ def test_an_observation_space_that_does_not_do_is_named():
     networks = {"actor_network": make_actor(), "value_network": ValueNetwork(OBSERVATION)}
     with pytest.raises(SpaceError, match="observation_spec must be one floating-point vector"):
         make_agent(observation=image, **networks)
-
-
-class Unseen(tfd.Distribution):
-    """Samples, of which nobody knows the density."""
-
-    def __init__(self, location):
-        self.location = location
-        super().__init__(tf.float32, tfd.FULLY_REPARAMETERIZED, False, True)
-
-    def _batch_shape(self):
-        return self.location.shape[:-1]
-
-    def _event_shape(self):
-        return self.location.shape[-1:]
-
-    def _sample_n(self, n, seed=None):
-        return self.location + tf.random.stateless_normal([n, *self.location.shape], tf.cast(seed, tf.int32))
-
-    def _mode(self):
-        return self.location
-
-
-class NotReparameterized(Unseen):
-    """Has a density, but neither an entropy nor samples that gradients flow through."""
-
-    def __init__(self, location):
-        super().__init__(location)
-        self._reparameterization_type = tfd.NOT_REPARAMETERIZED
-
-    def _log_prob(self, value):
-        return -0.5 * tf.reduce_sum(tf.square(value - self.location), axis=-1)
-
-
-class CustomActorNetwork(network.Network):
-    """A user's own network around a distribution."""
-
-    def __init__(self, make_distribution, name="CustomActorNetwork"):
-        super().__init__(OBSERVATION, state_spec=(), name=name)
-        self._make_distribution = make_distribution
-        self._scale = tf.Variable(tf.ones([2]))
-
-    def call(self, observation, step_type=None, network_state=(), training=False):
-        return self._make_distribution(self._scale * observation[:, :2]), network_state
 
 
 def test_a_policy_without_density_is_named_with_what_to_use_instead():

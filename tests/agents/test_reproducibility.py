@@ -9,7 +9,8 @@ import tensorflow as tf
 from expol_tf.keras_api import keras
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.optimizers import MinibatchRegression
-from tests.agents.small_agents import OBSERVATION, make_agent, make_rollout, set_values, values_of
+from tests.agents.checkpoints import assert_equal, iterate
+from tests.agents.small_agents import OBSERVATION, make_agent, set_values, values_of
 
 
 def new_agent(kind="flow", seed=0):
@@ -21,20 +22,6 @@ def new_agent(kind="flow", seed=0):
         observation_normalizer=ObservationNormalizer(OBSERVATION),
         value_fit=MinibatchRegression(schedule, epochs=1, minibatch_size=8),
     )
-
-
-def iterate(agent, seed):
-    """Collects and trains; returns all that came of it, bit for bit."""
-    rollout = make_rollout(agent, seed=seed)
-    metrics = agent.train_on_rollout(rollout).extra
-    parameters = values_of([*agent.actor_network.variables, *agent.value_network.variables])
-    numbers = [float(metrics[name]) for name in sorted(metrics)]
-    return [rollout.action, rollout.policy_info["log_prob"], np.array(numbers), *parameters]
-
-
-def assert_equal(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture(scope="module")
