@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -20,6 +22,7 @@ from expol_tf.errors import ConfigurationError, DependencyError
 _OBJECT_STORE_BYTES = 100 * 2**20
 # How often a task takes notice of what happened.
 _WAIT_S = 0.5
+_CONNECT_S = 10.0
 
 
 class RayPool:
@@ -113,14 +116,17 @@ class RayPool:
         else:
             options["address"] = self._address
         try:
+            if self._address is not None:
+                _require_listener(self._address)
             self._ray.init(**options)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             if self._address is None:
                 raise
             raise ConfigurationError(
                 f"--address must be that of a running Ray cluster; {self._address!r} does not answer "
                 f"({(str(error).splitlines() or [type(error).__name__])[0]}). Start one with "
-                "`ray start --head`, or leave --address out to use this machine."
+                "`ray start --head`; set RAY_AUTH_MODE=token here too if it wants a token; or leave "
+                "--address out to use this machine."
             ) from error
         self.slots = self._count_slots()
 
@@ -150,7 +156,11 @@ def import_ray(local: bool) -> Any:
     """
     # Read when Ray is imported. A user's own settings stand.
     settings = dict(
-        RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0", RAY_enable_metrics_collection="0"
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        RAY_enable_metrics_collection="0",
+        # A worker that has to end would kill its training, which is asked to save and end instead.
+        RAY_kill_child_processes_on_worker_exit="0",
     )
     if local and "ray" not in sys.modules and not any(name.startswith("RAY_AUTH_") for name in os.environ):
         # So that other users of the machine cannot run code through this Ray. By itself Ray would do the same
@@ -166,6 +176,13 @@ def import_ray(local: bool) -> Any:
             "pip install 'expol-tf[sweeps]'."
         ) from error
     return ray
+
+
+def _require_listener(address: str) -> None:
+    """Raises an OSError if nothing listens at `host:port`, which Ray would try for many minutes."""
+    match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address)
+    if match:
+        socket.create_connection((match.group(1), int(match.group(2))), timeout=_CONNECT_S).close()
 
 
 def _short_directory() -> str | None:

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -224,3 +225,16 @@ def test_a_dry_run_starts_nothing(tmp_path: pathlib.Path, capsys: pytest.Capture
         "2 runs, 512 steps",
     ]
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.slow
+def test_an_address_where_nothing_listens_is_named_at_once(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = write_sweep(tmp_path, 256)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        options = [f"--sweep_file={path}", f"--root_dir={tmp_path / 'root'}", f"--address={address}"]
+        assert sweep_command.sweep_main(["expol-sweep", *options]) == 2
+    assert f"'{address}' does not answer" in capsys.readouterr().err
