@@ -25,10 +25,11 @@ class AffineConditioner(keras.layers.Layer):
     of the observation) whose leading dimensions broadcast against x₁'s. Outputs s and t, both
     `[..., output_size]`. All variables exist after construction.
 
-    With `layer_norm=True` and `activation="relu"` each hidden layer is Dense → LayerNorm (ε = 1e-3) →
-    activation, the form of the code released with the flow-policy papers. For a one-dimensional x₁ (A = 2)
-    LayerNorm without a bias before it would leave only the sign of x₁, so that form starts with random first
-    biases. References: Tang & Agrawal 2018 (both papers), appendices on the network's architecture.
+    Each hidden layer is Dense → LayerNorm (ε = 1e-3) → ReLU, the form of the code released with the
+    flow-policy papers. For a one-dimensional x₁ (A = 2) LayerNorm without a bias before it would leave only
+    the sign of x₁, so first biases start at random. The other candidate, tanh without LayerNorm
+    (`activation="tanh"`, `layer_norm=False`), is smooth but learned less on three tasks (`docs/results.md`).
+    References: Tang & Agrawal 2018 (both papers), appendices on the network's architecture.
 
     Args:
       input_size: Size of x₁.
@@ -45,8 +46,8 @@ class AffineConditioner(keras.layers.Layer):
         input_size: int,
         output_size: int,
         units: Sequence[int] = (3, 3),
-        activation: str = "tanh",
-        layer_norm: bool = False,
+        activation: str = "relu",
+        layer_norm: bool = True,
         log_scale_bound: float | None = None,
         context_size: int = 0,
         dtype: str = "float32",

@@ -11,7 +11,11 @@ def _weights(layer, kind):
     return [variable.numpy().astype(np.float64) for variable in layer.weights if kind in variable.name]
 
 
-def conditioner(layer, x, context=(), activation=math.tanh, layer_norm=False, log_scale_bound=None):
+def relu(x):
+    return max(x, 0.0)
+
+
+def conditioner(layer, x, context=(), activation=relu, layer_norm=True, log_scale_bound=None):
     """(s, t) of an `AffineConditioner` at one vector, unit by unit."""
     kernels, biases = _weights(layer, "kernel"), _weights(layer, "bias")
     gains, offsets = _weights(layer, "gain"), _weights(layer, "offset")

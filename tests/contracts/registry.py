@@ -31,7 +31,7 @@ from expol_tf.networks import (
 from expol_tf.optimizers import MinibatchRegression
 from tests.environments.tasks import make_with_both_ends
 
-RELEASED_CONDITIONER = functools.partial(AffineConditioner, activation="relu", layer_norm=True)
+TANH_CONDITIONER = functools.partial(AffineConditioner, activation="tanh", layer_norm=False)
 BOUNDED_CONDITIONER = functools.partial(AffineConditioner, log_scale_bound=1.5)
 BATCH = 4
 
@@ -63,8 +63,8 @@ def make_coupling(event_size, dtype, transformed="last", conditioner=AffineCondi
 BIJECTORS = {
     "coupling_last": (make_coupling, 3, ()),
     "coupling_first": (functools.partial(make_coupling, transformed="first"), 3, ()),
-    "coupling_released_conditioner": (
-        functools.partial(make_coupling, conditioner=RELEASED_CONDITIONER),
+    "coupling_tanh_conditioner": (
+        functools.partial(make_coupling, conditioner=TANH_CONDITIONER),
         2,
         (),
     ),
@@ -88,7 +88,7 @@ POLICIES = {
     "gaussian_squashed": (functools.partial(GaussianActorNetwork, squash=True), 2),
     "mixture": (MixtureActorNetwork, 2),
     "mixture_squashed": (functools.partial(MixtureActorNetwork, squash=True), 1),
-    "flow": (functools.partial(_FLOW, num_transformations=1, conditioner=RELEASED_CONDITIONER), 2),
+    "flow": (functools.partial(_FLOW, num_transformations=1, conditioner=TANH_CONDITIONER), 2),
     "flow_squashed": (functools.partial(_FLOW, squash=True), 3),
     "flow_of_one_component_squashed": (functools.partial(_FLOW, num_transformations=1, squash=True), 1),
     "flow_seeing_observations": (

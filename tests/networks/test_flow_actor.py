@@ -92,10 +92,10 @@ def test_a_flow_without_transformations_is_the_gaussian_of_unit_deviation():
 
 
 def test_the_number_of_variables():
-    # Two couplings each of two conditioners with 3 layers; kernels of both are kept as one.
+    # Two couplings, each of two networks with 3 layers and 2 normalizations, kept as one.
     for transformations in (0, 1, 4):
         network = FlowActorNetwork(OBSERVATION, ACTION, transformations)
-        assert len(network.trainable_variables) == len(network.variables) == 6 + 12 * transformations
+        assert len(network.trainable_variables) == len(network.variables) == 6 + 20 * transformations
 
 
 @pytest.mark.parametrize("condition_on_observation", [False, True])
