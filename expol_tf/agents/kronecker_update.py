@@ -40,7 +40,7 @@ class KroneckerUpdate(tf.Module):
         self,
         objective: PolicyObjective,
         kfac: Kfac | None = None,
-        desired_kl: float = 0.002,
+        desired_kl: float = 0.01,
         min_learning_rate: float = 1e-4,
         max_learning_rate: float = 1.0,
         jit_compile: bool = True,

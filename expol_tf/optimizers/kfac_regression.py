@@ -23,7 +23,7 @@ class KfacRegression(tf.Module):
     Kronecker-factored approximation*, §3.2.
 
     Args:
-      kfac: The optimizer, of this network alone; by default learning rate 1e-3, damping 0.1, clip_kl 0.3,
+      kfac: The optimizer, of this network alone; by default learning rate 1e-2, damping 0.1, clip_kl 0.3,
         factor decay 0.95.
       updates: Steps of a fit, each on the whole batch.
       jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
@@ -36,7 +36,7 @@ class KfacRegression(tf.Module):
         if updates < 1:
             raise ConfigurationError(f"KfacRegression.updates must be 1 or more; got {updates}.")
         self.kfac = kfac or Kfac(
-            learning_rate=1e-3,
+            learning_rate=1e-2,
             damping=0.1,
             clip_kl=0.3,
             factor_decay=0.95,
