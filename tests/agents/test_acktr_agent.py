@@ -281,6 +281,7 @@ def new_acktr(seed=0):
     )
 
 
+@pytest.mark.slow  # The contract's tests do much the same.
 def test_a_checkpoint_goes_on_identically(tmp_path):
     names = check_continuation(new_acktr, tmp_path)
     # Without the decompositions the third update, which comes before the next ones, would differ.
