@@ -77,6 +77,7 @@ setuptools.setup(
             "expol-evaluate = expol_tf.training.command_line:evaluate_main",
             "expol-sweep = expol_tf.distributed.sweep_command:sweep_main",
             "expol-report = expol_tf.analysis.command_line:report_main",
+            "expol-figures = expol_tf.analysis.figures_command:figures_main",
         ],
         # Gymnasium before 1.0 looks here; later ones know the tasks once expol_tf.environments is imported.
         "gymnasium.envs": ["expol = expol_tf.gymnasium_plugin:register_tasks"],

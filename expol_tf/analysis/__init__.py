@@ -7,12 +7,16 @@ from typing import Any
 
 # Imported when asked for: a report needs no TensorFlow, and a figure no rliable.
 _HOMES = {
+    "FIGURES": "figures",
+    "Figure": "figures",
     "Report": "report",
     "Run": "runs",
     "aggregate_metrics": "aggregate",
     "bootstrap_band": "curves",
+    "compare_densities": "densities",
     "find_runs": "runs",
     "improvement_probabilities": "aggregate",
+    "make_figure": "figures",
     "performance_profiles": "aggregate",
     "quantile_curve": "quantiles",
     "sample_efficiency": "aggregate",

@@ -68,8 +68,8 @@ def test_bimodal_reward():
 
 
 def test_the_specified_defaults():
-    np.testing.assert_array_equal(GaussianBandit().task.reward.matrices, [SIGMA])
-    bimodal = BimodalBandit().task.reward
+    np.testing.assert_array_equal(GaussianBandit().reward.matrices, [SIGMA])
+    bimodal = BimodalBandit().reward
     np.testing.assert_array_equal(bimodal.modes, [[-0.5, 0.0], [0.5, 0.0]])
     np.testing.assert_allclose(bimodal.matrices, [0.05 * np.eye(2)] * 2)
 
@@ -84,7 +84,7 @@ def integrate(function, num=1501):
 
 @pytest.mark.parametrize(
     ("reward", "temperature"),
-    [(GaussianBandit().task.reward, 1.0), (BimodalBandit().task.reward, 2.0)],
+    [(GaussianBandit().reward, 1.0), (BimodalBandit().reward, 2.0)],
     ids=["gaussian", "bimodal"],
 )
 def test_targets_are_densities_and_proportional_to_the_exponential_of_the_reward(reward, temperature):
@@ -99,7 +99,7 @@ def test_targets_are_densities_and_proportional_to_the_exponential_of_the_reward
 
 def test_the_gaussian_bandit_s_target_is_a_gaussian_of_half_the_matrix():
     points, weights = box_quadrature()
-    log_density = target_log_density(GaussianBandit().task.reward, 1.0, points)
+    log_density = target_log_density(GaussianBandit().reward, 1.0, points)
     mass = weights * np.exp(log_density)
     covariance = np.einsum("n,ni,nj->ij", mass, points, points)
     np.testing.assert_allclose(covariance, SIGMA / 2, rtol=1e-3)  # The box cuts off 4.5 deviations.
@@ -109,19 +109,19 @@ def test_the_gaussian_bandit_s_target_is_a_gaussian_of_half_the_matrix():
     inside = integrate(gaussian.pdf)
     assert inside < 0.95
     truncated = gaussian.logpdf(points) - np.log(inside)
-    found = target_log_density(GaussianBandit().task.reward, 5.0, points)
+    found = target_log_density(GaussianBandit().reward, 5.0, points)
     np.testing.assert_allclose(found, truncated, atol=1e-4)
 
 
 def test_the_bimodal_target_has_half_its_mass_on_each_side():
     def left(points):
-        return np.exp(target_log_density(BimodalBandit().task.reward, 2.0, points)) * (points[..., 0] < 0)
+        return np.exp(target_log_density(BimodalBandit().reward, 2.0, points)) * (points[..., 0] < 0)
 
     assert integrate(left) == pytest.approx(0.5, abs=2e-3)
 
 
 def test_the_optimum_beats_every_other_density():
-    reward, temperature = BimodalBandit().task.reward, 2.0
+    reward, temperature = BimodalBandit().reward, 2.0
     points, weights = box_quadrature()
     best = target_log_density(reward, temperature, points)
 

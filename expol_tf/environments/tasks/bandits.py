@@ -58,6 +58,9 @@ class GaussianBandit(ArrayTaskEnv, RecordConstructorArgs):
 
     Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Figure 2a; Σ is not given
     there, and its covariance of the optimal policy is corrected here.
+
+    Attributes:
+      reward: r, a `QuadraticReward`.
     """
 
     def __init__(self, matrix: npt.ArrayLike = ((0.1, 0.08), (0.08, 0.1)), render_mode: str | None = None):
@@ -71,7 +74,8 @@ class GaussianBandit(ArrayTaskEnv, RecordConstructorArgs):
           ConfigurationError: If an argument breaks its rule.
         """
         RecordConstructorArgs.__init__(self, matrix=matrix, render_mode=render_mode)
-        super().__init__(BanditTask(QuadraticReward([(0.0, 0.0)], matrix, "matrix")), render_mode)
+        self.reward = QuadraticReward([(0.0, 0.0)], matrix, "matrix")
+        super().__init__(BanditTask(self.reward), render_mode)
 
 
 class BimodalBandit(ArrayTaskEnv, RecordConstructorArgs):
@@ -82,6 +86,9 @@ class BimodalBandit(ArrayTaskEnv, RecordConstructorArgs):
 
     Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*,
     §4.3 and Figure 2b; μ and Λ are not given there.
+
+    Attributes:
+      reward: r, a `QuadraticReward`.
     """
 
     def __init__(
@@ -101,4 +108,5 @@ class BimodalBandit(ArrayTaskEnv, RecordConstructorArgs):
           ConfigurationError: If an argument breaks its rule.
         """
         RecordConstructorArgs.__init__(self, modes=modes, matrices=matrices, render_mode=render_mode)
-        super().__init__(BanditTask(QuadraticReward(modes, matrices)), render_mode)
+        self.reward = QuadraticReward(modes, matrices)
+        super().__init__(BanditTask(self.reward), render_mode)

@@ -1,0 +1,222 @@
+"""The small experiments of the flow-policy papers as figures: numbers, a CSV file and a picture each."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from expol_tf.analysis.figure_progress import FigureProgress
+from expol_tf.analysis.style import save
+from expol_tf.errors import ConfigurationError, RunDirectoryError
+
+if TYPE_CHECKING:
+    from expol_tf.analysis.bandits import TrainedPolicy
+    from expol_tf.analysis.kl_ball import Found
+
+
+class Figure(NamedTuple):
+    """What `make_figure` wrote: a table of the numbers over all seeds, as text, and the files."""
+
+    table: str
+    files: tuple[Path, ...]
+
+
+class _Kind(NamedTuple):
+    make: Callable[[str, Path, int, int, int], Figure]
+    num_seeds: int
+    iterations: int
+    summary: str
+
+
+def make_figure(
+    name: str,
+    output_dir: str | os.PathLike[str],
+    *,
+    num_seeds: int | None = None,
+    seed: int = 0,
+    iterations: int | None = None,
+) -> Figure:
+    """Runs an experiment and writes `<name>.csv` and `<name>.png`.
+
+    Args:
+      name: One of `FIGURES`.
+      output_dir: Where the files go; made if it is not there.
+      num_seeds: Seeds of every trained or descended density; by default the figure's own number, 5.
+      seed: The first of them.
+      iterations: Length of each training, or the longest descent in steps; by default the figure's own.
+
+    Raises:
+      ConfigurationError: If there is no such figure; names the nearest.
+      RunDirectoryError: If the directory cannot be written.
+    """
+    if name not in FIGURES:
+        near = difflib.get_close_matches(str(name).lower(), FIGURES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigurationError(f"figure must be one of {', '.join(FIGURES)}; got {name!r}.{hint}")
+    kind = _KINDS[name]
+    for argument, value in (("num_seeds", num_seeds), ("iterations", iterations)):
+        if value is not None and value < 1:
+            raise ConfigurationError(f"{argument} must be 1 or more; got {value}.")
+    if seed < 0:
+        raise ConfigurationError(f"seed must be 0 or more; got {seed}.")
+    directory = Path(output_dir)
+    _ensure_writable(directory)
+    return kind.make(name, directory, num_seeds or kind.num_seeds, seed, iterations or kind.iterations)
+
+
+def summaries() -> str:
+    """Returns a line for every figure: its name and what it shows."""
+    return "\n".join(f"  {name:<16} {kind.summary}" for name, kind in _KINDS.items())
+
+
+def _bandit(name: str, directory: Path, num_seeds: int, seed: int, iterations: int) -> Figure:
+    from expol_tf.analysis import bandits, figure_drawings
+
+    bandit = bandits.BANDITS[name]
+    progress = FigureProgress(name, num_seeds * len(bandits.POLICIES))
+    trained: list[TrainedPolicy] = []
+    for each in bandits.train_all(bandit, num_seeds, seed, iterations):
+        trained.append(each)
+        progress.part(f"{each.policy}, seed {each.seed}: KL to the optimum {each.numbers.kl_to_target:.3f}")
+    best = bandits.optimum(bandit)
+    rows = [["optimum", "", *best], *([each.policy, each.seed, *each.numbers] for each in trained)]
+    path = directory / f"{name}.csv"
+    _write_csv(path, ["policy", "seed", *best._fields], rows)
+
+    of_policy = {policy: [each for each in trained if each.policy == policy] for policy in bandits.POLICIES}
+    table = [["", *_BANDIT_COLUMNS.values()]]
+    table.append(["optimum", *(f"{getattr(best, field):.3f}" for field in _BANDIT_COLUMNS)])
+    titles = {}
+    for policy, group in of_policy.items():
+        cells = [
+            _mean_and_range([getattr(each.numbers, field) for each in group]) for field in _BANDIT_COLUMNS
+        ]
+        table.append([policy, *cells])
+        kls = [each.numbers.kl_to_target for each in group]
+        about = (
+            f"correlation {_rounded([each.numbers.correlation for each in group], 2)}"
+            if name == "gaussian_bandit"
+            else f"left half {np.mean([each.numbers.left_mass for each in group]):.0%}"
+        )
+        titles[policy] = f"{about}, KL {np.mean(kls):.3f}"
+    nodes, grid = bandits.picture_grid()
+    picture = figure_drawings.density_panels(
+        {policy: group[0].log_prob for policy, group in of_policy.items()},
+        titles,
+        nodes,
+        bandit.target_log_prob(grid),
+        f"shaded: the density of seed {seed}; lines: regions of the optimum that hold 25, 50, 75 and 95 %; "
+        f"numbers: means over {num_seeds} seed{'' if num_seeds == 1 else 's'}, KL to the optimum",
+    )
+    save(picture, directory / f"{name}.png")
+    return Figure(_markdown(table), (path, directory / f"{name}.png"))
+
+
+def _kl_ball(name: str, directory: Path, num_seeds: int, seed: int, iterations: int) -> Figure:
+    from expol_tf.analysis import figure_drawings, kl_ball
+
+    constraints = [f"KL = {kl_ball.KL_RADIUS:g}", *(f"H = {entropy:g}" for entropy in kl_ball.ENTROPIES)]
+    progress = FigureProgress(name, num_seeds * len(kl_ball.FAMILIES) * len(constraints))
+    found: list[Found] = []
+    pictured: dict[str, dict[str, Any]] = {family: {} for family in kl_ball.FAMILIES}
+    for each, picture in kl_ball.descend_all(num_seeds, seed, iterations):
+        found.append(each)
+        pictured[each.policy].setdefault(each.constraint, picture)
+        progress.part(f"{each.policy}, {each.constraint}, seed {each.seed}: {each.steps} steps")
+    path = directory / f"{name}.csv"
+    _write_csv(path, list(found[0]._fields), found)
+
+    table = [["constraint", "family", "met", *_BALL_COLUMNS.values()]]
+    titles = {}
+    for constraint in constraints:
+        for family in kl_ball.FAMILIES:
+            group = [each for each in found if (each.constraint, each.policy) == (constraint, family)]
+            cells = [_mean_and_range([getattr(each, field) for each in group]) for field in _BALL_COLUMNS]
+            met = f"{sum(each.reached for each in group)} of {len(group)}"
+            table.append([constraint, family, met, *cells])
+            titles[constraint, family] = (
+                f"trace {group[0].covariance_trace:.3g}, 99 % within {group[0].radius_99:.2f}"
+            )
+    nodes, _ = kl_ball.picture_grid()
+    samples = kl_ball.source_samples(seed)
+    drawn = figure_drawings.ball_panels(nodes, samples, pictured["Gaussian"], pictured["flow"], titles)
+    save(drawn, directory / f"{name}.png")
+    return Figure(_markdown(table), (path, directory / f"{name}.png"))
+
+
+_BANDIT_COLUMNS = {
+    "correlation": "correlation",
+    "std_1": "std a₁",
+    "std_2": "std a₂",
+    "left_mass": "mass a₁ < 0",
+    "kl_to_target": "KL[π ‖ π*]",
+    "kl_from_target": "KL[π* ‖ π]",
+    "expected_reward": "E[r]",
+    "entropy": "H[π]",
+}
+_BALL_COLUMNS = {
+    "kl_source_samples": "KL, own samples",
+    "kl_fresh_samples": "KL, fresh samples",
+    "entropy": "H[π]",
+    "covariance_trace": "trace of covariance",
+    "radius_99": "99 % radius",
+}
+_KINDS = {
+    "kl_ball": _Kind(
+        _kl_ball, 5, 5000, "spread of a Gaussian and a flow in a KL ball and at fixed entropies"
+    ),
+    "gaussian_bandit": _Kind(_bandit, 5, 200, "which policies learn that the optimal actions are correlated"),
+    "bimodal_bandit": _Kind(_bandit, 5, 200, "which policies learn that there are two optimal actions"),
+}
+FIGURES = tuple(_KINDS)
+
+
+def _ensure_writable(directory: Path) -> None:
+    """Raises before minutes of work whose result could not be kept."""
+    probe = directory / ".writable"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunDirectoryError(
+            f"--output_dir must be a directory that can be written; got {directory}: "
+            f"{error.strerror or error}. Give another one."
+        ) from error
+
+
+def _write_csv(path: Path, heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(heading)
+            writer.writerows(
+                [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row] for row in rows
+            )
+    except OSError as error:
+        raise RunDirectoryError(
+            f"cannot write {path}: {error.strerror or error}. Free space, or give another --output_dir."
+        ) from error
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    """Returns "mean (lowest … highest)", or the value where there is one."""
+    if len(values) == 1:
+        return _rounded(values)
+    return f"{_rounded(values)} ({_rounded([min(values)])} … {_rounded([max(values)])})"
+
+
+def _rounded(values: Sequence[float], digits: int = 3) -> str:
+    """Returns the mean, without the sign of a rounded −0."""
+    return f"{round(float(np.mean(values)), digits) + 0.0:.{digits}f}"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
