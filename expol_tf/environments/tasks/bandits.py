@@ -13,6 +13,10 @@ from gymnasium.utils import RecordConstructorArgs
 from expol_tf.environments.tasks.array_task import ArrayTaskEnv, TaskStep, Transition
 from expol_tf.environments.tasks.quadratic_reward import QuadraticReward
 
+# Of the reward's contours in pictures, the lowest first.
+_LEVELS = (-8.0, -4.0, -2.0, -1.0, -0.25)
+_COLOURS = ("#fcae91", "#fb6a4a", "#de2d26", "#a50f15", "#67000d")
+
 
 class BanditTask:
     """Every episode is one step from the same state, a ∈ [−1, 1]², with reward r(a).
@@ -41,12 +45,13 @@ class BanditTask:
         """Draws the reward's contours and the last actions, older ones paler."""
         nodes = np.linspace(-1, 1, 201)
         grid = np.stack(np.meshgrid(nodes, nodes), axis=-1)
-        # A step of r = −1 is a factor e⁻¹ of the optimal density at temperature 1.
-        axes.contour(nodes, nodes, self.reward(grid), levels=[-8, -4, -2, -1, -0.25], cmap="Reds")
+        lines = axes.contour(nodes, nodes, self.reward(grid), levels=_LEVELS, colors=_COLOURS)
+        axes.clabel(lines, fmt="%g", fontsize=8)
         if steps:
             actions = np.stack([step.action for step in steps])
             opacity = np.linspace(0.2, 1.0, len(actions)) if len(actions) > 1 else np.ones(1)
             axes.scatter(actions[:, 0], actions[:, 1], s=14, color="tab:blue", alpha=opacity, linewidths=0)
+        axes.locator_params(nbins=5)
         axes.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="$a_1$", ylabel="$a_2$", aspect="equal")
 
 
