@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import TrpoAgent
+from expol_tf.agents import AcktrAgent, PpoAgent, TrpoAgent
 from expol_tf.bijectors import (
     AffineConditioner,
     AffineCoupling,
@@ -28,7 +28,7 @@ from expol_tf.networks import (
     ObservationNormalizer,
     ValueNetwork,
 )
-from expol_tf.optimizers import MinibatchRegression
+from expol_tf.optimizers import Kfac, KfacRegression, MinibatchAdam, MinibatchRegression
 from tests.environments.tasks import make_with_both_ends
 
 TANH_CONDITIONER = functools.partial(AffineConditioner, activation="tanh", layer_norm=False)
@@ -101,31 +101,52 @@ POLICIES = {
 }
 
 
-def make_trpo(actor_network, **arguments):
+def make_agent(cls, actor_network, **arguments):
     action_spec = box(2, [-0.4, 0.0], [0.4, 1.0])
-    return TrpoAgent(
+    return cls(
         ts.time_step_spec(observations()),
         action_spec,
         actor_network(observations(), action_spec, hidden_units=(8,)),
         ValueNetwork(observations(), hidden_units=(8,)),
         ObservationNormalizer(observations()),
-        value_fit=MinibatchRegression(epochs=2, minibatch_size=8),
         seed=0,
         jit_compile=False,  # Compiling takes longer than all that is checked.
         **arguments,
     )
 
 
+def make_trpo(actor_network, **arguments):
+    value_fit = MinibatchRegression(epochs=2, minibatch_size=8)
+    return make_agent(TrpoAgent, actor_network, value_fit=value_fit, **arguments)
+
+
+def make_ppo(actor_network, **arguments):
+    value_fit = MinibatchRegression(epochs=2, minibatch_size=8)
+    optimizer = MinibatchAdam(1e-3, 3, 8, max_gradient_norm=0.5)
+    return make_agent(PpoAgent, actor_network, value_fit=value_fit, policy_optimizer=optimizer, **arguments)
+
+
+def make_acktr(actor_network, **arguments):
+    # Decomposed after every other update only, so that restored agents need the decompositions too.
+    kfac = Kfac(eigen_interval=2, jit_compile=False)
+    value_fit = KfacRegression(Kfac(1e-2, 0.1, 0.3, eigen_interval=2, jit_compile=False), updates=3)
+    return make_agent(AcktrAgent, actor_network, kfac=kfac, value_fit=value_fit, **arguments)
+
+
+_SQUASHED_GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True)
+_SQUASHED_FLOW = functools.partial(FlowActorNetwork, num_transformations=1, squash=True)
+
 AGENTS = {
-    "trpo_gaussian": functools.partial(make_trpo, GaussianActorNetwork),
-    "trpo_squashed_gaussian_with_entropy": functools.partial(
-        make_trpo, functools.partial(GaussianActorNetwork, squash=True), entropy_weight=0.1
-    ),
-    "trpo_mixture": functools.partial(make_trpo, MixtureActorNetwork),
-    "trpo_squashed_flow": functools.partial(
-        make_trpo, functools.partial(FlowActorNetwork, num_transformations=1, squash=True)
-    ),
+    f"{algorithm}_{policy}": functools.partial(make, network, **arguments)
+    for algorithm, make in (("trpo", make_trpo), ("ppo", make_ppo), ("acktr", make_acktr))
+    for policy, network, arguments in (
+        ("gaussian", GaussianActorNetwork, {}),
+        ("squashed_gaussian_with_entropy", _SQUASHED_GAUSSIAN, {"entropy_weight": 0.1}),
+        ("mixture", MixtureActorNetwork, {}),
+        ("squashed_flow", _SQUASHED_FLOW, {}),
+    )
 }
+AGENTS["ppo_with_early_stop"] = functools.partial(make_ppo, GaussianActorNetwork, max_kl=1e-3)
 
 # Name: function of a seed that makes the environment.
 ENVIRONMENTS = {
