@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import gin
 import gymnasium
 import pytest
+import tensorflow as tf
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
-from expol_tf import _resources
+from expol_tf import _resources, agents
+from expol_tf.keras_api import keras
+from expol_tf.networks import GaussianActorNetwork, ValueNetwork
 from expol_tf.training import command_line, configuration, gin_syntax
 from expol_tf.training.configuration import EXPERIMENT_MACROS
 from expol_tf.training.gin_syntax import Binding
@@ -21,7 +30,10 @@ def library() -> None:
 
 
 def test_the_named_experiments_are_there() -> None:
-    assert {"nfp_trpo.gin", "gaussian_trpo.gin", "gmm_trpo.gin"} <= set(EXPERIMENTS)
+    policies, algorithms = ("gaussian", "gmm", "nfp"), ("trpo", "ppo", "acktr")
+    assert {f"{policy}_{algorithm}.gin" for policy in policies for algorithm in algorithms} <= set(
+        EXPERIMENTS
+    )
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -42,6 +54,71 @@ def test_every_experiment_resolves_and_defines_the_macros(name: str) -> None:
 def test_every_experiment_begins_with_its_title(name: str) -> None:
     first, second = (ROOT / name).read_text().splitlines()[:2]
     assert first.startswith("# ") and first.endswith(".") and second == "#"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_trains_what_its_name_says(name: str) -> None:
+    result = configuration.resolve(gin_syntax.read_files([f"gin/{name}"]))
+    policy, _, algorithm = name.removesuffix(".gin").partition("_")
+    network = {"gaussian": "Gaussian", "gmm": "Mixture", "nfp": "Flow"}[policy]
+    lines = [line.partition("  #")[0] for line in result.text.splitlines()]
+    assert f"train.actor_network = @{network}ActorNetwork" in lines
+    assert f"train.agent = @{algorithm.capitalize()}Agent" in lines
+
+
+def test_the_same_algorithm_has_the_same_settings_with_every_policy() -> None:
+    for algorithm in ("trpo", "ppo", "acktr"):
+        settings = []
+        for policy in ("gaussian", "gmm", "nfp"):
+            result = configuration.resolve(gin_syntax.read_files([f"gin/{policy}_{algorithm}.gin"]))
+            own = ("ActorNetwork.", "AffineConditioner.", "train.actor_network")
+            fingerprint = result.fingerprint()
+            settings.append(
+                {name: value for name, value in fingerprint.items() if not any(part in name for part in own)}
+            )
+        assert settings[0] == settings[1] == settings[2]
+
+
+def settings_of(value: Any, name: str) -> dict[str, Any]:
+    """What numbers and names an object of this library was made with, by their places in it."""
+    if isinstance(value, int | float | str | None):
+        return {name: value}
+    if isinstance(value, tf.Variable) and value.shape.rank == 0:
+        return {name: float(value)}
+    if isinstance(value, keras.optimizers.Optimizer):
+        return {name: float(value.learning_rate)}
+    settings = {}
+    if type(value).__module__.startswith("expol_tf.") and not isinstance(value, network.Network):
+        for part in vars(value):
+            if not part.startswith("_self_"):  # TensorFlow's own.
+                settings |= settings_of(vars(value)[part], f"{name}.{part}")
+    return settings
+
+
+@pytest.mark.parametrize("name", ["trpo", "ppo", "acktr"])
+def test_an_algorithms_file_states_the_librarys_defaults(name: str) -> None:
+    # An agent made in Python without any settings is the experiment's.
+    observation = tensor_spec.TensorSpec([3], tf.float32)
+    action = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
+    found = []
+    for is_configured in (False, True):
+        if is_configured:
+            configuration.resolve(gin_syntax.read_files([f"gin/gaussian_{name}.gin"])).apply()
+        try:
+            agent = getattr(agents, f"{name.capitalize()}Agent")(
+                ts.time_step_spec(observation),
+                action,
+                GaussianActorNetwork(observation, action, hidden_units=(4,)),
+                ValueNetwork(observation, hidden_units=(4,)),
+            )
+        finally:
+            gin.clear_config()
+        names = ("_policy_update", "_value_fit", "_advantages")
+        found.append({key: value for n in names for key, value in settings_of(getattr(agent, n), n).items()})
+    default, configured = found
+    assert len(default) > 12
+    configured["_advantages.gamma"] = default["_advantages.gamma"]  # The task file's.
+    assert configured == default
 
 
 @pytest.mark.parametrize("name", TASKS)
