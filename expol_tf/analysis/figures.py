@@ -137,7 +137,7 @@ def _kl_ball(name: str, directory: Path, num_seeds: int, seed: int, iterations: 
     for constraint in constraints:
         for family in kl_ball.FAMILIES:
             group = [each for each in found if (each.constraint, each.policy) == (constraint, family)]
-            cells = [_mean_and_range([getattr(each, field) for each in group]) for field in _BALL_COLUMNS]
+            cells = [_median_and_range([getattr(each, field) for each in group]) for field in _BALL_COLUMNS]
             met = f"{sum(each.reached for each in group)} of {len(group)}"
             table.append([constraint, family, met, *cells])
             titles[constraint, family] = (
@@ -210,6 +210,13 @@ def _mean_and_range(values: Sequence[float]) -> str:
     if len(values) == 1:
         return _rounded(values)
     return f"{_rounded(values)} ({_rounded([min(values)])} … {_rounded([max(values)])})"
+
+
+def _median_and_range(values: Sequence[float]) -> str:
+    """Returns "median (lowest … highest)", or the value where there is one; of what varies by magnitudes."""
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    return f"{np.median(values):.3g} ({min(values):.3g} … {max(values):.3g})"
 
 
 def _rounded(values: Sequence[float], digits: int = 3) -> str:
