@@ -17,10 +17,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import gin  # noqa: E402
 
+from expol_tf import gin_syntax  # noqa: E402
 from expol_tf.agents import OnPolicyAgent, Rollout  # noqa: E402
 from expol_tf.environments import VectorEnvironment, load_vector  # noqa: E402
 from expol_tf.seeding import stream  # noqa: E402
-from expol_tf.training import OnPolicyRunner, TrainingEvent, configure_devices, gin_syntax, train  # noqa: E402
+from expol_tf.training import OnPolicyRunner, TrainingEvent, configure_devices, train  # noqa: E402
 from expol_tf.training import configuration as configurations  # noqa: E402
 from expol_tf.training.command_line import import_library  # noqa: E402
 

@@ -19,7 +19,7 @@ import time
 
 from absl import app, flags
 
-from expol_tf.training import gin_syntax
+from expol_tf.paths import user_path
 
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", ["gin/gaussian_trpo.gin"], "The experiment.")
 _BINDINGS = flags.DEFINE_multi_string("gin_bindings", ["CHECKPOINT_INTERVAL = 10000"], "Its settings.")
@@ -68,7 +68,7 @@ def wait_until_writing(root: pathlib.Path, process: subprocess.Popen) -> bool:
 
 def main(argv: list[str]) -> None:
     del argv
-    root = gin_syntax.user_directory() / (_ROOT.value or tempfile.mkdtemp(prefix="survival-"))
+    root = user_path(_ROOT.value or tempfile.mkdtemp(prefix="survival-"))
     process = start(root / "undisturbed")
     process.communicate()
     chance = random.Random(_SEED.value)

@@ -38,10 +38,11 @@ sys.path.append(str(PROJECT))
 
 from parts import build, timed_update  # noqa: E402
 
+from expol_tf import gin_syntax  # noqa: E402
 from expol_tf.agents import OnPolicyAgent, Rollout  # noqa: E402
 from expol_tf.distributions import action_log_prob  # noqa: E402
 from expol_tf.errors import ConfigurationError, ExpolError  # noqa: E402
-from expol_tf.training import OnPolicyRunner, gin_syntax  # noqa: E402
+from expol_tf.training import OnPolicyRunner  # noqa: E402
 from expol_tf.training import configuration as configurations  # noqa: E402
 from expol_tf.training.environment_record import describe_environment  # noqa: E402
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from absl import flags
 
 import expol_tf
-from expol_tf.analysis.recorded import shown, user_directory
 from expol_tf.analysis.study import SETTINGS
 from expol_tf.errors import ConfigurationError, ExpolError
+from expol_tf.paths import shown, user_directory
 
 _PROGRAM = "expol-report"
 _USAGE_ERROR = 2

@@ -11,8 +11,8 @@ from absl import flags
 
 import expol_tf
 from expol_tf.analysis.figures import FIGURES, make_figure, summaries
-from expol_tf.analysis.recorded import shown, user_directory
 from expol_tf.errors import ConfigurationError, ExpolError
+from expol_tf.paths import shown, user_directory
 
 _PROGRAM = "expol-figures"
 _USAGE_ERROR = 2

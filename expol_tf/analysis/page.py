@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from expol_tf.analysis import tables
 from expol_tf.analysis.comparison import Aggregates
 from expol_tf.analysis.curves import WINDOW
-from expol_tf.analysis.recorded import shown
 from expol_tf.analysis.runs import Run
 from expol_tf.analysis.study import Study
+from expol_tf.paths import shown
 
 _OWN_PACKAGES = ("rliable", "arch", "pandas", "numpy", "scipy", "matplotlib")
 

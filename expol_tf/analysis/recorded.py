@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -115,14 +114,3 @@ def literal(text: str | None) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-
-
-def user_directory() -> Path:
-    """Returns the directory in which the user typed the command; Bazel runs programs elsewhere."""
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY") or os.getcwd())
-
-
-def shown(path: Path) -> str:
-    """Returns the path as a user reads it: from their directory, if it lies below."""
-    absolute, here = path.absolute(), user_directory().absolute()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

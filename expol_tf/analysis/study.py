@@ -6,9 +6,9 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from expol_tf.analysis.recorded import shown
 from expol_tf.analysis.runs import Run
 from expol_tf.errors import ConfigurationError
+from expol_tf.paths import shown
 
 SETTINGS = ("auto", "separate", "together")
 # Settings of the environment: with another value it is another task.

@@ -12,8 +12,8 @@ import numpy as np
 from expol_tf.analysis.aggregate import Estimate
 from expol_tf.analysis.comparison import Aggregates, Final
 from expol_tf.analysis.curve_plots import Band, Key
-from expol_tf.analysis.recorded import shown
 from expol_tf.analysis.study import Study
+from expol_tf.paths import shown
 
 Ends = Mapping[Key, Sequence[Final]]
 

@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from expol_tf.distributed.sweep_file import Statement, Symbol, parse
 from expol_tf.distributed.sweep_plan import SweepRun
 from expol_tf.distributed.sweep_process import inherited_variables
 from expol_tf.errors import ConfigurationError
+from expol_tf.gin_syntax import Binding, Macro, read_bindings
 
 # TensorFlow and gin's registry stay out of this process: the training program itself checks all runs, one
 # after the other, in a process of its own.
@@ -96,10 +96,10 @@ def _num_env_steps(text: str) -> int:
     """Returns the length that a complete configuration has."""
     values = {
         (each.selector, each.parameter): each.value
-        for each in parse(text, "configuration")
-        if isinstance(each, Statement) and not each.scope
+        for each in read_bindings([text], "configuration")
+        if isinstance(each, Binding) and not each.scope
     }
     value = values[("train", "num_env_steps")]
-    while isinstance(value, Symbol):
-        value = values[(value.text.removeprefix("%"), "")]
+    while isinstance(value, Macro):
+        value = values[(value.name, "")]
     return int(value)

@@ -14,11 +14,12 @@ from absl import flags
 import expol_tf
 from expol_tf.distributed import sweep_table
 from expol_tf.distributed.sweep_check import check_runs
-from expol_tf.distributed.sweep_file import find_file, read_sweep, user_directory
+from expol_tf.distributed.sweep_file import find_file, read_sweep
 from expol_tf.distributed.sweep_plan import plan_sweep
 from expol_tf.distributed.sweep_ray import import_ray
 from expol_tf.distributed.sweep_runner import run_sweep
 from expol_tf.errors import ConfigurationError, ExpolError
+from expol_tf.paths import user_directory
 
 _USAGE_ERROR = 2
 _PROGRAM = "expol-sweep"
@@ -89,7 +90,7 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
         raise ConfigurationError(
             "--sweep_file must name a sweep, such as gin/sweeps/on_policy.gin; got none."
         )
-    path = find_file(values.sweep_file, [user_directory()], "--sweep_file")
+    path = find_file(values.sweep_file, "--sweep_file")
     runs = plan_sweep(read_sweep(path), path.parent)
     if not values.dry_run:
         # Before seconds go into checking what cannot be run.

@@ -5,20 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from expol_tf.distributed.sweep import Entry, Sweep
-from expol_tf.distributed.sweep_file import (
-    Statement,
-    find_file,
-    parse,
-    read_statements,
-    render,
-    user_directory,
-)
+from expol_tf.distributed.sweep_file import find_file
 from expol_tf.errors import ConfigurationError
+from expol_tf.gin_syntax import Binding, read_bindings, read_files, render
 
 # Where the sweep itself writes.
 RESERVED = ("logs",)
@@ -74,9 +68,8 @@ def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
     Raises:
       ConfigurationError: A gin file does not exist, or two runs have the same name.
     """
-    directories = [*([directory] if directory else []), user_directory()]
-    experiments = _parts("experiments", sweep.experiments, directories)
-    tasks = _parts("tasks", sweep.tasks, directories) or [_Part("", (), ())]
+    experiments = _parts("experiments", sweep.experiments, directory)
+    tasks = _parts("tasks", sweep.tasks, directory) or [_Part("", (), ())]
     _refuse_seeds(sweep)
     runs: dict[PurePosixPath, SweepRun] = {}
     for seed, experiment, task, cell in itertools.product(
@@ -84,7 +77,7 @@ def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
     ):
         values = {**cell, **sweep.drawn(seed)}
         files = (*experiment.files, *task.files)
-        settings = tuple(f"{name} = {render(value)}" for name, value in values.items())
+        settings = tuple(f"{name} = {_written(value)}" for name, value in values.items())
         statements = (*experiment.statements, *task.statements, *sweep.bindings, *settings)
         task_name = task.name or _task(files, statements) or "task"
         parts = [experiment.name, task_name, *([_tag(values)] if values else []), f"seed{seed}"]
@@ -94,13 +87,13 @@ def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
                 f"Sweep: two runs would be called {place}. Give experiments and tasks names that differ "
                 '({"name": [...]}), and every value of the grid once.'
             )
-        shown = {name: render(value) for name, value in values.items()}
+        shown = {name: _written(value) for name, value in values.items()}
         paths = tuple(map(str, files))
         runs[place] = SweepRun(experiment.name, task_name, shown, seed, place, paths, statements)
     return list(runs.values())
 
 
-def _parts(name: str, entries: Mapping[str, Entry] | Sequence[Entry], directories: list[Path]) -> list[_Part]:
+def _parts(name: str, entries: Mapping[str, Entry] | Sequence[Entry], directory: Path | None) -> list[_Part]:
     """Returns the experiments or the tasks with their names."""
     if isinstance(entries, str) or not isinstance(entries, Mapping | list | tuple):
         raise ConfigurationError(
@@ -117,10 +110,9 @@ def _parts(name: str, entries: Mapping[str, Entry] | Sequence[Entry], directorie
                 f"{where} must be gin files and statements, each a string; got {entry!r}."
             )
         names = [item for item in items if re.fullmatch(r"[^=\n]*\.gin", item.strip())]
-        files = tuple(find_file(item.strip(), directories, where) for item in names)
+        files = tuple(find_file(item.strip(), where, directory) for item in names)
         statements = tuple(item for item in items if item not in names)
-        for statement in statements:
-            list(parse(statement, where))
+        read_bindings(statements, where)
         label = given if given is not None else _default_name(name, files, statements)
         if _file_name(label) in RESERVED or not label.strip("."):
             raise ConfigurationError(f"{where}: the name {label!r} is not possible here; give another one.")
@@ -140,23 +132,24 @@ def _default_name(kind: str, files: Sequence[Path], statements: Sequence[str]) -
 def _task(files: Sequence[Path | str], statements: Sequence[str]) -> str | None:
     """Returns the Gymnasium id that files and statements set, as far as it is written there."""
     found = None
-    sources: list[Iterator[Statement | tuple[str, str]]] = [read_statements(Path(path)) for path in files]
-    sources += [parse(text, "Sweep") for text in statements]
-    for statement in itertools.chain.from_iterable(sources):
-        if isinstance(statement, tuple):
-            included = find_file(statement[0], [user_directory()], "include")
-            found = _task([included], ()) or found
-        elif isinstance(statement.value, str) and (
-            (statement.selector, statement.parameter) == ("TASK", "")
-            or (statement.selector.removeprefix("expol_tf."), statement.parameter) == ("train", "task")
+    for each in [*read_files([str(path) for path in files]), *read_bindings(statements, "Sweep")]:
+        if (
+            isinstance(each, Binding)
+            and isinstance(each.value, str)
+            and each.name.removeprefix("expol_tf.") in ("TASK", "train.task")
         ):
-            found = statement.value
+            found = each.value
     return found
 
 
 def _cells(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Returns all combinations of the grid's values."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def _written(value: Any) -> str:
+    """Returns gin syntax for the value; what has none is refused when the runs are checked."""
+    return render(value) or repr(value)
 
 
 def _tag(values: Mapping[str, Any]) -> str:
@@ -184,10 +177,9 @@ def _file_name(text: str) -> str:
 
 def _refuse_seeds(sweep: Sweep) -> None:
     names = [*sweep.grid, *sweep.draws]
-    for text in sweep.bindings:
-        for statement in parse(text, "Sweep.bindings"):
-            if isinstance(statement, Statement):
-                names.append(f"{statement.selector}.{statement.parameter}".rstrip("."))
+    names += [
+        each.name for each in read_bindings(sweep.bindings, "Sweep.bindings") if isinstance(each, Binding)
+    ]
     for name in names:
         if name in _SEED_NAMES:
             raise ConfigurationError(f"Sweep: {name} is set by Sweep.seeds; remove it elsewhere.")

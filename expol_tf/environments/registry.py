@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import gymnasium
 
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 from expol_tf.gymnasium_plugin import register_tasks
+from expol_tf.suggestions import nearest
 
 
 def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
@@ -42,8 +42,7 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
 
 def near_names(task: str) -> str:
     """Returns a sentence with the registered names nearest to `task`, empty if none is near."""
-    lower = {name.lower(): name for name in gymnasium.registry if name != task}
-    near = [lower[name] for name in difflib.get_close_matches(task.lower(), lower, n=4)]
+    near = nearest(task, (name for name in gymnasium.registry if name != task), count=4)
     return f" Did you mean {', '.join(near)}?" if near else ""
 
 

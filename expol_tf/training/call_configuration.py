@@ -9,9 +9,9 @@ from typing import Any
 
 import gin
 
+from expol_tf.gin_syntax import Binding, render
 from expol_tf.training import gin_registry
 from expol_tf.training.configuration import NOT_WRITTEN, Configuration, Key, held_configuration
-from expol_tf.training.gin_syntax import Binding, render
 
 
 def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configuration:

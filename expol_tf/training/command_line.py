@@ -20,9 +20,9 @@ import gin
 from absl import flags
 
 import expol_tf
-from expol_tf import _resources
+from expol_tf import _resources, gin_syntax
 from expol_tf.errors import ConfigurationError, ExpolError, RunDirectoryError
-from expol_tf.training import gin_syntax
+from expol_tf.paths import user_directory
 
 _USAGE_ERROR = 2
 _PACKAGES = (
@@ -168,7 +168,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     root = values.root_dir or configuration.value("train.root_dir") or _default_root(
         files, task, configuration.value("train.seed", 0)
     )
-    root = gin_syntax.user_directory() / Path(root).expanduser()
+    root = user_directory() / Path(root).expanduser()
     configuration.apply()
     _configure_devices(values.device)
     from expol_tf.training import experiment
@@ -181,7 +181,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     del arguments
     if not values.root_dir:
         raise ConfigurationError("--root_dir must name the directory of a run; got none.")
-    root = gin_syntax.user_directory() / Path(values.root_dir).expanduser()
+    root = user_directory() / Path(values.root_dir).expanduser()
     recorded = root / "config.gin"
     if not recorded.is_file():
         raise RunDirectoryError(
@@ -192,7 +192,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     from expol_tf.training import video
 
     if values.video_path:
-        video_path = gin_syntax.user_directory() / Path(values.video_path).expanduser()
+        video_path = user_directory() / Path(values.video_path).expanduser()
         video.check_video_path(video_path)
     import_library()
     from expol_tf.environments import load_vector
@@ -249,7 +249,7 @@ def resume_command(root: Path, arguments: Sequence[str]) -> str:
             skip = True
         elif not re.match(r"--?root_dir=", argument):
             kept.append(argument)
-    directory = gin_syntax.user_directory()
+    directory = user_directory()
     shown = root.relative_to(directory) if root.is_relative_to(directory) else root
     workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
     if workspace:
@@ -272,7 +272,7 @@ def _quote(argument: str) -> str:
 def _recorded_configuration(root_dir: str | None) -> str:
     """Returns the config.gin of an existing run, so that --root_dir alone resumes it."""
     if root_dir:
-        recorded = gin_syntax.user_directory() / Path(root_dir).expanduser() / "config.gin"
+        recorded = user_directory() / Path(root_dir).expanduser() / "config.gin"
         if recorded.is_file():
             return str(recorded)
     raise ConfigurationError(

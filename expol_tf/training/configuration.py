@@ -22,8 +22,7 @@ from typing import Any
 import gin
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.training import gin_registry
-from expol_tf.training.gin_syntax import (
+from expol_tf.gin_syntax import (
     Binding,
     Import,
     Macro,
@@ -31,10 +30,11 @@ from expol_tf.training.gin_syntax import (
     map_leaves,
     read_bindings,
     render,
-    user_directory,
     walk,
 )
-from expol_tf.training.suggestions import did_you_mean
+from expol_tf.paths import user_directory
+from expol_tf.suggestions import did_you_mean
+from expol_tf.training import gin_registry
 
 EXPERIMENT_MACROS = (
     "TASK",

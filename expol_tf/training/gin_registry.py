@@ -14,8 +14,8 @@ import numpy as np
 from gin import config as gin_config
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.training.gin_syntax import Macro, Reference, map_leaves, render, walk
-from expol_tf.training.suggestions import did_you_mean
+from expol_tf.gin_syntax import Macro, Reference, map_leaves, render, walk
+from expol_tf.suggestions import did_you_mean
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
 _OURS = "expol_tf."

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import gin
 import pytest
 
+from expol_tf import gin_syntax
 from expol_tf.errors import ConfigurationError
-from expol_tf.training import configuration, gin_syntax
+from expol_tf.training import configuration
 from expol_tf.training.call_configuration import configuration_from_call
 from expol_tf.training.configuration import Configuration
 

@@ -12,12 +12,12 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf import _resources, agents
+from expol_tf import _resources, agents, gin_syntax
+from expol_tf.gin_syntax import Binding
 from expol_tf.keras_api import keras
 from expol_tf.networks import GaussianActorNetwork, ValueNetwork
-from expol_tf.training import command_line, configuration, gin_syntax
+from expol_tf.training import command_line, configuration
 from expol_tf.training.configuration import EXPERIMENT_MACROS
-from expol_tf.training.gin_syntax import Binding
 
 ROOT = _resources.gin_root()
 EXPERIMENTS = sorted(path.name for path in ROOT.glob("*.gin"))

@@ -2,15 +2,14 @@
 
 gin's own parser binds while it reads, so that a mistake leaves half a configuration behind, and it needs
 every configurable imported (seconds of TensorFlow) to notice a file that is not there. Here the same grammar
-(gin's tokenizer and parser) gives statements only; `configuration.py` looks at their names and hands them to
-gin.
+(gin's tokenizer and parser) gives statements only: `training` looks at their names and hands them to gin, and
+`distributed` reads sweeps.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import pathlib
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,8 @@ from gin import config_parser
 
 from expol_tf import _resources
 from expol_tf.errors import ConfigurationError
-from expol_tf.training.suggestions import did_you_mean
+from expol_tf.paths import shown, user_directory
+from expol_tf.suggestions import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,38 +84,46 @@ class _Symbols(config_parser.ParserDelegate):
         return Macro(macro_name)
 
 
-def user_directory() -> pathlib.Path:
-    """Returns the directory in which the user typed the command.
-
-    Bazel runs programs inside their runfiles tree and tells the user's own directory by a variable.
-    """
-    return pathlib.Path(os.environ.get("BUILD_WORKING_DIRECTORY") or os.getcwd())
-
-
-def find_file(name: str, including: pathlib.Path | None = None) -> pathlib.Path | None:
+def find_file(name: str, directory: pathlib.Path | None = None) -> pathlib.Path | None:
     """Returns the gin file that `name` stands for, or None.
 
-    An absolute path stands for itself. Others are looked for in the directory of the including file, the
+    An absolute path stands for itself. Others are looked for in `directory`, that of the including file, the
     user's directory and the library's gin tree, where `gin/nfp_trpo.gin` and `nfp_trpo.gin` are the same.
     """
-    for candidate in _candidates(name, including):
+    for candidate in _candidates(name, directory):
         if candidate.is_file():
             return candidate
     return None
 
 
-def _candidates(name: str, including: pathlib.Path | None) -> list[pathlib.Path]:
+def _candidates(name: str, directory: pathlib.Path | None) -> list[pathlib.Path]:
     path = pathlib.Path(name).expanduser()
     if path.is_absolute():
         return [path]
-    directories = [including.parent] if including else []
-    directories.append(user_directory())
-    candidates = [directory / path for directory in directories]
+    candidates = [] if directory is None else [directory / path]
+    candidates.append(user_directory() / path)
     root = _resources.gin_root()
     if path.parts and path.parts[0] == "gin":
         candidates.append(root.joinpath(*path.parts[1:]))
     candidates.append(root / path)
     return list(dict.fromkeys(candidates))
+
+
+def missing_file(what: str, name: str, directory: pathlib.Path | None = None, included_by: str = "") -> str:
+    """Returns the message about a gin file that is not there: the nearest name, and where it was looked for.
+
+    Args:
+      what: Where the file is named, such as a flag.
+      name: The file as it is named there.
+      directory: That of the file in which it is named.
+      included_by: Lines that tell how that file was come upon.
+    """
+    looked = "\n".join(f"  {candidate}" for candidate in _candidates(name, directory))
+    known = [library_name(found) for found in _resources.gin_root().rglob("*.gin")]
+    return (
+        f"{what}: the gin file {name!r} does not exist.{did_you_mean(name, known)}{included_by}\n"
+        f"Looked for:\n{looked}"
+    )
 
 
 def read_files(names: Sequence[str]) -> list[Binding | Import]:
@@ -136,16 +144,13 @@ def read_files(names: Sequence[str]) -> list[Binding | Import]:
 def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterator[Binding | Import]:
     """Yields the statements of `name`; `chain` holds the files that led here and where each one includes."""
     included_by = "".join(f"\n  included at {location}" for _, location in reversed(chain))
-    including = chain[-1][0] if chain else None
-    path = find_file(name, including)
+    directory = chain[-1][0].parent if chain else None
+    path = find_file(name, directory)
     if path is None:
-        looked = "\n".join(f"  {candidate}" for candidate in _candidates(name, including))
         what = "include" if chain else "--gin_file"
-        known = [library_name(found) for found in _resources.gin_root().rglob("*.gin")]
         raise ConfigurationError(
-            f"{what}: the gin file {name!r} does not exist.{did_you_mean(name, known)}{included_by}\n"
-            f"Looked for:\n{looked}\n"
-            "Give an existing file; the library's own experiments are listed by --list_experiments."
+            f"{missing_file(what, name, directory, included_by)}\n"
+            "Give an existing file; expol-train --list_experiments lists the library's own experiments."
         )
     if any(path.resolve() == other.resolve() for other, _ in chain):
         raise ConfigurationError(f"include: the gin file {name!r} includes itself.{included_by}")
@@ -157,7 +162,7 @@ def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterat
     def include(filename: str, location: str) -> Iterator[Binding | Import]:
         yield from _read_file(filename, (*chain, (path, location)))
 
-    yield from _parse(text, _shown(path), include)
+    yield from _parse(text, shown(path), include)
 
 
 def library_name(path: pathlib.Path) -> str:
@@ -165,20 +170,12 @@ def library_name(path: pathlib.Path) -> str:
     return str("gin" / path.relative_to(_resources.gin_root()))
 
 
-def _shown(path: pathlib.Path) -> str:
-    """Returns `path` as messages show it: relative to the user's directory where it lies inside."""
-    try:
-        return str(path.relative_to(user_directory()))
-    except ValueError:
-        return str(path)
-
-
 def read_bindings(bindings: Sequence[str], source: str = "--gin_bindings") -> list[Binding | Import]:
     """Returns the statements of strings in gin's syntax; includes are looked for in the user's directory."""
 
     def include(filename: str, location: str) -> Iterator[Binding | Import]:
         # The user's directory comes first, as if a file there had the include.
-        yield from _read_file(filename, ((user_directory() / source, location),))
+        yield from _read_file(filename, ((user_directory() / "statement", location),))
 
     statements: list[Binding | Import] = []
     for text in bindings:

@@ -6,10 +6,9 @@ import pathlib
 import gin
 import pytest
 
-from expol_tf import _resources
+from expol_tf import _resources, gin_syntax
 from expol_tf.errors import ConfigurationError
-from expol_tf.training import gin_syntax
-from expol_tf.training.gin_syntax import Binding, Import, Macro, Reference
+from expol_tf.gin_syntax import Binding, Import, Macro, Reference
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def test_the_long_form_of_a_macro_is_a_macro() -> None:
         -math.inf,
         True,
         None,
-        "it's \"quoted\"",
+        'it\'s "quoted"',
         (),
         (3,),
         (3, [4.0, "x"]),
