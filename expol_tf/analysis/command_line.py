@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shlex
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-import expol_tf
 from expol_tf.analysis.study import SETTINGS
-from expol_tf.errors import ConfigurationError, ExpolError
-from expol_tf.paths import shown, user_directory
+from expol_tf.errors import ConfigurationError
+from expol_tf.paths import shown, user_path
+from expol_tf.programs import run_program
+from expol_tf.versions import REPORT_PACKAGES
 
 _PROGRAM = "expol-report"
-_USAGE_ERROR = 2
-_PACKAGES = ("rliable", "arch", "pandas", "numpy", "scipy", "matplotlib")
 
 
 def report_main(argv: Sequence[str] | None = None) -> int:
     """Reports on the runs that the flags name; returns the exit status."""
-    # A set of flags of its own, as tests call several programs in one process.
-    values = flags.FlagValues()
-    _define_flags(values)
-    argv = list(sys.argv if argv is None else argv)
-    try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
-    except flags.Error as error:
-        print(f"{_PROGRAM}: {error}\nSee {_PROGRAM} --help.", file=sys.stderr)
-        return _USAGE_ERROR
-    if values.help:
-        print(f"usage: {_PROGRAM} [flags]\n{values.module_help(__name__)}")
-        return 0
-    if values.version:
-        print("\n".join([f"expol_tf {expol_tf.__version__}", *map(_installed, _PACKAGES)]))
-        return 0
-    try:
-        return _report(values, argv)
-    except ExpolError as error:
-        if values.debug:
-            raise
-        print(f"{_PROGRAM}: error: {error}", file=sys.stderr)
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        print(f"{_PROGRAM}: interrupted; the report is incomplete.", file=sys.stderr)
-        return 130
+    return run_program(
+        _PROGRAM, _define_flags, _report, argv, packages=("expol_tf", *REPORT_PACKAGES),
+        interrupted="the report is incomplete.",
+    )  # fmt: skip
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -66,35 +39,24 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_enum("settings", "auto", SETTINGS, settings, flag_values=values)
     integer("seed", 0, 0, "Of the bootstrap.")
-    flags.DEFINE_bool("version", False, "Print the versions and exit.", flag_values=values)
-    flags.DEFINE_bool("debug", False, "Show tracebacks.", flag_values=values)
-    flags.DEFINE_bool("help", False, "Show this.", short_name="h", flag_values=values)
 
 
-def _report(values: flags.FlagValues, argv: list[str]) -> int:
+def _report(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.output_dir:
         raise ConfigurationError("--output_dir must name the directory for the report; got none.")
-    here = user_directory()
     from expol_tf.analysis.report import write_report
 
     report = write_report(
-        [here / Path(root).expanduser() for root in values.root_dir],
-        here / Path(values.output_dir).expanduser(),
+        [user_path(root) for root in values.root_dir],
+        user_path(values.output_dir),
         repetitions=values.repetitions,
         settings=values.settings,
         min_env_steps=values.min_env_steps,
         seed=values.seed,
-        command=shlex.join([_PROGRAM, *argv[1:]]),
+        command=shlex.join([_PROGRAM, *arguments]),
     )
     print(report.table)
     for note in report.notes:
         print(f"* {note}")
     print(f"Wrote {shown(report.page)} and {len(report.files) - 1} files beside it.")
     return 0
-
-
-def _installed(package: str) -> str:
-    try:
-        return f"{package} {importlib.metadata.version(package)}"
-    except importlib.metadata.PackageNotFoundError:
-        return f"{package} (not installed)"

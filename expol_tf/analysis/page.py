@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 
 from expol_tf.analysis import tables
@@ -11,8 +10,7 @@ from expol_tf.analysis.curves import WINDOW
 from expol_tf.analysis.runs import Run
 from expol_tf.analysis.study import Study
 from expol_tf.paths import shown
-
-_OWN_PACKAGES = ("rliable", "arch", "pandas", "numpy", "scipy", "matplotlib")
+from expol_tf.versions import REPORT_PACKAGES, installed_versions
 
 
 def page_text(
@@ -105,5 +103,6 @@ def _versions(runs: Sequence[Run]) -> str:
             f"{len(group)} of {len(runs)} runs (such as {shown(group[0].directory)}): {text}."
             for text, group in groups.items()
         ]
-    own = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in _OWN_PACKAGES)
+    versions = installed_versions(REPORT_PACKAGES)
+    own = ", ".join(f"{package} {version}" for package, version in versions.items())
     return "\n\n".join([*lines, f"Report: {own}."])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -11,17 +10,16 @@ from pathlib import Path
 
 from absl import flags
 
-import expol_tf
 from expol_tf.distributed import sweep_table
 from expol_tf.distributed.sweep_check import check_runs
 from expol_tf.distributed.sweep_file import find_file, read_sweep
 from expol_tf.distributed.sweep_plan import plan_sweep
 from expol_tf.distributed.sweep_ray import import_ray
 from expol_tf.distributed.sweep_runner import run_sweep
-from expol_tf.errors import ConfigurationError, ExpolError
-from expol_tf.paths import user_directory
+from expol_tf.errors import ConfigurationError
+from expol_tf.paths import shown, user_path
+from expol_tf.programs import command_start, run_program
 
-_USAGE_ERROR = 2
 _PROGRAM = "expol-sweep"
 
 
@@ -31,35 +29,7 @@ def sweep_main(argv: Sequence[str] | None = None) -> int:
     0: every run is finished. 1: a run failed. 2: a mistake that is the user's to mend, nothing was started.
     130 or 143: interrupted, to be resumed by the same command.
     """
-    # A set of flags of its own: other programs have a --root_dir too, and tests call them in one process.
-    values = flags.FlagValues()
-    _define_flags(values)
-    argv = list(sys.argv if argv is None else argv)
-    try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
-    except flags.Error as error:
-        print(f"{_PROGRAM}: {error}\nSee {_PROGRAM} --help.", file=sys.stderr)
-        return _USAGE_ERROR
-    if values.help:
-        print(f"usage: {_PROGRAM} [flags]\n{values.module_help(__name__)}")
-        return 0
-    if values.version:
-        print(f"expol_tf {expol_tf.__version__}")
-        return 0
-    try:
-        return _sweep(values, argv[1:])
-    except ExpolError as error:
-        if values.debug:
-            raise
-        print(f"{_PROGRAM}: error: {error}", file=sys.stderr)
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        if values.debug:
-            raise
-        print(f"{_PROGRAM}: interrupted; the same command goes on.", file=sys.stderr)
-        return 130
+    return run_program(_PROGRAM, _define_flags, _sweep, argv, interrupted="the same command goes on.")
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -80,9 +50,6 @@ def _define_flags(values: flags.FlagValues) -> None:
     string("device", 'Device of the runs: "auto", "cpu", "gpu" or "gpu:<index>".')
     text = "Check and list the runs, start none."
     flags.DEFINE_bool("dry_run", False, text, flag_values=values)
-    flags.DEFINE_bool("version", False, "Print the version and exit.", flag_values=values)
-    flags.DEFINE_bool("debug", False, "Show tracebacks.", flag_values=values)
-    flags.DEFINE_bool("help", False, "Show this.", short_name="h", flag_values=values)
 
 
 def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
@@ -101,7 +68,7 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
             print(f"{each.run.name}: {each.num_env_steps:,} steps")
         print(f"{len(checked)} runs, {sum(each.num_env_steps for each in checked):,} steps")
         return 0
-    root = user_directory() / Path(values.root_dir or Path("runs", "sweeps", path.stem)).expanduser()
+    root = user_path(values.root_dir or Path("runs", "sweeps", path.stem))
     result = run_sweep(
         checked, root, values.address, values.max_parallel, values.cpus_per_run,
         values.gpus_per_run, values.retries, values.device,
@@ -116,13 +83,6 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
 
 def _resume_command(root: Path, arguments: Sequence[str]) -> str:
     """Returns the command that goes on with the sweep, to be typed in the directory of the first one."""
-    directory = user_directory()
-    workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if workspace:
-        bazelw = os.path.relpath(os.path.join(workspace, "bazelw"), directory)
-        start = [bazelw if os.sep in bazelw else f"./{bazelw}", "run", "//binaries:sweep", "--"]
-    else:
-        start = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [_PROGRAM]
     named = any(re.match(r"--?root_dir(=|$)", argument) for argument in arguments)
-    shown = root.relative_to(directory) if root.is_relative_to(directory) else root
-    return shlex.join([*start, *arguments, *([] if named else [f"--root_dir={shown}"])])
+    place = [] if named else [f"--root_dir={shown(root)}"]
+    return shlex.join([*command_start(_PROGRAM), *arguments, *place])

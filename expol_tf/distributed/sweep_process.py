@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from expol_tf.programs import USAGE_ERROR
+
 # The program's entry point, as pip's console script has it: Bazel's runfiles and a cluster's nodes need not
 # have that script.
 TRAIN = (
     "import sys; from expol_tf.training.command_line import train_main; "
     "sys.argv[0] = 'expol-train'; sys.exit(train_main())"
 )
-# The exit status of a mistake that the user has to mend.
-_USAGE_ERROR = 2
 _POLL_INTERVAL_S = 0.2
 _TAIL_BYTES = 8192
 # What a run's numbers and its imports may depend on; the rest of its environment is the worker's.
@@ -102,7 +102,7 @@ def make_attempt(attempt: Attempt) -> AttemptResult:
             time.sleep(_POLL_INTERVAL_S)
     message = "" if process.returncode == 0 else failure(process.returncode, _tail(attempt.log, start))
     # A run whose process was just killed may not yet have been left by that process.
-    retry = process.returncode != _USAGE_ERROR or "is in use by" in message
+    retry = process.returncode != USAGE_ERROR or "is in use by" in message
     return AttemptResult(process.returncode, message, retry, stopped)
 
 

@@ -7,8 +7,6 @@ is said before.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import os
 import re
 import shlex
 import sys
@@ -19,22 +17,12 @@ from typing import Any
 import gin
 from absl import flags
 
-import expol_tf
 from expol_tf import _resources, gin_syntax
-from expol_tf.errors import ConfigurationError, ExpolError, RunDirectoryError
-from expol_tf.paths import user_directory
+from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.paths import shown, user_path
+from expol_tf.programs import command_start, run_program
+from expol_tf.versions import RUN_PACKAGES
 
-_USAGE_ERROR = 2
-_PACKAGES = (
-    "tensorflow",
-    "tensorflow-probability",
-    "tf-agents",
-    "gymnasium",
-    "mujoco",
-    "envpool",
-    "numpy",
-    "gin-config",
-)
 _CONFIGURABLE_MODULES = (
     "expol_tf.agents",
     "expol_tf.networks",
@@ -93,44 +81,17 @@ def _run(
     main: Callable[[flags.FlagValues, list[str]], int],
     argv: Sequence[str] | None,
 ) -> int:
-    """Parses flags, calls `main(flags, arguments)`, and turns errors of the user's into one message."""
-    # A set of flags of its own: both programs have a --root_dir, and tests call them in one process.
-    values = flags.FlagValues()
-    define_flags(values)
-    flags.DEFINE_bool("version", False, "Print the versions and exit.", flag_values=values)
-    flags.DEFINE_bool("debug", False, "Show tracebacks and TensorFlow's own messages.", flag_values=values)
-    flags.DEFINE_bool("help", False, "Show this.", short_name="h", flag_values=values)
-    argv = list(sys.argv if argv is None else argv)
-    try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
-    except flags.Error as error:
-        print(f"{program}: {error}\nSee {program} --help.", file=sys.stderr)
-        return _USAGE_ERROR
-    if values.help:
-        print(f"usage: {program} [flags]\n{values.module_help(__name__)}")
-        return 0
-    if values.version:
-        print(_versions())
-        return 0
-    if not values.debug:
-        _silence_tensorflow()
-    try:
-        return main(values, argv[1:])
-    except ExpolError as error:
-        if values.debug:
-            raise
-        print(f"{program}: error: {_message(error)}", file=sys.stderr)
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        if values.debug:
-            raise
-        print(f"{program}: interrupted; what was saved before is untouched.", file=sys.stderr)
-        return 130
-    finally:
-        # A program's configuration is its own, also when another program calls it.
-        gin.clear_config()
+    def main_of_its_own(values: flags.FlagValues, arguments: list[str]) -> int:
+        try:
+            return main(values, arguments)
+        finally:
+            # A program's configuration is its own, also when another program calls it.
+            gin.clear_config()
+
+    return run_program(
+        program, define_flags, main_of_its_own, argv, packages=RUN_PACKAGES, uses_tensorflow=True,
+        interrupted="what was saved before is untouched.",
+    )  # fmt: skip
 
 
 def _train(values: flags.FlagValues, arguments: list[str]) -> int:
@@ -165,10 +126,12 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.print_config:
         print(configuration.text, end="")
         return 0
-    root = values.root_dir or configuration.value("train.root_dir") or _default_root(
-        files, task, configuration.value("train.seed", 0)
+    root = (
+        values.root_dir
+        or configuration.value("train.root_dir")
+        or _default_root(files, task, configuration.value("train.seed", 0))
     )
-    root = user_directory() / Path(root).expanduser()
+    root = user_path(root)
     configuration.apply()
     _configure_devices(values.device)
     from expol_tf.training import experiment
@@ -181,7 +144,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     del arguments
     if not values.root_dir:
         raise ConfigurationError("--root_dir must name the directory of a run; got none.")
-    root = user_directory() / Path(values.root_dir).expanduser()
+    root = user_path(values.root_dir)
     recorded = root / "config.gin"
     if not recorded.is_file():
         raise RunDirectoryError(
@@ -192,7 +155,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     from expol_tf.training import video
 
     if values.video_path:
-        video_path = user_directory() / Path(values.video_path).expanduser()
+        video_path = user_path(values.video_path)
         video.check_video_path(video_path)
     import_library()
     from expol_tf.environments import load_vector
@@ -249,17 +212,7 @@ def resume_command(root: Path, arguments: Sequence[str]) -> str:
             skip = True
         elif not re.match(r"--?root_dir=", argument):
             kept.append(argument)
-    directory = user_directory()
-    shown = root.relative_to(directory) if root.is_relative_to(directory) else root
-    workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    if workspace:
-        bazelw = os.path.relpath(os.path.join(workspace, "bazelw"), directory)
-        start = [bazelw if os.sep in bazelw else f"./{bazelw}", "run", "//binaries:train", "--"]
-    elif sys.argv[0].endswith(".py"):
-        start = ["python", sys.argv[0]]
-    else:
-        start = ["expol-train"]
-    return " ".join(map(_quote, [*start, *kept, f"--root_dir={shown}"]))
+    return " ".join(map(_quote, [*command_start("expol-train"), *kept, f"--root_dir={shown(root)}"]))
 
 
 def _quote(argument: str) -> str:
@@ -272,7 +225,7 @@ def _quote(argument: str) -> str:
 def _recorded_configuration(root_dir: str | None) -> str:
     """Returns the config.gin of an existing run, so that --root_dir alone resumes it."""
     if root_dir:
-        recorded = user_directory() / Path(root_dir).expanduser() / "config.gin"
+        recorded = user_path(root_dir) / "config.gin"
         if recorded.is_file():
             return str(recorded)
     raise ConfigurationError(
@@ -298,38 +251,8 @@ def _experiments() -> str:
     return "\n".join(lines)
 
 
-def _versions() -> str:
-    installed = []
-    for package in _PACKAGES:
-        try:
-            installed.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            installed.append(f"{package} (not installed)")
-    python = ".".join(map(str, sys.version_info[:3]))
-    return f"expol_tf {expol_tf.__version__}\npython {python}\n" + "\n".join(installed)
-
-
-def _silence_tensorflow() -> None:
-    """Keeps what TensorFlow and gym say about themselves off the terminal; a user's own setting stands."""
-    # Level 3, since TensorFlow calls a second registration of its CUDA plugins an error.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from gym_notices import notices
-
-        notices.notices.clear()
-    except ImportError:
-        pass
-
-
 def _configure_devices(device: str | None) -> None:
     from expol_tf.training.devices import configure_devices
 
     # Without the flag gin's binding holds, which an argument would override.
     configure_devices(**({} if device is None else {"device": device}))
-
-
-def _message(error: Exception) -> str:
-    """Returns the error's message without the call stack that gin appends to it."""
-    supplied = r"\n  (No values supplied by Gin|Gin had values bound|Caller supplied values).*"
-    text = re.sub(supplied, "", str(error))
-    return re.sub(r"\n  In call to configurable '.*?' \(.*\)( in scope '.*')?", "", text)

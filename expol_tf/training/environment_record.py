@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -13,12 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-import expol_tf
+from expol_tf.versions import RUN_PACKAGES, installed_versions
 
-_PACKAGES = (
-    "tensorflow", "tensorflow-probability", "tf-agents", "keras", "numpy", "gymnasium", "mujoco",
-    "gin-config", "envpool",
-)  # fmt: skip
 _VARIABLES = (
     "XLA_FLAGS",
     "TF_XLA_FLAGS",
@@ -40,7 +35,7 @@ def describe_environment(seed: int | None = None, device: str | None = None) -> 
       device: The device that the run was asked to use.
     """
     return {
-        "versions": _versions(),
+        "versions": installed_versions(RUN_PACKAGES),
         "threads": {
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
             "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
@@ -73,19 +68,6 @@ def _flatten(name: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {f"{name}.{key}": item for key, item in value.items()}
     return {name: value}
-
-
-def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {
-        "expol_tf": expol_tf.__version__,
-        "python": platform.python_version(),
-    }
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return versions
 
 
 def _cpu_model() -> str:

@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 
-import gin
 import pytest
 
 import expol_tf
@@ -116,18 +115,6 @@ def test_mistakes_of_evaluate(arguments: list[str], words: str, capsys: pytest.C
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         command_line.train_main(["train", "--debug", "--gin_file=missing.gin"])
-
-
-@gin.configurable(module="command_line_test")
-def complain(required: int, other: int = 0) -> None:
-    raise ConfigurationError(f"other must be positive; got {other}.\n  A second line.")
-
-
-def test_messages_do_not_show_gins_call_stack() -> None:
-    with pytest.raises(ConfigurationError) as caught, gin.config_scope("scope"):
-        complain(1)
-    assert "In call to configurable" in str(caught.value)
-    assert command_line._message(caught.value) == "other must be positive; got 0.\n  A second line."
 
 
 def test_resume_command(user_directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
