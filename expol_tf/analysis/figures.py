@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from expol_tf.analysis.figure_progress import FigureProgress
 from expol_tf.analysis.style import save
 from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from expol_tf.analysis.bandits import TrainedPolicy
@@ -56,8 +56,7 @@ def make_figure(
       RunDirectoryError: If the directory cannot be written.
     """
     if name not in FIGURES:
-        near = difflib.get_close_matches(str(name).lower(), FIGURES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name), FIGURES)
         raise ConfigurationError(f"figure must be one of {', '.join(FIGURES)}; got {name!r}.{hint}")
     kind = _KINDS[name]
     for argument, value in (("num_seeds", num_seeds), ("iterations", iterations)):
