@@ -33,7 +33,7 @@ class AcktrAgent(OnPolicyAgent):
       advantages: Discount, λ and scaling; `AdvantageEstimation(gae_lambda=0.97)` by default.
       entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
       desired_kl: Divergence per update, in nats, that the learning rate aims at.
-      kfac: The policy's optimizer; `Kfac(clip_kl=0.05, factor_interval=2)` by default.
+      kfac: The policy's optimizer; that of `KroneckerUpdate` by default.
       value_fit: How the value network is fitted; `KfacRegression()` by default.
       seed: Of all randomness of this agent; None takes entropy from the system.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
@@ -59,7 +59,7 @@ class AcktrAgent(OnPolicyAgent):
     ) -> None:
         update = KroneckerUpdate(
             PolicyObjective(actor_network, entropy_weight),
-            kfac or Kfac(clip_kl=0.05, factor_interval=2, jit_compile=jit_compile),
+            kfac,
             desired_kl,
             jit_compile=jit_compile,
         )

@@ -64,7 +64,7 @@ class ClippedUpdate(tf.Module):
             if self._max_kl is None:
                 return -surrogate
             kl = masked_mean(sampled_kl(part.log_prob, log_prob, "k3"), part.valid)
-            return -surrogate, kl > self._max_kl
+            return -surrogate, ~(kl <= self._max_kl)  # Also where it is NaN.
 
         old_surrogate, _, old = evaluate(batch, entropy_seed)
         divergence = objective.divergence_from(old, batch.valid, kl_seed)

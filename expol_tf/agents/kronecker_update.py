@@ -20,18 +20,19 @@ class KroneckerUpdate(tf.Module):
     """Ascends mean[(π/π_old)·Â] + β·H[π] by one `Kfac` step whose rate is adapted to E_s KL[π_old ‖ π].
 
     The rate is divided by 1.5 after a step with KL > 2·desired_kl, and multiplied by 1.5 after one with
-    KL < desired_kl/2. A step after which the surrogate or the divergence is not finite is undone.
+    KL < desired_kl/2. A step after which the surrogate or the divergence is not finite is undone,
+    and its momentum forgotten.
 
     Reference: Wu et al. 2017, *Scalable trust-region method for deep reinforcement learning using
     Kronecker-factored approximation*, §3 and 4.
 
     Args:
       objective: The policy, β, and how entropy and divergence are estimated.
-      kfac: The optimizer, of this policy alone; `Kfac()` by default.
+      kfac: The optimizer, of this policy alone; `Kfac(clip_kl=0.05, factor_interval=2)` by default.
       desired_kl: Divergence per update that the learning rate aims at, in nats.
       min_learning_rate: Lower bound of the rate.
       max_learning_rate: Upper bound of the rate.
-      jit_compile: Whether XLA compiles what is measured after the step (`Kfac` has its own argument).
+      jit_compile: Whether XLA compiles what is measured after the step, and the default optimizer's steps.
     """
 
     compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
@@ -54,7 +55,7 @@ class KroneckerUpdate(tf.Module):
                 f"{min_learning_rate} and {max_learning_rate}."
             )
         self._objective = objective
-        self.kfac = kfac or Kfac()
+        self.kfac = kfac or Kfac(clip_kl=0.05, factor_interval=2, jit_compile=jit_compile)
         self.entropy_weight = objective.entropy_weight
         self._desired_kl = desired_kl
         self._rate_bounds = min_learning_rate, max_learning_rate
@@ -90,7 +91,9 @@ class KroneckerUpdate(tf.Module):
         undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))
         undone &= tf.math.is_finite(report.objective)
         assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
-        self._adapt(kl)
+        # What led there would also be a part of the next steps.
+        self.kfac.forget_momentum(undone)
+        self._adapt(kl, taken=report.trust_region_scale > 0)
         improvement, kl, fraction = (
             tf.where(undone, tf.zeros_like(number), number)
             for number in (improvement, kl, report.trust_region_scale)
@@ -104,9 +107,9 @@ class KroneckerUpdate(tf.Module):
             "gradient_norm": report.gradient_norm,
         }
 
-    def _adapt(self, kl):
+    def _adapt(self, kl, taken):
         rate = self.kfac.learning_rate
         # A divergence that is not finite counts as too large.
-        factor = tf.where(kl < 0.5 * self._desired_kl, _RATE_FACTOR, 1.0)
+        factor = tf.where(taken & (kl < 0.5 * self._desired_kl), _RATE_FACTOR, 1.0)
         factor = tf.where(kl <= 2.0 * self._desired_kl, factor, 1.0 / _RATE_FACTOR)
         rate.assign(tf.clip_by_value(rate * factor, *self._rate_bounds))

@@ -313,13 +313,15 @@ class Kfac(tf.Module):
 
     def _move(self, measured: _Measured) -> KfacReport:
         plan = self._built_plan()
-        finite, gradients = measured.finite, measured.gradients
+        gradients = measured.gradients
         directions = [
             factors.precondition(gradient, self._damping)
             for factors, gradient in zip(self.factors, gradients, strict=False)
         ] + measured.exact_solution
         rate = tf.cast(self.learning_rate, measured.objective.dtype)
         inner = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(gradients, directions, strict=True)])
+        # A failed decomposition shows here alone; nothing of it may enter the velocities.
+        finite = measured.finite & tf.math.is_finite(inner)
         predicted = 0.5 * tf.square(rate) * inner
         tiny = tf.constant(1e-30, predicted.dtype)
         scale = tf.minimum(tf.sqrt(self._clip_kl / tf.maximum(predicted, tiny)), tf.ones_like(predicted))
@@ -341,6 +343,11 @@ class Kfac(tf.Module):
         gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
         predicted = tf.where(finite, tf.square(scale) * predicted, tf.zeros_like(predicted))
         return KfacReport(measured.objective, scale, predicted, gradient_norm, measured.cg_residual)
+
+    def forget_momentum(self, condition: tf.Tensor | bool = True) -> None:
+        """Sets v to 0 where `condition`, a scalar, is true: after a step that the caller undid."""
+        for velocity in self._velocities:
+            velocity.assign(tf.where(condition, tf.zeros_like(velocity), velocity))
 
     def _built_plan(self) -> KfacPlan:
         if self._plan is None:

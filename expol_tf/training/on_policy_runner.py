@@ -128,8 +128,9 @@ class OnPolicyRunner:
             raise NonFiniteError(
                 f"{type(self._agent).__name__}: {', '.join(broken)} must be finite; got "
                 f"{', '.join(str(metrics[name]) for name in broken)}. The last checkpoint is from before "
-                "this iteration. Lower step sizes (TrustRegion.max_kl, MinibatchRegression.learning_rate) "
-                "or look at the scale of the task's rewards."
+                "this iteration. Lower the step sizes of policy and value (such as TrustRegion.max_kl, "
+                "MinibatchAdam.learning_rate, MinibatchRegression.learning_rate, AcktrAgent.desired_kl), or "
+                "look at the scale of the task's rewards."
             )
         return Iteration(self.iteration_steps, returns, lengths, metrics)
 

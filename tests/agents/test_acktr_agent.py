@@ -128,6 +128,8 @@ def test_a_step_that_ends_in_nothing_finite_is_undone():
     assert found["surrogate"] == found["kl"] == found["accepted_step_fraction"] == 0.0
     assert all(np.isfinite(value) for value in found.values())
     assert found["learning_rate"] == pytest.approx(1e6 / 1.5)
+    velocities = [each for each in kfac.variables if each.name.startswith("velocity")]
+    assert velocities and not any(np.any(each.numpy()) for each in velocities)
     # With a rate that does, the next step is taken.
     kfac.learning_rate.assign(1e-4)
     found = run(make_batch(actor, 100))
