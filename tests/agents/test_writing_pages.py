@@ -1,4 +1,4 @@
-"""The code of the pages on writing a policy and an update rule runs, and does what they say."""
+"""The code of the pages on writing a policy and an update rule, and on K-FAC alone, does what they say."""
 
 from __future__ import annotations
 
@@ -59,3 +59,13 @@ def test_writing_an_update_rule(run_page):
         expected.append(penalty)
     np.testing.assert_allclose(table["penalty"], expected)
     assert names["result"].env_step == 768
+
+
+def test_kfac_alone(capsys):
+    text = (DOCS / "acktr.md").read_text(encoding="utf-8")
+    _, alone = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict = {}
+    exec(compile(alone, "acktr.md", "exec"), names)
+    assert "2 layers with Kronecker factors" in capsys.readouterr().out
+    # log N(y; f, 1) at f = y is −½·log 2π.
+    assert -0.5 * np.log(2 * np.pi) - float(names["report"].objective) < 0.02
