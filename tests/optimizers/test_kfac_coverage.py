@@ -98,7 +98,7 @@ def actor(kind, **settings):
     ("kind", "settings", "exact"),
     [
         (GaussianActorNetwork, {}, ["log_std"]),
-        (FlowActorNetwork, dict(num_transformations=1), 6 * ["kernel", "bias"]),
+        (FlowActorNetwork, dict(num_transformations=1), 6 * ["kernel", "bias"] + 4 * ["gain", "offset"]),
         (FlowActorNetwork, dict(num_transformations=0), []),
     ],
     ids=["Gaussian", "flow", "flow without transformations"],
