@@ -11,6 +11,7 @@ from expol_tf.distributions import sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchAdam
+from expol_tf.replicas import split_seed
 
 
 @gin.configurable(module="expol_tf")
@@ -26,6 +27,8 @@ class ClippedUpdate(tf.Module):
       max_kl: Early stop: no step is made any more as soon as KL[π_old ‖ π], estimated by k3 at a minibatch's
         own actions, exceeds it (nats); None never stops.
     """
+
+    supports_replicas = True
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class ClippedUpdate(tf.Module):
 
     def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         objective = self._objective
-        kl_seed, entropy_seed, steps_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        kl_seed, entropy_seed, steps_seed = split_seed(seed, 3)
 
         def evaluate(part, bonus_seed):
             log_prob, distribution = objective.log_prob(part)
@@ -64,13 +67,13 @@ class ClippedUpdate(tf.Module):
             if self._max_kl is None:
                 return -surrogate
             kl = masked_mean(sampled_kl(part.log_prob, log_prob, "k3"), part.valid)
-            return -surrogate, ~(kl <= self._max_kl)  # Also where it is NaN.
+            return -surrogate, kl - self._max_kl
 
         old_surrogate, _, old = evaluate(batch, entropy_seed)
         divergence = objective.divergence_from(old, batch.valid, kl_seed)
         data = {name: part for name, part in batch._asdict().items() if part is not None}
         del data["entropy_scale"]  # One number for the whole batch.
-        report = self.optimizer.minimize(loss, objective.variables, data, steps_seed)
+        report = self.optimizer.minimize(loss, objective.variables, data, steps_seed, batch.valid)
         surrogate, log_prob, new = evaluate(batch, entropy_seed)
         return {
             "surrogate": surrogate - old_surrogate,

@@ -10,6 +10,7 @@ from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import Kfac, assign, flatten
+from expol_tf.replicas import compiled, parts_of_replicas, shares_of_replicas, sum_over_replicas
 
 # Of one learning rate to the next.
 _RATE_FACTOR = 1.5
@@ -35,6 +36,7 @@ class KroneckerUpdate(tf.Module):
       jit_compile: Whether XLA compiles what is measured after the step, and the default optimizer's steps.
     """
 
+    supports_replicas = True
     compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
 
     def __init__(
@@ -71,22 +73,26 @@ class KroneckerUpdate(tf.Module):
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         valid = tf.cast(batch.valid, tf.float32)
         old = flatten(objective.variables)
+        part = parts_of_replicas((batch, valid / tf.maximum(tf.reduce_sum(valid), 1.0)))
+        share = shares_of_replicas(lambda: batch.valid)
         divergence = objective.divergence_from(
-            objective.distribution(batch.observation), batch.valid, kl_seed
+            objective.distribution(batch.observation), batch.valid, kl_seed, lambda: part()[0]
         )
 
         def evaluate():
-            log_prob, new = objective.log_prob(batch)
-            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
-            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), log_prob, new
+            own, _ = part()
+            log_prob, new = objective.log_prob(own)
+            surrogate = importance_surrogate(log_prob, own.log_prob, own.advantage, own.valid)
+            return share(surrogate + objective.entropy_bonus(new, own, entropy_seed)), log_prob, new
 
-        report = self.kfac.step(lambda: evaluate()[:2], valid / tf.maximum(tf.reduce_sum(valid), 1.0))
+        report = self.kfac.step(lambda: evaluate()[:2], lambda: part()[1])
 
         def measure():
             surrogate, _, new = evaluate()
-            return surrogate - report.objective, divergence(new)
+            return surrogate, share(divergence(new))
 
-        improvement, kl = tf.function(measure, jit_compile=self._jit_compile, autograph=False)()
+        surrogate, kl = compiled(lambda: sum_over_replicas(measure), self._jit_compile)()
+        improvement = surrogate - report.objective
         # Where the objective was not finite before, Kfac took no step, and the metrics must tell.
         undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))
         undone &= tf.math.is_finite(report.objective)

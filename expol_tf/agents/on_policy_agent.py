@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ from expol_tf.generators import make_generator
 from expol_tf.networks import ObservationNormalizer, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
+from expol_tf.replicas import compiled, mirrored_strategy
 from expol_tf.seeding import stream
 
 
@@ -34,6 +36,10 @@ class OnPolicyAgent(tf_agent.TFAgent):
     TRPO, PPO and ACKTR differ in `policy_update` and `value_fit` alone. `train` takes TF-Agents trajectories,
     `train_on_rollout` the transitions that the library's own runner collects; both run the same compiled
     graph, which is traced anew for every new `[B, T]`.
+
+    Constructed in the scope of a `tf.distribute.MirroredStrategy` (with its networks), it is a data-parallel
+    learner: what is added up over samples is computed by all replicas, each on its part of the batch, and
+    everything else on the first device. The updates are those of one device, up to rounding.
 
     The observation normalizer is frozen from collection until after the update, so that π_old is exactly the
     policy that acted; the rollout's observations join its statistics at the end.
@@ -102,26 +108,26 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self._actor_network = actor_network
         self._value_network = value_network
         self._policy_update = policy_update
+        self._value_fit = value_fit or MinibatchRegression()
+        example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
+        self._value_of(example)  # A network may create its variables when it is first called.
+        self._strategy = _learner_strategy(actor_network, value_network, policy_update, self._value_fit)
         if hasattr(policy_update, "build"):
             policy_update.build()
         self._observation_normalizer = observation_normalizer
         self._advantages = advantages or AdvantageEstimation()
         self._entropy_weight = entropy_weight
-        self._value_fit = value_fit or MinibatchRegression()
-        example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
-        self._value_of(example)  # A network may create its variables when it is first called.
         self._value_fit.build(self._value_of, value_network.trainable_variables, example)
         # Entropies are reported of the normalized action, so that they compare across action units.
         self._log_half_widths = float(np.sum(np.log(half)))
         self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
 
-        def compiled(function: Callable, rule: object = None) -> Callable:
-            whole = jit_compile and not getattr(rule, "compiles_itself", False)
-            return tf.function(function, jit_compile=whole, autograph=False)
+        def compiled_rule(function: Callable, rule: object) -> Callable:
+            return compiled(function, jit_compile and not getattr(rule, "compiles_itself", False))
 
-        self._compiled_evaluate = compiled(self._evaluate)
-        self._compiled_policy_update = compiled(policy_update, policy_update)
-        self._compiled_value_fit = compiled(self._fit_value, self._value_fit)
+        self._compiled_evaluate = tf.function(self._evaluate, jit_compile=jit_compile, autograph=False)
+        self._compiled_policy_update = compiled_rule(policy_update, policy_update)
+        self._compiled_value_fit = compiled_rule(self._fit_value, self._value_fit)
         self._compiled_train = tf.function(self._compute_update, autograph=False)
 
     @property
@@ -142,7 +148,8 @@ class OnPolicyAgent(tf_agent.TFAgent):
         `entropy` is that of the policy that acted, in nats of the action scaled to [−1, 1]: the mean of
         −log π of the actions taken, as recorded with them.
         """
-        metrics = self._compiled_train(rollout)
+        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
+            metrics = self._compiled_train(rollout)
         return tf_agent.LossInfo(loss=-metrics["surrogate"], extra=metrics)
 
     def _train(self, experience, weights=None):
@@ -210,6 +217,27 @@ class OnPolicyAgent(tf_agent.TFAgent):
     def _normalize(self, observation):
         normalizer = self._observation_normalizer
         return observation if normalizer is None else normalizer(observation)
+
+
+def _learner_strategy(actor_network, value_network, policy_update, value_fit):
+    """Returns the strategy that an agent of these parts is to train under, None where there is none."""
+    strategy = mirrored_strategy()
+    if strategy is None:
+        return None
+    for name, network_ in dict(actor_network=actor_network, value_network=value_network).items():
+        if not all(map(strategy.extended.variable_created_in_scope, network_.variables)):
+            raise ConfigurationError(
+                f"{name}: its variables must be created in the scope of the strategy that the agent is made "
+                f"under; those of {type(network_).__name__} were not. Construct networks and agent together "
+                "inside `with strategy.scope():`."
+            )
+    for name, part in dict(policy_update=policy_update, value_fit=value_fit).items():
+        if not getattr(part, "supports_replicas", False):
+            raise ConfigurationError(
+                f"{name}: {type(part).__name__} does not say that it divides its work over replicas "
+                "(attribute supports_replicas; see docs/devices.md). Train on one device, or divide it."
+            )
+    return strategy
 
 
 def _require_capabilities(actor_network, time_step_spec, algorithm, entropy_weight) -> None:

@@ -21,6 +21,13 @@ from expol_tf.distributions import (
 )
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import masked_mean
+from expol_tf.replicas import (
+    divided,
+    once_per_replica,
+    outside_of_replicas,
+    parts_of_replicas,
+    seed_of_replica,
+)
 
 tfd = tfp.distributions
 
@@ -106,23 +113,40 @@ class PolicyObjective:
         """β·(the batch's `entropy_scale`)·mean H[π], a scalar; 0 without any computation where β is 0."""
         if not self.entropy_weight:
             return tf.zeros([], batch.advantage.dtype)
-        entropy = entropy_estimate(distribution, self._entropy_samples, seed)
+        entropy = entropy_estimate(distribution, self._entropy_samples, seed_of_replica(seed))
         return self.entropy_weight * batch.entropy_scale * masked_mean(entropy, batch.valid)
 
     def divergence_from(
-        self, old: tfd.Distribution, valid: tf.Tensor, seed: tf.Tensor
+        self,
+        old: tfd.Distribution,
+        valid: tf.Tensor,
+        seed: tf.Tensor,
+        part: Callable[[], PolicyBatch] | None = None,
     ) -> Callable[[tfd.Distribution], tf.Tensor]:
-        """Returns E_s KL[π_old ‖ ·], a function; what it needs of π_old is computed here, before θ moves."""
+        """Returns E_s KL[π_old ‖ ·], a function; what it needs of π_old is computed here, before θ moves.
+
+        Args:
+          old: π_old at all states of the batch.
+          valid: Bool `[N]`; other frames do not count.
+          seed: Of the fresh actions.
+          part: `parts_of_replicas` of the batch, if the function is to be called in replicas.
+        """
         inner, _ = split_squash(old)
         # A distribution that reads variables when asked would follow them as they move, and KL would stay 0.
         frozen = not inner.variables
+        counted = parts_of_replicas(valid)
         if self._kl_estimator == "auto" and frozen and has_analytic_kl(old):
-            return lambda new: masked_mean(analytic_kl(old, new), valid)
-        fresh = sample_action(old, seed)
+            # A part of a distribution is not to be had, but the distribution of a part.
+            own = None if part is None else once_per_replica(lambda: self.distribution(part().observation))
+            return lambda new: masked_mean(
+                analytic_kl(old if own is None or divided() else own(), new), counted()
+            )
+        fresh = parts_of_replicas(outside_of_replicas(lambda: sample_action(old, seed)))
         estimator = "k3" if self._kl_estimator == "auto" else self._kl_estimator
 
         def divergence(new: tfd.Distribution) -> tf.Tensor:
-            log_q = action_log_prob(new, fresh.action, fresh.pre_squash_action)
-            return masked_mean(sampled_kl(fresh.log_prob, log_q, estimator), valid)
+            sample = fresh()
+            log_q = action_log_prob(new, sample.action, sample.pre_squash_action)
+            return masked_mean(sampled_kl(sample.log_prob, log_q, estimator), counted())
 
         return divergence

@@ -11,6 +11,7 @@ from expol_tf.distributions import sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
+from expol_tf.replicas import outside_of_replicas, parts_of_replicas, shares_of_replicas, split_seed
 
 FISHER_ACTIONS = ("taken", "fresh")
 
@@ -27,6 +28,8 @@ class TrustRegionUpdate:
       fisher_subsample: F averages over every n-th transition; 1 is all of them.
       fisher_actions: F is taken at the actions of the rollout ("taken") or at new ones of π_old ("fresh").
     """
+
+    supports_replicas = True
 
     def __init__(
         self,
@@ -49,27 +52,32 @@ class TrustRegionUpdate:
 
     def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         objective = self._objective
-        kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        kl_seed, entropy_seed = split_seed(seed, 2)
+        part, share = parts_of_replicas(batch), shares_of_replicas(lambda: batch.valid)
         divergence = objective.divergence_from(
-            objective.distribution(batch.observation), batch.valid, kl_seed
+            objective.distribution(batch.observation), batch.valid, kl_seed, part
         )
 
         def measure():
-            log_prob, new = objective.log_prob(batch)
-            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
-            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), divergence(new)
+            own = part()
+            log_prob, new = objective.log_prob(own)
+            surrogate = importance_surrogate(log_prob, own.log_prob, own.advantage, own.valid)
+            return share(surrogate + objective.entropy_bonus(new, own, entropy_seed)), share(divergence(new))
 
         some = batch.every(self._fisher_subsample)
         if self._fisher_actions == "fresh":
-            fisher_seed = tf.random.experimental.stateless_fold_in(seed, 1)
-            sample = sample_action(objective.distribution(some.observation), fisher_seed)
+            old = objective.distribution(some.observation)
+            sample = outside_of_replicas(
+                lambda: sample_action(old, tf.random.experimental.stateless_fold_in(seed, 1))
+            )
             some = some._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
 
         valid = tf.cast(some.valid, tf.float32)
+        some_part = parts_of_replicas((some, valid / tf.maximum(tf.reduce_sum(valid), 1.0)))
         report = self._trust_region.step(
             objective.variables,
             measure,
-            lambda: objective.log_prob(some)[0],
-            weights=valid / tf.maximum(tf.reduce_sum(valid), 1.0),
+            lambda: objective.log_prob(some_part()[0])[0],
+            weights=lambda: some_part()[1],
         )
         return report._asdict()

@@ -13,9 +13,9 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import flat_gradient, unflatten
-from expol_tf.optimizers.kfac_capture import inputs_and_gradients
-from expol_tf.optimizers.kfac_factors import KroneckerFactors, batch_statistics
+from expol_tf.optimizers.kfac_factors import KroneckerFactors
 from expol_tf.optimizers.kfac_plan import KfacCoverage, KfacPlan, make_plan, variable_names
+from expol_tf.replicas import compiled, divided, sum_over_replicas
 
 UNFACTORED = ("exact", "error")
 
@@ -187,18 +187,23 @@ class Kfac(tf.Module):
     def step(
         self,
         evaluate: Callable[[], tuple[tf.Tensor, tf.Tensor]],
-        weights: tf.Tensor | None = None,
+        weights: tf.Tensor | Callable[[], tf.Tensor] | None = None,
         count: int = 1,
     ) -> KfacReport:
         """Moves the variables by one step or more. To be called inside a `tf.function`, in a loop if need be.
 
         That function should not be compiled by XLA itself: `jit_compile` compiles the step's parts.
 
+        Under a `tf.distribute.MirroredStrategy` the functions are called in each replica, for its samples'
+        share of the objective and for their log-densities and weights. There the model is evaluated again in
+        each product with the exact block, and XLA compiles what replicas do alone.
+
         Args:
           evaluate: Computes (objective, log π `[N]`), a scalar to ascend and the log-densities of actions
             that were sampled from π. Any other function of the sample whose gradients have the Fisher matrix
             as second moment will do. One evaluation of the model for both is fastest.
-          weights: Weights `[N]` of the samples in F̂, adding to 1; by default equal.
+          weights: Weights `[N]` of the samples in F̂, adding to 1, or a function that returns them; by default
+            equal.
           count: Steps, each with an evaluation of its own.
 
         Returns:
@@ -235,7 +240,7 @@ class Kfac(tf.Module):
     def _compiled(self, function):
         # XLA's eigendecomposition on the CPU takes 10 to 50 times as long as the plain operation, so that
         # only what is around it is compiled.
-        return tf.function(function, jit_compile=self._jit_compile or None, autograph=False)
+        return compiled(function, self._jit_compile or None)
 
     def _refresh(self):
         for factors in self.factors:
@@ -243,6 +248,8 @@ class Kfac(tf.Module):
 
     def _measure(self, evaluate, weights) -> _Measured:
         """Updates the running factors, and returns the gradient and the solution for the exact block."""
+        if divided():
+            return self._measure_divided(evaluate, weights)
         plan = self._built_plan()
         results: list[tuple[tf.Tensor, tf.Tensor]] = []
 
@@ -250,6 +257,8 @@ class Kfac(tf.Module):
             results.append(evaluate())
             return results[-1][1]
 
+        if callable(weights):
+            weights = weights()
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(plan.variables)
             product = fisher_product(log_prob, plan.rest, weights, self._damping) if plan.rest else log_prob()
@@ -258,31 +267,60 @@ class Kfac(tf.Module):
             weights = tf.fill(tf.shape(log_probs), 1.0 / tf.cast(tf.size(log_probs), log_probs.dtype))
         layers = plan.find(log_probs)
         gradients = self._gradients(tape, objective)
-
-        solutions, residual = [], tf.zeros([], objective.dtype)
-        if plan.rest:
-            # Relative: the default would leave a gradient below 1e-5 unsolved.
-            tolerance = 1e-10 * tf.reduce_sum(tf.square(gradients[-1]))
-            solved = conjugate_gradient(product, gradients[-1], self._cg_iterations, tolerance)
-            solutions, residual = [solved.solution], tf.norm(solved.residual)
-        sizes = [tf.reduce_sum(tf.square(vector)) for vector in (*gradients, *solutions)]
-        finite = tf.math.is_finite(tf.add_n([objective, *sizes]))
+        solutions, residual = self._solve(product, gradients)
+        finite = _finite(objective, [*gradients, *solutions])
 
         def update_factors():
-            parts = inputs_and_gradients(layers, tape, log_probs)
-            if not all(inputs for inputs, _ in parts):
-                raise ConfigurationError(
-                    "evaluate: log π must depend on the variables as it did in Kfac.build; it does not on "
-                    f"all of {variable_names(plan.layer_variables)}. Build with the same function."
-                )
-            return self._update_factors([batch_statistics(*part, weights) for part in parts], finite)
+            return self._update_factors(plan.statistics(layers, tape, log_probs, weights), finite)
 
-        if self._factor_interval == 1:
-            finite = update_factors()
-        else:
-            due = tf.equal(self._updates % self._factor_interval, 0)
-            finite = tf.cond(due, update_factors, lambda: finite)
+        finite = self._when_due()(update_factors, lambda: finite)
         return _Measured(objective, gradients, solutions, residual, finite)
+
+    def _measure_divided(self, evaluate, weights) -> _Measured:
+        """The same where replicas have parts of the samples; they do not share a tape with what is here."""
+        plan, when_due = self._built_plan(), self._when_due()
+        if weights is None:
+            number = tf.cast(sum_over_replicas(lambda: tf.size(evaluate()[1])), plan.variables[0].dtype)
+
+        def part():
+            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+                tape.watch(plan.variables)
+                objective, log_probs = evaluate()
+            layers = plan.find(log_probs)
+            own_weights = tf.fill(tf.shape(log_probs), 1.0 / number) if weights is None else weights()
+
+            def statistics():
+                return plan.statistics(layers, tape, log_probs, own_weights)
+
+            def zeros():
+                return [
+                    tuple(tf.zeros([size] * 2, own_weights.dtype) for size in s) for s in plan.layer_shapes
+                ]
+
+            return objective, self._gradients(tape, objective), when_due(statistics, zeros)
+
+        objective, gradients, statistics = sum_over_replicas(part)
+        solutions, residual = self._solve(
+            plan.rest and fisher_product(lambda: evaluate()[1], plan.rest, weights, self._damping), gradients
+        )
+        finite = _finite(objective, [*gradients, *solutions])
+        finite = when_due(lambda: self._update_factors(statistics, finite), lambda: finite)
+        return _Measured(objective, gradients, solutions, residual, finite)
+
+    def _solve(self, product, gradients):
+        """Solves for the exact block, if there is one: ([x], ‖residual‖) or ([], 0)."""
+        if not self._built_plan().rest:
+            return [], tf.zeros([], gradients[-1].dtype)
+        # Relative: the default would leave a gradient below 1e-5 unsolved.
+        tolerance = 1e-10 * tf.reduce_sum(tf.square(gradients[-1]))
+        solved = conjugate_gradient(product, gradients[-1], self._cg_iterations, tolerance)
+        return [solved.solution], tf.norm(solved.residual)
+
+    def _when_due(self):
+        """Returns a choice between what is done in steps whose batch enters the running factors, and not."""
+        if self._factor_interval == 1:
+            return lambda update, otherwise: update()
+        return functools.partial(tf.cond, tf.equal(self._updates % self._factor_interval, 0))
 
     def _update_factors(self, statistics, finite) -> tf.Tensor:
         """Moves the running factors if everything is finite, and returns whether it is."""
@@ -353,3 +391,7 @@ class Kfac(tf.Module):
         if self._plan is None:
             raise ConfigurationError("Kfac: call build(variables, log_prob) before anything else.")
         return self._plan
+
+
+def _finite(objective, vectors):
+    return tf.math.is_finite(tf.add_n([objective, *(tf.reduce_sum(tf.square(each)) for each in vectors)]))

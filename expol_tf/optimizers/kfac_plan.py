@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac_capture import DenseLayer, dense_layers, inputs_and_gradients
+from expol_tf.optimizers.kfac_factors import batch_statistics
+from expol_tf.replicas import run_on_replicas
 
 
 class KfacLayer(NamedTuple):
@@ -80,6 +82,27 @@ class KfacPlan:
                 )
         return [found[kernel.ref()] for kernel, _ in self.layers]
 
+    def statistics(
+        self,
+        layers: list[DenseLayer],
+        tape: tf.GradientTape,
+        log_probs: tf.Tensor,
+        weights: tf.Tensor,
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Returns Â and Ĝ of each layer; `layers` from `find`, the others as `inputs_and_gradients` and
+        `batch_statistics` have them.
+
+        Raises:
+          ConfigurationError: If log π does not depend on a layer any more.
+        """
+        parts = inputs_and_gradients(layers, tape, log_probs)
+        if not all(inputs for inputs, _ in parts):
+            raise ConfigurationError(
+                "evaluate: log π must depend on the variables as it did in Kfac.build; it does not on "
+                f"all of {variable_names(self.layer_variables)}. Build with the same function."
+            )
+        return [batch_statistics(*part, weights) for part in parts]
+
 
 def make_plan(variables: Iterable[tf.Variable], log_prob: Callable[[], tf.Tensor]) -> KfacPlan:
     """Traces `log_prob`, without running it, and finds what has Kronecker factors.
@@ -105,7 +128,7 @@ def make_plan(variables: Iterable[tf.Variable], log_prob: Callable[[], tf.Tensor
         connected = zip(variables, tape.gradient(log_probs, variables), strict=True)
         found.append((used, [variable for variable, gradient in connected if gradient is None]))
 
-    tf.function(trace, autograph=False).get_concrete_function()
+    tf.function(lambda: run_on_replicas(trace), autograph=False).get_concrete_function()
     layers, unused = found[-1]
     if unused:
         raise ConfigurationError(

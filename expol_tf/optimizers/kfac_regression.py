@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac import Kfac
 from expol_tf.optimizers.kfac_plan import KfacCoverage
+from expol_tf.replicas import parts_of_replicas
 
 
 @gin.configurable(module="expol_tf")
@@ -29,6 +30,7 @@ class KfacRegression(tf.Module):
       jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
     """
 
+    supports_replicas = True
     compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
 
     def __init__(self, kfac: Kfac | None = None, updates: int = 25, jit_compile: bool = True) -> None:
@@ -87,11 +89,12 @@ class KfacRegression(tf.Module):
         """
         del variables, seed
         count = tf.maximum(tf.reduce_sum(tf.cast(valid, targets.dtype)), 1.0)
-        weights = tf.cast(valid, targets.dtype) / count
+        part = parts_of_replicas((inputs, targets, valid, tf.cast(valid, targets.dtype) / count))
 
         def evaluate():
-            prediction = predict(inputs)
-            error = tf.where(valid, prediction - targets, tf.zeros_like(targets))
+            x, y, counted, _ = part()
+            prediction = predict(x)
+            error = tf.where(counted, prediction - y, tf.zeros_like(y))
             return -0.5 * tf.reduce_sum(tf.square(error)) / count, prediction
 
-        return -self.kfac.step(evaluate, weights, self._updates).objective
+        return -self.kfac.step(evaluate, lambda: part()[3], self._updates).objective

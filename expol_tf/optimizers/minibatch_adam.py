@@ -10,6 +10,14 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.replicas import (
+    divided,
+    outside_of_replicas,
+    parts_of_replicas,
+    run_on_replicas,
+    shares_of_replicas,
+    sum_over_replicas,
+)
 
 
 class MinibatchReport(NamedTuple):
@@ -30,6 +38,8 @@ class MinibatchAdam(tf.Module):
     An epoch has ⌊N / minibatch_size⌋ steps; what is left over differs from epoch to epoch. Loops and shuffles
     are part of the caller's graph. The optimizer's moments are kept from call to call and in checkpoints of
     this object; each set of variables needs one of its own.
+
+    Under a `tf.distribute.MirroredStrategy` each replica computes the gradient of its part of a minibatch.
 
     Reference: Kingma & Ba 2015, *Adam: A Method for Stochastic Optimization*, Alg. 1.
 
@@ -57,6 +67,7 @@ class MinibatchAdam(tf.Module):
                 f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
             )
         self.optimizer = keras.optimizers.Adam(learning_rate)
+        self._learning_rate = learning_rate
         self._built = False
         self._epochs = epochs
         self._minibatch_size = minibatch_size
@@ -70,6 +81,9 @@ class MinibatchAdam(tf.Module):
                 f"Make one for each network (in gin: @{self.name}() makes a new one at each use)."
             )
         self._built = True
+        if divided():
+            # It belongs to the strategy that it is made under, which may be none.
+            self.optimizer = keras.optimizers.Adam(self._learning_rate)
         self.optimizer.build(variables)
 
     def minimize(
@@ -78,45 +92,66 @@ class MinibatchAdam(tf.Module):
         variables: Sequence[tf.Variable],
         data: Any,
         seed: tf.Tensor,
+        valid: tf.Tensor | None = None,
     ) -> MinibatchReport:
         """Runs all epochs, or as many steps as come before the loss says stop.
 
         Args:
           loss: Takes (minibatch with the structure of `data`, a stateless seed of the step) and returns the
-            mean loss, or a pair of it and a bool scalar: true ends the loop, without this minibatch's step.
+            mean loss, or a pair of it and another mean: unless that is 0 or less (or false) the loop
+            ends, without this minibatch's step.
           variables: Those to move.
           data: A structure of tensors `[N, …]`.
           seed: int32 `[2]`, of the shuffles and of the steps' seeds.
+          valid: Bool `[N]`, the examples that the loss is the mean over; by default all. Replicas weigh their
+            parts by the number of those.
         """
         number = tf.nest.flatten(data)[0].shape[0]
         size = min(self._minibatch_size, number)
         per_epoch = number // size
         steps = self._epochs * per_epoch
+
         # Sorting uniforms is a shuffle that XLA can compile; there is no such kernel for stateless_shuffle.
-        uniforms = tf.random.stateless_uniform([self._epochs, number], seed)
-        order = tf.argsort(uniforms, axis=1)[:, : per_epoch * size]
+        def shuffle():
+            return tf.argsort(tf.random.stateless_uniform([self._epochs, number], seed), axis=1)
+
+        order = outside_of_replicas(shuffle)[:, : per_epoch * size]
         minibatches = tf.reshape(order, [steps, size])
 
         def step(index, _, loss_sum, norm_sum):
             chosen = minibatches[index]
             minibatch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                result = loss(minibatch, tf.random.experimental.stateless_fold_in(seed, index))
-                value, stop = result if isinstance(result, tuple) else (result, None)
-            gradients = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            step_seed = tf.random.experimental.stateless_fold_in(seed, index)
+            part = parts_of_replicas(minibatch)
+            share = shares_of_replicas(
+                lambda: tf.fill([size], True) if valid is None else tf.gather(valid, chosen)
+            )
+
+            def differentiate():
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(variables)
+                    result = loss(part(), step_seed)
+                    value, *stop = result if isinstance(result, tuple) else (result,)
+                    value = share(value)
+                gradients = tape.gradient(
+                    value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                )
+                return value, gradients, [share(tf.cast(each, value.dtype)) for each in stop]
+
+            value, gradients, stop = sum_over_replicas(differentiate)
             norm = tf.linalg.global_norm(gradients)
             if self._max_gradient_norm is not None:
                 gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm, use_norm=norm)
 
             def apply():
-                self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+                self._apply(gradients, variables)
                 return tf.constant(False)
 
-            stop = apply() if stop is None else tf.cond(stop, lambda: tf.constant(True), apply)
+            # Also where it is NaN.
+            stopped = tf.cond(~(stop[0] <= 0), lambda: tf.constant(True), apply) if stop else apply()
             # The sums are of one epoch.
             kept = tf.cast(index % per_epoch > 0, value.dtype)
-            return index + 1, stop, kept * loss_sum + value, kept * norm_sum + norm
+            return index + 1, stopped, kept * loss_sum + value, kept * norm_sum + norm
 
         zero = tf.zeros([], variables[0].dtype)
         begun, stopped, loss_sum, norm_sum = tf.while_loop(
@@ -127,3 +162,11 @@ class MinibatchAdam(tf.Module):
         return MinibatchReport(
             loss_sum / count, norm_sum / count, tf.cast(taken, zero.dtype) / tf.cast(steps, zero.dtype)
         )
+
+    def _apply(self, gradients, variables):
+        pairs = list(zip(gradients, variables, strict=True))
+        if not divided():
+            self.optimizer.apply_gradients(pairs)
+        else:
+            # The gradients are added up already, and all replicas make the same step.
+            run_on_replicas(lambda: self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True))

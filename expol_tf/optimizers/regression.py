@@ -18,7 +18,8 @@ class Regression(Protocol):
     """How a network is fitted to fixed targets inside a caller's graph: what agents do with value networks.
 
     An implementation with state is a `tf.Module`, so that checkpoints hold it. One that compiles its own
-    parts sets `compiles_itself = True`; otherwise XLA may be asked to compile `fit` whole.
+    parts sets `compiles_itself = True`; otherwise XLA may be asked to compile `fit` whole. One
+    that divides its work over the replicas of a strategy sets `supports_replicas = True`.
     """
 
     def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:
@@ -46,6 +47,8 @@ class MinibatchRegression(tf.Module):
       minibatch_size: Examples per gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
     """
+
+    supports_replicas = True
 
     def __init__(
         self,
@@ -89,4 +92,4 @@ class MinibatchRegression(tf.Module):
             count = tf.reduce_sum(tf.cast(weight, error.dtype))
             return 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(count, 1)
 
-        return self.adam.minimize(loss, variables, (inputs, targets, valid), seed).loss
+        return self.adam.minimize(loss, variables, (inputs, targets, valid), seed, valid).loss

@@ -13,6 +13,7 @@ from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten
 from expol_tf.optimizers.line_search import backtracking_line_search
+from expol_tf.replicas import sum_over_replicas
 
 
 class TrustRegionReport(NamedTuple):
@@ -84,23 +85,29 @@ class TrustRegion:
         variables: Sequence[tf.Variable],
         measure: Callable[[], tuple[tf.Tensor, tf.Tensor]],
         log_prob: Callable[[], tf.Tensor],
-        weights: tf.Tensor | None = None,
+        weights: tf.Tensor | Callable[[], tf.Tensor] | None = None,
     ) -> TrustRegionReport:
         """Moves the variables by one step. To be called inside a `tf.function`.
+
+        Under a `tf.distribute.MirroredStrategy` the functions are called in each replica, and what they
+        return is added up: S and KL have to be its samples' shares of the means.
 
         Args:
           variables: θ, all of them trainable.
           measure: Computes (S, KL[π_old ‖ π]) at the variables' present values, two scalars. What it uses of
             π_old has to be computed before this call.
           log_prob: log π `[N]` of the actions that F averages over.
-          weights: Weights `[N]` of those, adding to 1; by default equal.
+          weights: Weights `[N]` of those, adding to 1, or a function that returns them; by default equal.
         """
         old = flatten(variables)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            old_surrogate, _ = measure()
-        gradient = flat_gradient(tape, old_surrogate, variables)
 
+        def differentiate():
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                surrogate, _ = measure()
+            return surrogate, flat_gradient(tape, surrogate, variables)
+
+        old_surrogate, gradient = sum_over_replicas(differentiate)
         product = fisher_product(log_prob, variables, weights, self._damping)
         solution = conjugate_gradient(product, gradient, self._cg_iterations, self._cg_tolerance)
         # xᵀ(F + d·I)x without another product: the solve leaves (F + d·I)x = g − residual.
@@ -110,7 +117,7 @@ class TrustRegion:
 
         def trial(fraction):
             assign(variables, old + fraction * full_step)
-            new_surrogate, divergence = measure()
+            new_surrogate, divergence = sum_over_replicas(measure)
             improvement = new_surrogate - old_surrogate
             finite = tf.math.is_finite(improvement) & tf.math.is_finite(divergence)
             accepted = finite & (improvement > 0) & (divergence <= self._kl_slack * self.max_kl)

@@ -1,0 +1,367 @@
+"""Checks of learners over two logical CPU devices; a program, as TensorFlow makes devices once in a process.
+
+`python -m tests.agents.two_devices check…` prints, as JSON, each check's failure, "" if there was none.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import traceback
+
+import numpy as np
+import tensorflow as tf
+
+from expol_tf import replicas
+from expol_tf.agents import (
+    AcktrAgent,
+    OnPolicyAgent,
+    PolicyObjective,
+    PpoAgent,
+    TrustRegionUpdate,
+)
+from expol_tf.errors import ConfigurationError
+from expol_tf.networks import ObservationNormalizer
+from expol_tf.optimizers import (
+    Kfac,
+    KfacRegression,
+    MinibatchAdam,
+    MinibatchRegression,
+    PolynomialDecay,
+    TrustRegion,
+    fisher_product,
+)
+from tests.agents.small_agents import OBSERVATION, make_actor, make_agent, make_rollout
+
+DEVICES = ["CPU:0", "CPU:1"]
+DOCS = pathlib.Path(__file__).absolute().parents[2] / "docs"
+
+
+@functools.cache
+def strategy():
+    return tf.distribute.MirroredStrategy(DEVICES)
+
+
+def make_trpo(kind="mixture", **settings):
+    # Few iterations: conjugate gradients multiply rounding errors.
+    region = TrustRegion(cg_iterations=3)
+    return make_agent(
+        kind, trust_region=region, observation_normalizer=ObservationNormalizer(OBSERVATION), **settings
+    )
+
+
+def make_subsampling_trpo():
+    actor = make_actor("mixture", squash=True)
+    update = TrustRegionUpdate(
+        PolicyObjective(actor), TrustRegion(cg_iterations=3), fisher_subsample=3, fisher_actions="fresh"
+    )
+    return make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=update)
+
+
+def make_ppo(kind="gaussian", max_kl=None, **settings):
+    rate = PolynomialDecay(0.02, 20, 0.001)
+    optimizer = MinibatchAdam(rate, epochs=3, minibatch_size=15, max_gradient_norm=0.5)
+    fit = MinibatchRegression(epochs=1, minibatch_size=13)
+    return make_agent(
+        kind, cls=PpoAgent, policy_optimizer=optimizer, value_fit=fit, max_kl=max_kl, **settings
+    )
+
+
+def make_acktr(kind="gaussian", jit_compile=False, **settings):
+    def kfac(**arguments):
+        return Kfac(eigen_interval=2, factor_interval=2, jit_compile=jit_compile, **arguments)
+
+    fit = KfacRegression(kfac(learning_rate=0.01), updates=3)
+    return make_agent(kind, cls=AcktrAgent, kfac=kfac(), value_fit=fit, jit_compile=jit_compile, **settings)
+
+
+def rollouts(agent, count=3):
+    """51 frames, which two do not divide, some of them masked; the last rollout has none for one replica."""
+    made = [make_rollout(agent, batch=3, time=17, seed=seed) for seed in range(count)]
+    made[-1].valid.reshape(-1)[::2] = False
+    return made
+
+
+def copies(variable):
+    return [copy.numpy() for copy in strategy().experimental_local_results(variable)]
+
+
+def assert_same(one, two, tolerance):
+    for name in ("actor_network", "value_network"):
+        pairs = zip(getattr(one, name).variables, getattr(two, name).variables, strict=True)
+        for single, mirrored in pairs:
+            for copy in copies(mirrored):
+                np.testing.assert_allclose(copy, single.numpy(), rtol=0, atol=tolerance, err_msg=single.name)
+
+
+def check_same_updates(make, tolerance=2e-6):
+    """After every update an agent over two devices has the parameters and metrics of one on one device."""
+    one = make()
+    with strategy().scope():
+        two = make()
+    before = [variable.numpy() for variable in one.actor_network.trainable_variables]
+    assert_same(one, two, 0.0)
+    for rollout in rollouts(one):
+        expected = one.train_on_rollout(rollout).extra
+        found = two.train_on_rollout(rollout).extra
+        assert list(expected) == list(found)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=2e-3, atol=2e-6, err_msg=name)
+        assert_same(one, two, tolerance)
+    after = [variable.numpy() for variable in one.actor_network.trainable_variables]
+    moved = [np.max(np.abs(new - old)) for new, old in zip(after, before, strict=True)]
+    assert min(moved) > 0.0 and max(moved) > 100 * tolerance
+    return one, two
+
+
+def same_trpo():
+    check_same_updates(make_trpo, tolerance=2e-5)
+
+
+def same_subsampling_trpo():
+    check_same_updates(make_subsampling_trpo, tolerance=2e-5)
+
+
+def same_ppo():
+    _, two = check_same_updates(make_ppo)
+    # Steps are counted once, not once for each replica.
+    assert two._policy_update.optimizer.optimizer.iterations.numpy() == 27
+
+
+def same_ppo_that_stops_early():
+    one, _ = check_same_updates(functools.partial(make_ppo, max_kl=0.02))
+    assert 0 < int(one._policy_update.optimizer.optimizer.iterations) < 27
+
+
+def same_acktr():
+    check_same_updates(make_acktr)
+
+
+def same_compiled_trpo():
+    check_same_updates(functools.partial(make_trpo, jit_compile=True), tolerance=2e-5)
+
+
+def same_compiled_ppo():
+    check_same_updates(functools.partial(make_ppo, jit_compile=True))
+
+
+def same_compiled_acktr():
+    check_same_updates(functools.partial(make_acktr, jit_compile=True))
+
+
+def same_flow_trpo():
+    check_same_updates(functools.partial(make_trpo, "flow", squash=True), tolerance=1e-4)
+
+
+def same_flow_acktr():
+    check_same_updates(functools.partial(make_acktr, "flow", squash=True), tolerance=2e-5)
+
+
+def acting_is_that_of_one_device():
+    one = make_trpo()
+    with strategy().scope():
+        two = make_trpo()
+        inside, _ = two.collect_policy.act(np.ones([5, 3], np.float32))
+    outside, _ = two.collect_policy.act(np.ones([5, 3], np.float32))
+    for action in (inside, outside):
+        np.testing.assert_array_equal(action, one.collect_policy.act(np.ones([5, 3], np.float32))[0])
+
+
+def sampled_entropies_differ_between_replicas():
+    with strategy().scope():
+        agent = make_ppo("flow", squash=True, entropy_weight=0.01)
+        found = []
+        strategy().run(lambda: found.append(replicas.seed_of_replica(tf.constant([1, 2])).numpy().tolist()))
+    assert len(found) == 2 and found[0] != found[1]
+    metrics = agent.train_on_rollout(rollouts(agent)[0]).extra
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def check_checkpoints(make):
+    """What is written over two devices goes on over one, and the other way."""
+    one = make()
+    with strategy().scope():
+        two = make()
+    for trained, other in ((two, one), (one, two)):
+        for rollout in rollouts(trained, 2):
+            trained.train_on_rollout(rollout)
+        with tempfile.TemporaryDirectory() as directory:
+            path = tf.train.Checkpoint(agent=trained).write(f"{directory}/checkpoint")
+            status = tf.train.Checkpoint(agent=other).read(path)
+            status.assert_existing_objects_matched().assert_consumed()
+        assert_same(one, two, 0.0)
+        assert int(other.train_step_counter.numpy()) == int(trained.train_step_counter.numpy())
+        # Moments, factors and generators too: both go on in the same way.
+        observation = np.ones([2, 3], np.float32)
+        actions = [agent.collect_policy.act(observation)[0] for agent in (one, two)]
+        np.testing.assert_array_equal(*actions)
+        rollout = rollouts(trained)[1]
+        for agent in (one, two):
+            agent.train_on_rollout(rollout)
+        assert_same(one, two, 2e-5)
+
+
+def checkpoints_of_ppo():
+    check_checkpoints(make_ppo)
+
+
+def checkpoints_of_trpo():
+    check_checkpoints(make_trpo)
+
+
+def checkpoints_of_acktr():
+    check_checkpoints(make_acktr)
+
+
+def sums_and_parts():
+    batch = tf.reshape(tf.range(10.0), [5, 2])
+    assert replicas.sum_over_replicas(lambda: 3.0) == 3.0
+    with strategy().scope():
+        part = replicas.parts_of_replicas({"x": batch, "none": None, "scalar": tf.constant(7.0)})
+        assert part()["x"] is batch
+
+        def own():
+            mine = part()
+            assert mine["none"] is None and float(mine["scalar"]) == 7.0
+            return tf.size(mine["x"]), tf.reduce_sum(mine["x"], axis=0)
+
+        size, total = replicas.sum_over_replicas(own)
+        assert int(size) == 10
+        np.testing.assert_array_equal(total, np.sum(batch.numpy(), axis=0))
+        # Rows 0, 2, 4 and 1, 3.
+        seen = replicas.once_per_replica(lambda: part()["x"][:, 0].numpy().tolist())
+        found = []
+        strategy().run(lambda: found.append(seen()))
+        assert found == [[0.0, 4.0, 8.0], [2.0, 6.0]]
+        counted = tf.constant([True, False, True, False, True])
+        share = replicas.shares_of_replicas(lambda: counted)
+        assert float(share(tf.constant(5.0))) == 5.0
+        # Means 4 over three valid samples, and whatever it is over none.
+        mean = replicas.sum_over_replicas(lambda: share(tf.reduce_mean(part()["x"][:, 0])))
+        assert float(mean) == 4.0
+
+
+def fisher_products_with_equal_weights():
+    x = tf.random.stateless_normal([5, 2], [1, 2])
+    single = tf.Variable([0.3, -0.2])
+    vector = tf.constant([1.0, 2.0])
+    expected = fisher_product(lambda: tf.linalg.matvec(tf.square(x), single), [single], damping=0.1)(vector)
+    with strategy().scope():
+        mirrored = tf.Variable([0.3, -0.2])
+        part = replicas.parts_of_replicas(x)
+        product = fisher_product(
+            lambda: tf.linalg.matvec(tf.square(part()), mirrored), [mirrored], damping=0.1
+        )
+        np.testing.assert_allclose(product(vector), expected, rtol=1e-6)
+
+
+def a_kfac_step_with_equal_weights():
+    x = tf.random.stateless_normal([5, 3], [1, 2])
+
+    def parameters():
+        weights = tf.Variable(tf.random.stateless_normal([3, 1], [3, 4]))
+        kfac, part = Kfac(jit_compile=False), replicas.parts_of_replicas(x)
+
+        def evaluate():
+            log_prob = (tf.tanh(part() @ weights))[:, 0]
+            return tf.reduce_sum(log_prob) / 5.0, log_prob
+
+        kfac.build([weights], lambda: (tf.tanh(x @ weights))[:, 0])
+        tf.function(lambda: kfac.step(evaluate), autograph=False)()
+        return copies(weights)
+
+    single = parameters()[0]
+    with strategy().scope():
+        for copy in parameters():
+            np.testing.assert_allclose(copy, single, rtol=1e-5)
+
+
+def refuses(words, function):
+    try:
+        function()
+    except ConfigurationError as error:
+        assert all(word in str(error) for word in words), error
+    else:
+        raise AssertionError(f"no error about {words}")
+
+
+def what_cannot_be_divided_is_refused():
+    actor = make_actor()
+    with strategy().scope():
+        refuses(("actor_network", "strategy"), lambda: make_agent(actor_network=actor))
+
+        def undivided(batch, seed):
+            return {"surrogate": tf.reduce_sum(batch.advantage)}
+
+        refuses(
+            ("policy_update", "function", "supports_replicas"),
+            lambda: make_agent(cls=OnPolicyAgent, policy_update=undivided),
+        )
+        refuses(("value_fit", "object"), lambda: make_agent(value_fit=object()))
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        refuses(("MirroredStrategy", "OneDeviceStrategy"), make_agent)
+
+
+def the_page_on_devices_runs():
+    text = (DOCS / "devices.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "devices.md", "exec"), names)
+    rollout = make_rollout(names["agent"], batch=3, time=17)
+    metrics = names["agent"].train_on_rollout(rollout).extra
+    assert all(np.isfinite(value) for value in metrics.values())
+
+    def make():
+        actor = make_actor()
+        rule = names["GradientStep"](PolicyObjective(actor), rate=1.0)
+        return make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=rule)
+
+    check_same_updates(make)
+
+
+CHECKS = (
+    same_trpo,
+    same_ppo,
+    same_ppo_that_stops_early,
+    same_acktr,
+    acting_is_that_of_one_device,
+    checkpoints_of_ppo,
+    sums_and_parts,
+    fisher_products_with_equal_weights,
+    a_kfac_step_with_equal_weights,
+    what_cannot_be_divided_is_refused,
+    the_page_on_devices_runs,
+)
+SLOW_CHECKS = (
+    same_subsampling_trpo,
+    checkpoints_of_trpo,
+    checkpoints_of_acktr,
+    same_compiled_trpo,
+    same_compiled_ppo,
+    same_compiled_acktr,
+    same_flow_trpo,
+    same_flow_acktr,
+    sampled_entropies_differ_between_replicas,
+)
+
+
+def main(names):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * len(DEVICES))
+    failures = {}
+    for check in (*CHECKS, *SLOW_CHECKS):
+        if check.__name__ in names:
+            failures[check.__name__] = ""
+            try:
+                check()
+            except Exception:
+                failures[check.__name__] = traceback.format_exc()
+    print(json.dumps(failures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
