@@ -61,7 +61,8 @@ def _define_train_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("seed", None, "Seed of the run.", lower_bound=0, flag_values=values)
     length = "Length of the run in environment steps."
     flags.DEFINE_integer("num_env_steps", None, length, lower_bound=1, flag_values=values)
-    string("device", None, '"auto", "cpu", "gpu" or "gpu:<index>".')
+    devices = '"auto", "cpu", "gpu", "gpu:<index>", or several: "gpus", "gpu:0,gpu:1" (docs/devices.md).'
+    string("device", None, devices)
     flags.DEFINE_bool("print_config", False, "Print the whole configuration and exit.", flag_values=values)
     flags.DEFINE_bool("list_experiments", False, "List the gin files that come along.", flag_values=values)
 

@@ -1,9 +1,11 @@
-"""Which device computes, and with how many threads."""
+"""Which devices compute, and with how many threads."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -14,45 +16,45 @@ from expol_tf.errors import ConfigurationError
 # What was chosen in this process.
 _chosen: str | None = None
 
-_DEVICE = re.compile(r"^(auto|cpu|gpu(?::(\d+))?)$", re.IGNORECASE)
+_DEVICE = re.compile(r"auto|cpu(:[1-9]\d*)?|gpus|gpu|gpu:\d+(,gpu:\d+)*", re.IGNORECASE)
 
 
 @gin.configurable(module="expol_tf")
 def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_threads: int = 1) -> str:
-    """Chooses this process's device and thread counts; returns the device's name, "CPU:0" or "GPU:i".
+    """Chooses this process's devices and thread counts; returns the devices' names: "CPU:0", "GPU:0,GPU:1".
 
     To be called before anything is computed: TensorFlow fixes both with its first operation. Called again, it
-    accepts what it chose before. A GPU's memory is taken as it is needed, not all at once.
+    accepts what it chose before. A GPU's memory is taken as it is needed, not all at once. Where several
+    devices are chosen, `expol_tf.train` divides the learner's work over them.
 
     Args:
-      device: "cpu", "gpu", "gpu:1", …; "auto" is the first GPU if there is one.
+      device: "cpu", "gpu" (the first), "gpu:1", "gpu:0,gpu:2" or "gpus" (all); "auto" is the first GPU if
+        there is one. "cpu:2" makes two logical devices of the CPU, to try on any machine what several devices
+        do; it is slower than one.
       intra_op_threads: Threads within one operation. The library's networks are small: with two threads
         instead of one, training a flow policy took 1.6 times as long. 0 leaves it to TensorFlow.
       inter_op_threads: Operations computed at once; 0 leaves it to TensorFlow.
 
     Raises:
-      ConfigurationError: The device is unknown or not there, or TensorFlow has already begun otherwise.
+      ConfigurationError: A device is unknown or not there, or TensorFlow has already begun otherwise.
     """
-    match = _DEVICE.match(device)
-    if match is None:
-        raise ConfigurationError(f'device must be "auto", "cpu", "gpu" or "gpu:<index>"; got {device!r}.')
+    if not _DEVICE.fullmatch(device):
+        raise ConfigurationError(
+            'device must be "auto", "cpu", "gpu", "gpu:<index>", several GPUs ("gpus", "gpu:0,gpu:1") or, to '
+            f'try that, logical devices of the CPU ("cpu:2"); got {device!r}.'
+        )
     for name, threads in (("intra_op_threads", intra_op_threads), ("inter_op_threads", inter_op_threads)):
         if threads < 0:
             raise ConfigurationError(f"{name} must be 0 or more; got {threads}.")
     gpus = tf.config.list_physical_devices("GPU")
-    chosen: list[tf.config.PhysicalDevice] = []
-    if match.group(1).lower() != "cpu" and (gpus or match.group(1).lower() != "auto"):
-        index = int(match.group(2) or 0)
-        if index >= len(gpus):
-            raise ConfigurationError(
-                f"device {device!r} is not there: TensorFlow sees {len(gpus)} GPU(s). Give --device=cpu, or "
-                "install the NVIDIA driver and the CUDA libraries that this TensorFlow needs."
-            )
-        chosen = [gpus[index]]
+    indices = gpu_indices(device, len(gpus))
+    cpus = int(device.partition(":")[2] or 1) if device.lower().startswith("cpu") else 1
     try:
-        tf.config.set_visible_devices(chosen, "GPU")
-        for gpu in chosen:
-            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.set_visible_devices([gpus[index] for index in indices], "GPU")
+        for index in indices:
+            tf.config.experimental.set_memory_growth(gpus[index], True)
+        if cpus > 1:
+            _make_logical_cpus(cpus)
         # Setting a count again is refused even when it is the same.
         threading = tf.config.threading
         if _effective(threading.get_intra_op_parallelism_threads(), "INTRAOP") != intra_op_threads:
@@ -66,8 +68,23 @@ def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_
             "TensorFlow or this library computes."
         ) from error
     global _chosen
-    _chosen = f"GPU:{index}" if chosen else "CPU:0"
+    _chosen = ",".join([f"GPU:{index}" for index in indices] or [f"CPU:{index}" for index in range(cpus)])
     return _chosen
+
+
+def learner_scope() -> contextlib.AbstractContextManager[Any]:
+    """Returns the scope in which networks and agent are to be made, so that all chosen devices have a part.
+
+    It is that of a `tf.distribute.MirroredStrategy` over them; one device needs none.
+    """
+    chosen = ensure_configured()
+    if "," not in chosen:
+        return contextlib.nullcontext()
+    # GPUs that were not chosen are not visible, and those that were are counted from 0.
+    names = [device.name for device in tf.config.list_logical_devices(chosen.partition(":")[0])]
+    logging.info("The learner's work is divided over %s.", ", ".join(names))
+    # The library adds up what replicas return itself (expol_tf/replicas.py): no NCCL is needed.
+    return tf.distribute.MirroredStrategy(names, tf.distribute.ReductionToOneDevice()).scope()
 
 
 def ensure_configured() -> str:
@@ -84,6 +101,37 @@ def ensure_configured() -> str:
             raise
         logging.info("Thread counts and device stay as TensorFlow has them, which may be slower: %s", error)
         return "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0"
+
+
+def gpu_indices(device: str, count: int) -> list[int]:
+    """Returns which of so many GPUs a `device` of `configure_devices` names; none if it is the CPU.
+
+    Raises:
+      ConfigurationError: One is not there, or is named twice.
+    """
+    device = device.lower()
+    if device.startswith("cpu") or (device == "auto" and not count):
+        return []
+    if device == "gpus":
+        indices = list(range(max(count, 1)))
+    else:
+        indices = [int(each) for each in re.findall(r"\d+", device)] or [0]
+    if max(indices) >= count:
+        raise ConfigurationError(
+            f"device {device!r} is not there: TensorFlow sees {count} GPU(s). Give --device=cpu, or "
+            "install the NVIDIA driver and the CUDA libraries that this TensorFlow needs."
+        )
+    if len(set(indices)) < len(indices):
+        raise ConfigurationError(f"device must name each GPU once; got {device!r}.")
+    return indices
+
+
+def _make_logical_cpus(count: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    made = tf.config.get_logical_device_configuration(cpu)
+    # Setting it again is refused even when it is the same.
+    if len(made or [None]) != count:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 
 def _effective(threads: int, kind: str) -> int:

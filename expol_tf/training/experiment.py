@@ -18,7 +18,7 @@ from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetw
 from expol_tf.seeding import stream
 from expol_tf.training.call_configuration import configuration_from_call
 from expol_tf.training.checkpointing import CheckpointStore
-from expol_tf.training.devices import ensure_configured
+from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.environment_record import describe_environment
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
@@ -115,15 +115,18 @@ def train(
         env = load_vector(task, num_envs, env_seed, backend, wrappers, make_kwargs)
         try:
             specs = time_step_spec(env)
-            normalizer = None if observation_normalizer is None else observation_normalizer(specs.observation)
-            built = agent(
-                specs,
-                env.action_spec,
-                actor_network(specs.observation, env.action_spec),
-                value_network(specs.observation),
-                observation_normalizer=normalizer,
-                seed=seed,
-            )
+            with learner_scope():
+                normalizer = None
+                if observation_normalizer is not None:
+                    normalizer = observation_normalizer(specs.observation)
+                built = agent(
+                    specs,
+                    env.action_spec,
+                    actor_network(specs.observation, env.action_spec),
+                    value_network(specs.observation),
+                    observation_normalizer=normalizer,
+                    seed=seed,
+                )
             built_runner = runner(env, built)
             evaluator = Evaluator(
                 task,

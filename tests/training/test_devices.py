@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.training.devices import configure_devices
+from expol_tf.training.devices import configure_devices, gpu_indices, learner_scope
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,10 @@ from expol_tf.training.devices import configure_devices
     [
         ({"device": "tpu"}, 'device must be "auto", "cpu", "gpu"'),
         ({"device": "gpu:x"}, "got 'gpu:x'"),
+        ({"device": "cpu:0"}, "got 'cpu:0'"),
+        ({"device": "gpu:0,cpu:1"}, "got 'gpu:0,cpu:1'"),
         ({"device": "gpu:99"}, "device 'gpu:99' is not there"),
+        ({"device": "gpu:0,gpu:99"}, "device 'gpu:0,gpu:99' is not there"),
         ({"intra_op_threads": -1}, "intra_op_threads must be 0 or more; got -1"),
     ],
 )
@@ -24,7 +28,59 @@ def test_bad_arguments(arguments: dict, words: str) -> None:
         configure_devices(**arguments)
 
 
-# TensorFlow fixes its threads once in a process, so this needs one of its own.
+@pytest.mark.parametrize(
+    ("device", "indices"),
+    [
+        ("auto", [0]),
+        ("cpu", []),
+        ("cpu:2", []),
+        ("gpu", [0]),
+        ("GPU:2", [2]),
+        ("gpu:2,gpu:0", [2, 0]),
+        ("gpus", [0, 1, 2]),
+    ],
+)
+def test_which_gpus(device: str, indices: list[int]) -> None:
+    assert gpu_indices(device, 3) == indices
+
+
+def test_gpus_that_are_not_there() -> None:
+    assert gpu_indices("auto", 0) == []
+    for device in ("gpu", "gpus", "gpu:0"):
+        with pytest.raises(ConfigurationError, match="TensorFlow sees 0 GPU"):
+            gpu_indices(device, 0)
+    with pytest.raises(ConfigurationError, match="each GPU once; got 'gpu:1,gpu:1'"):
+        gpu_indices("gpu:1,gpu:1", 3)
+
+
+def test_one_device_needs_no_scope() -> None:
+    with learner_scope():
+        assert not tf.distribute.has_strategy()
+
+
+# TensorFlow fixes its threads and devices once in a process, so these need one of their own.
+DIVIDED = """
+import tensorflow as tf
+from expol_tf.errors import ConfigurationError
+from expol_tf.training.devices import configure_devices, learner_scope
+
+for _ in range(2):
+    assert configure_devices("cpu:2") == "CPU:0,CPU:1"
+with learner_scope():
+    assert tf.distribute.get_strategy().num_replicas_in_sync == 2
+    variable = tf.Variable(1.0)
+assert {copy.device[-5:] for copy in variable.values} == {"CPU:0", "CPU:1"}
+assert not tf.distribute.has_strategy()
+assert configure_devices("cpu:2") == "CPU:0,CPU:1"
+try:
+    configure_devices("cpu:3")
+except ConfigurationError as error:
+    assert "device='cpu:3'" in str(error)
+else:
+    raise AssertionError("a change after TensorFlow began was accepted")
+print("passed")
+"""
+
 SCRIPT = """
 import tensorflow as tf
 from expol_tf.errors import ConfigurationError
@@ -45,9 +101,10 @@ print("passed")
 """
 
 
-def test_threads_are_set_once() -> None:
+@pytest.mark.parametrize("script", [SCRIPT, DIVIDED], ids=["threads", "logical devices"])
+def test_threads_and_devices_are_set_once(script: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_NUM_")}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    command = [sys.executable, "-c", SCRIPT]
+    command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "passed\n", done.stderr
