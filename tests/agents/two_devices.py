@@ -73,7 +73,8 @@ def make_ppo(kind="gaussian", max_kl=None, **settings):
 
 def make_acktr(kind="gaussian", jit_compile=False, **settings):
     def kfac(**arguments):
-        return Kfac(eigen_interval=2, factor_interval=2, jit_compile=jit_compile, **arguments)
+        settings = dict(eigen_interval=2, factor_interval=2, cg_iterations=3, jit_compile=jit_compile)
+        return Kfac(**settings, **arguments)
 
     fit = KfacRegression(kfac(learning_rate=0.01), updates=3)
     return make_agent(kind, cls=AcktrAgent, kfac=kfac(), value_fit=fit, jit_compile=jit_compile, **settings)
