@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -194,12 +193,6 @@ def test_a_real_runs_record_has_what_is_read(tmp_path, capsys):
     assert recorded.literal(values["train.task"]).startswith("Hopper-v")
     assert recorded.literal(values["train.num_env_steps"]) == 1_000_000
     assert isinstance(recorded.literal(values["train.seed"]), int)
-
-
-def test_paths_are_shown_from_the_users_directory(tmp_path, monkeypatch):
-    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
-    assert recorded.shown(tmp_path / "runs" / "a") == str(pathlib.Path("runs", "a"))
-    assert recorded.shown(pathlib.Path("/elsewhere")) == "/elsewhere"
 
 
 def test_columns_that_are_not_there_are_nan(tmp_path):
