@@ -68,4 +68,4 @@ def test_kfac_alone(capsys):
     exec(compile(alone, "acktr.md", "exec"), names)
     assert "2 layers with Kronecker factors" in capsys.readouterr().out
     # log N(y; f, 1) at f = y is −½·log 2π.
-    assert -0.5 * np.log(2 * np.pi) - float(names["report"].objective) < 0.02
+    assert -0.5 * np.log(2 * np.pi) - float(names["report"].objective) < 0.05
