@@ -9,6 +9,7 @@ from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.agents.ppo_agent import PpoAgent
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
+from expol_tf.agents.transitions import Transitions
 from expol_tf.agents.trpo_agent import TrpoAgent
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 
@@ -23,6 +24,7 @@ __all__ = [
     "PolicyUpdate",
     "PpoAgent",
     "Rollout",
+    "Transitions",
     "TrpoAgent",
     "TrustRegionUpdate",
     "rollout_from_trajectory",
