@@ -5,8 +5,13 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def masked_mean(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Mean of `values` where `valid` (bool, same shape), 0 if there is none; the others may be anything."""
+def masked_mean(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
+    """Mean of `values` where `valid` (bool, same shape), 0 if there is none; the others may be anything.
+
+    Without `valid` (None) all count.
+    """
+    if valid is None:
+        return tf.reduce_mean(values)
     count = tf.reduce_sum(tf.cast(valid, values.dtype))
     total = tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))
     return total / tf.maximum(count, 1)

@@ -1,5 +1,6 @@
 """Update rules and their parts, usable on any TensorFlow variables."""
 
+from expol_tf.optimizers.adam import Adam
 from expol_tf.optimizers.conjugate_gradient import ConjugateGradientResult, conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
@@ -19,6 +20,7 @@ from expol_tf.optimizers.schedules import (
 from expol_tf.optimizers.trust_region import TrustRegion, TrustRegionReport
 
 __all__ = [
+    "Adam",
     "ConjugateGradientResult",
     "CosineDecay",
     "ExponentialDecay",

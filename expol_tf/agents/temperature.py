@@ -1,0 +1,167 @@
+"""The temperature α of maximum-entropy algorithms: fixed, on a schedule, or learned.
+
+A temperature is a `tf.Module` with
+
+* `build(action_size)`, called once by the agent;
+* `value()`, α as a scalar tensor;
+* `update(log_prob, valid)`, called after every update of the policy with log π `[N]` of fresh actions, of the
+  action scaled to [−1, 1] (None where the policy has no density), and with bool `[N]` or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import gin
+import tensorflow as tf
+
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.keras_api import keras
+from expol_tf.objectives import masked_mean
+from expol_tf.optimizers import Adam
+from expol_tf.replicas import outside_of_replicas, run_on_replicas
+
+
+class Temperature(Protocol):
+    """What an agent needs of a temperature."""
+
+    needs_log_prob: bool
+
+    def build(self, action_size: int) -> None:
+        """Creates what depends on the number of actions."""
+
+    def value(self) -> tf.Tensor:
+        """Returns α, a scalar."""
+
+    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+        """Moves α, if it is learned, or counts a step of its schedule."""
+
+
+@gin.configurable(module="expol_tf")
+class FixedTemperature(tf.Module):
+    """α = `temperature`, always.
+
+    Args:
+      temperature: 0 or more, in units of the reward per nat.
+    """
+
+    needs_log_prob = False
+
+    def __init__(self, temperature: float = 1.0, name: str = "FixedTemperature") -> None:
+        super().__init__(name=name)
+        _require_number(f"{name}.temperature", temperature, zero_allowed=True)
+        self._temperature = temperature
+
+    def build(self, action_size: int) -> None:
+        """Nothing depends on it."""
+
+    def value(self) -> tf.Tensor:
+        """Returns α, a scalar."""
+        return tf.constant(self._temperature, tf.float32)
+
+    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+        """Leaves α as it is."""
+
+
+@gin.configurable(module="expol_tf")
+class ScheduledTemperature(tf.Module):
+    """α as a function of the updates done: `ScheduledTemperature(ExponentialDecay(10.0, 20_000, 1e-4))`.
+
+    Args:
+      schedule: A Keras learning-rate schedule, or another function of the step, int64, to a positive scalar.
+    """
+
+    needs_log_prob = False
+
+    def __init__(
+        self, schedule: Callable[[tf.Tensor], tf.Tensor], name: str = "ScheduledTemperature"
+    ) -> None:
+        super().__init__(name=name)
+        if not callable(schedule):
+            raise ConfigurationError(
+                f"{name}.schedule must be a function of the step; got {schedule!r}. For a number use "
+                "FixedTemperature."
+            )
+        self._schedule = schedule
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
+
+    def build(self, action_size: int) -> None:
+        """Nothing depends on it."""
+
+    def value(self) -> tf.Tensor:
+        """Returns α, a scalar."""
+        return tf.cast(self._schedule(self.step), tf.float32)
+
+    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+        """Counts an update."""
+        self.step.assign_add(1)
+
+
+@gin.configurable(module="expol_tf")
+class LearnedTemperature(tf.Module):
+    """Moves log α down the gradient of −log α·E[log π + H̄], so that the entropy is kept near H̄.
+
+    Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Eq. 18, with log α in
+    place of α as the factor, whose sign is the same.
+
+    Args:
+      initial_temperature: α to begin with, positive.
+      target_entropy: H̄ in nats of the action scaled to [−1, 1]; None for −A, one nat less than nothing
+        for each component of the action.
+      optimizer: Of log α; `Adam(3e-4)` by default.
+    """
+
+    needs_log_prob = True
+
+    def __init__(
+        self,
+        initial_temperature: float = 1.0,
+        target_entropy: float | None = None,
+        optimizer: Adam | keras.optimizers.Optimizer | None = None,
+        name: str = "LearnedTemperature",
+    ) -> None:
+        super().__init__(name=name)
+        _require_number(f"{name}.initial_temperature", initial_temperature, zero_allowed=False)
+        self._initial_temperature = initial_temperature
+        self._target_entropy = target_entropy
+        self._optimizer = optimizer or Adam(3e-4)
+
+    def build(self, action_size: int) -> None:
+        """Creates log α and settles H̄."""
+        if hasattr(self, "log_temperature"):
+            raise ConfigurationError(
+                f"{self.name}: it is one agent's, and was given a second one. Make one for each agent."
+            )
+        initial = tf.math.log(tf.constant(self._initial_temperature, tf.float32))
+        self.log_temperature = tf.Variable(initial, name="log_temperature")
+        if self._target_entropy is None:
+            self._target_entropy = -float(action_size)
+        self._optimizer.build([self.log_temperature])
+
+    @property
+    def target_entropy(self) -> float | None:
+        """H̄, in nats of the action scaled to [−1, 1]."""
+        return self._target_entropy
+
+    def value(self) -> tf.Tensor:
+        """Returns α, a scalar."""
+        return tf.exp(self.log_temperature)
+
+    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+        """Takes an optimizer step on log α."""
+        if log_prob is None:
+            raise CapabilityError(
+                f"temperature: {self.name} compares the policy's entropy with its target, and this policy "
+                "improvement gives no log π. Use FixedTemperature or ScheduledTemperature."
+            )
+        excess = outside_of_replicas(lambda: masked_mean(log_prob, valid) + self._target_entropy)
+        pairs = [(-excess, self.log_temperature)]
+        run_on_replicas(lambda: self._optimizer.apply_gradients(pairs))
+
+
+def _require_number(argument, value, zero_allowed):
+    if not (value > 0 or (zero_allowed and value == 0)):
+        raise ConfigurationError(
+            f"{argument} must be {'0 or more' if zero_allowed else 'positive'}; got {value}."
+        )

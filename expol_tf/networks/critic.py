@@ -1,0 +1,134 @@
+"""Action values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
+
+from expol_tf.bijectors import box_middle_and_half
+from expol_tf.errors import ConfigurationError
+from expol_tf.keras_api import keras
+from expol_tf.networks.mlp import vector_size
+
+
+@gin.configurable(module="expol_tf")
+class CriticNetwork(network.Network):
+    """Q_1, …, Q_C: `network((observation [N, O], action [N, A])) -> (Q [N, C], ())`, C independent networks.
+
+    They see the observation and the action scaled to [−1, 1]. Actions may be `[N, M, A]`, M of them a state,
+    which gives Q `[N, M, C]`: what the first layer makes of the state is then computed once, not M times.
+
+    Reference: Fujimoto et al. 2018, *Addressing Function Approximation Error in Actor-Critic Methods*, for
+    C = 2 with the minimum of both as the target.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      hidden_units: Hidden layers of each critic.
+      num_critics: C.
+      activation: Of the hidden layers; a smooth one ("elu") where something differentiates ∇_a Q.
+    """
+
+    def __init__(
+        self,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
+        hidden_units: Sequence[int] = (256, 256),
+        num_critics: int = 2,
+        activation: str = "relu",
+        name: str = "CriticNetwork",
+    ) -> None:
+        super().__init__((observation_spec, action_spec), state_spec=(), name=name)
+        if num_critics < 1:
+            raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
+        if not hidden_units or any(units < 1 for units in hidden_units):
+            raise ConfigurationError(
+                f"hidden_units must be one or more positive layer sizes; got {tuple(hidden_units)}."
+            )
+        self._observation_size = vector_size(observation_spec)
+        action_size = vector_size(action_spec, "action_spec")
+        middle, half = box_middle_and_half(tensor_spec.from_spec(action_spec))
+        self._middle = tf.constant(middle, tf.float32)
+        self._half = tf.constant(half, tf.float32)
+        self._critics = []
+        for _ in range(num_critics):
+            layers = [keras.layers.Dense(units, activation) for units in hidden_units]
+            layers.append(keras.layers.Dense(1))
+            inputs = self._observation_size + action_size
+            for layer in layers:
+                layer.build([None, inputs])
+                inputs = layer.units
+            self._critics.append(layers)
+        self.create_variables()
+
+    def call(
+        self,
+        inputs: tuple[tf.Tensor, tf.Tensor],
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tuple]:
+        observation, action = inputs
+        observation = tf.cast(observation, tf.float32)
+        action = (tf.cast(action, tf.float32) - self._middle) / self._half
+        values = [self._value(layers, observation, action) for layers in self._critics]
+        return tf.concat(values, axis=-1), network_state
+
+    def _value(self, layers, observation, action):
+        """Returns one critic's Q, `[N, 1]` or `[N, M, 1]`."""
+        first, rest = layers[0], layers[1:]
+        if action.shape.rank == observation.shape.rank:
+            hidden = first(tf.concat([observation, action], axis=-1))
+            for layer in rest:
+                hidden = layer(hidden)
+            return hidden
+        particles, action_size = action.shape[-2], action.shape[-1]
+        of_state = tf.matmul(observation, first.kernel[: self._observation_size]) + first.bias
+        # Products of matrices, as those of tensors of three dimensions are slower.
+        flat = tf.reshape(action, [-1, action_size])
+        of_action = tf.matmul(flat, first.kernel[self._observation_size :])
+        units = of_action.shape[-1]
+        hidden = first.activation(of_state[:, tf.newaxis] + tf.reshape(of_action, [-1, particles, units]))
+        hidden = tf.reshape(hidden, [-1, units])
+        for layer in rest:
+            hidden = layer(hidden)
+        return tf.reshape(hidden, [-1, particles, 1])
+
+
+@gin.configurable(module="expol_tf")
+class CriticEnsemble(network.Network):
+    """C independent copies of a TF-Agents critic network: `network((observation, action)) -> (Q [N, C], ())`.
+
+    Makes twin critics of a network of your own, which gives Q `[N]` or `[N, 1]`. Copies are made by its
+    `copy()`: new variables, not those that it has.
+
+    Args:
+      critic_network: `network((observation, action)) -> (Q, state)`.
+      num_critics: C.
+    """
+
+    def __init__(
+        self, critic_network: network.Network, num_critics: int = 2, name: str = "CriticEnsemble"
+    ) -> None:
+        super().__init__(critic_network.input_tensor_spec, state_spec=(), name=name)
+        if num_critics < 1:
+            raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
+        self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]
+        for each in self._networks:
+            each.create_variables()
+        self.create_variables()
+
+    def call(
+        self,
+        inputs: tuple[tf.Tensor, tf.Tensor],
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tuple]:
+        values = [each(inputs, training=training)[0] for each in self._networks]
+        return tf.concat([tf.reshape(value, [-1, 1]) for value in values], axis=-1), network_state

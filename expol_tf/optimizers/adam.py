@@ -1,0 +1,101 @@
+"""Adam with one fused kernel a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import gin
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError
+from expol_tf.keras_api import keras
+
+
+@gin.configurable(module="expol_tf")
+class Adam(tf.Module):
+    """m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  θ ← θ − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε).
+
+    TensorFlow's own kernel does all of it in one pass over a variable. Keras's optimizer, whose interface
+    this has, needs a dozen operations a variable, which in an update of small networks is a sixth of the
+    time.
+
+    Reference: Kingma & Ba 2015, *Adam: A Method for Stochastic Optimization*, Alg. 1, in the order of
+    computation of its §2.
+
+    Args:
+      learning_rate: η, a number or a Keras `LearningRateSchedule` of the steps done.
+      max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
+      beta_1: β₁.
+      beta_2: β₂.
+      epsilon: ε.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
+        max_gradient_norm: float | None = None,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        name: str = "Adam",
+    ) -> None:
+        super().__init__(name=name)
+        if not callable(learning_rate) and learning_rate < 0:
+            raise ConfigurationError(f"{name}.learning_rate must be 0 or more; got {learning_rate}.")
+        if max_gradient_norm is not None and max_gradient_norm <= 0:
+            raise ConfigurationError(
+                f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
+            )
+        self._learning_rate = learning_rate
+        self._max_gradient_norm = max_gradient_norm
+        self._beta_1, self._beta_2, self._epsilon = beta_1, beta_2, epsilon
+        # A function, as a dictionary with such keys among a module's attributes cannot be saved.
+        self._position_of: Callable[[tf.Variable], int] | None = None
+
+    def build(self, variables: Sequence[tf.Variable]) -> None:
+        """Creates the moments of these variables; to be called once, before any `apply_gradients`."""
+        if self._position_of is not None:
+            raise ConfigurationError(
+                f"{self.name}: it holds the moments of one network, and was given a second one. "
+                f"Make one for each network (in gin: @{self.name}() makes a new one at each use)."
+            )
+        positions = {variable.ref(): index for index, variable in enumerate(variables)}
+        self._position_of = lambda variable: positions[variable.ref()]
+        self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
+        # Zeros, whatever the variables are: the parameters of a restored network may be anything by now.
+        self._first = [_zeros(variable, "first_moment") for variable in variables]
+        self._second = [_zeros(variable, "second_moment") for variable in variables]
+
+    def apply_gradients(self, gradients_and_variables: Iterable[tuple[tf.Tensor, tf.Variable]]) -> None:
+        """Takes a step; every variable is one that `build` was given."""
+        assert self._position_of is not None, "build comes first"
+        pairs = list(gradients_and_variables)
+        gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
+        if self._max_gradient_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
+        rate = self._learning_rate
+        rate = tf.cast(rate(self.step) if callable(rate) else rate, tf.float32)
+        count = tf.cast(self.step.assign_add(1), tf.float32)
+        for gradient, (_, variable) in zip(gradients, pairs, strict=True):
+            index = self._position_of(variable)
+            dtype = variable.dtype
+
+            def number(value, dtype=dtype):
+                return tf.cast(value, dtype)
+
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=self._first[index].handle,
+                v=self._second[index].handle,
+                beta1_power=number(tf.pow(self._beta_1, count)),
+                beta2_power=number(tf.pow(self._beta_2, count)),
+                lr=number(rate),
+                beta1=number(self._beta_1),
+                beta2=number(self._beta_2),
+                epsilon=number(self._epsilon),
+                grad=gradient,
+            )
+
+
+def _zeros(variable, name):
+    return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False, name=name)
