@@ -14,7 +14,6 @@ import argparse
 import csv
 import importlib.metadata
 import json
-import os
 import platform
 import shlex
 import sys
@@ -22,21 +21,17 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from sbx import SAC  # noqa: E402
-from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
-from stable_baselines3.common.env_util import make_vec_env  # noqa: E402
+import jax
+import jax_compilation
+import numpy as np
+import torch
+from sbx import SAC
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
 
 _PEER = "sbx_sac"
 _COLUMNS = ("peer", "task", "seed", "env_step", "episode_return", "episode_length")
-_PACKAGES = (
-    *("sbx-rl", "stable-baselines3", "jax", "jaxlib", "flax", "optax", "tfp-nightly"),
-    *("torch", "gymnasium", "mujoco", "numpy"),
-)
+_PACKAGES = (*jax_compilation.PACKAGES, "stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")
 # One update an env step; the first `learning_starts` steps are uniformly random actions without updates.
 _SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-4,
@@ -126,8 +121,7 @@ def main() -> None:
         "num_envs": 1,
         "settings": {**_SETTINGS, **_POLICY_SETTINGS},
         "command": shlex.join(["python", "benchmarks/peers/learning.py", *sys.argv[1:]]),
-        "xla_flags": os.environ.get("XLA_FLAGS") or "none",
-        "jax_device": str(jax.devices()[0]),
+        **jax_compilation.settings(),
         "versions": {
             "python": platform.python_version(),
             **{package: importlib.metadata.version(package) for package in _PACKAGES},

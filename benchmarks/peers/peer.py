@@ -1,13 +1,15 @@
-"""Measures a peer: env steps/s of its whole training after the second iteration, as JSON.
+"""Measures a peer: env steps/s of its whole training after warming up, as JSON.
 
-Not a program: `trpo_sb3.py`, `ppo_sb3.py` and `ppo_sbx.py` name their algorithm and call `main`, so that
-flags and clock are the same for all. They run in an environment of their own, see make_env.sh, and import
-nothing of expol_tf.
+Not a program: `trpo_sb3.py`, `sac_sbx.py` and the others name their algorithm and call `main`, so that flags
+and clock are the same for all. They run in an environment of their own, see make_env.sh, and import nothing
+of expol_tf. Not measured are the first two iterations of an on-policy algorithm, and the random actions before
+learning starts and the first updates of an off-policy one.
 """
 
 from __future__ import annotations
 
 import argparse
+import enum
 import importlib.metadata
 import json
 import platform
@@ -18,15 +20,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 _VEC_ENVS = {"dummy": DummyVecEnv, "subproc": SubprocVecEnv}
 _PACKAGES = ("stable-baselines3", "torch", "gymnasium", "mujoco", "numpy")
 # Compilation, first touches of memory: what a run pays once is not its speed.
 _WARM_UP_ITERATIONS = 2
+# Of an off-policy algorithm, after learning has started.
+_WARM_UP_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,24 @@ class Peer:
       packages: Distributions that it needs beyond those of all peers.
       compile_seconds: Time that compiling has taken so far, for a peer that compiles what it first uses.
       more_settings: Others to record.
+      torch_threads: As many as are fastest on an idle machine of two cores; 0: torch's own choice. Torch's
+        choice, one a core, is no faster with small networks on few rows, and some thirty times slower when
+        other processes need the cores: its threads wait for each other after every small operation.
     """
 
     title: str
-    algorithm: type[OnPolicyAlgorithm]
+    algorithm: type[BaseAlgorithm]
     settings: tuple[str, ...]
     policy_settings: tuple[str, ...] = ("net_arch",)
     packages: tuple[str, ...] = ()
     compile_seconds: Callable[[], float] = float
     more_settings: dict[str, Any] = field(default_factory=dict)
+    torch_threads: int = 1
+
+    @property
+    def off_policy(self) -> bool:
+        """Whether it learns from a replay buffer."""
+        return issubclass(self.algorithm, OffPolicyAlgorithm)
 
 
 class Clock(BaseCallback):
@@ -80,41 +94,43 @@ class Clock(BaseCallback):
         self.starts.append((self.num_timesteps, self._now()))
 
 
-def measure(
-    peer: Peer, task: str, num_env_steps: int, num_envs: int, num_steps: int, vec_env: str, seed: int
-) -> dict[str, Any]:
-    """Trains, and returns the speed after the second iteration with all that it depends on."""
-    env = make_vec_env(task, n_envs=num_envs, seed=seed, vec_env_cls=_VEC_ENVS[vec_env])
+def measure(peer: Peer, values: argparse.Namespace) -> dict[str, Any]:
+    """Trains, and returns the speed after warming up with all that it depends on."""
+    env = make_vec_env(
+        values.task, n_envs=values.num_envs, seed=values.seed, vec_env_cls=_VEC_ENVS[values.vec_env]
+    )
+    if peer.off_policy:
+        given = {"learning_starts": values.learning_starts, "gradient_steps": values.gradient_steps}
+    else:
+        given = {"n_steps": values.num_steps}
     # All that is not named is the peer's default; it writes no log, checkpoint or evaluation.
-    model = peer.algorithm("MlpPolicy", env, n_steps=num_steps, seed=seed, device="cpu")  # type: ignore[call-arg]
+    model = peer.algorithm("MlpPolicy", env, seed=values.seed, device="cpu", **given)
     clock = Clock(peer.compile_seconds)
-    model.learn(num_env_steps, callback=clock)
+    model.learn(values.num_env_steps, callback=clock)
     env.close()
-    if len(clock.starts) < _WARM_UP_ITERATIONS + 2:
-        least = (_WARM_UP_ITERATIONS + 1) * num_envs * num_steps
-        sys.exit(f"--num_env_steps must be three iterations ({least}) or more; got {num_env_steps}.")
-    measured = clock.starts[_WARM_UP_ITERATIONS:]
+    warm_up = _warm_up(peer, clock, values)
+    measured = clock.starts[warm_up:]
     (first_step, first_time), (last_step, last_time) = measured[0], measured[-1]
-    rollouts = zip(measured[:-1], clock.collected[_WARM_UP_ITERATIONS:], strict=True)
+    rollouts = zip(measured[:-1], clock.collected[warm_up:], strict=True)
     collecting = sum(end - start for (_, start), end in rollouts)
     return {
         "title": peer.title,
-        "task": task,
+        "task": values.task,
         "env_steps_per_s": (last_step - first_step) / (last_time - first_time),
         "collection_env_steps_per_s": (last_step - first_step) / collecting,
         "measured_env_steps": last_step - first_step,
-        "iteration_steps": num_envs * num_steps,
+        "iteration_steps": measured[1][0] - first_step,
         "settings": {
             "policy": model.policy_class.__name__,
-            "n_envs": num_envs,
-            "n_steps": num_steps,
+            "n_envs": values.num_envs,
+            **given,
             **{setting: getattr(model, setting) for setting in peer.settings},
             **{setting: getattr(model.policy, setting) for setting in peer.policy_settings},
             **peer.more_settings,
-            "vec_env": _VEC_ENVS[vec_env].__name__,
+            "vec_env": _VEC_ENVS[values.vec_env].__name__,
             "device": "cpu",
             "logs": "none",
-            "seed": seed,
+            "seed": values.seed,
         },
         "torch_threads": torch.get_num_threads(),
         "versions": {
@@ -124,29 +140,53 @@ def measure(
     }
 
 
-def main(peer: Peer, description: str) -> None:
-    """Measures the peer as the command line asks, and prints the result in one line."""
+def _warm_up(peer: Peer, clock: Clock, values: argparse.Namespace) -> int:
+    """Returns the number of iterations that are not measured."""
+    if peer.off_policy:
+        least = values.learning_starts + _WARM_UP_STEPS
+        warm_up = sum(step < least for step, _ in clock.starts)
+    else:
+        least = _WARM_UP_ITERATIONS * values.num_envs * values.num_steps
+        warm_up = _WARM_UP_ITERATIONS
+    if len(clock.starts) < warm_up + 2:
+        sys.exit(
+            f"--num_env_steps must be more than those of warming up, {least}; got {values.num_env_steps}."
+        )
+    return warm_up
+
+
+def _plain(value: Any) -> Any:
+    """Returns a setting as JSON has it: enumerators by their values, NumPy's scalars as numbers."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _arguments(peer: Peer, description: str) -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
-    parser.add_argument("--task", default="HalfCheetah-v5", help="Gymnasium id")
-    parser.add_argument("--num_env_steps", type=int, default=300_000, help="env steps in all")
-    parser.add_argument("--num_envs", type=int, default=8)
-    parser.add_argument("--num_steps", type=int, default=256, help="steps of each environment an iteration")
-    parser.add_argument("--vec_env", choices=sorted(_VEC_ENVS), default="dummy")
-    # Torch's own choice, one a core, is no faster with this network, and some thirty times slower when other
-    # processes need the cores: its threads wait for each other after every small operation.
-    parser.add_argument("--torch_threads", type=int, default=1, help="0: torch's own choice")
-    parser.add_argument("--seed", type=int, default=0)
-    values = parser.parse_args()
+    add = parser.add_argument
+    add("--task", default="HalfCheetah-v5", help="Gymnasium id")
+    if peer.off_policy:
+        add("--num_env_steps", type=int, default=30_000, help="env steps in all")
+        add("--num_envs", type=int, default=1)
+        add("--learning_starts", type=int, default=10_000, help="steps of random actions before any update")
+        add(
+            "--gradient_steps", type=int, default=-1, help="after a step of each environment; -1: one of each"
+        )
+    else:
+        add("--num_env_steps", type=int, default=300_000, help="env steps in all")
+        add("--num_envs", type=int, default=8)
+        add("--num_steps", type=int, default=256, help="steps of each environment an iteration")
+    add("--vec_env", choices=sorted(_VEC_ENVS), default="dummy")
+    add("--torch_threads", type=int, default=peer.torch_threads, help="0: torch's own choice")
+    add("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main(peer: Peer, description: str) -> None:
+    """Measures the peer as the command line asks, and prints the result in one line."""
+    values = _arguments(peer, description)
     if values.torch_threads:
         torch.set_num_threads(values.torch_threads)
-    result = measure(
-        peer,
-        values.task,
-        values.num_env_steps,
-        values.num_envs,
-        values.num_steps,
-        values.vec_env,
-        values.seed,
-    )
-    print(json.dumps(result))
+    print(json.dumps(measure(peer, values), default=_plain))

@@ -12,37 +12,19 @@ XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" th
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-import jax  # noqa: E402
-from peer import Peer, main  # noqa: E402
-from sbx import PPO  # noqa: E402
-
-_COMPILING = "/jax/core/compile/"
-_compile_seconds = [0.0]
-
-
-def _count(event: str, seconds: float, **_: object) -> None:
-    """Adds tracing, lowering and compiling; what is traced within another counts twice, for the peer."""
-    if event.startswith(_COMPILING):
-        _compile_seconds[0] += seconds
-
+import jax_compilation
+from peer import Peer, main
+from sbx import PPO
 
 PEER = Peer(
     "SBX PPO",
     PPO,
     settings=("batch_size", "n_epochs", "learning_rate", "gamma", "gae_lambda", "target_kl"),
     policy_settings=("net_arch_pi", "net_arch_vf"),
-    packages=("sbx-rl", "jax", "jaxlib", "flax", "optax", "tfp-nightly"),
-    compile_seconds=lambda: _compile_seconds[0],
-    more_settings={
-        "jax_device": str(jax.devices()[0]),
-        "xla_flags": os.environ.get("XLA_FLAGS") or "none",
-    },
+    packages=jax_compilation.PACKAGES,
+    compile_seconds=jax_compilation.compile_seconds,
+    more_settings=jax_compilation.settings(),
 )
 
 if __name__ == "__main__":
-    jax.monitoring.register_event_duration_secs_listener(_count)
     main(PEER, __doc__)
