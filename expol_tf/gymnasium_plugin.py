@@ -9,15 +9,19 @@ from __future__ import annotations
 import gymnasium
 
 NAMESPACE = "expol"
-_TASKS = {
-    "GaussianBandit-v0": "expol_tf.environments.tasks:GaussianBandit",
-    "BimodalBandit-v0": "expol_tf.environments.tasks:BimodalBandit",
+# Name: (class, time limit in steps or None).
+_TASKS: dict[str, tuple[str, int | None]] = {
+    "GaussianBandit-v0": ("GaussianBandit", None),
+    "BimodalBandit-v0": ("BimodalBandit", None),
+    "MultiGoal-v0": ("MultiGoal", 30),
+    "AsymmetricMultiGoal-v0": ("AsymmetricMultiGoal", 30),
 }
 
 
 def register_tasks() -> None:
     """Registers the `expol/…` tasks that are not registered yet; calling it again does nothing."""
-    for name, entry_point in _TASKS.items():
+    for name, (task_class, limit) in _TASKS.items():
         task = f"{NAMESPACE}/{name}"
         if task not in gymnasium.registry:
-            gymnasium.register(task, entry_point=entry_point)
+            entry_point = f"expol_tf.environments.tasks:{task_class}"
+            gymnasium.register(task, entry_point=entry_point, max_episode_steps=limit)

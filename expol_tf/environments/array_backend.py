@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gin
@@ -30,6 +31,10 @@ class ArrayVectorEnvironment:
     """N copies of an `ArrayTask` as rows of one array of states.
 
     Implements `VectorEnvironment`. Equal, bit for bit, to `SyncVectorEnvironment` of the same task and seed.
+
+    Attributes:
+      info: The task's info of the last step, an array `[N, ...]` each, zero where a sub-environment was not
+        stepped; empty before the first step and for tasks that have none.
     """
 
     can_save_state = True
@@ -59,6 +64,7 @@ class ArrayVectorEnvironment:
         self.action_spec = self._arrays.action_spec
         self._max_steps = limit._max_episode_steps if limit else np.iinfo(np.int64).max
         self._elapsed = np.zeros(num_envs, np.int64)
+        self.info: Mapping[str, np.ndarray] = {}
         self._seeds: list[int] | None = sub_environment_seeds(seed, num_envs)
         self._generators = [np.random.default_rng() for _ in range(num_envs)]
         self._states = np.zeros((num_envs, self._task.initial_state(np.random.default_rng(0)).size))
@@ -80,6 +86,7 @@ class ArrayVectorEnvironment:
         result = self._task.transition(self._states[rows], boxed[rows])
         self._elapsed[rows] += 1
         self._states[rows] = result.state
+        self.info = self._spread(result.info or {}, rows)
         if active is not None:
             arrays.clear()
         arrays.next_observation[rows] = self._task.observe(result.state)
@@ -137,6 +144,15 @@ class ArrayVectorEnvironment:
     def close(self) -> None:
         """Closes the environment that it was made from."""
         self._env.close()
+
+    def _spread(self, info: Mapping[str, np.ndarray], rows: Any) -> Mapping[str, np.ndarray]:
+        if isinstance(rows, slice):
+            return info
+        spread = {}
+        for name, values in info.items():
+            spread[name] = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
+            spread[name][rows] = values
+        return spread
 
     def _reset(self, indices: list[int]) -> None:
         for i in indices:

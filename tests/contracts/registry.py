@@ -22,10 +22,12 @@ from expol_tf.bijectors import (
 )
 from expol_tf.environments import NoisyObservation, load
 from expol_tf.networks import (
+    DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
     MixtureActorNetwork,
     ObservationNormalizer,
+    SamplingActorNetwork,
     ValueNetwork,
 )
 from expol_tf.optimizers import Kfac, KfacRegression, MinibatchAdam, MinibatchRegression
@@ -82,6 +84,13 @@ BIJECTORS = {
 
 _FLOW = functools.partial(FlowActorNetwork, num_transformations=2, hidden_units=(8,))
 
+
+def off_policy(cls, observation_spec, action_spec):
+    """As SAC has them."""
+    options = dict(hidden_units=(8,), squash=True, activation="relu", state_dependent_std=True)
+    return cls(observation_spec, action_spec, **options)
+
+
 # Name: (function of (observation_spec, action_spec) that makes the network, A).
 POLICIES = {
     "gaussian": (GaussianActorNetwork, 2),
@@ -98,6 +107,11 @@ POLICIES = {
         2,
     ),
     "flow_without_transformations": (functools.partial(_FLOW, num_transformations=0), 2),
+    "gaussian_with_a_deviation_of_the_state": (functools.partial(off_policy, GaussianActorNetwork), 2),
+    "mixture_with_deviations_of_the_state": (functools.partial(off_policy, MixtureActorNetwork), 2),
+    "deterministic": (functools.partial(DeterministicActorNetwork, hidden_units=(8,)), 3),
+    "sampling": (functools.partial(SamplingActorNetwork, hidden_units=(8, 8)), 3),
+    "sampling_with_much_noise": (functools.partial(SamplingActorNetwork, hidden_units=(8,), noise_size=5), 1),
 }
 
 
@@ -156,4 +170,8 @@ ENVIRONMENTS = {
     "mujoco": lambda seed: load("Hopper-v5", 2, seed),
     "gaussian_bandit": lambda seed: load("expol/GaussianBandit-v0", 3, seed),
     "bimodal_bandit": lambda seed: load("expol/BimodalBandit-v0", 2, seed),
+    "multi_goal": lambda seed: load("expol/MultiGoal-v0", 3, seed),
+    "asymmetric_multi_goal": lambda seed: load(
+        "expol/AsymmetricMultiGoal-v0", 2, seed, make_kwargs={"obstacle": True, "max_episode_steps": 9}
+    ),
 }

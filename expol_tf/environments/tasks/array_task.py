@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium
@@ -18,11 +18,20 @@ _PICTURE_SIZE = 480
 
 
 class Transition(NamedTuple):
-    """The physics' answer to actions: states s′ `[n, S]`, rewards `[n]` and terminations, bool `[n]`."""
+    """The physics' answer to actions.
+
+    Attributes:
+      state: s′, `[n, S]`.
+      reward: `[n]`.
+      terminated: Bool `[n]`.
+      info: What else a step has to tell, an array `[n, ...]` each; the same names in every step. A learner
+        never sees it.
+    """
 
     state: np.ndarray
     reward: np.ndarray
     terminated: np.ndarray
+    info: Mapping[str, np.ndarray] | None = None
 
 
 class TaskStep(NamedTuple):
@@ -96,7 +105,7 @@ class ArrayTaskEnv(gymnasium.Env):
         return self._observe(self._state), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Takes a step with an action `[A]`; never truncates."""
+        """Takes a step with an action `[A]`; never truncates. The info is the task's."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset() before the first step.")
         box = self.action_space
@@ -106,7 +115,10 @@ class ArrayTaskEnv(gymnasium.Env):
         after = result.state[0]
         self.record(self._state, action, after)
         self._state = after
-        return self._observe(after), float(result.reward[0]), bool(result.terminated[0]), False, {}
+        info = {name: values[0] for name, values in (result.info or {}).items()}
+        # Numbers of Python's own, as `if info[...]` and `is True` expect them.
+        info = {name: value.item() if np.ndim(value) == 0 else value for name, value in info.items()}
+        return self._observe(after), float(result.reward[0]), bool(result.terminated[0]), False, info
 
     def record(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> None:
         """Remembers a step for pictures, if there are to be any."""

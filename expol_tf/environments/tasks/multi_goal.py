@@ -1,0 +1,197 @@
+"""A point on a plane with several equally good goals: which of them does a policy keep visiting?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from expol_tf.environments.tasks.array_task import ArrayTaskEnv, TaskStep, Transition
+from expol_tf.environments.tasks.point_geometry import crosses, point_array
+from expol_tf.environments.tasks.point_pictures import draw_episodes, draw_plane
+from expol_tf.errors import ConfigurationError
+
+# The plane is [−7, 7]² and the wall of `obstacle=True` a segment on it.
+PLANE_HALF_WIDTH = 7.0
+WALL = np.array([(-2.0, 0.0), (0.0, 2.0)])
+FOUR_GOALS = ((5.0, 0.0), (-5.0, 0.0), (0.0, 5.0), (0.0, -5.0))
+THREE_GOALS = ((5.0, 0.0), (-4.0, 3.0), (-4.0, -3.0))
+
+
+class MultiGoalTask:
+    """s′ = clip(s + a), r = −c_a‖a‖² − c_d min_g ‖s′ − g‖² + b·1[min_g ‖s′ − g‖ < threshold].
+
+    s ∈ [−7, 7]², a ∈ [−1, 1]². An episode ends where a goal is reached. With a wall, a move that touches it
+    leaves s as it is (s′ = s) and pays for its action. `Transition.info` has `goal`, int: the index of the
+    goal reached or −1, and `hit_obstacle`, bool.
+
+    Attributes:
+      goals: g, `[G, 2]`.
+      wall: The segment's ends `[2, 2]`, or None.
+      goal_threshold: Radius of the goals.
+    """
+
+    def __init__(
+        self,
+        goals: npt.ArrayLike,
+        initial_std: float,
+        goal_threshold: float,
+        action_cost: float = 30.0,
+        distance_cost: float = 1.0,
+        goal_reward: float = 10.0,
+        obstacle: bool = False,
+    ):
+        """Checks the arguments, which are those of `MultiGoal`."""
+        self.goals = point_array(goals, "goals", PLANE_HALF_WIDTH)
+        self.initial_std = _number(initial_std, "initial_std", 0.0)
+        self.goal_threshold = _number(goal_threshold, "goal_threshold", 0.0, excluded=True)
+        self.action_cost = _number(action_cost, "action_cost", 0.0)
+        self.distance_cost = _number(distance_cost, "distance_cost", 0.0)
+        self.goal_reward = _number(goal_reward, "goal_reward", -np.inf)
+        if not isinstance(obstacle, bool | np.bool_):
+            raise ConfigurationError(f"obstacle must be True or False; got {obstacle!r}.")
+        self.wall = WALL if obstacle else None
+        self.observation_space = spaces.Box(-PLANE_HALF_WIDTH, PLANE_HALF_WIDTH, (2,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def initial_state(self, generator: np.random.Generator) -> np.ndarray:
+        """Draws s₀ ~ N(0, initial_std²·I), `[2]`."""
+        drawn = self.initial_std * generator.standard_normal(2)
+        return np.clip(drawn, -PLANE_HALF_WIDTH, PLANE_HALF_WIDTH)
+
+    def observe(self, state: np.ndarray) -> np.ndarray:
+        """Returns the states themselves."""
+        return state
+
+    def transition(self, state: np.ndarray, action: np.ndarray) -> Transition:
+        """Returns s′ `[n, 2]`, r `[n]`, where a goal was reached, and the info."""
+        after = np.clip(state + action, -PLANE_HALF_WIDTH, PLANE_HALF_WIDTH)
+        hit = self.blocked(state, after)
+        after = np.where(hit[:, np.newaxis], state, after)
+        # Written out: a matrix product's rounding would depend on the number of rows.
+        squares = self._squared_distances(after)
+        nearest = squares.min(axis=0)
+        reached = nearest < self.goal_threshold**2
+        effort = action[:, 0] ** 2 + action[:, 1] ** 2
+        bonus = np.where(reached, self.goal_reward, 0.0)
+        reward = -self.action_cost * effort - self.distance_cost * nearest + bonus
+        goal = np.where(reached, squares.argmin(axis=0), -1)
+        return Transition(after, reward, reached, {"goal": goal, "hit_obstacle": hit})
+
+    def blocked(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Returns where the straight way from points `[..., 2]` to others touches the wall, bool `[...]`."""
+        if self.wall is None:
+            return np.zeros(np.broadcast_shapes(start.shape, end.shape)[:-1], bool)
+        return crosses(start, end, *self.wall)
+
+    def distance_reward(self, state: np.ndarray) -> np.ndarray:
+        """Returns −c_d min_g ‖s − g‖² `[...]` of states `[..., 2]`: the part of r that pictures show."""
+        return -self.distance_cost * self._squared_distances(state).min(axis=0)
+
+    def draw(self, axes: Any, steps: Sequence[TaskStep]) -> None:
+        """Draws the plane and the last episodes, older ones paler."""
+        draw_plane(axes, self)
+        draw_episodes(axes, [step.state for step in steps], [step.next_state for step in steps])
+
+    def _squared_distances(self, state: np.ndarray) -> np.ndarray:
+        """Returns ‖s − g‖², `[G, ...]`."""
+        return np.stack([(state[..., 0] - x) ** 2 + (state[..., 1] - y) ** 2 for x, y in self.goals])
+
+
+class MultiGoal(ArrayTaskEnv, RecordConstructorArgs):
+    """`expol/MultiGoal-v0`: a point reaches one of four goals, all equally good; 30 steps.
+
+    s′ = clip(s + a), r = −30‖a‖² − min_g ‖s′ − g‖² + 10·1[min_g ‖s′ − g‖ < 1]. Returns are hundreds below
+    zero by design. A policy that maximizes reward and entropy goes to all goals alike, one that commits to a
+    mode early goes to one.
+
+    Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, §5.1; the
+    reward is that of its released code, where the text says a mixture of Gaussians.
+    """
+
+    def __init__(
+        self,
+        goals: npt.ArrayLike = FOUR_GOALS,
+        initial_std: float = 0.1,
+        goal_threshold: float = 1.0,
+        action_cost: float = 30.0,
+        distance_cost: float = 1.0,
+        goal_reward: float = 10.0,
+        obstacle: bool = False,
+        render_mode: str | None = None,
+    ):
+        """Makes the task; its time limit is `gymnasium.make`'s `max_episode_steps`.
+
+        Args:
+          goals: `[G, 2]`, any number of points of [−7, 7]².
+          initial_std: Standard deviation of s₀ in each direction; 0 starts at the origin.
+          goal_threshold: A goal nearer than this is reached, which ends the episode.
+          action_cost: Weight of ‖a‖².
+          distance_cost: Weight of the squared distance to the nearest goal.
+          goal_reward: For reaching a goal.
+          obstacle: Whether there is a wall from (−2, 0) to (0, 2). A move that touches it leaves the state as
+            it is, pays for its action all the same, and is reported in `info["hit_obstacle"]`.
+          render_mode: None or "rgb_array".
+
+        Raises:
+          ConfigurationError: If an argument breaks its rule.
+        """
+        arguments: dict[str, Any] = dict(
+            goals=goals,
+            initial_std=initial_std,
+            goal_threshold=goal_threshold,
+            action_cost=action_cost,
+            distance_cost=distance_cost,
+            goal_reward=goal_reward,
+            obstacle=obstacle,
+        )
+        RecordConstructorArgs.__init__(self, **arguments, render_mode=render_mode)
+        super().__init__(MultiGoalTask(**arguments), render_mode)
+
+
+class AsymmetricMultiGoal(MultiGoal):
+    """`expol/AsymmetricMultiGoal-v0`: two goals on the left, one on the right, all at distance 5; 30 steps.
+
+    Episodes start at the origin exactly; the rest is as in `MultiGoal`.
+
+    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
+    §4.2, Figures 6 and 7.
+    """
+
+    def __init__(
+        self,
+        goals: npt.ArrayLike = THREE_GOALS,
+        initial_std: float = 0.0,
+        goal_threshold: float = 0.5,
+        action_cost: float = 30.0,
+        distance_cost: float = 1.0,
+        goal_reward: float = 10.0,
+        obstacle: bool = False,
+        render_mode: str | None = None,
+    ):
+        """Makes the task; arguments as of `MultiGoal`."""
+        super().__init__(
+            goals,
+            initial_std,
+            goal_threshold,
+            action_cost,
+            distance_cost,
+            goal_reward,
+            obstacle,
+            render_mode,
+        )
+
+
+def _number(value: float, name: str, lowest: float, excluded: bool = False) -> float:
+    rule = "finite" if lowest == -np.inf else f"finite and {'above' if excluded else 'at least'} {lowest:g}"
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name} must be a number, {rule}; got {value!r}.") from error
+    if not np.isfinite(number) or number < lowest or (excluded and number == lowest):
+        raise ConfigurationError(f"{name} must be {rule}; got {value!r}.")
+    return number
