@@ -3,11 +3,14 @@
 from expol_tf.distributions.capability import CAPABILITIES, capabilities, require
 from expol_tf.distributions.divergence import analytic_kl, entropy_estimate, has_analytic_kl, sampled_kl
 from expol_tf.distributions.greedy import greedy_action
+from expol_tf.distributions.implicit import ImplicitDistribution, PointMass
 from expol_tf.distributions.squashed import ActionSample, action_log_prob, sample_action, split_squash
 
 __all__ = [
     "CAPABILITIES",
     "ActionSample",
+    "ImplicitDistribution",
+    "PointMass",
     "action_log_prob",
     "analytic_kl",
     "capabilities",

@@ -8,14 +8,19 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import Squash
+from expol_tf.distributions.implicit import ImplicitDistribution, PointMass
 from expol_tf.distributions.tfp_types import is_chain, is_transformed
+from expol_tf.errors import CapabilityError
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
 class ActionSample(NamedTuple):
-    """An action `[..., A]`, its log π `[...]` and the pre-squash action u `[..., A]` (None unsquashed)."""
+    """An action `[..., A]`, its log π `[...]` and the pre-squash action u `[..., A]` (None unsquashed).
+
+    log π is None where the distribution has no density.
+    """
 
     action: tf.Tensor
     log_prob: tf.Tensor
@@ -26,8 +31,11 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squa
     """Returns (distribution of u, squash) where actions are squash(u), else (distribution, None).
 
     Recognizes a `TransformedDistribution` whose bijector is a `Squash` or a `Chain` that ends (is written to
-    start) with one.
+    start) with one, and the library's own distributions without density.
     """
+    if isinstance(distribution, ImplicitDistribution | PointMass):
+        squash = distribution.bijector
+        return (distribution.distribution, squash) if isinstance(squash, Squash) else (distribution, None)
     if not is_transformed(distribution):
         return distribution, None
     bijector = distribution.bijector
@@ -40,14 +48,18 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squa
 
 
 def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> ActionSample:
-    """Draws one action and its log π in one pass, keeping the pre-squash action."""
+    """Draws one action and its log π (if there is a density) in one pass, keeping the pre-squash action."""
     inner, squash = split_squash(distribution)
-    value, log_prob = inner.experimental_sample_and_log_prob(seed=seed)
+    log_prob: tf.Tensor | None
+    try:
+        value, log_prob = inner.experimental_sample_and_log_prob(seed=seed)
+    except (NotImplementedError, CapabilityError):
+        value, log_prob = inner.sample(seed=seed), None
     if squash is None:
         return ActionSample(value, log_prob, None)
-    return ActionSample(
-        squash.forward(value), log_prob - squash.forward_log_det_jacobian(value, event_ndims=1), value
-    )
+    if log_prob is not None:
+        log_prob -= squash.forward_log_det_jacobian(value, event_ndims=1)
+    return ActionSample(squash.forward(value), log_prob, value)
 
 
 def action_log_prob(

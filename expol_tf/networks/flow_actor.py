@@ -39,10 +39,11 @@ class FlowActorNetwork(network.Network):
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
       num_transformations: K; 0 gives the Gaussian u = L(s) + ε.
-      hidden_units: Hidden layers of L, with tanh.
+      hidden_units: Hidden layers of L.
       conditioner: Makes the couplings' networks: `functools.partial(AffineConditioner, …)` or your own.
       condition_on_observation: Whether the couplings see the observation too (as in flow policies for SAC).
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
+      activation: Of the hidden layers of L; the couplings have their own.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FlowActorNetwork(network.Network):
         conditioner: Callable[..., AffineConditioner] = AffineConditioner,
         condition_on_observation: bool = False,
         squash: bool = False,
+        activation: str = "tanh",
         name: str = "FlowActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
@@ -67,6 +69,7 @@ class FlowActorNetwork(network.Network):
             observation_size,
             hidden_units,
             self._action_size,
+            activation,
             output_initializer=keras.initializers.RandomUniform(-3e-3, 3e-3),
             name="state_shift",
         )

@@ -14,7 +14,7 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, box_middle_and_half
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.networks.mlp import NormalizedColumns, check_log_std_bounds, make_mlp, vector_size
 
 tfd = tfp.distributions
 
@@ -37,9 +37,12 @@ class MixtureActorNetwork(network.Network):
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
       num_components: K.
-      hidden_units: Hidden layers of each μ_k, with tanh.
-      initial_log_std: Initial log σ_k of u.
+      hidden_units: Hidden layers of each μ_k, which σ_k shares if it depends on the state.
+      initial_log_std: Initial log σ_k of u (about that, if it depends on the state).
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
+      activation: Of the hidden layers.
+      state_dependent_std: Whether each log σ_k is an output of μ_k's network, and no variable of its own.
+      log_std_bounds: Range to which a state-dependent log σ_k is clipped.
     """
 
     def __init__(
@@ -50,6 +53,9 @@ class MixtureActorNetwork(network.Network):
         hidden_units: Sequence[int] = (64, 64),
         initial_log_std: float = 0.0,
         squash: bool = False,
+        activation: str = "tanh",
+        state_dependent_std: bool = False,
+        log_std_bounds: tuple[float, float] = (-20.0, 2.0),
         name: str = "MixtureActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
@@ -61,14 +67,17 @@ class MixtureActorNetwork(network.Network):
         middle, half = box_middle_and_half(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
+        self._log_std_bounds = check_log_std_bounds(log_std_bounds) if state_dependent_std else None
+        output_size = 2 * action_size if state_dependent_std else action_size
         # Components with equal means would receive equal gradients for ever; last layers this small still
         # tell them apart while the initial policy is close to one Gaussian.
         self._means = [
-            make_mlp(observation_size, hidden_units, action_size, output_initializer=NormalizedColumns(0.01))
+            make_mlp(observation_size, hidden_units, output_size, activation, NormalizedColumns(0.01))
             for _ in range(num_components)
         ]
         log_std = tf.fill([num_components, action_size], float(initial_log_std))
-        self._log_std = tf.Variable(log_std, name="log_std")
+        # A constant that the networks' outputs add to, where σ depends on the state.
+        self._log_std = log_std if state_dependent_std else tf.Variable(log_std, name="log_std")
         self._weight_logits = tf.zeros([num_components])
         self.create_variables()
 
@@ -80,7 +89,11 @@ class MixtureActorNetwork(network.Network):
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
         means = tf.stack([mean(observation) for mean in self._means], axis=-2)  # [B, K, A]
-        stds = tf.broadcast_to(tf.exp(self._log_std), tf.shape(means))
+        if self._log_std_bounds is None:
+            stds = tf.broadcast_to(tf.exp(self._log_std), tf.shape(means))
+        else:
+            means, log_stds = tf.split(means, 2, axis=-1)
+            stds = tf.exp(tf.clip_by_value(self._log_std + log_stds, *self._log_std_bounds))
         if self._make_squash is None:
             means, stds = self._middle + self._half * means, self._half * stds
         mixture = tfd.MixtureSameFamily(

@@ -23,6 +23,14 @@ def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "obser
     return int(shape[0])
 
 
+def check_log_std_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Returns (low, high), the range to which a log σ is clipped; raises unless low < high."""
+    low, high = map(float, bounds)
+    if not low < high:
+        raise ConfigurationError(f"log_std_bounds must be (low, high) with low < high; got {tuple(bounds)}.")
+    return low, high
+
+
 def make_mlp(
     input_size: int,
     hidden_units: Sequence[int],

@@ -37,7 +37,7 @@ def check_actor_network(
 
     * All variables exist once the network is made, and are the network's: none appears later, none is read
       that `trainable_variables` does not list (optimizers, checkpoints and copies would miss it), and each
-      receives a non-zero finite gradient from `log_prob`.
+      receives a non-zero finite gradient from `log_prob`, or without a density from samples.
     * The distribution's event shape is `[A]`, its batch shape `[B]`, and no observation affects another's
       row.
     * `log_prob` of a sample is what `experimental_sample_and_log_prob` says, for copies of the sample too,
@@ -49,7 +49,8 @@ def check_actor_network(
       answer from its cache.
     * `copy()` shares no variables.
 
-    What needs a density is left out for a distribution without one (`expol_tf.distributions.capabilities`).
+    For a distribution without a density (`expol_tf.distributions.capabilities`) samples take the place of
+    `log_prob`, if they are reparameterized, and the rest is left out.
 
     Example:
 
@@ -93,6 +94,9 @@ def check_actor_network(
             check.edges()
             check.graphs()
             check.moving_parameters()
+        elif "reparameterized_sample" in check.capabilities:
+            check.sample_gradients()
+            check.sample_graphs()
     check.copy()
 
 
@@ -220,10 +224,17 @@ class _ActorNetworkCheck:
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             log_prob = self._distribution().log_prob(sample)
-        gradients = tape.gradient(log_prob, variables)
-        for variable, gradient in zip(variables, gradients, strict=True):
-            what = f"the gradient of log_prob with respect to {variable.name}"
-            ensure(gradient is not None, f"{variable.name} receives no gradient from log_prob.")
+        self._ensure_gradients(tape.gradient(log_prob, variables), "log_prob")
+
+    def sample_gradients(self):
+        with tf.GradientTape() as tape:
+            sample = self._distribution().sample(_SAMPLES, seed=self._seed)
+        self._ensure_gradients(tape.gradient(sample, self._network.trainable_variables), "samples")
+
+    def _ensure_gradients(self, gradients, source):
+        for variable, gradient in zip(self._network.trainable_variables, gradients, strict=True):
+            what = f"the gradient of {source} with respect to {variable.name}"
+            ensure(gradient is not None, f"{variable.name} receives no gradient from {source}.")
             ensure_finite(tf.convert_to_tensor(gradient), what)
             ensure(np.any(tf.convert_to_tensor(gradient) != 0), f"T{what[1:]} is all zero.")
 
@@ -271,6 +282,42 @@ class _ActorNetworkCheck:
         ensure_close(log_prob.numpy()[inside], eager[inside], self._tolerance, message)
         eager = greedy_action(self._distribution())
         ensure_close(greedy, eager, self._tolerance, "greedy_action must be the same in a tf.function.")
+
+    def sample_graphs(self):
+        """Samples and greedy actions in a graph, before and after the variables moved there."""
+        variables = self._network.trainable_variables
+        start = [variable.numpy() for variable in variables]
+        spec = tf.TensorSpec([None, *self._observation.shape[1:]], tf.float32)
+
+        def draw_then_move(observation):
+            distribution = self._distribution(observation)
+            drawn = distribution.sample(_SAMPLES, seed=self._seed), greedy_action(distribution)
+            for variable in variables:
+                variable.assign(0.9 * variable)
+            return drawn
+
+        expected = [draw_then_move(self._observation) for _ in range(2)]
+        ensure(
+            np.any(np.abs(expected[1][0] - expected[0][0]) > 1e-6),
+            "Samples must change when all variables shrink by a tenth.",
+        )
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+        try:
+            found = tf.function(
+                lambda observation: [draw_then_move(observation) for _ in range(2)],
+                input_signature=[spec],
+                autograph=False,
+            )(self._observation)
+        except Exception as error:
+            raise AssertionError(
+                f"The network must work in a tf.function with a batch of unknown size; it raised {error!r}."
+            ) from error
+        for each, value in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+            message = "Samples and greedy_action must be the same in a tf.function, and follow the variables."
+            ensure_close(each, value, self._tolerance, message)
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
 
     def moving_parameters(self):
         """log π of one tensor before and after the variables moved, within one graph and within one loop."""

@@ -1,0 +1,178 @@
+"""Distributions that can be drawn from and have no density."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from expol_tf.errors import CapabilityError
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+class _WithoutDensity(tfd.Distribution):
+    """Samples a = bijector(u) of some u, reparameterized; refuses what needs a density."""
+
+    declared_capabilities = ("sample", "reparameterized_sample", "greedy_action")
+
+    _instead = ""
+
+    def __init__(
+        self, dtype: tf.DType, bijector: tfb.Bijector | None, parameters: dict[str, Any], name: str
+    ) -> None:
+        self._bijector = bijector
+        super().__init__(dtype, tfd.FULLY_REPARAMETERIZED, False, False, parameters, name=name)
+
+    @property
+    def bijector(self) -> tfb.Bijector | None:
+        """The map from u to actions, if any."""
+        return self._bijector
+
+    @property
+    def distribution(self) -> tfd.Distribution:
+        """The distribution of u, this one without its bijector."""
+        return self if self._bijector is None else self.copy(bijector=None)
+
+    def greedy_action(self) -> tf.Tensor:
+        """The deterministic action `[..., A]`."""
+        return self._to_action(self._centre())
+
+    def _to_action(self, latent: tf.Tensor) -> tf.Tensor:
+        return latent if self._bijector is None else self._bijector.forward(latent)
+
+    def _centre(self) -> tf.Tensor:
+        raise NotImplementedError
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise CapabilityError(f"{what}: {type(self).__name__} has no density. {self._instead}")
+
+    def _log_prob(self, value: tf.Tensor) -> NoReturn:
+        self._refuse("log_prob")
+
+    def _entropy(self) -> NoReturn:
+        self._refuse("entropy")
+
+    def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> NoReturn:
+        self._refuse("experimental_sample_and_log_prob")
+
+
+class ImplicitDistribution(_WithoutDensity):
+    """a = bijector(f(c, ξ)), ξ ~ N(0, I): the image of noise under any function, invertible or not.
+
+    Samples are reparameterized: gradients flow through f. There is no `log_prob` and no `entropy`; what needs
+    them takes a flow, a mixture or a Gaussian, and what only draws (amortized SVGD, soft Q-learning) takes
+    this. The greedy action is f without noise.
+
+    f sees the context and all samples' noise at once, so that what depends on the context alone is computed
+    once, not once per sample:
+
+    ```python
+    weights = tf.Variable([[0.5], [2.0]])
+    policy = ImplicitDistribution(lambda c, noise: tf.tanh(c + noise @ weights), c, noise_size=2)
+    policy.sample(100, seed=seed)  # [100, ..., A]
+    ```
+
+    Args:
+      function: f(c `[..., C]`, ξ `[*S, ..., noise_size]`) -> u `[*S, ..., A]`, row by row.
+      context: c `[..., C]`; what precedes C is the batch shape.
+      noise_size: Components of ξ.
+      event_size: A; None for C.
+      noise_set: Draws ξ uniformly from these rows `[K, noise_size]` instead of from N(0, I).
+      bijector: The map from u to actions, a `Squash` usually; None where u is the action.
+    """
+
+    _instead = (
+        "Algorithms that draw from the policy only (soft Q-learning) take it; one that needs densities needs "
+        "a FlowActorNetwork, MixtureActorNetwork or GaussianActorNetwork."
+    )
+
+    def __init__(
+        self,
+        function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        context: tf.Tensor,
+        noise_size: int,
+        event_size: int | None = None,
+        noise_set: tf.Tensor | None = None,
+        bijector: tfb.Bijector | None = None,
+        name: str = "ImplicitDistribution",
+    ) -> None:
+        parameters = dict(locals())
+        with tf.name_scope(name) as name:
+            self._function = function
+            self._context = tf.convert_to_tensor(context)
+            self._noise_size = noise_size
+            self._event_size = self._context.shape[-1] if event_size is None else event_size
+            self._noise_set = noise_set
+            super().__init__(self._context.dtype, bijector, parameters, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict[str, Any]:
+        # What indexing and `batch_shape` need to know: c is the one parameter with a batch.
+        return dict(context=tfp.util.ParameterProperties(event_ndims=1))
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([self._event_size])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([self._event_size], tf.int32)
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        seed = tfp.random.sanitize_seed(seed, salt="implicit")
+        batch = tf.concat([[n], tf.shape(self._context)[:-1]], 0)
+        if self._noise_set is None:
+            shape = tf.concat([batch, [self._noise_size]], 0)
+            noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
+        else:
+            count = tf.shape(self._noise_set)[0]
+            chosen = tf.random.stateless_uniform(batch, seed, maxval=count, dtype=tf.int32)
+            noise = tf.gather(self._noise_set, chosen)
+        return self._to_action(self._function(self._context, noise))
+
+    def _centre(self) -> tf.Tensor:
+        shape = tf.concat([tf.shape(self._context)[:-1], [self._noise_size]], 0)
+        return self._function(self._context, tf.zeros(shape, self.dtype))
+
+
+class PointMass(_WithoutDensity):
+    """a = bijector(u), always: the deterministic policy as a distribution.
+
+    Every sample, and the greedy action, is that action; gradients flow to u.
+
+    Args:
+      location: u `[..., A]`.
+      bijector: The map from u to actions, a `Squash` usually; None where u is the action.
+    """
+
+    _instead = (
+        "Algorithms for deterministic policies (DDPG) take it; one that needs densities needs a "
+        "GaussianActorNetwork, MixtureActorNetwork or FlowActorNetwork."
+    )
+
+    def __init__(
+        self, location: tf.Tensor, bijector: tfb.Bijector | None = None, name: str = "PointMass"
+    ) -> None:
+        parameters = dict(locals())
+        with tf.name_scope(name) as name:
+            self._location = tf.convert_to_tensor(location)
+            super().__init__(self._location.dtype, bijector, parameters, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict[str, Any]:
+        return dict(location=tfp.util.ParameterProperties(event_ndims=1))
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self._location.shape[-1:]
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.shape(self._location)[-1:]
+
+    def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
+        action = self._to_action(self._location)
+        return tf.broadcast_to(action, tf.concat([[n], tf.shape(action)], 0))
+
+    def _centre(self) -> tf.Tensor:
+        return self._location

@@ -1,0 +1,65 @@
+"""The deterministic policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
+
+from expol_tf.bijectors import Squash
+from expol_tf.distributions import PointMass
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+
+tfd = tfp.distributions
+
+
+@gin.configurable(module="expol_tf")
+class DeterministicActorNetwork(network.Network):
+    """a = mid + half·tanh(μ(s)).
+
+    `network(observation [B, O]) -> (PointMass over [B, A], ())`: samples and the greedy action are that
+    action, and there is no density. Exploration noise is added by the algorithm.
+
+    Reference: Lillicrap et al. 2016, *Continuous Control with Deep Reinforcement Learning*, §7.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      hidden_units: Hidden layers of μ.
+      activation: Of the hidden layers.
+    """
+
+    def __init__(
+        self,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
+        hidden_units: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        name: str = "DeterministicActorNetwork",
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        self._box = tensor_spec.from_spec(action_spec)
+        self._mean = make_mlp(
+            vector_size(observation_spec),
+            hidden_units,
+            vector_size(action_spec, "action_spec"),
+            activation,
+            # Starts in the middle of the box, where the squash does not flatten the critic's gradient.
+            NormalizedColumns(0.01),
+            name="mean",
+        )
+        self.create_variables()
+
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
+        return PointMass(self._mean(observation), Squash(self._box)), network_state
