@@ -10,17 +10,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Not resolved: under Bazel every file is a link, and the programs lie beside this one in the tree of links.
 PROJECT = Path(__file__).absolute().parents[1]
+# The library is found whether or not it is installed.
+sys.path.append(str(PROJECT))
+
+from expol_tf import gin_syntax  # noqa: E402  (without TensorFlow)
+
 # Compilation, first touches of memory: what a run pays once is not its speed.
 WARM_UP_ITERATIONS = 2
-# Programs of benchmarks/peers.
-PEERS = ("trpo_sb3", "ppo_sb3", "ppo_sbx")
+_OFF_POLICY_RUNNER = "OffPolicyRunner"
+# Programs of benchmarks/peers, and which of them learn from a replay buffer.
+PEERS = {"trpo_sb3": False, "ppo_sb3": False, "ppo_sbx": False, "sac_sb3": True, "sac_sbx": True}
 
 
 class MeasurementError(RuntimeError):
@@ -37,6 +44,7 @@ class Experiment:
       backend: "sync" or "envpool".
       bindings: More gin statements, later ones winning.
       evaluate: Whether evaluations run, too.
+      warm_up_steps: Env steps of random actions before the first update, if it learns from a replay buffer.
     """
 
     gin_file: str
@@ -44,6 +52,15 @@ class Experiment:
     backend: str = "sync"
     bindings: tuple[str, ...] = ()
     evaluate: bool = False
+    warm_up_steps: int = 10_000
+
+    @cached_property
+    def off_policy(self) -> bool:
+        """Whether it learns from a replay buffer: its gin file, or what that includes, names the runner."""
+        statements = gin_syntax.read_files([self.gin_file]) + gin_syntax.read_bindings(self.bindings)
+        values = (value.value for value in statements if isinstance(value, gin_syntax.Binding))
+        references = (value.name for value in values if isinstance(value, gin_syntax.Reference))
+        return any(name.split(".")[-1] == _OFF_POLICY_RUNNER for name in references)
 
     @property
     def name(self) -> str:
@@ -55,6 +72,8 @@ class Experiment:
         statements = [] if self.task is None else [f"TASK = {self.task!r}"]
         statements += [f"BACKEND = {self.backend!r}"]
         statements += [] if self.evaluate else ["EVAL_INTERVAL = 0"]
+        if self.off_policy:
+            statements += [f"{_OFF_POLICY_RUNNER}.warm_up_steps = {self.warm_up_steps}"]
         return [*statements, *self.bindings]
 
     def flags(self) -> list[str]:
@@ -73,29 +92,37 @@ def measure_parts(experiment: Experiment) -> dict[str, Any]:
 def measure_training(experiment: Experiment, num_env_steps: int, seed: int) -> dict[str, Any]:
     """Trains by the program and returns env steps/s of the whole, from the run's `metrics.csv`.
 
-    The time runs from the row of the second iteration to the last row. `env_steps_per_s` takes it from the
-    table's times of modification, so that all work between two rows counts; `reported_env_steps_per_s`
-    from its column `wall_time_s`.
+    The time runs from the row of the second iteration that learns to the last row: off-policy, iterations
+    of random actions come before. `env_steps_per_s` takes it from the table's times of modification, so that
+    all work between two rows counts; `reported_env_steps_per_s` from its column `wall_time_s`.
     """
     with tempfile.TemporaryDirectory(prefix="expol_throughput_") as directory:
         root = Path(directory) / "run"
         command = [sys.executable, str(PROJECT / "binaries" / "train.py"), *experiment.flags()]
         command += [f"--num_env_steps={num_env_steps}", f"--seed={seed}", f"--root_dir={root}"]
-        row_written = _RowClock(root / "metrics.csv", WARM_UP_ITERATIONS)
-        _run(command, _environment(), row_written.poll)
+        clock = _RowClock(root / "metrics.csv")
+        _run(command, _environment(), clock.look)
         rows = _rows(root / "metrics.csv")
-        if len(rows) < WARM_UP_ITERATIONS + 1 or row_written.time is None:
-            raise MeasurementError(f"{experiment.name}: the run has {len(rows)} rows; raise --num_env_steps.")
+        warm_up_steps = experiment.warm_up_steps if experiment.off_policy else 0
+        warm_up_rows = sum(row["env_step"] <= warm_up_steps for row in rows) + WARM_UP_ITERATIONS
+        written = clock.first_time(warm_up_rows)
+        if written is None or written.rows >= len(rows):
+            raise MeasurementError(
+                f"{experiment.name}: warming up took {warm_up_rows} of the run's {len(rows)} rows; "
+                "raise --num_env_steps."
+            )
         # Two rows may have appeared between two looks.
-        first, last = rows[row_written.rows - 1], rows[-1]
+        first, last = rows[written.rows - 1], rows[-1]
         steps = int(last["env_step"] - first["env_step"])
-        elapsed = (root / "metrics.csv").stat().st_mtime - row_written.time
+        elapsed = (root / "metrics.csv").stat().st_mtime - written.time
         checkpoints = sorted(path.name for path in (root / "checkpoints").iterdir())
         return {
             "env_steps_per_s": steps / elapsed,
             "reported_env_steps_per_s": steps / (last["wall_time_s"] - first["wall_time_s"]),
             "measured_env_steps": steps,
-            "iteration_steps": int(first["env_step"] // first["iteration"]),
+            "off_policy": experiment.off_policy,
+            "warm_up_steps": warm_up_steps,
+            "iteration_steps": int(last["env_step"] - rows[-2]["env_step"]),
             "checkpoints_kept": len(checkpoints),
             "record": json.loads((root / "environment.json").read_text()),
         }
@@ -128,24 +155,37 @@ def _rows(path: Path) -> list[dict[str, float]]:
         return [{name: float(row[name]) for name in columns} for row in csv.DictReader(file)]
 
 
+class _Written(NamedTuple):
+    """When a run's table was seen to have so many rows."""
+
+    rows: int
+    time: float
+
+
 class _RowClock:
-    """Notes when a run's table had so many rows for the first time."""
+    """Notes when a run's table gets its rows."""
 
-    def __init__(self, path: Path, rows: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._wanted = rows
-        self.rows = 0
-        self.time: float | None = None
+        self._size = -1
+        self._written: list[_Written] = []
 
-    def poll(self) -> bool:
-        """Looks; false when there is nothing left to wait for."""
-        if self.time is None and self._path.exists():
-            modified = self._path.stat().st_mtime
-            rows = self._path.read_bytes().count(b"\n") - 1  # But for the heading.
-            # Only a time that surely belongs to the last of these rows.
-            if rows >= self._wanted and self._path.stat().st_mtime == modified:
-                self.rows, self.time = rows, modified
-        return self.time is None
+    def look(self) -> None:
+        """Looks once; costs little while nothing has changed."""
+        if not self._path.exists():
+            return
+        before = self._path.stat()
+        if before.st_size == self._size:
+            return
+        rows = self._path.read_bytes().count(b"\n") - 1  # But for the heading.
+        # Only a time that surely belongs to the last of these rows.
+        if self._path.stat().st_mtime == before.st_mtime:
+            self._size = before.st_size
+            self._written.append(_Written(rows, before.st_mtime))
+
+    def first_time(self, rows: int) -> _Written | None:
+        """Returns when so many rows, or more, were there for the first time."""
+        return next((written for written in self._written if written.rows >= rows), None)
 
 
 def _environment() -> dict[str, str]:
@@ -154,12 +194,13 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _run(command: list[str], environment: dict[str, str], poll: Any = None) -> str:
-    """Runs a command to its end and returns its standard output; looks with `poll` while that is true."""
+def _run(command: list[str], environment: dict[str, str], look: Callable[[], None] | None = None) -> str:
+    """Runs a command to its end and returns its standard output; calls `look` again and again meanwhile."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=errors, text=True)
         try:
-            while poll is not None and process.poll() is None and poll():
+            while look is not None and process.poll() is None:
+                look()
                 time.sleep(0.02)
             process.wait()
         finally:

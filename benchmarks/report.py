@@ -38,7 +38,7 @@ def text(measurements: list[Measurement], task: str, evaluate: bool) -> str:
     heading += [cell for group in peers.values() for cell in (f"× {group[0]['title']}", "min – max")]
     lines = [
         f"{task}: env steps/s, medians of {repeats} repeats; whole trainings of {steps:,} env steps or more",
-        "after the second iteration, ours with logging and checkpoints, "
+        f"after {_warm_up(trainings)}, ours with logging and checkpoints, "
         + ("with evaluations." if evaluate else "without evaluations, as the peers."),
         "",
         *table(
@@ -93,6 +93,15 @@ def _of_kind(measurements: Iterable[Measurement], kind: str) -> dict[str, list[M
 
 def _median(group: list[Measurement], speed: str = "env_steps_per_s") -> float:
     return statistics.median(measurement[speed] for measurement in group)
+
+
+def _warm_up(trainings: dict[str, list[Measurement]]) -> str:
+    """Returns in words what is not measured."""
+    random_steps = {group[0]["warm_up_steps"] for group in trainings.values() if group[0]["off_policy"]}
+    words = [f"{steps:,} random actions and the first updates" for steps in random_steps]
+    if any(not group[0]["off_policy"] for group in trainings.values()):
+        words.append("the second iteration")
+    return " or ".join(words)
 
 
 def _row(
@@ -157,7 +166,11 @@ def _conditions(trainings: dict[str, list[Measurement]], peers: dict[str, list[M
             if peer["versions"].get(package) != ours["versions"].get(package)
         ]
     # What an iteration is, is ours to set; the rest of each side's settings are its defaults.
-    sizes = {group[0]["iteration_steps"] for group in (*trainings.values(), *peers.values())}
+    sizes = {
+        group[0]["iteration_steps"]
+        for group in (*trainings.values(), *peers.values())
+        if not group[0]["off_policy"]
+    }
     if len(sizes) > 1:
         lines.append(f"NOTE: iterations have {' or '.join(map(str, sorted(sizes)))} env steps.")
     return lines

@@ -2,9 +2,12 @@
 
     python benchmarks/throughput.py --gin_file=gin/gaussian_ppo.gin --task=HalfCheetah-v5 \\
         --peer=ppo_sbx --peer=ppo_sb3
+    python benchmarks/throughput.py --gin_file=gin/sac.gin --task=HalfCheetah-v5 \\
+        --peer=sac_sbx --peer=sac_sb3
 
 Whole trainings are real ones, by the program `train` with logging and checkpoints; every repeat measures each
-experiment and then each peer, so that what else the machine does hits all of them.
+experiment and then each peer, so that what else the machine does hits all of them. What learns from a replay
+buffer begins with as many random actions on both sides, which are not measured.
 """
 
 from __future__ import annotations
@@ -30,8 +33,12 @@ from measuring import (
     measure_training,
 )
 
-# Enough for the first two iterations, which are not measured.
-_WARM_UP_STEPS = 16_384
+from expol_tf.errors import ExpolError  # Found by `measuring`.
+
+# Enough for the first two iterations that learn, which are not measured.
+_WARM_UP_STEPS = {"on-policy": 16_384, "off-policy": 2_000}
+# An off-policy algorithm makes an update every env step.
+_MEASURED_STEPS = {"on-policy": 300_000, "off-policy": 20_000}
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,17 +49,30 @@ def _arguments() -> argparse.Namespace:
     add("--backend", action="append", choices=("sync", "envpool"), help="repeatable; sync by default")
     add("--gin_bindings", action="append", default=[], help='such as "NUM_ENVS = 64", for all; repeatable')
     add("--task", default="HalfCheetah-v5", help="Gymnasium id")
-    add("--num_env_steps", type=int, default=300_000, help="of each training, warming up not counted")
+    add(
+        "--num_env_steps",
+        type=int,
+        help=f"of each training, warming up not counted; {_MEASURED_STEPS['on-policy']:,} by default, "
+        f"{_MEASURED_STEPS['off-policy']:,} off-policy",
+    )
+    add("--warm_up_steps", type=int, default=10_000, help="random actions before off-policy updates")
     add("--repeats", type=int, default=3)
     add("--seed", type=int, default=0, help="of the first repeat; the others count on")
     add("--evaluate", action="store_true", help="with the gin file's evaluations; peers make none")
     add("--no_parts", action="store_true", help="only whole trainings")
     add("--peer", action="append", default=[], choices=PEERS, help="measured beside; repeatable")
     add("--peer_env", type=Path, help="what peers/make_env.sh made; benchmarks/peers/.venv by default")
-    add("--peer_options", default="", help='flags of peers/peer.py for all, such as "--torch_threads=0"')
+    add("--peer_options", default="", help='flags of peers/peer.py for all, such as "--vec_env=subproc"')
     add("--json_path", type=Path, help="write everything measured")
     add("--csv_path", type=Path, help="write a row a measurement")
     return parser.parse_args()
+
+
+def _steps(values: argparse.Namespace, off_policy: bool) -> int:
+    """Returns the env steps of a training, warming up included."""
+    kind = "off-policy" if off_policy else "on-policy"
+    warm_up = _WARM_UP_STEPS[kind] + (values.warm_up_steps if off_policy else 0)
+    return (values.num_env_steps or _MEASURED_STEPS[kind]) + warm_up
 
 
 def _users_path(path: Path | None, default: Path) -> Path:
@@ -65,7 +85,9 @@ def _users_path(path: Path | None, default: Path) -> Path:
 def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
     """Returns the measurements in their order in time."""
     experiments = [
-        Experiment(file, values.task, backend, tuple(values.gin_bindings), values.evaluate)
+        Experiment(
+            file, values.task, backend, tuple(values.gin_bindings), values.evaluate, values.warm_up_steps
+        )
         for file in values.gin_file or ["gin/nfp_trpo.gin"]
         for backend in values.backend or ["sync"]
     ]
@@ -84,16 +106,18 @@ def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
         measurements.append({**measured, **before, "others_cores": interference.cores()})
         print(report.progress_line(measurements[-1]), file=sys.stderr, flush=True)
 
-    steps = values.num_env_steps + _WARM_UP_STEPS
     for repeat in range(values.repeats):
         seed = values.seed + repeat
         # Peers stand between trainings of ours, not after the whole of them.
         for experiment in experiments:
+            steps = _steps(values, experiment.off_policy)
             add(repeat, experiment.name, "training", measure_training, experiment, steps, seed)
-            if not values.no_parts:
+            if not (values.no_parts or experiment.off_policy):
                 add(repeat, experiment.name, "parts", measure_parts, experiment)
         for peer in peers:
-            options = shlex.split(values.peer_options)
+            options = [f"--learning_starts={values.warm_up_steps}"] if PEERS[peer] else []
+            options += shlex.split(values.peer_options)
+            steps = _steps(values, PEERS[peer])
             add(repeat, peer, "peer", measure_peer, python, peer, values.task, steps, seed, options)
     return measurements
 
@@ -102,7 +126,7 @@ def main() -> int:
     values = _arguments()
     try:
         measurements = _measure(values)
-    except MeasurementError as error:
+    except (MeasurementError, ExpolError) as error:
         print(f"throughput: {error}", file=sys.stderr)
         return 1
     print(report.text(measurements, values.task, values.evaluate))

@@ -2,8 +2,8 @@
 
 Not a program: `trpo_sb3.py`, `sac_sbx.py` and the others name their algorithm and call `main`, so that flags
 and clock are the same for all. They run in an environment of their own, see make_env.sh, and import nothing
-of expol_tf. Not measured are the first two iterations of an on-policy algorithm, and the random actions before
-learning starts and the first updates of an off-policy one.
+of expol_tf. Not measured are the first two iterations of an on-policy algorithm, and the random actions
+before learning starts and the first updates of an off-policy one.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def measure(peer: Peer, values: argparse.Namespace) -> dict[str, Any]:
     return {
         "title": peer.title,
         "task": values.task,
+        "off_policy": peer.off_policy,
         "env_steps_per_s": (last_step - first_step) / (last_time - first_time),
         "collection_env_steps_per_s": (last_step - first_step) / collecting,
         "measured_env_steps": last_step - first_step,
