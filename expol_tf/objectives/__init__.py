@@ -1,4 +1,4 @@
-"""Pure functions of returns, advantages and surrogates."""
+"""Pure functions: advantages, surrogates, soft values and policy improvements."""
 
 from expol_tf.objectives.advantages import (
     SCALINGS,
@@ -8,7 +8,18 @@ from expol_tf.objectives.advantages import (
     scale_advantages,
 )
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
+from expol_tf.objectives.policy_improvement import (
+    amortized_svgd,
+    deterministic_improvement,
+    reparameterized_improvement,
+)
 from expol_tf.objectives.protocols import Critic, Improvement, Policy
+from expol_tf.objectives.soft_values import (
+    deterministic_value,
+    expected_soft_value,
+    reduce_critics,
+    sampled_soft_value,
+)
 from expol_tf.objectives.surrogates import clip_fraction, clipped_surrogate, importance_surrogate
 
 __all__ = [
@@ -18,12 +29,19 @@ __all__ = [
     "Improvement",
     "Policy",
     "ScaledAdvantages",
+    "amortized_svgd",
     "clip_fraction",
     "clipped_surrogate",
+    "deterministic_improvement",
+    "deterministic_value",
+    "expected_soft_value",
     "explained_variance",
     "generalized_advantages",
     "importance_surrogate",
     "masked_mean",
     "masked_variance",
+    "reduce_critics",
+    "reparameterized_improvement",
+    "sampled_soft_value",
     "scale_advantages",
 ]

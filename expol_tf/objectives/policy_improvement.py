@@ -1,0 +1,207 @@
+"""Losses whose gradient with respect to the policy's parameters improves it under given action values.
+
+All functions are called alike, `improvement(observation, policy, critic, temperature, seed, valid)`, so that
+an agent takes any of them (with `functools.partial` for what follows); their arguments are those of
+`soft_values`, and `valid` is bool `[N]`, states that count, or None if all do. They return an `Improvement`.
+
+The critic is asked for Q and ∇_a Q in one pass each. Its parameters receive no gradient, whatever the caller
+differentiates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.objectives.action_box import ActionBox, BoxSpec
+from expol_tf.objectives.masked import masked_mean
+from expol_tf.objectives.protocols import Critic, Improvement, Policy
+from expol_tf.objectives.soft_values import reduce_critics, sample_actions
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+SPACES = ("latent", "action")
+
+
+@gin.configurable(module="expol_tf")
+def reparameterized_improvement(
+    observation: tf.Tensor,
+    policy: Policy,
+    critic: Critic,
+    temperature: tf.Tensor,
+    seed: tf.Tensor,
+    valid: tf.Tensor | None = None,
+    *,
+    box: BoxSpec,
+    reduction: str = "min",
+    num_samples: int = 1,
+) -> Improvement:
+    """Minimizes E[ α log π(a|s) − Q(s, a) ], a and log π from one reparameterized call.
+
+    That is α·KL[π ‖ exp(Q/α)/Z], so the policy comes as near the best one as its class allows.
+
+    Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Eq. 7.
+
+    Args:
+      observation: s `[N, O]`.
+      policy: With `sample_and_log_prob` and `reparameterized_sample`.
+      critic: See the module.
+      temperature: α.
+      seed: See the module.
+      valid: See the module.
+      box: See the module.
+      reduction: Over critics, "min", "mean" or "first".
+      num_samples: Actions a state.
+    """
+    action, log_prob = sample_actions(policy(observation), num_samples, seed)
+    log_prob = ActionBox.of(box).scaled_log_prob(log_prob)
+    loss = tf.stop_gradient(temperature) * log_prob - action_value(critic, observation, action, reduction)
+    if num_samples > 1:
+        loss, log_prob = tf.reduce_mean(loss, axis=-1), tf.reduce_mean(log_prob, axis=-1)
+    return Improvement(masked_mean(loss, valid), log_prob, {})
+
+
+@gin.configurable(module="expol_tf")
+def deterministic_improvement(
+    observation: tf.Tensor,
+    policy: Policy,
+    critic: Critic,
+    temperature: tf.Tensor,
+    seed: tf.Tensor,
+    valid: tf.Tensor | None = None,
+    *,
+    reduction: str = "first",
+) -> Improvement:
+    """Maximizes Q(s, μ(s)) by the deterministic policy gradient, ∇_φ μ·∇_a Q; α plays no part.
+
+    Reference: Silver et al. 2014, *Deterministic Policy Gradient Algorithms*, Eq. 9.
+
+    Args:
+      observation: s `[N, O]`.
+      policy: With `reparameterized_sample`.
+      critic: See the module.
+      temperature: Of no importance.
+      seed: See the module.
+      valid: See the module.
+      reduction: Over critics, "min", "mean" or "first".
+    """
+    action = policy(observation).sample(seed=seed)
+    loss = -masked_mean(action_value(critic, observation, action, reduction), valid)
+    return Improvement(loss, None, {})
+
+
+@gin.configurable(module="expol_tf")
+def amortized_svgd(
+    observation: tf.Tensor,
+    policy: Policy,
+    critic: Critic,
+    temperature: tf.Tensor,
+    seed: tf.Tensor,
+    valid: tf.Tensor | None = None,
+    *,
+    box: BoxSpec,
+    direction: Callable[..., tf.Tensor],
+    num_particles: int = 32,
+    separate: bool = True,
+    space: str = "latent",
+    reduction: str = "min",
+) -> Improvement:
+    """∇_φ loss = −E_s (1/M) Σ_j Δ(ỹ_j)ᵀ ∂ỹ_j/∂φ: each action goes where SVGD would move it.
+
+    Of 2M actions that the policy draws for a state, M stay and M are moved, along
+
+        Δ(ỹ_j) = (1/M) Σ_i [ κ(y_i, ỹ_j) ∇ℓ(y_i) + α ∇_{y_i} κ(y_i, ỹ_j) ],
+
+    toward the density ∝ exp(Q/α), the best policy's. In space "latent" y is the pre-squash action u, and
+    ℓ(u) = Q(s, squash(u)) + α log|∂squash/∂u|. In space "action", the paper's, y is the action scaled to
+    [−1, 1] and ℓ = Q; that is kept for comparison: SVGD knows nothing of a box, and piles actions up at its
+    edges (see `docs/errata.md`). There one particle, not `separate`, gives the deterministic policy gradient
+    at any α.
+
+    The loss's value is −mean Q; the metric `particle_spread` is the mean deviation of a state's y.
+
+    Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, Eq. 13 and 14.
+
+    Args:
+      observation: s `[N, O]`.
+      policy: With `reparameterized_sample`; squashed, for the latent space.
+      critic: See the module.
+      temperature: α.
+      seed: See the module.
+      valid: See the module.
+      box: See the module.
+      direction: Δ, called as `expol_tf.samplers.svgd_direction`, which it is; a partial of it has another
+        kernel.
+      num_particles: M.
+      separate: Whether other actions are moved than those that stay; if not, only M are drawn.
+      space: "latent" or "action".
+      reduction: Over critics, "min", "mean" or "first".
+    """
+    if num_particles < 1:
+        raise ConfigurationError(f"num_particles must be 1 or more; got {num_particles}.")
+    if space not in SPACES:
+        raise ConfigurationError(f"space must be one of {SPACES}; got {space!r}.")
+    temperature, scaling = tf.stop_gradient(temperature), ActionBox.of(box)
+    distribution = policy(observation)
+    if space == "latent":
+        distribution, squash = _latent_and_squash(distribution)
+    drawn = distribution.sample(2 * num_particles if separate else num_particles, seed=seed)
+    particles = tf.transpose(drawn, [1, 0, 2])  # [N, M or 2M, A]
+    if space == "action":
+        particles = scaling.to_scaled(particles)
+    moving = particles[:, num_particles:] if separate else particles
+    fixed = tf.stop_gradient(particles[:, :num_particles])
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(fixed)
+        action = squash.forward(fixed) if space == "latent" else scaling.from_scaled(fixed)
+        q = reduce_critics(critic(observation, action), reduction)
+        log_density = q
+        if space == "latent":
+            log_density += temperature * squash.forward_log_det_jacobian(fixed, event_ndims=1)
+    score = tape.gradient(log_density, fixed)
+    delta = direction(fixed, score, temperature, tf.stop_gradient(moving) if separate else None)
+    improvement = linearized(tf.reduce_mean(q, axis=-1), moving, delta / num_particles)
+    spread = tf.math.reduce_std(fixed, axis=1)
+    metrics = {"particle_spread": masked_mean(tf.reduce_mean(spread, axis=-1), valid)}
+    return Improvement(-masked_mean(improvement, valid), None, metrics)
+
+
+def action_value(critic: Critic, observation: tf.Tensor, action: tf.Tensor, reduction: str) -> tf.Tensor:
+    """Q(s, a) `[N]` (or `[N, M]`), reduced over critics, with a gradient to the action alone."""
+    fixed = tf.stop_gradient(action)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(fixed)
+        q = reduce_critics(critic(observation, fixed), reduction)
+    return linearized(q, action, tape.gradient(q, fixed))
+
+
+def linearized(value: tf.Tensor, at: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    """`value` `[...]`, whose gradient with respect to `at` `[..., *S, A]` is `slope`, and with no other."""
+    value, slope = tf.stop_gradient(value), tf.stop_gradient(slope)
+    change = slope * (at - tf.stop_gradient(at))
+    return value + tf.reduce_sum(change, axis=list(range(value.shape.rank, at.shape.rank)))
+
+
+def _latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.Bijector]:
+    """The distribution of u and the map from u to actions, of a squashed policy."""
+    latent, squash = getattr(distribution, "distribution", None), getattr(distribution, "bijector", None)
+    # A map with parameters, or one that mixes components, as a Gaussian's own bijector does, is part of the
+    # policy, not of the box; one of constant slope does not end at the box's edges.
+    if (
+        latent is None
+        or squash is None
+        or squash.forward_min_event_ndims != 0
+        or squash.is_constant_jacobian
+        or squash.trainable_variables
+    ):
+        raise CapabilityError(
+            'policy: space="latent" needs a squashed policy, tfd.TransformedDistribution(latent, Squash(…)) '
+            f"or an ImplicitDistribution with a Squash; got {type(distribution).__name__}. Make the network "
+            'with squash=True, or use space="action".'
+        )
+    return latent, squash
