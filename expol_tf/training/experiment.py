@@ -14,7 +14,6 @@ from expol_tf.agents import TrpoAgent
 from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork
 from expol_tf.seeding import stream
 from expol_tf.training.call_configuration import configuration_from_call
 from expol_tf.training.checkpointing import CheckpointStore
@@ -22,7 +21,7 @@ from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.environment_record import describe_environment
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
-from expol_tf.training.on_policy_runner import OnPolicyRunner
+from expol_tf.training.parts import choose_parts
 from expol_tf.training.run_directory import RunDirectory
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
@@ -32,12 +31,13 @@ def train(
     root_dir: str | os.PathLike[str] = gin.REQUIRED,
     task: Any = gin.REQUIRED,
     agent: Callable[..., Any] = TrpoAgent,
-    actor_network: Callable[..., Any] = FlowActorNetwork,
-    value_network: Callable[..., Any] = ValueNetwork,
-    observation_normalizer: Callable[..., Any] | None = ObservationNormalizer,
-    runner: Callable[..., OnPolicyRunner] = OnPolicyRunner,
+    actor_network: Callable[..., Any] | None = None,
+    value_network: Callable[..., Any] | None = None,
+    observation_normalizer: Callable[..., Any] | str | None = "auto",
+    runner: Callable[..., Any] | None = None,
     *,
-    num_envs: int = 32,
+    critic_network: Callable[..., Any] | None = None,
+    num_envs: int | None = None,
     num_env_steps: int = 1_000_000,
     seed: int = 0,
     backend: str = "sync",
@@ -59,22 +59,31 @@ def train(
     A run is determined by its configuration and seed: interrupted and resumed (on a backend that can save its
     state) it goes on bit for bit as if it had not been.
 
+    What is not given follows from the agent. On-policy agents (TRPO, PPO, ACKTR): 32 environments, a flow, a
+    value network, normalized observations, an `OnPolicyRunner`. Off-policy agents: one environment, the actor
+    network of the algorithm's paper (SAC: a squashed Gaussian), twin critics, observations as they are, an
+    `OffPolicyRunner`.
+
     Example:
 
     ```python
     expol_tf.train("runs/pendulum", "InvertedPendulum-v5", num_env_steps=50_000)
+    expol_tf.train("runs/cheetah", "HalfCheetah-v5", agent=SacAgent)
     ```
 
     Args:
       root_dir: The run's directory: new, empty, or of a run with the same configuration, which is resumed.
       task: Gymnasium id, environment or factory.
       agent: Called as `agent(time_step_spec, action_spec, actor_network, value_network,
-        observation_normalizer=…, seed=…)`: a class or a `functools.partial` of one.
+        observation_normalizer=…, seed=…)`, with a critic network in the value network's place if it is
+        off-policy: a class or a `functools.partial` of one.
       actor_network: Called with the specs of observations and actions.
-      value_network: Called with the spec of observations.
-      observation_normalizer: Called with the spec of observations; None for no normalization.
-      runner: Called with the environments and the agent; shorter iterations are made by
-        `functools.partial(OnPolicyRunner, iteration_steps=512)`.
+      value_network: Called with the spec of observations; for on-policy agents.
+      observation_normalizer: Called with the spec of observations; None for no normalization, "auto" for what
+        goes with the agent.
+      runner: Called with the environments and the agent (and a seed, if it is an `OffPolicyRunner`); shorter
+        iterations are made by `functools.partial(OnPolicyRunner, iteration_steps=512)`.
+      critic_network: Called with the specs of observations and actions; for off-policy agents.
       num_envs: Environments stepped as one batch.
       num_env_steps: The run ends with the first iteration that reaches so many steps, over all environments.
         A larger value extends a run.
@@ -102,6 +111,9 @@ def train(
     ).items():
         if value < 1:
             raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
+    parts = choose_parts(
+        agent, actor_network, value_network, critic_network, observation_normalizer, runner, num_envs
+    )
     device = ensure_configured()
     with RunDirectory(root_dir) as run:
         if run.exists:
@@ -112,22 +124,12 @@ def train(
         # Where states cannot be saved, a resumed run must not begin with the first run's episodes.
         resumed_at = store.latest_env_step
         env_seed = stream(seed, "environment", *([resumed_at] if resumed_at else []))
-        env = load_vector(task, num_envs, env_seed, backend, wrappers, make_kwargs)
+        env = load_vector(task, parts.num_envs, env_seed, backend, wrappers, make_kwargs)
         try:
             specs = time_step_spec(env)
             with learner_scope():
-                normalizer = None
-                if observation_normalizer is not None:
-                    normalizer = observation_normalizer(specs.observation)
-                built = agent(
-                    specs,
-                    env.action_spec,
-                    actor_network(specs.observation, env.action_spec),
-                    value_network(specs.observation),
-                    observation_normalizer=normalizer,
-                    seed=seed,
-                )
-            built_runner = runner(env, built)
+                built = parts.make_agent(agent, specs, env.action_spec, seed)
+            built_runner = parts.make_runner(env, built, seed)
             evaluator = Evaluator(
                 task,
                 seed,

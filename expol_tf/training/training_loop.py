@@ -12,13 +12,14 @@ import numpy as np
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import CheckpointError, NonFiniteError
 from expol_tf.training.checkpointing import CheckpointStore
+from expol_tf.training.episodes import EpisodeStatistics
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_policy
 from expol_tf.training.interruption import StopRequest
+from expol_tf.training.iteration import Runner
 from expol_tf.training.learning_curve import plot_learning_curve
 from expol_tf.training.metrics import CsvTable
 from expol_tf.training.observers import Observer, TrainingEvent
-from expol_tf.training.on_policy_runner import ALGORITHM_COLUMNS, EpisodeStatistics, OnPolicyRunner
 from expol_tf.training.progress import Progress
 from expol_tf.training.run_directory import RunDirectory
 from expol_tf.training.tensorboard import TensorBoardLog
@@ -69,7 +70,7 @@ class TrainingLoop:
         store: CheckpointStore,
         env: VectorEnvironment,
         agent: Any,
-        runner: OnPolicyRunner,
+        runner: Runner,
         evaluator: Evaluator,
         title: str,
     ) -> None:
@@ -80,7 +81,7 @@ class TrainingLoop:
         self._runner = runner
         self._evaluator = evaluator
         self._title = title
-        # An algorithm's own columns are known with its first row.
+        # Columns that the runner does not name beforehand are known with its first row.
         header = CsvTable.header(run.metrics_csv)
         self._metrics = None if header is None else CsvTable(run.metrics_csv, header)
         self._evaluations = CsvTable(run.evaluation_csv, EVALUATION_COLUMNS)
@@ -152,8 +153,9 @@ class TrainingLoop:
             **iteration.metrics,
         }
         if self._metrics is None:
-            own = [name for name in iteration.metrics if name not in ALGORITHM_COLUMNS]
-            self._metrics = CsvTable(self._run.metrics_csv, (*COMMON_COLUMNS, *ALGORITHM_COLUMNS, *own))
+            columns = self._runner.algorithm_columns
+            own = [name for name in iteration.metrics if name not in columns]
+            self._metrics = CsvTable(self._run.metrics_csv, (*COMMON_COLUMNS, *columns, *own))
         self._metrics.append(row)
         scalars = {name: value for name, value in row.items() if value is not None and name != "env_step"}
         self._tensorboard.scalars(self._env_step, scalars)

@@ -1,0 +1,128 @@
+"""Environments with the episodes that run in them, and statistics of those that ended."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import numpy as np
+
+from expol_tf.environments import VectorEnvironment, VectorStep
+
+_ENVIRONMENT_PREFIX = "environment/"
+
+
+class RunningEpisodes:
+    """Steps batched environments and adds up the episodes that run in them; their state can be saved.
+
+    Args:
+      env: Batched environments; reset here.
+
+    Attributes:
+      env: The environments.
+      observation: What to act on next, `[N, O]`; the environments' own array, overwritten by a step.
+    """
+
+    def __init__(self, env: VectorEnvironment) -> None:
+        self.env = env
+        self.observation = env.reset()
+        self._return = np.zeros(env.num_envs)
+        self._length = np.zeros(env.num_envs, np.int64)
+        self._returns: list[float] = []
+        self._lengths: list[int] = []
+
+    def step(self, action: np.ndarray) -> tuple[VectorStep, np.ndarray | None]:
+        """Steps all environments; returns the step and whose episodes ended, bool `[N]` or None if none."""
+        step = self.env.step(action)
+        self.observation = step.observation
+        self._return += step.reward
+        self._length += 1
+        ended = step.terminated | step.truncated
+        if not ended.any():
+            return step, None
+        self._returns += self._return[ended].tolist()
+        self._lengths += self._length[ended].tolist()
+        self._return[ended] = 0.0
+        self._length[ended] = 0
+        return step, ended
+
+    def take_finished(self) -> tuple[list[float], list[int]]:
+        """Returns the returns and lengths of the episodes that ended since the last call."""
+        finished = self._returns, self._lengths
+        self._returns, self._lengths = [], []
+        return finished
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns the environments' state and the episodes', copied; nothing if it cannot be saved."""
+        if not self.env.can_save_state:
+            return {}
+        state = {_ENVIRONMENT_PREFIX + name: value for name, value in self.env.get_state().items()}
+        state["episode_return"], state["episode_length"] = self._return.copy(), self._length.copy()
+        return state
+
+    def set_state(self, state: dict[str, np.ndarray]) -> bool:
+        """Restores what `get_state` returned; leaves new episodes, and returns False, if that was nothing."""
+        if "episode_return" not in state:
+            return False
+        self.env.set_state(
+            {
+                name.removeprefix(_ENVIRONMENT_PREFIX): value
+                for name, value in state.items()
+                if name.startswith(_ENVIRONMENT_PREFIX)
+            }
+        )
+        self.observation = self.env.current_observation()
+        self._return = np.array(state["episode_return"])
+        self._length = np.array(state["episode_length"])
+        return True
+
+
+class EpisodeStatistics:
+    """Returns and lengths of finished episodes: those since the last row, and the last hundred.
+
+    Everything is plain numbers, so that a checkpoint holds it exactly.
+    """
+
+    def __init__(self, window: int = 100) -> None:
+        self.episodes = 0
+        self.recent: collections.deque[float] = collections.deque(maxlen=window)
+        self._returns: list[float] = []
+        self._lengths: list[int] = []
+
+    def add(self, returns: list[float], lengths: list[int]) -> None:
+        """Counts episodes that ended."""
+        self.episodes += len(returns)
+        self.recent.extend(returns)
+        self._returns += returns
+        self._lengths += lengths
+
+    def row(self) -> dict[str, float | int | None]:
+        """Returns the columns of the episodes since the last call, empty cells if there were none."""
+        row = {
+            "episode_return_mean": float(np.mean(self._returns)) if self._returns else None,
+            "episode_length_mean": float(np.mean(self._lengths)) if self._lengths else None,
+            "episodes": self.episodes,
+        }
+        self._returns, self._lengths = [], []
+        return row
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the last hundred episodes, None before the first has ended."""
+        return float(np.mean(self.recent)) if self.recent else None
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything as JSON values."""
+        return {
+            "episodes": self.episodes,
+            "recent": list(self.recent),
+            "returns": self._returns,
+            "lengths": self._lengths,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what `get_state` returned."""
+        self.episodes = state["episodes"]
+        self.recent.clear()
+        self.recent.extend(state["recent"])
+        self._returns, self._lengths = list(state["returns"]), list(state["lengths"])

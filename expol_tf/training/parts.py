@@ -1,0 +1,168 @@
+"""The parts of an experiment that follow from its agent: networks, normalizer, runner."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from expol_tf.agents import OnPolicyAgent
+from expol_tf.errors import ConfigurationError
+from expol_tf.networks import (
+    CriticNetwork,
+    DeterministicActorNetwork,
+    FlowActorNetwork,
+    GaussianActorNetwork,
+    ObservationNormalizer,
+    SamplingActorNetwork,
+    ValueNetwork,
+)
+from expol_tf.training.iteration import Runner
+from expol_tf.training.off_policy_runner import OffPolicyRunner
+from expol_tf.training.on_policy_runner import OnPolicyRunner
+
+Factory = Callable[..., Any]
+
+# What each agent's paper acts by, by the name of the class or of one that it derives from.
+_OFF_POLICY_ACTORS: dict[str, Factory] = {
+    "SqlAgent": SamplingActorNetwork,
+    "DdpgAgent": DeterministicActorNetwork,
+    "ActorCriticAgent": functools.partial(
+        GaussianActorNetwork,
+        hidden_units=(256, 256),
+        squash=True,
+        activation="relu",
+        state_dependent_std=True,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Factories of an experiment's parts, as `train` calls them.
+
+    Attributes:
+      off_policy: Whether the agent learns from a replay.
+      actor_network: Specs of observations and actions → policy.
+      value_network: Spec of observations → V, of an on-policy agent.
+      critic_network: Specs of observations and actions → Q, of an off-policy agent.
+      observation_normalizer: Spec of observations → normalizer; None for none.
+      runner: Environments and agent → runner.
+      num_envs: Environments stepped as one batch.
+    """
+
+    off_policy: bool
+    actor_network: Factory
+    value_network: Factory | None
+    critic_network: Factory | None
+    observation_normalizer: Factory | None
+    runner: Factory
+    num_envs: int
+
+    def make_agent(self, agent: Factory, specs: Any, action_spec: Any, seed: int) -> Any:
+        """Returns the agent with its networks."""
+        normalizer = None
+        if self.observation_normalizer is not None:
+            normalizer = self.observation_normalizer(specs.observation)
+        actor_network = self.actor_network(specs.observation, action_spec)
+        if self.critic_network is not None:
+            values = self.critic_network(specs.observation, action_spec)
+        else:
+            assert self.value_network is not None
+            values = self.value_network(specs.observation)
+        return agent(specs, action_spec, actor_network, values, observation_normalizer=normalizer, seed=seed)
+
+    def make_runner(self, env: Any, agent: Any, seed: int) -> Runner:
+        """Returns the runner; those off policy draw random numbers of their own."""
+        cls = _class(self.runner)
+        if cls is not None and issubclass(cls, OffPolicyRunner):
+            return self.runner(env, agent, seed=seed)
+        return self.runner(env, agent)
+
+
+def choose_parts(
+    agent: Factory,
+    actor_network: Factory | None = None,
+    value_network: Factory | None = None,
+    critic_network: Factory | None = None,
+    observation_normalizer: Factory | str | None = "auto",
+    runner: Factory | None = None,
+    num_envs: int | None = None,
+) -> Parts:
+    """Returns the given parts, and for those that are not given what goes with the agent.
+
+    An agent is on or off policy by its class, also through `functools.partial`, or by that which a function
+    is annotated to return; by the other parts where neither tells.
+
+    Raises:
+      ConfigurationError: If a part is of the other kind of agent.
+    """
+    if isinstance(observation_normalizer, str) and observation_normalizer != "auto":
+        raise ConfigurationError(
+            'observation_normalizer must be a class or function, None for no normalization, or "auto"; '
+            f"got {observation_normalizer!r}."
+        )
+    cls = _class(agent)
+    runner_cls = None if runner is None else _class(runner)
+    if cls is not None:
+        off_policy = not issubclass(cls, OnPolicyAgent) and hasattr(cls, "update")
+    else:
+        off_policy = critic_network is not None or (
+            runner_cls is not None and issubclass(runner_cls, OffPolicyRunner)
+        )
+    name = cls.__name__ if cls is not None else getattr(agent, "__name__", str(agent))
+    kind, needs, refused = (
+        ("off-policy", "critic_network", "value_network")
+        if off_policy
+        else ("on-policy", "value_network", "critic_network")
+    )
+    if (value_network if off_policy else critic_network) is not None:
+        raise ConfigurationError(
+            f"{refused} must not be given for {name}, which is an {kind} agent and has a {needs} instead. "
+            f"Give {needs}, or another agent."
+        )
+    own, other = (OffPolicyRunner, OnPolicyRunner) if off_policy else (OnPolicyRunner, OffPolicyRunner)
+    if runner_cls is not None and issubclass(runner_cls, other):
+        raise ConfigurationError(
+            f"runner must be one for {kind} agents such as {name}; got {runner_cls.__name__}. "
+            f"Give {own.__name__}, or none."
+        )
+    normalizer: Factory | None
+    if isinstance(observation_normalizer, str):
+        normalizer = None if off_policy else ObservationNormalizer
+    else:
+        normalizer = observation_normalizer
+    return Parts(
+        off_policy=off_policy,
+        actor_network=actor_network or (_off_policy_actor(cls) if off_policy else FlowActorNetwork),
+        value_network=None if off_policy else value_network or ValueNetwork,
+        critic_network=(critic_network or CriticNetwork) if off_policy else None,
+        observation_normalizer=normalizer,
+        runner=runner or own,
+        num_envs=num_envs if num_envs is not None else 1 if off_policy else 32,
+    )
+
+
+def _off_policy_actor(cls: type | None) -> Factory:
+    names = [base.__name__ for base in cls.__mro__] if cls is not None else []
+    return next(
+        (_OFF_POLICY_ACTORS[name] for name in names if name in _OFF_POLICY_ACTORS),
+        _OFF_POLICY_ACTORS["ActorCriticAgent"],
+    )
+
+
+def _class(factory: Factory) -> type | None:
+    """Returns the class that a factory makes objects of, None if it does not tell."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    factory = inspect.unwrap(factory)
+    if inspect.isclass(factory):
+        return factory
+    try:
+        returned = typing.get_type_hints(factory).get("return")
+    except Exception:  # Annotations may name what exists for type checkers alone.
+        return None
+    return returned if inspect.isclass(returned) else None

@@ -1,0 +1,172 @@
+"""Uniform replay in one block of memory."""
+
+from __future__ import annotations
+
+import os
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from expol_tf.agents import Transitions
+from expol_tf.errors import CheckpointError, ConfigurationError
+
+# Rows copied at once by `get_state` and `set_state`: large enough to be fast, and small beside the replay.
+_CHUNK = 8192
+
+
+@gin.configurable(module="expol_tf")
+class UniformReplay(tf.Module):
+    """The last `capacity` transitions, drawn uniformly, with replacement.
+
+    They are the rows (s, a, r, discount, s′) of one float32 variable `[capacity, 2·O + A + 2]`, allocated
+    when constructed and changed in place: 4 bytes a number and nothing else. `append` and `sample` are made
+    to be called inside of somebody's `tf.function`.
+
+    Nothing here may read the variable as a whole: TensorFlow would copy it.
+
+    Example:
+
+    ```python
+    replay = UniformReplay(capacity=1_000_000, observation_size=17, action_size=6)
+    replay.append(transitions)
+    batch = replay.sample(256, seed=[0, 1])
+    ```
+
+    Args:
+      capacity: Transitions kept.
+      observation_size: O.
+      action_size: A.
+
+    Raises:
+      ConfigurationError: If the capacity is not a positive integer, or this machine has not the memory.
+    """
+
+    def __init__(self, capacity: int, observation_size: int, action_size: int) -> None:
+        super().__init__(name="replay")
+        if isinstance(capacity, bool) or not isinstance(capacity, int | np.integer) or capacity < 1:
+            raise ConfigurationError(
+                f"replay_capacity must be a positive whole number of transitions; got {capacity!r}."
+            )
+        self.capacity = int(capacity)
+        self._sizes = [observation_size, action_size, 1, 1, observation_size]
+        self.row_size = sum(self._sizes)
+        self._check_memory(_available_memory())
+        try:
+            # On the host also where a GPU learns: batches are small, the replay may exceed the GPU's memory.
+            with tf.device("CPU:0"):
+                self._rows = tf.Variable(
+                    tf.zeros([self.capacity, self.row_size]), trainable=False, name="rows"
+                )
+                self._appended = tf.Variable(0, trainable=False, dtype=tf.int64, name="appended")
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise self._too_large("the memory could not be had") from error
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows."""
+        return 4 * self.row_size * self.capacity
+
+    @property
+    def size(self) -> tf.Tensor:
+        """The number of transitions held, int64 `[]`."""
+        return tf.minimum(self._appended, self.capacity)
+
+    @property
+    def position(self) -> tf.Tensor:
+        """The row that is written next, int64 `[]`."""
+        return self._appended % self.capacity
+
+    def append(self, transitions: Transitions) -> None:
+        """Adds `transitions` (those that are `valid`), in place of the oldest if there is no room."""
+        rows = tf.concat(
+            [
+                tf.cast(transitions.observation, tf.float32),
+                tf.cast(transitions.action, tf.float32),
+                tf.cast(transitions.reward, tf.float32)[:, tf.newaxis],
+                tf.cast(transitions.discount, tf.float32)[:, tf.newaxis],
+                tf.cast(transitions.next_observation, tf.float32),
+            ],
+            axis=1,
+        )
+        if transitions.valid is not None:
+            rows = tf.boolean_mask(rows, transitions.valid)
+        self.append_rows(rows)
+
+    def append_rows(self, rows: tf.Tensor) -> None:
+        """Adds transitions as rows (s, a, r, discount, s′), float32 `[N, 2·O + A + 2]`."""
+        count = tf.shape(rows, tf.int64)[0]
+        if rows.shape[0] is None or rows.shape[0] > self.capacity:
+            # A row written twice by one call would hold either of both.
+            rows = rows[-tf.minimum(count, self.capacity) :]
+        end = self._appended.assign_add(count)
+        kept = tf.shape(rows, tf.int64)[0]
+        indices = (end - kept + tf.range(kept)) % self.capacity
+        self._rows.scatter_update(tf.IndexedSlices(rows, indices))
+
+    def sample(self, batch_size: int, seed: tf.Tensor) -> Transitions:
+        """Returns `batch_size` transitions; undefined while there is none.
+
+        Args:
+          batch_size: N.
+          seed: Stateless seed, int32 `[2]`.
+        """
+        indices = tf.random.stateless_uniform([batch_size], seed, 0, self.size, tf.int64)
+        rows = self._rows.sparse_read(indices)
+        observation, action, reward, discount, next_observation = tf.split(rows, self._sizes, axis=1)
+        return Transitions(observation, action, reward[:, 0], discount[:, 0], next_observation)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns a copy of the filled rows and the number of transitions ever appended."""
+        rows = np.empty([int(self.size), self.row_size], np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            end = min(start + _CHUNK, len(rows))
+            rows[start:end] = memoryview(self._rows.sparse_read(tf.range(start, end, dtype=tf.int64)))
+        return {"rows": rows, "appended": self._appended.numpy()}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `get_state` returned.
+
+        Raises:
+          CheckpointError: If it is of another capacity or of other spaces.
+        """
+        rows, appended = state["rows"], int(state["appended"])
+        expected = (min(appended, self.capacity), self.row_size)
+        if rows.shape != expected:
+            raise CheckpointError(
+                f"The saved replay has rows of shape {rows.shape}, but after {appended} transitions this one "
+                f"has {expected}. Resume with the run's own task and replay_capacity."
+            )
+        for start in range(0, len(rows), _CHUNK):
+            chunk = tf.constant(rows[start : start + _CHUNK])
+            indices = tf.range(start, start + len(chunk), dtype=tf.int64)
+            self._rows.scatter_update(tf.IndexedSlices(chunk, indices))
+        self._appended.assign(appended)
+
+    def _check_memory(self, available: int | None) -> None:
+        if available is not None and self.nbytes > available:
+            raise self._too_large(f"this machine has {available / 1e9:.2f} GB left")
+
+    def _too_large(self, reason: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"replay_capacity: {self.capacity:,} transitions of {4 * self.row_size:,} bytes take "
+            f"{self.nbytes / 1e9:.2f} GB; {reason}. Lower it (OffPolicyRunner.replay_capacity)."
+        )
+
+
+def _available_memory() -> int | None:
+    """Returns the bytes that this process may still take, None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            fields = dict(line.split(":") for line in file)
+        available = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    # A container's limit is the kernel's to enforce, by killing.
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            with open(os.path.join("/sys/fs/cgroup", name), encoding="ascii") as file:
+                available = min(available, int(file.read()))
+        except (OSError, ValueError):
+            continue
+    return available
