@@ -1,31 +1,58 @@
 """TF-Agents agents: short wirings of networks, objectives and update rules."""
 
 from expol_tf.agents.acktr_agent import AcktrAgent
+from expol_tf.agents.actor_critic_agent import ActorCriticAgent, PolicyImprovement, SoftValue
 from expol_tf.agents.actor_policy import ActorPolicy
 from expol_tf.agents.clipped_update import ClippedUpdate
+from expol_tf.agents.ddpg_agent import DdpgAgent
+from expol_tf.agents.exploration import ExplorationNoise, GaussianNoise, OrnsteinUhlenbeckNoise
 from expol_tf.agents.kronecker_update import KroneckerUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.agents.ppo_agent import PpoAgent
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
-from expol_tf.agents.transitions import Transitions
+from expol_tf.agents.sac_agent import SacAgent
+from expol_tf.agents.sql_agent import SqlAgent
+from expol_tf.agents.target_update import TargetUpdate
+from expol_tf.agents.temperature import (
+    FixedTemperature,
+    LearnedTemperature,
+    ScheduledTemperature,
+    Temperature,
+)
+from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
 from expol_tf.agents.trpo_agent import TrpoAgent
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 
 __all__ = [
     "AcktrAgent",
+    "ActorCriticAgent",
     "ActorPolicy",
     "ClippedUpdate",
+    "DdpgAgent",
+    "ExplorationNoise",
+    "FixedTemperature",
+    "GaussianNoise",
     "KroneckerUpdate",
+    "LearnedTemperature",
     "OnPolicyAgent",
+    "OrnsteinUhlenbeckNoise",
     "PolicyBatch",
+    "PolicyImprovement",
     "PolicyObjective",
     "PolicyUpdate",
     "PpoAgent",
     "Rollout",
+    "SacAgent",
+    "ScheduledTemperature",
+    "SoftValue",
+    "SqlAgent",
+    "TargetUpdate",
+    "Temperature",
     "Transitions",
     "TrpoAgent",
     "TrustRegionUpdate",
     "rollout_from_trajectory",
+    "transitions_from_trajectory",
 ]

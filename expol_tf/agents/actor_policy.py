@@ -11,7 +11,10 @@ from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.distributions import greedy_action, sample_action, split_squash
+from expol_tf.agents.exploration import ExplorationNoise
+from expol_tf.bijectors import box_middle_and_half
+from expol_tf.distributions import greedy_action, sample_action
+from expol_tf.errors import ConfigurationError
 from expol_tf.generators import draw_seed, make_generator
 from expol_tf.networks import ObservationNormalizer
 
@@ -21,8 +24,11 @@ class ActorPolicy(tf_policy.TFPolicy):
     """Acts by an actor network's distribution: greedily and clipped to the box, or by sampling, unclipped.
 
     The sampling policy draws from its own `tf.random.Generator`, which checkpoints and exports carry along,
-    and reports in `policy_info` what training needs: `log_prob` `[B]` of the action and, where actions are
-    squashed, `pre_squash_action` `[B, A]`.
+    and reports in `policy_info` what training needs: `log_prob` `[B]` of the action (where the distribution
+    has one) and, where actions are squashed, `pre_squash_action` `[B, A]`.
+
+    With exploration noise its actions are samples and noise, clipped to the box, of which no density is
+    reported; noise that has a memory is the policy's state, reset with each episode.
 
     `act` is the fast path, a single compiled call for a batch of observations; `action` is TF-Agents'
     interface to the same function.
@@ -35,6 +41,7 @@ class ActorPolicy(tf_policy.TFPolicy):
       greedy: Whether to take the greedy action, clipped to the box.
       seed: Of the sampling policy's generator; None takes entropy from the system.
       jit_compile: Whether XLA compiles the network's forward pass.
+      exploration: Noise added to samples, if any.
     """
 
     def __init__(
@@ -46,9 +53,21 @@ class ActorPolicy(tf_policy.TFPolicy):
         greedy: bool = False,
         seed: int | None = None,
         jit_compile: bool = True,
+        exploration: ExplorationNoise | None = None,
     ) -> None:
-        info_spec = () if greedy else _info_spec(actor_network, time_step_spec, action_spec)
-        super().__init__(time_step_spec, action_spec, info_spec=info_spec, clip=False, name="ActorPolicy")
+        if greedy and exploration is not None:
+            raise ConfigurationError("exploration: a greedy policy does not explore. Pass greedy=False.")
+        noisy = greedy or exploration is not None
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy_state_spec=() if exploration is None else exploration.state_spec(action_spec.shape[0]),
+            info_spec=() if noisy else _info_spec(actor_network, time_step_spec),
+            clip=False,
+            name="ActorPolicy",
+        )
+        self._exploration = exploration
+        self._half = tf.constant(box_middle_and_half(action_spec)[1], tf.float32)
         self._actor_network = actor_network
         self._observation_normalizer = observation_normalizer
         self._greedy = greedy
@@ -56,14 +75,28 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
         self.act = tf.function(self._act, autograph=False, reduce_retracing=True)
 
-    def _act(self, observation):
-        """Returns (action `[B, A]`, policy info) for observations `[B, O]`, in one compiled call."""
-        return self._forward(tf.cast(observation, tf.float32), self._next_seed())
+    def _act(self, observation, policy_state=()):
+        """Acts on observations `[B, O]`, in one compiled call.
+
+        Returns (action `[B, A]`, policy info), and of a policy with a state (`policy_state_spec` is not `()`)
+        its next state as the third.
+        """
+        result = self._forward(tf.cast(observation, tf.float32), self._next_seed(), policy_state)
+        return result if self._has_state else result[:2]
+
+    @property
+    def _has_state(self):
+        return bool(tf.nest.flatten(self.policy_state_spec))
 
     def _action(self, time_step, policy_state, seed=None):
         # TF-Agents hands on what its user gave: a stateless seed, or an integer s, which is taken as (s, s).
         seed = self._next_seed() if seed is None else tf.broadcast_to(tf.cast(seed, tf.int32), [2])
-        action, info = self._forward(tf.cast(time_step.observation, tf.float32), seed)
+        if self._has_state:
+            goes_on = tf.cast(~time_step.is_first(), tf.float32)[:, tf.newaxis]
+            policy_state = tf.nest.map_structure(lambda each: each * goes_on, policy_state)
+        action, info, policy_state = self._forward(
+            tf.cast(time_step.observation, tf.float32), seed, policy_state
+        )
         return policy_step.PolicyStep(action, policy_state, info)
 
     def _distribution(self, time_step, policy_state):
@@ -80,16 +113,20 @@ class ActorPolicy(tf_policy.TFPolicy):
         )
         return policy_step.PolicyStep(self._distribution_of(time_step.observation), policy_state, info)
 
-    def _compute(self, observation, seed):
+    def _compute(self, observation, seed, policy_state):
         distribution = self._distribution_of(observation)
         if self._greedy:
-            action = greedy_action(distribution)
-            return tf.clip_by_value(action, self.action_spec.minimum, self.action_spec.maximum), ()
+            return self._into_box(greedy_action(distribution)), (), policy_state
+        if self._exploration is not None:
+            sample_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+            action = distribution.sample(seed=sample_seed)
+            noise, policy_state = self._exploration.next(policy_state, tf.shape(action), noise_seed)
+            return self._into_box(action + self._half * noise), (), policy_state
         sample = sample_action(distribution, seed)
-        info = {"log_prob": sample.log_prob}
-        if sample.pre_squash_action is not None:
-            info["pre_squash_action"] = sample.pre_squash_action
-        return sample.action, info
+        return sample.action, _info(sample), policy_state
+
+    def _into_box(self, action):
+        return tf.clip_by_value(action, self.action_spec.minimum, self.action_spec.maximum)
 
     def _distribution_of(self, observation):
         if self._observation_normalizer is not None:
@@ -102,10 +139,15 @@ class ActorPolicy(tf_policy.TFPolicy):
         return draw_seed(self.generator)
 
 
-def _info_spec(actor_network, time_step_spec, action_spec):
+def _info(sample):
+    found = {"log_prob": sample.log_prob, "pre_squash_action": sample.pre_squash_action}
+    return {name: tensor for name, tensor in found.items() if tensor is not None} or ()
+
+
+def _info_spec(actor_network, time_step_spec):
     observation = tensor_spec.from_spec(time_step_spec.observation)
     distribution, _ = actor_network(tf.zeros([1, *observation.shape], observation.dtype))
-    info = {"log_prob": tensor_spec.TensorSpec([], tf.float32, "log_prob")}
-    if split_squash(distribution)[1] is not None:
-        info["pre_squash_action"] = tensor_spec.TensorSpec(action_spec.shape, tf.float32, "pre_squash_action")
-    return info
+    info = _info(sample_action(distribution, tf.zeros([2], tf.int32)))
+    return (
+        {name: tensor_spec.TensorSpec(each.shape[1:], tf.float32, name) for name, each in dict(info).items()}
+    ) or ()

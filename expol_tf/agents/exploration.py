@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import gin
 import tensorflow as tf
@@ -14,23 +14,23 @@ from expol_tf.errors import ConfigurationError
 class ExplorationNoise(Protocol):
     """A process of noise vectors, one for each environment, in half widths of the action box.
 
-    `state = noise.initial(shape)` begins it, `value, state = noise.next(state, seed)` is a step. Both are
-    pure; whoever calls them keeps the state, and replaces rows of it by rows of an initial one where an
-    episode begins.
+    It has no variables: whoever draws from it keeps its state, which is a nest of tensors `[B, …]`, and all
+    zeros before the first step, and where an episode begins.
     """
 
-    def initial(self, shape: tf.Tensor) -> tf.Tensor:
-        """Returns the state before the first step, of noise of `shape` `[B, A]`."""
+    def state_spec(self, action_size: int) -> Any:
+        """Returns the nest of specs of one environment's state for actions of this size; `()` for none."""
 
-    def next(self, state: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns (noise `[B, A]`, new state)."""
+    def initial(self, shape: tf.Tensor) -> Any:
+        """Returns the state before the first step of noise of `shape` `[B, A]`."""
+
+    def next(self, state: Any, shape: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        """Returns (noise of `shape` `[B, A]`, new state), drawn with a stateless seed, int32 `[2]`."""
 
 
 @gin.configurable(module="expol_tf")
 class GaussianNoise:
-    """n_t ~ N(0, std²), independent from step to step.
-
-    Its state is the `[B, A]` zeros that tell the noise's shape.
+    """n_t ~ N(0, std²), independent from step to step; it has no state.
 
     Args:
       std: In half widths of the action box, 0 or more.
@@ -40,18 +40,22 @@ class GaussianNoise:
         _require(std >= 0, f"GaussianNoise.std must be 0 or more; got {std}.")
         self.std = std
 
-    def initial(self, shape: tf.Tensor) -> tf.Tensor:
-        """Returns the state before the first step, of noise of `shape` `[B, A]`."""
-        return tf.zeros(shape)
+    def state_spec(self, action_size: int) -> tuple:
+        """Returns `()`."""
+        return ()
 
-    def next(self, state: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns (noise `[B, A]`, new state)."""
-        return self.std * tf.random.stateless_normal(tf.shape(state), seed), state
+    def initial(self, shape: tf.Tensor) -> tuple:
+        """Returns `()`."""
+        return ()
+
+    def next(self, state: tuple, shape: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tuple]:
+        """Returns (noise of `shape` `[B, A]`, `()`)."""
+        return self.std * tf.random.stateless_normal(shape, seed), state
 
 
 @gin.configurable(module="expol_tf")
 class OrnsteinUhlenbeckNoise:
-    """n_{t+1} = n_t − θ·n_t·dt + σ·√dt·ε_t, ε_t ~ N(0, 1), n_0 = 0: noise that lasts for about 1/(θ·dt) steps.
+    """n_{t+1} = n_t − θ·n_t·dt + σ·√dt·ε_t, ε_t ~ N(0, 1), n_0 = 0: it lasts for about 1/(θ·dt) steps.
 
     In the long run its variance is σ²·dt / (1 − (1 − θ·dt)²), about σ²/2θ for small steps, and the
     correlation of n_t and n_{t+k} is (1 − θ·dt)ᵏ. The state is n_t itself.
@@ -80,13 +84,17 @@ class OrnsteinUhlenbeckNoise:
         """Standard deviation of the noise in the long run, in half widths."""
         return self.std * math.sqrt(self.dt / (1.0 - (1.0 - self.theta * self.dt) ** 2))
 
+    def state_spec(self, action_size: int) -> tf.TensorSpec:
+        """Returns the spec of n, float `[A]`."""
+        return tf.TensorSpec([action_size], tf.float32, "noise")
+
     def initial(self, shape: tf.Tensor) -> tf.Tensor:
-        """Returns the state before the first step, of noise of `shape` `[B, A]`."""
+        """Returns n_0 = 0 of `shape` `[B, A]`."""
         return tf.zeros(shape)
 
-    def next(self, state: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns (noise `[B, A]`, new state)."""
-        kick = self.std * math.sqrt(self.dt) * tf.random.stateless_normal(tf.shape(state), seed)
+    def next(self, state: tf.Tensor, shape: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns (n_{t+1}, n_{t+1}) of n_t `[B, A]`."""
+        kick = self.std * math.sqrt(self.dt) * tf.random.stateless_normal(shape, seed)
         state = (1.0 - self.theta * self.dt) * state + kick
         return state, state
 

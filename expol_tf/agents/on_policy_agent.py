@@ -16,6 +16,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.learner_strategy import learner_strategy
 from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
@@ -25,7 +26,7 @@ from expol_tf.generators import make_generator
 from expol_tf.networks import ObservationNormalizer, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
-from expol_tf.replicas import compiled, mirrored_strategy
+from expol_tf.replicas import compiled
 from expol_tf.seeding import stream
 
 
@@ -111,7 +112,10 @@ class OnPolicyAgent(tf_agent.TFAgent):
         self._value_fit = value_fit or MinibatchRegression()
         example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
         self._value_of(example)  # A network may create its variables when it is first called.
-        self._strategy = _learner_strategy(actor_network, value_network, policy_update, self._value_fit)
+        self._strategy = learner_strategy(
+            dict(actor_network=actor_network, value_network=value_network),
+            dict(policy_update=policy_update, value_fit=self._value_fit),
+        )
         if hasattr(policy_update, "build"):
             policy_update.build()
         self._observation_normalizer = observation_normalizer
@@ -217,27 +221,6 @@ class OnPolicyAgent(tf_agent.TFAgent):
     def _normalize(self, observation):
         normalizer = self._observation_normalizer
         return observation if normalizer is None else normalizer(observation)
-
-
-def _learner_strategy(actor_network, value_network, policy_update, value_fit):
-    """Returns the strategy that an agent of these parts is to train under, None where there is none."""
-    strategy = mirrored_strategy()
-    if strategy is None:
-        return None
-    for name, network_ in dict(actor_network=actor_network, value_network=value_network).items():
-        if not all(map(strategy.extended.variable_created_in_scope, network_.variables)):
-            raise ConfigurationError(
-                f"{name}: its variables must be created in the scope of the strategy that the agent is made "
-                f"under; those of {type(network_).__name__} were not. Construct networks and agent together "
-                "inside `with strategy.scope():`."
-            )
-    for name, part in dict(policy_update=policy_update, value_fit=value_fit).items():
-        if not getattr(part, "supports_replicas", False):
-            raise ConfigurationError(
-                f"{name}: {type(part).__name__} does not say that it divides its work over replicas "
-                "(attribute supports_replicas; see docs/devices.md). Train on one device, or divide it."
-            )
-    return strategy
 
 
 def _require_capabilities(actor_network, time_step_spec, algorithm, entropy_weight) -> None:

@@ -4,8 +4,9 @@ A temperature is a `tf.Module` with
 
 * `build(action_size)`, called once by the agent;
 * `value()`, α as a scalar tensor;
-* `update(log_prob, valid)`, called after every update of the policy with log π `[N]` of fresh actions, of the
-  action scaled to [−1, 1] (None where the policy has no density), and with bool `[N]` or None.
+* `update(mean_log_prob)`, called after every update of the policy with E[log π] of fresh actions scaled to
+  [−1, 1], a scalar, None where the policy has no density;
+* `needs_log_prob`, whether it can do without that density.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ import tensorflow as tf
 
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.objectives import masked_mean
 from expol_tf.optimizers import Adam
-from expol_tf.replicas import outside_of_replicas, run_on_replicas
+from expol_tf.replicas import run_on_replicas
 
 
 class Temperature(Protocol):
@@ -34,7 +34,7 @@ class Temperature(Protocol):
     def value(self) -> tf.Tensor:
         """Returns α, a scalar."""
 
-    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+    def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Moves α, if it is learned, or counts a step of its schedule."""
 
 
@@ -60,7 +60,7 @@ class FixedTemperature(tf.Module):
         """Returns α, a scalar."""
         return tf.constant(self._temperature, tf.float32)
 
-    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+    def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Leaves α as it is."""
 
 
@@ -93,7 +93,7 @@ class ScheduledTemperature(tf.Module):
         """Returns α, a scalar."""
         return tf.cast(self._schedule(self.step), tf.float32)
 
-    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+    def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Counts an update."""
         self.step.assign_add(1)
 
@@ -148,15 +148,14 @@ class LearnedTemperature(tf.Module):
         """Returns α, a scalar."""
         return tf.exp(self.log_temperature)
 
-    def update(self, log_prob: tf.Tensor | None, valid: tf.Tensor | None) -> None:
+    def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Takes an optimizer step on log α."""
-        if log_prob is None:
+        if mean_log_prob is None:
             raise CapabilityError(
                 f"temperature: {self.name} compares the policy's entropy with its target, and this policy "
                 "improvement gives no log π. Use FixedTemperature or ScheduledTemperature."
             )
-        excess = outside_of_replicas(lambda: masked_mean(log_prob, valid) + self._target_entropy)
-        pairs = [(-excess, self.log_temperature)]
+        pairs = [(-(mean_log_prob + self._target_entropy), self.log_temperature)]
         run_on_replicas(lambda: self._optimizer.apply_gradients(pairs))
 
 

@@ -34,6 +34,8 @@ class CriticNetwork(network.Network):
       activation: Of the hidden layers; a smooth one ("elu") where something differentiates ∇_a Q.
     """
 
+    takes_particles = True
+
     def __init__(
         self,
         observation_spec: types.NestedTensorSpec,

@@ -61,7 +61,14 @@ class Adam(tf.Module):
             )
         positions = {variable.ref(): index for index, variable in enumerate(variables)}
         self._position_of = lambda variable: positions[variable.ref()]
-        self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
+        # Replicas count alike, so that one of them may tell the others.
+        self.step = tf.Variable(
+            0,
+            trainable=False,
+            dtype=tf.int64,
+            name="step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
         # Zeros, whatever the variables are: the parameters of a restored network may be anything by now.
         self._first = [_zeros(variable, "first_moment") for variable in variables]
         self._second = [_zeros(variable, "second_moment") for variable in variables]

@@ -1,0 +1,380 @@
+"""The off-policy agent: a soft-value backup for the critics, an improvement of the policy, and targets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.agents import tf_agent
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+from tf_agents.typing import types
+
+from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.exploration import ExplorationNoise
+from expol_tf.agents.learner_strategy import learner_strategy
+from expol_tf.agents.target_update import TargetUpdate
+from expol_tf.agents.temperature import FixedTemperature, Temperature
+from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
+from expol_tf.bijectors import box_middle_and_half
+from expol_tf.distributions import require
+from expol_tf.errors import ConfigurationError
+from expol_tf.generators import make_generator
+from expol_tf.keras_api import keras
+from expol_tf.networks import ObservationNormalizer, vector_size
+from expol_tf.objectives import Critic, Improvement, Policy, masked_mean
+from expol_tf.optimizers import Adam
+from expol_tf.replicas import (
+    parts_of_replicas,
+    run_on_replicas,
+    seed_of_replica,
+    shares_of_replicas,
+    split_seed,
+    sum_over_replicas,
+)
+from expol_tf.seeding import stream
+
+tfd = tfp.distributions
+
+Optimizer: TypeAlias = Adam | keras.optimizers.Optimizer
+
+
+class SoftValue(Protocol):
+    """V(s) `[N]` of states `[N, O]`, from a policy and (target) critics: the backup of an algorithm."""
+
+    def __call__(
+        self, observation: tf.Tensor, policy: Policy, critic: Critic, temperature: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns V `[N]`."""
+
+
+class PolicyImprovement(Protocol):
+    """The loss whose gradient with respect to the policy's parameters improves the policy at states."""
+
+    def __call__(
+        self,
+        observation: tf.Tensor,
+        policy: Policy,
+        critic: Critic,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+        valid: tf.Tensor | None,
+    ) -> Improvement:
+        """Returns the loss, and what it learned on the way."""
+
+
+@gin.configurable(module="expol_tf")
+class ActorCriticAgent(tf_agent.TFAgent):
+    """Critics regressed on r + γ·discount·V(s′), a policy improved against them, targets that follow.
+
+    SAC, SQL and DDPG differ in `soft_value`, `policy_improvement` and `temperature`, which are functions and
+    small objects that recombine; `docs/composing_an_off_policy_agent.md` wires one. One update is
+
+    1. y = r + γ·discount·V(s′), V = `soft_value` of the target critics;
+    2. a step of the critics down ½·mean (Q_c − y)², each c by itself;
+    3. a step of the policy down the loss of `policy_improvement` against the new critics;
+    4. a step of the temperature; 5. the target networks follow.
+
+    `update` is this as a function, for loops that are part of a larger graph; `train` is for TF-Agents
+    trajectories `[B, 2]`. Densities count in units of the action scaled to [−1, 1], so that a temperature
+    means the same on every action box.
+
+    Constructed in the scope of a `tf.distribute.MirroredStrategy` (with its networks), it is a data-parallel
+    learner, whose updates are those of one device up to rounding and random numbers.
+
+    Args:
+      time_step_spec: TF-Agents time-step spec with one float vector as observation.
+      action_spec: Bounded float vector with finite bounds.
+      actor_network: `network(observation) -> (distribution, state)`.
+      critic_network: `network((observation, action)) -> (Q [N, C] or [N], state)`, C critics.
+      soft_value: V of successor states; see `SoftValue`.
+      policy_improvement: The policy's loss; see `PolicyImprovement`. With state of its own, a `tf.Module`.
+      capabilities: What these two need of the policy's distribution (`expol_tf.distributions.capabilities`).
+      temperature: α; `FixedTemperature(1.0)` by default.
+      gamma: Discount per step.
+      target_update: How the target critics follow; `TargetUpdate(0.005)` by default.
+      target_actor: Whether `soft_value` sees a target policy, which follows likewise, and not the policy.
+      exploration: Noise added to the actions that the collect policy draws, or None.
+      actor_optimizer: An `expol_tf.optimizers.Adam` or a Keras optimizer; `Adam(3e-4)` by default.
+      critic_optimizer: Likewise.
+      observation_normalizer: Shared by the policies and the critics, or None. It learns from all batches.
+      seed: Of all randomness of this agent and of its collect policy; None takes entropy from the system.
+      train_step_counter: int64 variable counting updates; a new one by default.
+      jit_compile: Whether XLA compiles acting. Updates are never compiled: on the CPU that makes them slower.
+    """
+
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: types.NestedTensorSpec,
+        actor_network: network.Network,
+        critic_network: network.Network,
+        *,
+        soft_value: SoftValue,
+        policy_improvement: PolicyImprovement,
+        capabilities: Sequence[str] = ("reparameterized_sample",),
+        temperature: Temperature | None = None,
+        gamma: float = 0.99,
+        target_update: TargetUpdate | None = None,
+        target_actor: bool = False,
+        exploration: ExplorationNoise | None = None,
+        actor_optimizer: Optimizer | None = None,
+        critic_optimizer: Optimizer | None = None,
+        observation_normalizer: ObservationNormalizer | None = None,
+        seed: int | None = None,
+        train_step_counter: tf.Variable | None = None,
+        jit_compile: bool = True,
+    ) -> None:
+        action_spec = tensor_spec.from_spec(action_spec)
+        observation_size = vector_size(time_step_spec.observation)
+        action_size = vector_size(action_spec, "action_spec")
+        box_middle_and_half(action_spec)  # Refuses an infinite box.
+        if not 0 <= gamma <= 1:
+            raise ConfigurationError(f"gamma must be between 0 and 1; got {gamma}.")
+        _require_capabilities(actor_network, time_step_spec, type(self).__name__, capabilities)
+        self._example = (tf.zeros([2, observation_size]), tf.zeros([2, action_size]))
+        self._num_critics = _check_critic(critic_network, self._example)
+
+        acting = (time_step_spec, action_spec, actor_network, observation_normalizer)
+        acting_seed = None if seed is None else stream(seed, "acting")
+        if train_step_counter is None:
+            train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy=ActorPolicy(*acting, greedy=True, jit_compile=jit_compile),
+            collect_policy=ActorPolicy(
+                *acting, seed=acting_seed, jit_compile=jit_compile, exploration=exploration
+            ),
+            train_sequence_length=2,
+            train_step_counter=train_step_counter,
+        )
+        self._actor_network = actor_network
+        self._critic_network = critic_network
+        self._observation_normalizer = observation_normalizer
+        self._soft_value = soft_value
+        self._policy_improvement = policy_improvement
+        self._temperature = temperature or FixedTemperature(1.0)
+        self._gamma = gamma
+        self._target_update = target_update or TargetUpdate(0.005)
+        self._actor_optimizer = actor_optimizer or Adam(3e-4)
+        self._critic_optimizer = critic_optimizer or Adam(3e-4)
+        self._strategy = learner_strategy(dict(actor_network=actor_network, critic_network=critic_network))
+        self._target_critic_network = _copy(critic_network, "TargetCritic", self._example)
+        self._target_actor_network = None
+        if target_actor:
+            self._target_actor_network = _copy(actor_network, "TargetActor", self._example[0])
+        self._temperature.build(action_size)
+        self._actor_optimizer.build(actor_network.trainable_variables)
+        self._critic_optimizer.build(critic_network.trainable_variables)
+        self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
+        self._compiled_update = tf.function(self._update_from_generator, autograph=False)
+
+    @property
+    def actor_network(self) -> network.Network:
+        return self._actor_network
+
+    @property
+    def critic_network(self) -> network.Network:
+        return self._critic_network
+
+    @property
+    def observation_normalizer(self) -> ObservationNormalizer | None:
+        return self._observation_normalizer
+
+    @property
+    def temperature(self) -> Temperature:
+        return self._temperature
+
+    @property
+    def generator(self) -> tf.random.Generator:
+        """What seeds of updates are drawn from; checkpoints hold it."""
+        return self._generator
+
+    def critic(self, observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """Returns Q `[N, C]` of observations `[N, O]`, as the environment gives them, and actions `[N, A]`.
+
+        Actions may be `[N, M, A]`, M for each observation; the result is then `[N, M, C]`.
+        """
+        return self._values_of(self._critic_network)(self._normalize(observation), action)
+
+    def update(self, transitions: Transitions, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Does one update of everything, in place; to be called inside a compiled function.
+
+        Args:
+          transitions: A batch, observations as the environment gives them.
+          seed: int32 `[2]`, of all its randomness.
+
+        Returns:
+          Scalars: `critic_loss` (½·mean (Q − y)², averaged over critics), `actor_loss`, `q_mean`, `entropy`
+          (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
+          `temperature`, and what the policy improvement measured.
+        """
+        value_seed, improvement_seed = split_seed(seed, 2)
+        if self._observation_normalizer is not None:
+            valid = transitions.valid
+            if valid is None:
+                valid = tf.ones(tf.shape(transitions.reward), tf.bool)
+            self._observation_normalizer.update(transitions.observation, valid)
+        step = self.train_step_counter.assign_add(1)
+        batch = transitions._replace(
+            observation=self._normalize(transitions.observation),
+            next_observation=self._normalize(transitions.next_observation),
+        )
+        part = parts_of_replicas(batch)
+        share = shares_of_replicas(lambda: _valid(batch))
+        temperature = self._temperature.value()
+        metrics = self._improve_critics(part, share, temperature, value_seed)
+        metrics |= self._improve_policy(part, share, temperature, improvement_seed)
+        metrics["temperature"] = temperature
+        mean_log_prob = -metrics["entropy"] if "entropy" in metrics else None
+        self._temperature.update(mean_log_prob)
+        self._follow(step)
+        return metrics
+
+    def _improve_critics(self, part, share, temperature, seed):
+        critic, target_critic = (
+            self._values_of(self._critic_network),
+            self._values_of(self._target_critic_network),
+        )
+        policy = self._policy_of(self._target_actor_network or self._actor_network)
+        variables = self._critic_network.trainable_variables
+
+        def differentiate():
+            batch = part()
+            value = self._soft_value(
+                batch.next_observation, policy, target_critic, temperature, seed_of_replica(seed)
+            )
+            target = tf.stop_gradient(batch.reward + self._gamma * batch.discount * value)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                q = critic(batch.observation, batch.action)
+                # Summed over critics: each learns as if it were alone.
+                error = 0.5 * tf.reduce_sum(tf.square(q - target[:, tf.newaxis]), axis=-1)
+                loss = share(masked_mean(error, batch.valid))
+            q_mean = share(masked_mean(tf.reduce_mean(q, axis=-1), batch.valid))
+            return loss, q_mean, tape.gradient(loss, variables)
+
+        loss, q_mean, gradients = sum_over_replicas(differentiate)
+        self._apply(self._critic_optimizer, gradients, variables)
+        return {"critic_loss": loss / self._num_critics, "q_mean": q_mean}
+
+    def _improve_policy(self, part, share, temperature, seed):
+        critic, policy = self._values_of(self._critic_network), self._policy_of(self._actor_network)
+        variables = self._actor_network.trainable_variables
+
+        def differentiate():
+            batch = part()
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                improvement = self._policy_improvement(
+                    batch.observation, policy, critic, temperature, seed_of_replica(seed), batch.valid
+                )
+                loss = share(improvement.loss)
+            metrics = {"actor_loss": loss}
+            if improvement.log_prob is not None:
+                metrics["entropy"] = share(-masked_mean(improvement.log_prob, batch.valid))
+            metrics |= {name: share(value) for name, value in improvement.metrics.items()}
+            return metrics, tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+        metrics, gradients = sum_over_replicas(differentiate)
+        self._apply(self._actor_optimizer, gradients, variables)
+        return metrics
+
+    def _follow(self, step):
+        pairs = [(self._target_critic_network, self._critic_network)]
+        if self._target_actor_network is not None:
+            pairs.append((self._target_actor_network, self._actor_network))
+        targets = [variable for target, _ in pairs for variable in target.variables]
+        variables = [variable for _, source in pairs for variable in source.variables]
+        self._target_update.update(targets, variables, step)
+
+    def _apply(self, optimizer, gradients, variables):
+        pairs = list(zip(gradients, variables, strict=True))
+        # The gradients are added up already; a Keras optimizer in a replica would do it again.
+        options: dict[str, Any] = {} if self._strategy is None or isinstance(optimizer, Adam) else _ADDED_UP
+        run_on_replicas(lambda: optimizer.apply_gradients(pairs, **options))
+
+    def _train(self, experience, weights=None):
+        if weights is not None:
+            raise ConfigurationError("weights: this agent weighs all transitions alike. Pass none.")
+        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
+            metrics = self._compiled_update(transitions_from_trajectory(experience))
+        return tf_agent.LossInfo(loss=metrics["critic_loss"] + metrics["actor_loss"], extra=metrics)
+
+    def _update_from_generator(self, transitions):
+        return self.update(transitions, tf.bitcast(self._generator.make_seeds(1), tf.int32)[0, 0])
+
+    def _policy_of(self, network_) -> Policy:
+        return lambda observation: network_(observation)[0]
+
+    def _values_of(self, network_) -> Critic:
+        takes_particles = getattr(network_, "takes_particles", False)
+
+        def critic(observation, action):
+            if takes_particles or action.shape.rank == observation.shape.rank:
+                q = network_((observation, action))[0]
+                return q if q.shape.rank == action.shape.rank else q[..., tf.newaxis]
+            # A network of somebody's own sees N·M rows.
+            particles, size = action.shape[-2], action.shape[-1]
+            rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
+            return tf.reshape(network_(rows)[0], [-1, particles, self._num_critics])
+
+        return critic
+
+    def _normalize(self, observation):
+        normalizer = self._observation_normalizer
+        return observation if normalizer is None else normalizer(observation)
+
+
+_ADDED_UP = {"skip_gradients_aggregation": True}
+
+
+def _valid(batch):
+    return tf.ones(tf.shape(batch.reward), tf.bool) if batch.valid is None else batch.valid
+
+
+def _copy(network_, name, example):
+    """Returns a network of the same kind with variables of its own and the same values."""
+    copy = network_.copy(name=name)
+    copy(example)  # A network may create its variables when it is first called.
+    own = {variable.ref() for variable in network_.variables}
+    if len(copy.variables) != len(network_.variables) or any(each.ref() in own for each in copy.variables):
+        raise ConfigurationError(
+            f"{type(network_).__name__}.copy() must return a network with new variables, as many as it has "
+            f"itself; got {len(copy.variables)} for {len(network_.variables)}. Create all layers in the "
+            "constructor, from its arguments."
+        )
+    for target, variable in zip(copy.variables, network_.variables, strict=True):
+        target.assign(variable)
+    return copy
+
+
+def _check_critic(critic_network, example):
+    """Returns C."""
+    q = critic_network(example)[0]
+    if not isinstance(q, tf.Tensor) or q.shape.rank not in (1, 2) or q.shape[0] != example[0].shape[0]:
+        raise ConfigurationError(
+            "critic_network must return Q of shape [N] or [N, C] for N observations and actions; got "
+            f"{getattr(q, 'shape', q)} for N = {example[0].shape[0]} from {type(critic_network).__name__}."
+        )
+    return 1 if q.shape.rank == 1 else int(q.shape[1])
+
+
+def _require_capabilities(actor_network, time_step_spec, algorithm, needed):
+    spec = tensor_spec.from_spec(time_step_spec.observation)
+    distribution, _ = actor_network(tf.zeros([1, *spec.shape], spec.dtype))
+    require(
+        distribution,
+        tuple(needed),
+        policy=type(actor_network).__name__,
+        algorithm=algorithm,
+        instead="SacAgent takes policies that know the density of their own samples (GaussianActorNetwork, "
+        "MixtureActorNetwork, FlowActorNetwork with squash=True), SqlAgent and DdpgAgent any whose samples "
+        "gradients flow through (SamplingActorNetwork, DeterministicActorNetwork).",
+    )
