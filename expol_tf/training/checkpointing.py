@@ -7,19 +7,22 @@ A checkpoint is a directory `checkpoint-<env_step>` that holds
 * `manifest.json`: the format version, the env step, JSON values, and size and SHA-256 of the other files.
 
 It is written under a temporary name and renamed when every byte is on the disk, so a directory of that name
-is whole unless something damaged it afterwards; the manifest finds that out.
+is whole unless something damaged it afterwards; the manifest finds that out. TensorFlow's objects are written
+while the caller waits, arrays and checksums in a thread, if the caller wants to go on meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +72,8 @@ class CheckpointStore:
             raise ValueError(f"max_to_keep must be at least 1; got {max_to_keep}.")
         self._directory = Path(directory)
         self._max_to_keep = max_to_keep
+        self._writer: threading.Thread | None = None
+        self._failure: CheckpointError | None = None
 
     @property
     def directory(self) -> Path:
@@ -95,20 +100,26 @@ class CheckpointStore:
         trackables: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray] | None = None,
         values: Mapping[str, Any] | None = None,
+        wait: bool = True,
     ) -> Path:
         """Writes a checkpoint, then removes those beyond the last `max_to_keep`.
+
+        Waits for the last one to be written first, if that is still going on.
 
         Args:
           env_step: The environment step that the state belongs to.
           trackables: TensorFlow objects (modules, variables, optimizers, generators) by name.
-          arrays: NumPy arrays by name, of any dtype but object.
+          arrays: NumPy arrays by name, of any dtype but object; nobody may change them before they are written.
           values: JSON values by name. Floats come back bit for bit, integers of any size too.
+          wait: Whether to return only when all is on the disk. Otherwise arrays are written and checksums made
+            in a thread; call `wait` before the program ends, and `check` or `wait` to learn of a failure.
 
         Returns:
           The checkpoint's directory.
 
         Raises:
-          CheckpointError: It cannot be written (full disk, read-only directory); earlier ones are untouched.
+          CheckpointError: It cannot be written (full disk, read-only directory), or the one before could not;
+            earlier ones are untouched.
           TypeError: An array has the dtype object, or a value is not JSON.
         """
         arrays = {name: np.asarray(array) for name, array in (arrays or {}).items()}
@@ -116,29 +127,70 @@ class CheckpointStore:
             if array.dtype.hasobject:
                 raise TypeError(f"arrays[{name!r}] must not hold Python objects; got dtype {array.dtype}.")
         values_json = json.dumps(dict(values or {}), default=_plain_value)
+        self.wait()
         temporary = self._directory / f"{_TEMPORARY_PREFIX}{env_step:012d}"
-        try:
+        with self._writing(env_step, temporary):
             self._directory.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers()
             temporary.mkdir()
             tf.train.Checkpoint(**trackables).write(str(temporary / _VARIABLES))
+            path = self._next_path(env_step)
+
+        def complete() -> None:
+            try:
+                self._complete(env_step, temporary, path, arrays, values_json)
+            except CheckpointError as error:
+                self._failure = error
+
+        self._writer = threading.Thread(target=complete, name="checkpoint")
+        self._writer.start()
+        if wait:
+            self.wait()
+        return path
+
+    def wait(self) -> None:
+        """Waits until nothing is being written.
+
+        Raises:
+          CheckpointError: What was being written could not be.
+        """
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+        self.check()
+
+    def check(self) -> None:
+        """Raises the `CheckpointError` of a checkpoint that could not be written, once, without waiting."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _complete(
+        self, env_step: int, temporary: Path, path: Path, arrays: Mapping[str, np.ndarray], values_json: str
+    ) -> None:
+        """Writes what is not TensorFlow's, and gives the checkpoint its name."""
+        with self._writing(env_step, temporary):
             _write_arrays(temporary / _ARRAYS, arrays)
             files = {path.name: _describe_file(path) for path in sorted(temporary.iterdir())}
             manifest = {"format_version": FORMAT_VERSION, "env_step": env_step, "files": files}
             manifest["values"] = json.loads(values_json)
             manifest["sha256"] = _manifest_digest(manifest)
             (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-            for path in temporary.iterdir():
-                atomic_files.sync_path(path)
+            for file in temporary.iterdir():
+                atomic_files.sync_path(file)
             atomic_files.sync_path(temporary)
-            path = self._next_path(env_step)
             os.rename(temporary, path)
             atomic_files.sync_path(self._directory)
             self._prune(path)
+
+    @contextlib.contextmanager
+    def _writing(self, env_step: int, temporary: Path) -> Iterator[None]:
+        """Turns what goes wrong in the block into one message, and leaves nothing half written."""
+        try:
+            yield
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(self._cannot_write(env_step, error)) from error
-        return path
 
     def restore(self, trackables: Mapping[str, Any], read_only: bool = False) -> Restored | None:
         """Restores the newest good checkpoint into `trackables`; damaged newer ones are set aside.
@@ -156,6 +208,7 @@ class CheckpointStore:
           CheckpointError: The newest checkpoint has a newer format, does not fit `trackables`, or cannot be
             read.
         """
+        self.wait()
         if not read_only:
             try:
                 self._remove_leftovers()

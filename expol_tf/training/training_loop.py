@@ -101,31 +101,49 @@ class TrainingLoop:
                 f"note: {self._env.task} on this backend cannot save its state: a resumed run starts new "
                 "episodes and is not bit for bit the uninterrupted one."
             )
-        signal_number = None
         with StopRequest() as stop, Progress(num_env_steps, self._env_step, self._title) as progress:
-            while self._env_step < num_env_steps:
-                row = self._iterate(log_interval, progress)
-                evaluation = self._evaluate(final=self._env_step >= num_env_steps)
-                if evaluation is not None:
-                    progress.update(self._env_step, evaluation=evaluation["return_mean"])
-                recent = self._statistics.recent_return
-                event = TrainingEvent(self._env_step, row, evaluation, recent, self._agent, self._run.root)
-                # A list: every observer is called, whatever the ones before it answer.
-                if any([observer(event) for observer in observers]):
-                    progress.message(f"stopped by an observer at env_step {self._env_step}")
-                    self._evaluate(final=True)
-                    break
-                signal_number = stop.signal_number
-                if signal_number is not None:
-                    progress.message("interrupted: saving a checkpoint")
-                    break
-                # Saved so early that no two checkpoints are further apart than the interval.
-                if self._env_step + self._runner.iteration_steps - self._saved_at > checkpoint_interval:
+            try:
+                interrupted_by = self._loop(
+                    num_env_steps, checkpoint_interval, log_interval, observers, stop, progress
+                )
+                if self._saved_at != self._env_step:
                     self._save()
-            if self._saved_at != self._env_step:
-                self._save()
+            finally:
+                # Whatever ends the run, this is where it goes on from.
+                self._store.wait()
             self._finish()
-        return self._result(signal_number)
+        return self._result(interrupted_by)
+
+    def _loop(
+        self,
+        num_env_steps: int,
+        checkpoint_interval: int,
+        log_interval: int,
+        observers: Sequence[Observer],
+        stop: StopRequest,
+        progress: Progress,
+    ) -> int | None:
+        """Iterates until the end, an observer's or a signal's, which it returns."""
+        while self._env_step < num_env_steps:
+            self._store.check()
+            row = self._iterate(log_interval, progress)
+            evaluation = self._evaluate(final=self._env_step >= num_env_steps)
+            if evaluation is not None:
+                progress.update(self._env_step, evaluation=evaluation["return_mean"])
+            recent = self._statistics.recent_return
+            event = TrainingEvent(self._env_step, row, evaluation, recent, self._agent, self._run.root)
+            # A list: every observer is called, whatever the ones before it answer.
+            if any([observer(event) for observer in observers]):
+                progress.message(f"stopped by an observer at env_step {self._env_step}")
+                self._evaluate(final=True)
+                return None
+            if stop.signal_number is not None:
+                progress.message("interrupted: saving a checkpoint")
+                return stop.signal_number
+            # Saved so early that no two checkpoints are further apart than the interval.
+            if self._env_step + self._runner.iteration_steps - self._saved_at > checkpoint_interval:
+                self._save()
+        return None
 
     def finish_again(self) -> TrainingResult:
         """Writes what a run killed at its very end has not yet written."""
@@ -191,6 +209,7 @@ class TrainingLoop:
                 "evaluated_at": self._evaluated_at,
                 "episodes": self._statistics.get_state(),
             },
+            wait=False,
         )
         self._saved_at = self._env_step
         self._wall_time += time.perf_counter() - start

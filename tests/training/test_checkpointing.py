@@ -1,15 +1,18 @@
+import errno
 import json
 import os
 import resource
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from expol_tf.errors import CheckpointError
+from expol_tf.training import checkpointing
 from expol_tf.training.checkpointing import FORMAT_VERSION, CheckpointStore
 
 
@@ -295,3 +298,66 @@ def test_killed_writers_always_leave_the_newest_whole(tmp_path):
     restored = CheckpointStore(tmp_path).restore(trackables)
     assert restored.env_step >= int(confirmed)
     assert not list(tmp_path.glob(".temporary*"))
+
+
+class _Gate:
+    """Holds back the writing of arrays until it is opened, as a slow disk would."""
+
+    def __init__(self, monkeypatch):
+        self.open, self.reached = threading.Event(), threading.Event()
+        write = checkpointing._write_arrays
+
+        def held_back(path, arrays):
+            self.reached.set()
+            assert self.open.wait(60)
+            write(path, arrays)
+
+        monkeypatch.setattr(checkpointing, "_write_arrays", held_back)
+
+
+def test_training_goes_on_while_arrays_are_written(tmp_path, monkeypatch):
+    store, weight, gate = CheckpointStore(tmp_path), tf.Variable(1.0), _Gate(monkeypatch)
+    path = store.save(1, {"weight": weight}, {"state": np.arange(3)}, {"row": [1]}, wait=False)
+    assert gate.reached.wait(60)
+    # Not there until it is whole; what it holds is of the moment it was asked for.
+    assert not path.exists() and store.paths() == []
+    weight.assign(2.0)
+    gate.open.set()
+    store.wait()
+    assert store.paths() == [path]
+    restored = store.restore({"weight": weight})
+    assert weight.numpy() == 1.0 and restored.arrays["state"].tolist() == [0, 1, 2]
+    assert restored.values == {"row": [1]}
+
+
+def test_the_next_checkpoint_waits_for_the_last(tmp_path, monkeypatch):
+    store, weight, gate = CheckpointStore(tmp_path), tf.Variable(1.0), _Gate(monkeypatch)
+    store.save(1, {"weight": weight}, wait=False)
+    second = threading.Thread(target=store.save, args=(2, {"weight": weight}))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive() and store.paths() == []
+    gate.open.set()
+    second.join(60)
+    assert [path.name[-1] for path in store.paths()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("opportunity", ["check", "wait", "save", "restore"])
+def test_a_failure_in_the_thread_is_raised_at_the_next_opportunity(tmp_path, monkeypatch, opportunity):
+    store, weight = CheckpointStore(tmp_path), tf.Variable(1.0)
+    store.save(1, {"weight": weight})
+
+    def fail(path, arrays):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpointing, "_write_arrays", fail)
+        store.save(2, {"weight": weight}, wait=False)
+        store._writer.join()
+    call = {"save": lambda: store.save(3, {"weight": weight}), "restore": lambda: store.restore({})}
+    with pytest.raises(CheckpointError, match="env step 2.*No space left on device.*0001, is untouched"):
+        call.get(opportunity, getattr(store, opportunity))()
+    # Once; and nothing is left of it.
+    store.wait()
+    assert os.listdir(tmp_path) == ["checkpoint-000000000001"]
+    store.save(3, {"weight": weight})
