@@ -45,13 +45,14 @@ def svgd_direction(
     """
     x = tf.convert_to_tensor(particles)
     y = x if moved is None else tf.convert_to_tensor(moved)
-    temperature = tf.cast(temperature, x.dtype)
+    # A Python number would be cast by way of single precision.
+    alpha = tf.cast(temperature, x.dtype) if tf.is_tensor(temperature) else tf.constant(temperature, x.dtype)
     distances = squared_distances(x, y)
     width = kernel_bandwidth(distances, bandwidth, one_set=moved is None, floor=floor)
     kernel = kernel_of_distances(distances, width)
     # Σ_i κ_ij (y_j − x_i) as two products; with the origin amid the particles they hardly cancel.
     origin = tf.stop_gradient(tf.reduce_mean(x, axis=-2, keepdims=True))
-    push = 2.0 * temperature / width[..., tf.newaxis, tf.newaxis]
+    push = 2.0 * alpha / width[..., tf.newaxis, tf.newaxis]
     drawn = tf.matmul(kernel, score - push * (x - origin), transpose_a=True)
     total = tf.reduce_sum(kernel, axis=-2)[..., tf.newaxis]
     return (drawn + push * total * (y - origin)) / x.shape[-2]
