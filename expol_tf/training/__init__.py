@@ -19,6 +19,7 @@ _HOMES = {
     "UniformReplay": "replay",
     "configure_devices": "devices",
     "evaluate_policy": "evaluation",
+    "export_critic": "export",
     "export_policy": "export",
     "load_policy": "export",
     "train": "experiment",

@@ -109,10 +109,10 @@ class CheckpointStore:
         Args:
           env_step: The environment step that the state belongs to.
           trackables: TensorFlow objects (modules, variables, optimizers, generators) by name.
-          arrays: NumPy arrays by name, of any dtype but object; nobody may change them before they are written.
+          arrays: NumPy arrays by name, of any dtype but object, not to be changed until they are written.
           values: JSON values by name. Floats come back bit for bit, integers of any size too.
-          wait: Whether to return only when all is on the disk. Otherwise arrays are written and checksums made
-            in a thread; call `wait` before the program ends, and `check` or `wait` to learn of a failure.
+          wait: Whether to return only when all is on the disk. Otherwise arrays are written and checksums
+            made in a thread; call `wait` before the program ends, `check` or `wait` to learn of a failure.
 
         Returns:
           The checkpoint's directory.
@@ -122,8 +122,8 @@ class CheckpointStore:
             earlier ones are untouched.
           TypeError: An array has the dtype object, or a value is not JSON.
         """
-        arrays = {name: np.asarray(array) for name, array in (arrays or {}).items()}
-        for name, array in arrays.items():
+        written = {name: np.asarray(array) for name, array in (arrays or {}).items()}
+        for name, array in written.items():
             if array.dtype.hasobject:
                 raise TypeError(f"arrays[{name!r}] must not hold Python objects; got dtype {array.dtype}.")
         values_json = json.dumps(dict(values or {}), default=_plain_value)
@@ -138,7 +138,7 @@ class CheckpointStore:
 
         def complete() -> None:
             try:
-                self._complete(env_step, temporary, path, arrays, values_json)
+                self._complete(env_step, temporary, path, written, values_json)
             except CheckpointError as error:
                 self._failure = error
 

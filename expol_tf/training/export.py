@@ -1,4 +1,4 @@
-"""Exported policies: SavedModels that act on observations and need nothing of this library to load."""
+"""Exported policies and critics: SavedModels that need nothing of this library to load."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ class _ExportedPolicy(tf.Module):
         super().__init__(name="policy")
         network, normalizer = agent.actor_network, agent.observation_normalizer
         low, high = agent.action_spec.minimum, agent.action_spec.maximum
-        # The variables alone: tracking the Keras network itself would write its layers' traces as well.
-        self.parameters = [*network.variables, *([] if normalizer is None else normalizer.variables)]
+        self.parameters = _variables(network, normalizer)
         # The same for every export, so that equal runs export equal files; `load_policy` reseeds it.
         self.generator = make_generator(0)
         self.generator_state = self.generator.state
@@ -47,12 +46,36 @@ class _ExportedPolicy(tf.Module):
         self.sample = tf.function(sample, input_signature=[observation], autograph=False)
 
 
+class _ExportedCritic(tf.Module):
+    """observation `[B, O]`, action `[B, A]` → min over critics of Q `[B]`, normalizer included."""
+
+    def __init__(self, agent: Any) -> None:
+        super().__init__(name="critic")
+        self.parameters = _variables(agent.critic_network, agent.observation_normalizer)
+        observation_size, action_size = agent.time_step_spec.observation.shape[0], agent.action_spec.shape[0]
+        signature = [
+            tf.TensorSpec([None, observation_size], tf.float32, "observation"),
+            tf.TensorSpec([None, action_size], tf.float32, "action"),
+        ]
+
+        def q(observation: tf.Tensor, action: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"q": tf.reduce_min(agent.critic(observation, action), axis=-1)}
+
+        self.q = tf.function(q, input_signature=signature, autograph=False)
+
+
+def _variables(network: Any, normalizer: Any) -> list[tf.Variable]:
+    # The variables alone: tracking the Keras network itself would write its layers' traces as well.
+    return [*network.variables, *([] if normalizer is None else normalizer.variables)]
+
+
 def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
     """Writes the agent's present policy as a SavedModel with the signatures "deterministic" and "sample".
 
     Both map `observation` `[B, O]` float32, as the environment gives it, to `{"action": [B, A]}` clipped to
-    the action box. The model loads with `tf.saved_model.load` in a process that has neither this library nor
-    TensorFlow Probability. A policy that is already there is replaced as a whole.
+    the action box; noise that the collect policy adds for exploration is left out. The model loads with
+    `tf.saved_model.load` in a process that has neither this library nor TensorFlow Probability. A policy that
+    is already there is replaced as a whole.
 
     Args:
       agent: An agent with `actor_network`, `observation_normalizer`, `time_step_spec` and `action_spec`.
@@ -61,16 +84,45 @@ def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
     Raises:
       RunDirectoryError: If the directory cannot be written.
     """
+    module = _ExportedPolicy(agent)
+    _save(module, {"deterministic": module.deterministic, "sample": module.sample}, directory)
+
+
+def export_critic(agent: Any, directory: str | os.PathLike[str]) -> None:
+    """Writes the agent's present critics as a SavedModel with the signature "q".
+
+    It maps `observation` `[B, O]`, as the environment gives it, and `action` `[B, A]`, in action units, to
+    `{"q": [B]}`, the minimum over the critics. Gradients flow through the loaded function:
+
+    ```python
+    q = tf.saved_model.load("runs/cheetah/critic").signatures["q"]
+    with tf.GradientTape() as tape:
+        tape.watch(action)
+        value = q(observation=observation, action=action)["q"]
+    score = tape.gradient(value, action)
+    ```
+
+    Args:
+      agent: An off-policy agent: with `critic`, `critic_network` and `observation_normalizer`.
+      directory: The SavedModel's directory.
+
+    Raises:
+      RunDirectoryError: If the directory cannot be written.
+    """
+    module = _ExportedCritic(agent)
+    _save(module, {"q": module.q}, directory)
+
+
+def _save(module: tf.Module, signatures: dict[str, Any], directory: str | os.PathLike[str]) -> None:
+    """Writes a SavedModel in place of the one that is there, as a whole."""
     target = Path(directory).absolute()
     new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
-    module = _ExportedPolicy(agent)
-    signatures = {"deterministic": module.deterministic, "sample": module.sample}
     try:
         for leftover in (new, old):
             shutil.rmtree(leftover, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         tf.saved_model.save(module, str(new), signatures=signatures)
-        # A kill between the two renames leaves the old policy under its other name and the run resumable.
+        # A kill between the two renames leaves the old one under its other name and the run resumable.
         if target.exists():
             target.rename(old)
         new.rename(target)
@@ -78,7 +130,7 @@ def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(new, ignore_errors=True)
         raise RunDirectoryError(
-            f"cannot write the policy to {target}: {atomic_files.reason(error)}. "
+            f"cannot write the {target.name} to {target}: {atomic_files.reason(error)}. "
             "Free space, make the directory writable, or give another root_dir."
         ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fractions
 import json
 import math
@@ -11,7 +12,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.agents import Transitions
+from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 from expol_tf.seeding import stream
@@ -58,7 +59,7 @@ class OffPolicyRunner:
     def __init__(
         self,
         env: VectorEnvironment,
-        agent: Any,
+        agent: ActorCriticAgent,
         replay_capacity: int = 1_000_000,
         batch_size: int = 256,
         updates_per_step: float = 1.0,
@@ -134,7 +135,7 @@ class OffPolicyRunner:
             means = self._metric_sums.numpy() / (self._num_updates - before)
             self._metric_sums.assign(tf.zeros_like(self._metric_sums))
             metrics = dict(zip(self._metric_names, means.tolist(), strict=True))
-            require_finite(metrics, self._agent, "of actor and critics (their learning rates)")
+            require_finite(metrics, self._agent, "of actor, critics and temperature (Adam.learning_rate)")
         return Iteration(self.iteration_steps, *self._episodes.take_finished(), metrics)
 
     def _step(self) -> None:
@@ -211,8 +212,11 @@ class OffPolicyRunner:
         """Updates the agent on a sample of the replay, by seeds made of the run's and the update's number."""
         index = self._updates_made.assign_add(1)
         seeds = tf.random.experimental.stateless_split([self._update_seed, index], 2)
-        batch: Transitions = self.replay.sample(self._batch_size, seeds[0])
-        return self._agent.update(batch, seeds[1])
+        batch = self.replay.sample(self._batch_size, seeds[0])
+        # By the strategy in whose scope it is called does the agent divide its work.
+        strategy = getattr(self._agent, "_strategy", None)
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            return self._agent.update(batch, seeds[1])
 
     def _compute_action(self, observation: Any, policy_state: Any) -> tuple[tf.Tensor, Any]:
         policy = self._agent.collect_policy

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from expol_tf.agents import OnPolicyAgent
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, SqlAgent
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import (
     CriticNetwork,
@@ -26,16 +26,29 @@ from expol_tf.training.on_policy_runner import OnPolicyRunner
 
 Factory = Callable[..., Any]
 
-# What each agent's paper acts by, by the name of the class or of one that it derives from.
-_OFF_POLICY_ACTORS: dict[str, Factory] = {
-    "SqlAgent": SamplingActorNetwork,
-    "DdpgAgent": DeterministicActorNetwork,
-    "ActorCriticAgent": functools.partial(
-        GaussianActorNetwork,
-        hidden_units=(256, 256),
-        squash=True,
-        activation="relu",
-        state_dependent_std=True,
+# Actor network, critic network and runner as in the algorithm's gin file, by the class or one that it derives
+# from.
+_OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
+    SqlAgent: (
+        SamplingActorNetwork,
+        functools.partial(CriticNetwork, hidden_units=(200, 200), num_critics=1),
+        functools.partial(OffPolicyRunner, batch_size=64),
+    ),
+    DdpgAgent: (
+        DeterministicActorNetwork,
+        functools.partial(CriticNetwork, num_critics=1),
+        OffPolicyRunner,
+    ),
+    ActorCriticAgent: (
+        functools.partial(
+            GaussianActorNetwork,
+            hidden_units=(256, 256),
+            squash=True,
+            activation="relu",
+            state_dependent_std=True,
+        ),
+        CriticNetwork,
+        OffPolicyRunner,
     ),
 }
 
@@ -108,7 +121,7 @@ def choose_parts(
     cls = _class(agent)
     runner_cls = None if runner is None else _class(runner)
     if cls is not None:
-        off_policy = not issubclass(cls, OnPolicyAgent) and hasattr(cls, "update")
+        off_policy = issubclass(cls, ActorCriticAgent)
     else:
         off_policy = critic_network is not None or (
             runner_cls is not None and issubclass(runner_cls, OffPolicyRunner)
@@ -130,27 +143,22 @@ def choose_parts(
             f"runner must be one for {kind} agents such as {name}; got {runner_cls.__name__}. "
             f"Give {own.__name__}, or none."
         )
-    normalizer: Factory | None
-    if isinstance(observation_normalizer, str):
+    normalizer = observation_normalizer
+    if isinstance(normalizer, str):
         normalizer = None if off_policy else ObservationNormalizer
+    if off_policy:
+        bases = [ActorCriticAgent] if cls is None else cls.__mro__
+        own_actor, own_critic, own_runner = next(_OFF_POLICY[base] for base in bases if base in _OFF_POLICY)
     else:
-        normalizer = observation_normalizer
+        own_actor, own_critic, own_runner = FlowActorNetwork, None, OnPolicyRunner
     return Parts(
         off_policy=off_policy,
-        actor_network=actor_network or (_off_policy_actor(cls) if off_policy else FlowActorNetwork),
+        actor_network=actor_network or own_actor,
         value_network=None if off_policy else value_network or ValueNetwork,
-        critic_network=(critic_network or CriticNetwork) if off_policy else None,
+        critic_network=critic_network or own_critic,
         observation_normalizer=normalizer,
-        runner=runner or own,
+        runner=runner or own_runner,
         num_envs=num_envs if num_envs is not None else 1 if off_policy else 32,
-    )
-
-
-def _off_policy_actor(cls: type | None) -> Factory:
-    names = [base.__name__ for base in cls.__mro__] if cls is not None else []
-    return next(
-        (_OFF_POLICY_ACTORS[name] for name in names if name in _OFF_POLICY_ACTORS),
-        _OFF_POLICY_ACTORS["ActorCriticAgent"],
     )
 
 

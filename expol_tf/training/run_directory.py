@@ -81,6 +81,11 @@ class RunDirectory:
         return self._root / "policy"
 
     @property
+    def critic(self) -> Path:
+        """The exported critics, of an off-policy run."""
+        return self._root / "critic"
+
+    @property
     def learning_curve(self) -> Path:
         """A plot of the returns."""
         return self._root / "learning_curve.png"

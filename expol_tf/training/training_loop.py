@@ -14,7 +14,7 @@ from expol_tf.errors import CheckpointError, NonFiniteError
 from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.episodes import EpisodeStatistics
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
-from expol_tf.training.export import export_policy
+from expol_tf.training.export import export_critic, export_policy
 from expol_tf.training.interruption import StopRequest
 from expol_tf.training.iteration import Runner
 from expol_tf.training.learning_curve import plot_learning_curve
@@ -224,7 +224,7 @@ class TrainingLoop:
             raise NonFiniteError(
                 f"{type(self._agent).__name__}: parameters must be finite; {', '.join(broken[:3])} became "
                 f"NaN or infinite before env_step {self._env_step}. The checkpoints are from before. Lower "
-                "the step sizes (TrustRegion.max_kl, MinibatchRegression.learning_rate)."
+                "the step sizes (TrustRegion.max_kl, Adam.learning_rate, MinibatchRegression.learning_rate)."
             )
 
     def _tables(self) -> list[CsvTable]:
@@ -256,6 +256,8 @@ class TrainingLoop:
             table.close()
         self._tensorboard.close()
         export_policy(self._agent, self._run.policy)
+        if hasattr(self._agent, "critic_network"):
+            export_critic(self._agent, self._run.critic)
         plot_learning_curve(
             self._run.metrics_csv, self._run.evaluation_csv, self._run.learning_curve, title=self._title
         )
