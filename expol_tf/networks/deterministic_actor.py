@@ -44,6 +44,7 @@ class DeterministicActorNetwork(network.Network):
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         self._box = tensor_spec.from_spec(action_spec)
+        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
         self._mean = make_mlp(
             vector_size(observation_spec),
             hidden_units,

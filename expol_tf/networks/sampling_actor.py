@@ -27,6 +27,10 @@ class SamplingActorNetwork(network.Network):
     `network(observation [B, O]) -> (ImplicitDistribution over [B, A], ())`. Its greedy action is f(s, 0). The
     observation's part of the first layer is computed once, however many actions are drawn for it.
 
+    With `num_noises`, ξ takes that many fixed values only, drawn from N(0, I) when the network is made, the
+    first of them 0. `restrict_noise` then narrows the choice, so that fine-tuning at a falling temperature
+    can end in a deterministic policy, the greedy one.
+
     Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, §3.2.
 
     Args:
@@ -35,6 +39,7 @@ class SamplingActorNetwork(network.Network):
       hidden_units: Hidden layers, one or more.
       activation: Of the hidden layers.
       noise_size: Components of ξ; None for A.
+      num_noises: Number of fixed values that ξ takes; None for no limit.
     """
 
     def __init__(
@@ -44,16 +49,20 @@ class SamplingActorNetwork(network.Network):
         hidden_units: Sequence[int] = (200, 200),
         activation: str = "relu",
         noise_size: int | None = None,
+        num_noises: int | None = None,
         name: str = "SamplingActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         if not hidden_units:
             raise ConfigurationError("hidden_units must name one hidden layer or more; got none.")
         self._box = tensor_spec.from_spec(action_spec)
+        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
         self._action_size = vector_size(action_spec, "action_spec")
         self._noise_size = self._action_size if noise_size is None else noise_size
         if self._noise_size < 1:
             raise ConfigurationError(f"noise_size must be 1 or more, or None for A; got {noise_size}.")
+        if num_noises is not None and num_noises < 1:
+            raise ConfigurationError(f"num_noises must be 1 or more, or None for no limit; got {num_noises}.")
         first, *rest = hidden_units
         # Observation and noise, whatever their sizes, move the hidden units alike: the first policy is broad.
         initializer = keras.initializers.LecunNormal
@@ -67,7 +76,32 @@ class SamplingActorNetwork(network.Network):
         self._noise_layer.build([None, self._noise_size])
         self._activation = keras.activations.get(activation)
         self._rest = make_mlp(first, rest, self._action_size, activation, name="rest")
+        self._noises = None
+        if num_noises is not None:
+            # Variables, for checkpoints to restore; both floating, for target networks to average.
+            noises = tf.random.normal([num_noises - 1, self._noise_size])
+            noises = tf.concat([tf.zeros([1, self._noise_size]), noises], axis=0)
+            self._noises = tf.Variable(noises, trainable=False, name="noises")
+            self._num_noises = tf.Variable(float(num_noises), trainable=False, name="num_noises")
         self.create_variables()
+
+    def restrict_noise(self, num_noises: int | tf.Tensor) -> None:
+        """Lets ξ take only the first so many of its fixed values from now on.
+
+        Args:
+          num_noises: 1 or more, at most as many as the network was made with.
+
+        Raises:
+          ConfigurationError: If the network was made without `num_noises`.
+        """
+        if self._noises is None:
+            raise ConfigurationError(
+                "restrict_noise: this network's noise takes any value. Make it with num_noises=…, of which "
+                "there can then be fewer."
+            )
+        self._num_noises.assign(
+            tf.clip_by_value(tf.cast(num_noises, tf.float32), 1.0, float(self._noises.shape[0]))
+        )
 
     def call(
         self,
@@ -77,8 +111,11 @@ class SamplingActorNetwork(network.Network):
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
         features = self._observation_layer(observation)
+        noises = self._noises
+        if noises is not None:
+            noises = noises[: tf.cast(self._num_noises, tf.int32)]
         distribution = ImplicitDistribution(
-            self._latent, features, self._noise_size, self._action_size, bijector=Squash(self._box)
+            self._latent, features, self._noise_size, self._action_size, noises, Squash(self._box)
         )
         return distribution, network_state
 

@@ -10,7 +10,13 @@ from tf_agents.specs import tensor_spec
 from expol_tf.bijectors import AffineConditioner, AffineCoupling, Squash
 from expol_tf.distributions import CAPABILITIES, capabilities, require
 from expol_tf.errors import CapabilityError
-from expol_tf.networks import FlowActorNetwork, GaussianActorNetwork, MixtureActorNetwork
+from expol_tf.networks import (
+    DeterministicActorNetwork,
+    FlowActorNetwork,
+    GaussianActorNetwork,
+    MixtureActorNetwork,
+    SamplingActorNetwork,
+)
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -18,6 +24,8 @@ tfd = tfp.distributions
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
 DENSITY = {"sample", "reparameterized_sample", "log_prob", "sample_and_log_prob", "greedy_action"}
+
+IMPLICIT = {"sample", "reparameterized_sample", "greedy_action"}
 
 
 def of_network(cls, **options):
@@ -68,6 +76,8 @@ CASES = {
         lambda: of_network(FlowActorNetwork, num_transformations=0),
         DENSITY | {"entropy"},
     ),
+    "sampling_network": (lambda: of_network(SamplingActorNetwork), IMPLICIT),
+    "deterministic_network": (lambda: of_network(DeterministicActorNetwork), IMPLICIT),
     "gaussian": (gaussian, DENSITY | {"entropy", "kl"}),
     "mixture": (lambda: mixture(reparameterize=True), DENSITY),
     "mixture_without_reparameterization": (mixture, DENSITY - {"reparameterized_sample"}),
@@ -92,6 +102,14 @@ CASES = {
 def test_capabilities(name):
     make, expected = CASES[name]
     assert capabilities(make()) == expected <= set(CAPABILITIES)
+
+
+@pytest.mark.parametrize("cls", [SamplingActorNetwork, DeterministicActorNetwork])
+def test_what_the_library_declares_is_what_tracing_finds(cls, monkeypatch):
+    distribution = of_network(cls)
+    declared = capabilities(distribution)
+    monkeypatch.setattr(distribution, "declared_capabilities", None)
+    assert capabilities(distribution) == declared
 
 
 def test_a_missing_capability_is_named_with_policy_algorithm_and_remedy():

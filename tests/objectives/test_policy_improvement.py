@@ -254,9 +254,9 @@ def test_a_sampler_finds_both_modes():
 
     actions = train_a_sampler(critic, alpha)
     assert np.mean(actions > 0) >= 0.35 and np.mean(actions < 0) >= 0.35
-    # Within the modes and not between them; the density itself has 0.43 there, and 0.14 within ±0.15.
-    assert np.mean(np.abs(np.abs(actions) - 0.5) < 0.2) > 0.3
-    assert np.mean(np.abs(actions) < 0.15) < 0.25
+    # The density itself, cut off at the box, has 0.52 about the modes and 0.11 between them.
+    np.testing.assert_allclose(np.mean(np.abs(np.abs(actions) - 0.5) < 0.2), 0.52, atol=0.08)
+    np.testing.assert_allclose(np.mean(np.abs(actions) < 0.15), 0.11, atol=0.06)
 
 
 def no_preference(observation, action):
@@ -264,7 +264,7 @@ def no_preference(observation, action):
 
 
 def test_without_preferences_the_latent_space_fills_the_box():
-    actions = train_a_sampler(no_preference, 1.0)
+    actions = train_a_sampler(no_preference, 1.0, steps=1200)
     assert 0.02 <= np.mean(np.abs(actions) > 0.95) <= 0.08
     histogram = np.histogram(actions, bins=4, range=(-1, 1))[0] / len(actions)
     np.testing.assert_allclose(histogram, np.full(4, 0.25), atol=0.07)
