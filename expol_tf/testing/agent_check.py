@@ -12,7 +12,7 @@ from tf_agents.agents import tf_agent
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
-from expol_tf.agents import Rollout
+from expol_tf.agents import Rollout, Transitions
 from expol_tf.keras_api import keras
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite
 
@@ -35,6 +35,7 @@ def check_agent(
       the actor network.
     * `train_on_rollout`, where the agent has it, does exactly the same on the same transitions, and what is
       in the frames between two episodes changes nothing.
+    * `update`, where the agent has it, trains inside a compiled loop, and heeds what is `valid`.
     * A checkpoint restored into another agent makes it act and train on to the bit as the saved one does.
     * Two agents made alike act and train alike.
 
@@ -81,6 +82,7 @@ def check_agent(
             states.save(agent), trained, 0.0, "Training twice from one checkpoint must do the same."
         )
         _check_rollouts(agent, data, states, start, trained, tolerance)
+        _check_updates(agent, data, states, start, tolerance)
         _check_checkpoint(agent, other, data, states, trained)
 
 
@@ -143,8 +145,16 @@ def _check_acting(agent, batch_size, seed):
             _check_action(step.action, step.info, policy, size, f"{name}.action")
         if hasattr(policy, "act"):
             # Plain arrays of any float type, as environments and users have them.
-            action, info = policy.act(observation.numpy().astype(np.float64))
+            state = policy.get_initial_state(batch_size)
+            has_state = bool(tf.nest.flatten(policy.policy_state_spec))
+            action, info, *rest = policy.act(
+                observation.numpy().astype(np.float64), *([state] if has_state else [])
+            )
             _check_action(action, info, policy, batch_size, f"{name}.act")
+            ensure(
+                len(rest) == has_state,
+                f"{name}.act must return (action, info), and the next state where it has one.",
+            )
     greedy = _act(agent.policy, observation).action
     ensure(
         np.all((greedy >= agent.action_spec.minimum) & (greedy <= agent.action_spec.maximum)),
@@ -191,7 +201,7 @@ class _Data:
         # Of frame t and of its successor. Episodes of 2 to 4 steps, out of phase from row to row.
         types = np.full([batch_size, frames + 1], ts.StepType.MID, np.int32)
         for row in range(batch_size):
-            types[row, (row % 2) * 2 :: 4 + row % 3] = ts.StepType.FIRST
+            types[row, row % 3 :: 4 + row % 2] = ts.StepType.FIRST
         types[:, :-1][types[:, 1:] == ts.StepType.FIRST] = ts.StepType.LAST
         self.step_type, self.next_step_type = types[:, :-1], types[:, 1:]
         ending = self.next_step_type == ts.StepType.LAST
@@ -218,6 +228,16 @@ class _Data:
                 self.discount,
             ),
         )
+
+    def transitions(self, garbage: bool) -> Transitions:
+        """The transitions of `rollout`, in one row."""
+        rollout = self.rollout(garbage)
+        names = [name for name in Transitions._fields if name != "valid"]
+        merged = {
+            name: tf.reshape(getattr(rollout, name), [-1, *getattr(rollout, name).shape[2:]])
+            for name in names
+        }
+        return Transitions(**merged, valid=tf.reshape(rollout.valid, [-1]))
 
     def rollout(self, garbage: bool = False) -> Rollout:
         masked = self.boundary[:, :-1]
@@ -274,6 +294,38 @@ def _check_rollouts(agent, data, states, start, trained, tolerance):
         states.load(agent, start)
         agent.train_on_rollout(data.rollout(garbage))
         states.ensure_equal(states.save(agent), trained, tolerance, message)
+
+
+def _check_updates(agent, data, states, start, tolerance):
+    if not hasattr(agent, "update"):
+        return
+
+    @tf.function(autograph=False)
+    def update_twice(transitions):
+        def step(i, _):
+            metrics = agent.update(transitions, tf.stack([7, i]))
+            for name, value in metrics.items():
+                ensure(value.shape.rank == 0, f"update's {name} must be a scalar; got shape {value.shape}.")
+            return i + 1, tf.stack([tf.cast(value, tf.float32) for value in metrics.values()])
+
+        count = len(agent_metrics)
+        return tf.while_loop(lambda i, _: i < 2, step, (0, tf.zeros([count])), parallel_iterations=1)[1]
+
+    agent_metrics = _metric_names(agent, data.transitions(False))
+    ends = []
+    for garbage in (False, True):
+        states.load(agent, start)
+        transitions = data.transitions(garbage)
+        ensure_finite(update_twice(transitions), "update's metrics")
+        ends.append(states.save(agent))
+    states.ensure_equal(
+        ends[1], ends[0], tolerance, "What is in transitions that are not `valid` must change nothing:"
+    )
+
+
+def _metric_names(agent, transitions):
+    update = tf.function(lambda: agent.update(transitions, tf.constant([7, 0])), autograph=False)
+    return list(update.get_concrete_function().structured_outputs)
 
 
 def _check_checkpoint(agent, other, data, states, trained):

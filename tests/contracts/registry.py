@@ -10,7 +10,16 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import AcktrAgent, PpoAgent, TrpoAgent
+from expol_tf.agents import (
+    AcktrAgent,
+    DdpgAgent,
+    FixedTemperature,
+    GaussianNoise,
+    PpoAgent,
+    SacAgent,
+    SqlAgent,
+    TrpoAgent,
+)
 from expol_tf.bijectors import (
     AffineConditioner,
     AffineCoupling,
@@ -22,6 +31,7 @@ from expol_tf.bijectors import (
 )
 from expol_tf.environments import NoisyObservation, load
 from expol_tf.networks import (
+    CriticNetwork,
     DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
@@ -111,6 +121,10 @@ POLICIES = {
     "mixture_with_deviations_of_the_state": (functools.partial(off_policy, MixtureActorNetwork), 2),
     "deterministic": (functools.partial(DeterministicActorNetwork, hidden_units=(8,)), 3),
     "sampling": (functools.partial(SamplingActorNetwork, hidden_units=(8, 8)), 3),
+    "sampling_with_few_noises": (
+        functools.partial(SamplingActorNetwork, hidden_units=(8,), num_noises=20),
+        2,
+    ),
     "sampling_with_much_noise": (functools.partial(SamplingActorNetwork, hidden_units=(8,), noise_size=5), 1),
 }
 
@@ -147,6 +161,20 @@ def make_acktr(actor_network, **arguments):
     return make_agent(AcktrAgent, actor_network, kfac=kfac, value_fit=value_fit, **arguments)
 
 
+def make_off_policy(cls, actor_network, normalize=False, **arguments):
+    action_spec = box(2, [-0.4, 0.0], [0.4, 1.0])
+    return cls(
+        ts.time_step_spec(observations()),
+        action_spec,
+        actor_network(observations(), action_spec, hidden_units=(8,)),
+        CriticNetwork(observations(), action_spec, hidden_units=(8,)),
+        ObservationNormalizer(observations()) if normalize else None,
+        seed=0,
+        jit_compile=False,
+        **arguments,
+    )
+
+
 _SQUASHED_GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True)
 _SQUASHED_FLOW = functools.partial(FlowActorNetwork, num_transformations=1, squash=True)
 
@@ -159,6 +187,27 @@ AGENTS = {
         ("mixture", MixtureActorNetwork, {}),
         ("squashed_flow", _SQUASHED_FLOW, {}),
     )
+}
+AGENTS |= {
+    "sac_gaussian": functools.partial(
+        make_off_policy,
+        SacAgent,
+        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True),
+        normalize=True,
+    ),
+    "sac_flow": functools.partial(
+        make_off_policy, SacAgent, _SQUASHED_FLOW, temperature=FixedTemperature(0.2)
+    ),
+    "sac_mixture": functools.partial(
+        make_off_policy, SacAgent, functools.partial(MixtureActorNetwork, squash=True)
+    ),
+    "sql_sampling": functools.partial(
+        make_off_policy, SqlAgent, SamplingActorNetwork, num_particles=4, value_samples=5
+    ),
+    "sql_gaussian_mixture_proposal": functools.partial(
+        make_off_policy, SqlAgent, _SQUASHED_GAUSSIAN, proposal="mixture", exploration=GaussianNoise(0.1)
+    ),
+    "ddpg": functools.partial(make_off_policy, DdpgAgent, DeterministicActorNetwork),
 }
 AGENTS["ppo_with_early_stop"] = functools.partial(make_ppo, GaussianActorNetwork, max_kl=1e-3)
 
