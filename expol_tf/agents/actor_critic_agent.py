@@ -23,7 +23,7 @@ from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import require
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.generators import make_generator
 from expol_tf.keras_api import keras
 from expol_tf.networks import ObservationNormalizer, vector_size
@@ -169,6 +169,12 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._target_actor_network = None
         if target_actor:
             self._target_actor_network = _copy(actor_network, "TargetActor", self._example[0])
+        if self._temperature.needs_log_prob and "sample_and_log_prob" not in capabilities:
+            raise CapabilityError(
+                f"temperature: {type(self._temperature).__name__} compares the policy's entropy with its "
+                f"target, and {type(self).__name__} improves policies without knowing their density. Use "
+                "FixedTemperature or ScheduledTemperature."
+            )
         self._temperature.build(action_size)
         self._actor_optimizer.build(actor_network.trainable_variables)
         self._critic_optimizer.build(critic_network.trainable_variables)
@@ -201,6 +207,8 @@ class ActorCriticAgent(tf_agent.TFAgent):
 
         Actions may be `[N, M, A]`, M for each observation; the result is then `[N, M, C]`.
         """
+        observation = tf.convert_to_tensor(observation, tf.float32)
+        action = tf.convert_to_tensor(action, tf.float32)
         return self._values_of(self._critic_network)(self._normalize(observation), action)
 
     def update(self, transitions: Transitions, seed: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ from expol_tf.agents.actor_critic_agent import ActorCriticAgent, Optimizer
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import LearnedTemperature, Temperature
 from expol_tf.networks import ObservationNormalizer
-from expol_tf.objectives import expected_soft_value, reparameterized_improvement
+from expol_tf.objectives import expected_soft_value, reduce_critics, reparameterized_improvement
 
 
 @gin.configurable(module="expol_tf")
@@ -66,6 +66,8 @@ class SacAgent(ActorCriticAgent):
         train_step_counter: tf.Variable | None = None,
         jit_compile: bool = True,
     ) -> None:
+        for reduction in (actor_reduction, target_reduction):
+            reduce_critics(tf.zeros([1, 1]), reduction)  # Refuses unknown ones now.
         super().__init__(
             time_step_spec,
             action_spec,

@@ -17,7 +17,7 @@ from typing import Protocol
 import gin
 import tensorflow as tf
 
-from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import run_on_replicas
@@ -150,11 +150,7 @@ class LearnedTemperature(tf.Module):
 
     def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Takes an optimizer step on log α."""
-        if mean_log_prob is None:
-            raise CapabilityError(
-                f"temperature: {self.name} compares the policy's entropy with its target, and this policy "
-                "improvement gives no log π. Use FixedTemperature or ScheduledTemperature."
-            )
+        assert mean_log_prob is not None, "agents without densities are refused when they are made"
         pairs = [(-(mean_log_prob + self._target_entropy), self.log_temperature)]
         run_on_replicas(lambda: self._optimizer.apply_gradients(pairs))
 
