@@ -9,6 +9,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
 from expol_tf.bijectors import AffineConditioner, AffineCoupling, Squash
+from expol_tf.distributions import ImplicitDistribution, PointMass
 from expol_tf.keras_api import keras
 from expol_tf.testing import check_actor_network
 
@@ -172,6 +173,46 @@ class SharedLayers(Right):
         return SharedLayers.layer
 
 
+class Implicit(Right):
+    """Draws and knows no density."""
+
+    def _make(self, mean):
+        return ImplicitDistribution(lambda c, noise: c + tf.exp(self._log_std) * noise, mean, 2)
+
+
+class ImplicitWithoutGradient(Right):
+    def _make(self, mean):
+        return ImplicitDistribution(lambda c, noise: c + noise, mean, 2)
+
+
+class ImplicitWithZeroGradient(Right):
+    def _make(self, mean):
+        return ImplicitDistribution(lambda c, noise: c + 0.0 * self._log_std * noise, mean, 2)
+
+
+class ImplicitThatRemembers(Implicit):
+    """Computes what its variables tell once a graph."""
+
+    def _prepare(self):
+        self._scales = {}
+
+    def _make(self, mean):
+        scale = tf.exp(self._log_std)
+        if tf.inside_function():
+            scale = self._scales.setdefault(id(scale.graph), scale)
+        return ImplicitDistribution(lambda c, noise: c + scale * noise, mean, 2)
+
+
+class ImplicitOfFixedBatch(Implicit):
+    def _make(self, mean):
+        return super()._make(tf.reshape(mean, [int(mean.shape[0]), 2]))
+
+
+class MixingPoints(Right):
+    def _make(self, mean):
+        return PointMass(mean + self._log_std + tf.reduce_mean(mean, axis=0))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -191,6 +232,11 @@ class SharedLayers(Right):
         (EqualBijectors, "follow the variables as they move"),
         (FixedBatch, "batch of unknown size"),
         (SharedLayers, "share no variables"),
+        (ImplicitWithoutGradient, "receives no gradient from samples"),
+        (ImplicitWithZeroGradient, "gradient of samples .* is all zero"),
+        (ImplicitThatRemembers, "Samples .* follow the variables"),
+        (ImplicitOfFixedBatch, "batch of unknown size"),
+        (MixingPoints, "other observations of the batch"),
     ],
 )
 def test_a_broken_network_is_found(make, words):
@@ -203,11 +249,12 @@ def test_a_network_of_another_kind_is_found():
         check_actor_network(lambda *specs: keras.layers.Dense(2))
 
 
-def test_a_right_network_passes_and_keeps_its_variables():
+@pytest.mark.parametrize("cls", [Right, Implicit])
+def test_a_right_network_passes_and_keeps_its_variables(cls):
     made = []
 
     def make(*specs):
-        network = Right(*specs)
+        network = cls(*specs)
         made.append((network, [variable.numpy() for variable in network.variables]))
         return network
 
