@@ -11,49 +11,50 @@ import tensorflow as tf
 from expol_tf.agents import Transitions
 
 OBSERVATION, ACTION = 2, 1
+INITIAL_STATE = 0.25
 
 
 class StandInPolicy(tf.Module):
-    """Acts by a variable that updates move: action = weight + 0.1·(first observation) [+ a state]."""
+    """Action = 0.001·(updates so far) + 0.1·(first observation) [+ a state that each action adds 0.01 to]."""
 
-    def __init__(self, weight: tf.Variable, stateful: bool) -> None:
+    def __init__(self, updates: tf.Variable, stateful: bool) -> None:
         super().__init__()
-        self._weight, self._stateful = weight, stateful
-        self.info_spec: tuple = ()
-        self.policy_state_spec: Any = tf.TensorSpec([ACTION], tf.float32) if stateful else ()
+        self._updates, self._stateful = updates, stateful
         self.act = tf.function(self._act, autograph=False)
 
     def get_initial_state(self, batch_size: int) -> Any:
-        return tf.fill([batch_size, ACTION], 0.5) if self._stateful else ()
+        return tf.fill([batch_size, ACTION], INITIAL_STATE) if self._stateful else ()
 
     def _act(self, observation: Any, policy_state: Any = ()) -> Any:
-        action = self._weight + 0.1 * tf.cast(observation, tf.float32)[:, :ACTION]
+        action = 0.001 * self._updates + 0.1 * tf.cast(observation, tf.float32)[:, :ACTION]
         if not self._stateful:
             return action, ()
-        return action + policy_state, (), policy_state + 1.0
+        return action + policy_state, (), policy_state + 0.01
 
 
 class StandInAgent(tf.Module):
-    """`update` adds up what it is given; its one variable is the number of updates times a thousandth."""
+    """Counts updates and remembers the last batch and seed; its metrics are the count and what it is told."""
 
-    def __init__(self, stateful: bool = False, metrics: tuple[str, ...] = ("critic_loss", "own")) -> None:
+    def __init__(self, stateful: bool = False, batch_size: int = 4, **metrics: float) -> None:
         super().__init__()
-        self.weight = tf.Variable(0.0)
-        self.seen = tf.Variable(tf.zeros([2 * OBSERVATION + ACTION + 2]))
-        self.collect_policy = StandInPolicy(self.weight, stateful)
+        self.updates = tf.Variable(0.0)
+        self.rewards = tf.Variable(tf.zeros([batch_size]))
+        self.seed = tf.Variable([0, 0])
+        self.collect_policy = StandInPolicy(self.updates, stateful)
         self._metrics = metrics
 
     def update(self, transitions: Transitions, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        noise = tf.random.stateless_uniform([], seed)
-        self.weight.assign_add(0.001 * noise)
-        rows = [transitions.observation, transitions.action, transitions.reward[:, None]]
-        rows += [transitions.discount[:, None], transitions.next_observation]
-        self.seen.assign_add(tf.reduce_sum(tf.concat(rows, 1), 0))
-        return {name: tf.reduce_mean(transitions.reward) for name in self._metrics}
+        self.rewards.assign(transitions.reward)
+        self.seed.assign(seed)
+        count = self.updates.assign_add(1.0)
+        return {"count": count, **{name: tf.constant(value) for name, value in self._metrics.items()}}
 
 
 class Counting(gymnasium.Env):
-    """Observation (steps of this episode, episode's number); terminates or is truncated by its number."""
+    """Observation (steps of this episode, episodes so far), reward the action; episodes of 3, 4 and 5 steps.
+
+    Every second one terminates, the others are truncated.
+    """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, [OBSERVATION])
     action_space = gymnasium.spaces.Box(-2.0, 1.0, [ACTION])
@@ -80,3 +81,9 @@ class Counting(gymnasium.Env):
 
     def _observe(self) -> np.ndarray:
         return np.array([self._t, self._episode], np.float32)
+
+
+class Forgetful(Counting):
+    """One whose state cannot be saved."""
+
+    get_state = None  # type: ignore[assignment]

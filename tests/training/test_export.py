@@ -54,9 +54,7 @@ def agent() -> TrpoAgent:
         (FlowActorNetwork, {"num_transformations": 1}),
     ],
 )
-def test_exported_actions_are_the_agents(
-    actor_class: type, arguments: dict, tmp_path: pathlib.Path
-) -> None:
+def test_exported_actions_are_the_agents(actor_class: type, arguments: dict, tmp_path: pathlib.Path) -> None:
     agent = make_agent(actor_class, **arguments)
     export_policy(agent, tmp_path / "policy")
     policy = load_policy(tmp_path, seed=1)
