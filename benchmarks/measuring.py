@@ -56,11 +56,14 @@ class Experiment:
 
     @cached_property
     def off_policy(self) -> bool:
-        """Whether it learns from a replay buffer: its gin file, or what that includes, names the runner."""
+        """Whether it learns from a replay buffer: its gin file, or what that includes, sets up the runner."""
         statements = gin_syntax.read_files([self.gin_file]) + gin_syntax.read_bindings(self.bindings)
-        values = (value.value for value in statements if isinstance(value, gin_syntax.Binding))
-        references = (value.name for value in values if isinstance(value, gin_syntax.Reference))
-        return any(name.split(".")[-1] == _OFF_POLICY_RUNNER for name in references)
+        bindings = [binding for binding in statements if isinstance(binding, gin_syntax.Binding)]
+        names = [binding.selector for binding in bindings]
+        names += [
+            binding.value.name for binding in bindings if isinstance(binding.value, gin_syntax.Reference)
+        ]
+        return any(name.split(".")[-1] == _OFF_POLICY_RUNNER for name in names)
 
     @property
     def name(self) -> str:

@@ -26,25 +26,36 @@ from expol_tf.training import configuration as configurations  # noqa: E402
 from expol_tf.training.command_line import import_library  # noqa: E402
 
 
-def build(statements: list[Any]) -> tuple[VectorEnvironment, OnPolicyAgent, OnPolicyRunner]:
-    """Returns environments, agent and runner as `train` makes them, after one iteration."""
+def build_agent(statements: list[Any], **threads: int) -> Any:
+    """Returns the agent as `train` makes it, after one iteration.
+
+    Args:
+      statements: gin statements of the experiment.
+      **threads: Of `configure_devices`.
+    """
     import_library()
     configuration = configurations.resolve(statements).override("num_env_steps", 1)
     configuration.apply()
-    configure_devices()
-    agents: list[OnPolicyAgent] = []
+    configure_devices(**threads)
+    agents: list[Any] = []
 
     def capture(event: TrainingEvent) -> None:
         agents.append(event.agent)
 
     with tempfile.TemporaryDirectory(prefix="expol_parts_") as directory:
         train(root_dir=directory, observers=[capture])
+    return agents[-1]
+
+
+def build(statements: list[Any]) -> tuple[VectorEnvironment, OnPolicyAgent, OnPolicyRunner]:
+    """Returns environments, agent and runner as `train` makes them, after one iteration."""
+    agent = build_agent(statements)
     given = gin.get_bindings("expol_tf.train")
     names = ("num_envs", "backend", "wrappers", "make_kwargs")
     options = {name: given[name] for name in names if name in given}
     env = load_vector(given["task"], seed=stream(given.get("seed", 0), "environment"), **options)
     runner = given.get("runner", OnPolicyRunner)
-    return env, agents[-1], runner(env, agents[-1])
+    return env, agent, runner(env, agent)
 
 
 def timed_update(agent: OnPolicyAgent, rollout: Rollout) -> tuple[float, dict[str, float]]:

@@ -1,0 +1,346 @@
+"""Measures off-policy updates without environments, beside TF-Agents' own SAC and the arithmetic limit.
+
+    python benchmarks/off_policy_updates.py --gin_file=gin/sac.gin --task=HalfCheetah-v5
+
+Each gin file's agent is made by `train`, and updates on a replay of random transitions as training does:
+`--updates_per_call` samples and updates in one compiled call. Beside it are single updates, each a call on
+one fixed batch, and likewise `tf_agents.agents.SacAgent.train`, as a plain `tf.function` with networks and
+optimizers of the same sizes and settings. All take turns in this process, in blocks, and between them matrix
+products are timed.
+
+The limit is the FLOPs of an update's matrix products over the rate of such products that this process
+reaches (`arithmetic.py`): the best of 2,048² and of one layer's product. Two counts are given: of what the
+graph really computes, and of the fewest that SAC needs, by a formula.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import functools
+import json
+import math
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import report
+import tensorflow as tf
+from arithmetic import LARGEST, MatrixProducts, Shape, graph_flops, kernels, sac_flops
+from interference import Interference
+from measuring import PROJECT, Experiment
+from parts import build_agent
+
+from expol_tf import gin_syntax
+from expol_tf.agents import SacAgent, Transitions
+from expol_tf.errors import ConfigurationError, ExpolError
+from expol_tf.networks import CriticNetwork, GaussianActorNetwork
+from expol_tf.training import UniformReplay
+from expol_tf.training.environment_record import describe_environment
+
+_REPLAY_SIZE = 20_000
+_TF_AGENTS = "TF-Agents SacAgent.train"
+# The agents are made by a run that need not remember anything.
+_SMALL = ("OffPolicyRunner.replay_capacity = 10_000",)
+
+
+@dataclass
+class Competitor:
+    """A way to update, with its time per update of each block.
+
+    Attributes:
+      name: For tables.
+      call: Does `updates` updates, and returns something that is there when they are done.
+      updates: Updates of a call.
+      flops: FLOPs of matrix products in an update's graph, None if they cannot be counted.
+      fewest: The fewest that the algorithm needs, where the formula knows.
+      seconds: Of an update, block by block.
+      cpu_seconds: Likewise, of processor time, which others on the machine disturb less.
+    """
+
+    name: str
+    call: Callable[[], tf.Tensor]
+    updates: int
+    flops: int | None
+    fewest: int | None
+    seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+    def measure(self, updates: int) -> None:
+        """Does a block of at least so many updates."""
+        calls = -(-updates // self.updates)
+        started, cpu_started = time.perf_counter(), time.process_time()
+        for _ in range(calls):
+            done = self.call()
+        done.numpy()
+        self.seconds.append((time.perf_counter() - started) / (calls * self.updates))
+        self.cpu_seconds.append((time.process_time() - cpu_started) / (calls * self.updates))
+
+
+def _arguments() -> argparse.Namespace:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    add = parser.add_argument
+    add("--gin_file", action="append", required=True, help="off-policy experiment; repeatable")
+    add("--gin_bindings", action="append", default=[], help="for all; repeatable")
+    add("--task", default="HalfCheetah-v5", help="Gymnasium id")
+    add("--batch_size", type=int, default=256)
+    add("--updates_per_call", type=int, default=8)
+    add("--updates", type=int, default=200, help="of each block")
+    add("--repeats", type=int, default=10, help="blocks of each")
+    add("--intra_op_threads", type=int, default=1, help="1 is what train has")
+    add("--inter_op_threads", type=int, default=1, help="1 is what train has")
+    add("--no_tf_agents", action="store_true", help="without TF-Agents' SAC")
+    add("--json_path", type=Path, help="write everything measured")
+    values = parser.parse_args()
+    if min(values.updates, values.repeats, values.batch_size, values.updates_per_call) < 1:
+        parser.error("--updates, --repeats, --batch_size and --updates_per_call must be 1 or more.")
+    return values
+
+
+def _random_transitions(agent: Any, size: int) -> Transitions:
+    """Returns transitions of normal observations and uniform actions; what they are costs no time."""
+    spec = agent.action_spec
+    shape = [size, agent.time_step_spec.observation.shape[0]]
+    return Transitions(
+        observation=tf.random.stateless_normal(shape, [0, 1]),
+        action=tf.random.stateless_uniform([size, spec.shape[0]], [0, 2], spec.minimum, spec.maximum),
+        reward=tf.random.stateless_normal([size], [0, 3]),
+        discount=tf.ones([size]),
+        next_observation=tf.random.stateless_normal(shape, [0, 4]),
+    )
+
+
+def _ours(file: str, agent: Any, batch_size: int, updates_per_call: int) -> list[Competitor]:
+    """Returns the agent's updates as training makes them, and one by one on a fixed batch."""
+    name = Path(file).stem
+    batch = _random_transitions(agent, batch_size)
+    sizes = batch.observation.shape[1], batch.action.shape[1]
+    replay = UniformReplay(_REPLAY_SIZE, *sizes)
+    replay.append(_random_transitions(agent, _REPLAY_SIZE))
+    count = tf.Variable(0)
+
+    def update(transitions: Transitions | None) -> tf.Tensor:
+        seeds = tf.random.experimental.stateless_split([0, count.assign_add(1)], 2)
+        if transitions is None:
+            transitions = replay.sample(batch_size, seeds[0])
+        return agent.update(transitions, seeds[1])["critic_loss"]
+
+    def loop() -> tf.Tensor:
+        def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return i + 1, update(None)
+
+        limit = [0, tf.constant(0.0)]
+        return tf.while_loop(lambda i, _: i < updates_per_call, body, limit, parallel_iterations=1)[1]
+
+    single = tf.function(functools.partial(update, batch), autograph=False).get_concrete_function()
+    several = tf.function(loop, autograph=False).get_concrete_function()
+    counts = _count(single), _fewest(agent, batch_size)
+    return [
+        Competitor(f"{name}, {updates_per_call} a call", several, updates_per_call, *counts),
+        Competitor(f"{name}, single", single, 1, *counts),
+    ]
+
+
+def _count(function: Any) -> int | None:
+    try:
+        return graph_flops(function)
+    except ValueError as error:
+        print(f"off_policy_updates: {error}", file=sys.stderr)
+        return None
+
+
+def _fewest(agent: Any, batch_size: int) -> int | None:
+    """Returns the formula's count where it holds: SAC with a Gaussian policy and plain critics."""
+    actor, critic = agent.actor_network, agent.critic_network
+    if (type(agent), type(actor), type(critic)) != (SacAgent, GaussianActorNetwork, CriticNetwork):
+        return None
+    return sac_flops(batch_size, kernels(actor), kernels(critic))
+
+
+def _tf_agents_sac(agent: Any, batch_size: int) -> Competitor:
+    """Returns TF-Agents' SAC with the same settings, its `train` in a plain `tf.function`."""
+    from tf_agents.agents.ddpg import critic_network
+    from tf_agents.agents.sac import sac_agent, tanh_normal_projection_network
+    from tf_agents.networks import actor_distribution_network
+    from tf_agents.trajectories import trajectory
+
+    specs = agent.time_step_spec.observation, agent.action_spec
+    actor = actor_distribution_network.ActorDistributionNetwork(
+        *specs,
+        fc_layer_params=(256, 256),
+        continuous_projection_net=tanh_normal_projection_network.TanhNormalProjectionNetwork,
+    )
+    critic = critic_network.CriticNetwork(specs, joint_fc_layer_params=(256, 256))
+    optimizers = [tf.keras.optimizers.Adam(3e-4) for _ in range(3)]
+    theirs = sac_agent.SacAgent(
+        agent.time_step_spec,
+        agent.action_spec,
+        critic,
+        actor,
+        *optimizers,
+        target_update_tau=0.005,
+        gamma=0.99,
+    )
+    theirs.initialize()
+    batch = _random_transitions(agent, batch_size)
+    frames = tf.ones([batch_size, 2], tf.int32)
+
+    def twice(value: tf.Tensor) -> tf.Tensor:
+        return tf.stack([value, value], axis=1)
+
+    experience = trajectory.Trajectory(
+        step_type=frames,
+        observation=tf.stack([batch.observation, batch.next_observation], axis=1),
+        action=twice(batch.action),
+        policy_info=(),
+        next_step_type=frames,
+        reward=twice(batch.reward),
+        discount=twice(batch.discount),
+    )
+    train = tf.function(lambda: theirs.train(experience).loss, autograph=False).get_concrete_function()
+    return Competitor(
+        _TF_AGENTS,
+        train,
+        1,
+        _count(train),
+        sac_flops(batch_size, kernels(actor), 2 * kernels(critic)),
+    )
+
+
+def _machine_rates(shapes: Sequence[Shape]) -> dict[str, float]:
+    """Returns the rates of matrix products with a thread a core, from a process of its own."""
+    command = [sys.executable, str(PROJECT / "benchmarks" / "arithmetic.py"), f"--rows={shapes[-1][0]}"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def _text(
+    competitors: list[Competitor],
+    products: list[MatrixProducts],
+    machine: dict[str, float],
+    values: argparse.Namespace,
+    others: list[float],
+) -> str:
+    baseline = next((each for each in competitors if each.name == _TF_AGENTS), competitors[0])
+    heading = ["", "ms an update", "min – max", "CPU ms", "updates/s", f"× {baseline.name}", "min – max"]
+    heading += [
+        "MFLOP",
+        "GFLOP/s",
+        *(f"of {_name(each.shape)}" for each in products),
+        "fewest MFLOP",
+        "limit/s",
+    ]
+    largest = max(each.best for each in products)
+    rows = []
+    for each in competitors:
+        milliseconds = [1e3 * seconds for seconds in each.seconds]
+        ratios = [theirs / ours for ours, theirs in zip(each.seconds, baseline.seconds, strict=True)]
+        compared = [f"{statistics.median(ratios):.2f}", report.spread(ratios, 2)]
+        rate = (each.flops or math.nan) / statistics.median(each.seconds)
+        rows.append(
+            [
+                each.name,
+                f"{statistics.median(milliseconds):.2f}",
+                report.spread(milliseconds, 2),
+                f"{1e3 * statistics.median(each.cpu_seconds):.2f}",
+                f"{1 / statistics.median(each.seconds):.0f}",
+                *(compared if each is not baseline else ["", ""]),
+                *([f"{each.flops / 1e6:.0f}", f"{rate / 1e9:.0f}"] if each.flops else ["", ""]),
+                *(f"{rate / product.best:.0%}" if each.flops else "" for product in products),
+                *([f"{each.fewest / 1e6:.0f}", f"{largest / each.fewest:.0f}"] if each.fewest else ["", ""]),
+            ]
+        )
+    date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    lines = [
+        f"{values.task}: off-policy updates with batches of {values.batch_size}; medians of {values.repeats} "
+        f"blocks of {values.updates} updates that took turns",
+        "",
+        *report.table(heading, rows),
+        "",
+        "MFLOP: of the matrix products in an update's graph; fewest MFLOP: those that SAC needs; limit/s: as "
+        "many updates of these as the best products in this process allow.",
+        "products in this process, best of all blocks: "
+        + ", ".join(f"{_name(each.shape)} {each.best / 1e9:.0f} GFLOP/s" for each in products),
+        "products with a thread a core, in a process of their own: "
+        + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in machine.items()),
+        f"{date}; other processes used {report.spread(others, 2)} cores during blocks",
+        *report.quietness(others),
+        *report.machine(describe_environment()),
+    ]
+    return "\n".join(lines)
+
+
+def _name(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def main() -> int:
+    values = _arguments()
+    others: list[float] = []
+    competitors: list[Competitor] = []
+    try:
+        for file in values.gin_file:
+            bindings = (*_SMALL, *values.gin_bindings)
+            experiment = Experiment(file, values.task, bindings=bindings, warm_up_steps=1)
+            if not experiment.off_policy:
+                raise ConfigurationError(f"--gin_file must be an off-policy experiment; got {file}.")
+            statements = gin_syntax.read_files([file]) + gin_syntax.read_bindings(experiment.statements())
+            threads = {name: getattr(values, name) for name in ("intra_op_threads", "inter_op_threads")}
+            agent = build_agent(statements, **threads)
+            competitors += _ours(file, agent, values.batch_size, values.updates_per_call)
+            print(f"made {Path(file).stem}", file=sys.stderr, flush=True)
+    except ExpolError as error:
+        print(f"off_policy_updates: {error}", file=sys.stderr)
+        return 1
+    if not values.no_tf_agents:
+        competitors.append(_tf_agents_sac(agent, values.batch_size))
+    shapes = [LARGEST, (values.batch_size, 256, 256)]
+    products = [MatrixProducts(shape) for shape in shapes]
+    for competitor in competitors:
+        competitor.measure(values.updates_per_call)  # What is done once.
+        competitor.seconds.clear()
+        competitor.cpu_seconds.clear()
+    for repeat in range(values.repeats):
+        # Another one begins each time, so that none always follows the same.
+        first = repeat % len(competitors)
+        for competitor in competitors[first:] + competitors[:first]:
+            interference = Interference()
+            competitor.measure(values.updates)
+            others.append(interference.cores())
+        for product in products:
+            product.measure()
+    machine = _machine_rates(shapes)
+    print(_text(competitors, products, machine, values, others))
+    if values.json_path:
+        measured = {
+            each.name: {
+                "seconds": each.seconds,
+                "cpu_seconds": each.cpu_seconds,
+                "flops": each.flops,
+                "fewest_flops": each.fewest,
+            }
+            for each in competitors
+        }
+        everything = {
+            "command": shlex.join(sys.argv),
+            "others_cores": others,
+            "updates": measured,
+            "products_flops_per_s": {_name(each.shape): each.best for each in products},
+            "machine_flops_per_s": machine,
+            "record": describe_environment(),
+        }
+        path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / values.json_path.expanduser()
+        path.write_text(json.dumps(everything, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
