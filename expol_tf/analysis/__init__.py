@@ -11,6 +11,7 @@ _HOMES = {
     "Figure": "figures",
     "Report": "report",
     "Run": "runs",
+    "SoftOptimum": "multi_goal_oracle",
     "aggregate_metrics": "aggregate",
     "bootstrap_band": "curves",
     "compare_densities": "densities",
@@ -21,6 +22,7 @@ _HOMES = {
     "quantile_curve": "quantiles",
     "sample_efficiency": "aggregate",
     "smoothed_returns": "curves",
+    "soft_value_iteration": "multi_goal_oracle",
     "write_report": "report",
 }
 
