@@ -150,12 +150,15 @@ def amortized_svgd(
     distribution = policy(observation)
     if space == "latent":
         distribution, squash = _latent_and_squash(distribution)
-    drawn = distribution.sample(2 * num_particles if separate else num_particles, seed=seed)
-    particles = tf.transpose(drawn, [1, 0, 2])  # [N, M or 2M, A]
-    if space == "action":
-        particles = scaling.to_scaled(particles)
-    moving = particles[:, num_particles:] if separate else particles
-    fixed = tf.stop_gradient(particles[:, :num_particles])
+
+    def draw(seed):
+        particles = tf.transpose(distribution.sample(num_particles, seed=seed), [1, 0, 2])  # [N, M, A]
+        return particles if space == "latent" else scaling.to_scaled(particles)
+
+    # Two calls rather than the halves of one, through which the gradient would take twice the rows.
+    seeds = tf.random.experimental.stateless_split(seed, 2)
+    moving = draw(seeds[0])
+    fixed = tf.stop_gradient(draw(seeds[1]) if separate else moving)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
         action = squash.forward(fixed) if space == "latent" else scaling.from_scaled(fixed)

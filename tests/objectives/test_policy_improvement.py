@@ -128,8 +128,9 @@ def test_one_particle_as_both_sets_gives_the_deterministic_gradient(make, alpha)
             separate=False,
             space="action",
         )
+        own_seed = tf.random.experimental.stateless_split(SEED, 2)[0]  # The particle's.
         deterministic = deterministic_improvement(
-            STATES, policy, critic, tf.constant(alpha), SEED, VALID, reduction="min"
+            STATES, policy, critic, tf.constant(alpha), own_seed, VALID, reduction="min"
         )
     np.testing.assert_allclose(one.loss, deterministic.loss, rtol=1e-5)
     for mine, slow in zip(
@@ -192,21 +193,25 @@ def test_the_amortized_gradient_is_that_of_a_loop(space, separate):
         )
     gradient = tape.gradient(found.loss, [bias, weights])
 
-    count = 2 * num_particles if separate else num_particles
-    u = np.float64(policy(STATES).distribution.sample(count, seed=SEED))  # [M, N, 2]
+    seeds = tf.random.experimental.stateless_split(SEED, 2)
+    latent = policy(STATES).distribution
+    u, fixed_u = (
+        np.float64(latent.sample(num_particles, seed=each)) for each in tf.unstack(seeds)
+    )  # [M, N, 2]
+    fixed_u = fixed_u if separate else u
     noise = (u - bias.numpy()) @ np.linalg.inv(np.float64(weights.numpy()))
     expected_bias, expected_weights, value = np.zeros(2), np.zeros([2, 2]), 0.0
     for state in np.flatnonzero(VALID):
-        y = u[:, state] if space == "latent" else np.tanh(u[:, state])
-        fixed = y[:num_particles]
-        moved = y[num_particles:] if separate else fixed
+        moved = u[:, state] if space == "latent" else np.tanh(u[:, state])
+        fixed = moved
+        if separate:
+            fixed = fixed_u[:, state] if space == "latent" else np.tanh(fixed_u[:, state])
         delta = slow_delta(fixed, moved, lambda a: w - a, alpha, space)
         for j in range(num_particles):
-            index = j + num_particles if separate else j
             slope = delta[j] if space == "latent" else delta[j] * (1 - moved[j] ** 2)
             expected_bias -= slope / num_particles / 3
-            expected_weights -= np.outer(noise[index, state], slope) / num_particles / 3
-            action = MIDDLE + HALF * np.tanh(u[j, state])
+            expected_weights -= np.outer(noise[j, state], slope) / num_particles / 3
+            action = MIDDLE + HALF * np.tanh(fixed_u[j, state])
             value -= np.sum(w * action - 0.5 * action**2) / num_particles / 3
     np.testing.assert_allclose(gradient[0], expected_bias, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(gradient[1], expected_weights, rtol=1e-3, atol=1e-4)
