@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,8 +141,14 @@ def test_a_replay_larger_than_the_machine_names_its_size(monkeypatch: pytest.Mon
         ConfigurationError, match=r"replay_capacity: 10,000,000,000,000 .*400000\.00 GB.*Lower"
     ):
         UniformReplay(10**13, OBSERVATION, ACTION)
+
+    def fail(shape: Any) -> None:
+        # As TensorFlow does, after ten seconds.
+        raise tf.errors.ResourceExhaustedError(None, None, f"OOM when allocating tensor with shape{shape}")
+
     # Where the system does not say what there is, TensorFlow finds out.
     monkeypatch.setattr(replay, "_available_memory", lambda: None)
+    monkeypatch.setattr(tf, "zeros", fail)
     with pytest.raises(ConfigurationError, match=r"could not be had. Lower it"):
         UniformReplay(10**13, OBSERVATION, ACTION)
 

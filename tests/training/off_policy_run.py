@@ -1,0 +1,67 @@
+"""A small off-policy run, in this process or, as a program, in one that can be killed.
+
+`python -m tests.training.off_policy_run DIRECTORY agent`
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import expol_tf
+from expol_tf.agents import DdpgAgent, OrnsteinUhlenbeckNoise, SacAgent, SqlAgent
+from expol_tf.networks import (
+    CriticNetwork,
+    DeterministicActorNetwork,
+    GaussianActorNetwork,
+    SamplingActorNetwork,
+)
+from expol_tf.training import OffPolicyRunner, TrainingResult
+
+ITERATION = 48
+END = 9 * ITERATION
+
+AGENTS = {
+    "sac": (
+        SacAgent,
+        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True, activation="relu"),
+    ),
+    "sql": (functools.partial(SqlAgent, num_particles=4, value_samples=5), SamplingActorNetwork),
+    # Its noise has a state, which a resumed run must go on with.
+    "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
+}
+
+
+def run(root_dir: Any, agent: str, **settings: Any) -> TrainingResult:
+    """Trains, or resumes: two environments, 0.3 updates a step after a warm-up of two iterations."""
+    make_agent, actor_network = AGENTS[agent]
+    return expol_tf.train(
+        root_dir,
+        "InvertedPendulum-v5",
+        agent=functools.partial(make_agent, jit_compile=False),
+        actor_network=functools.partial(actor_network, hidden_units=(16,)),
+        critic_network=functools.partial(CriticNetwork, hidden_units=(16,)),
+        # A replay that has wrapped around at the end.
+        runner=functools.partial(
+            OffPolicyRunner,
+            replay_capacity=300,
+            batch_size=16,
+            updates_per_step=0.3,
+            warm_up_steps=2 * ITERATION,
+            iteration_steps=ITERATION,
+        ),
+        **dict(
+            num_envs=2,
+            num_env_steps=END,
+            checkpoint_interval=3 * ITERATION - 1,
+            eval_interval=4 * ITERATION,
+            eval_episodes=1,
+        )
+        | settings,
+    )
+
+
+if __name__ == "__main__":
+    result = run(sys.argv[1], sys.argv[2])
+    sys.exit(0 if result.interrupted_by is None else 128 + result.interrupted_by)
