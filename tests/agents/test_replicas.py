@@ -9,11 +9,12 @@ import sys
 
 import pytest
 
+from tests.agents import off_policy_devices
 from tests.agents.two_devices import CHECKS, SLOW_CHECKS
 
 
-def run(checks):
-    command = [sys.executable, "-m", "tests.agents.two_devices", *(check.__name__ for check in checks)]
+def run(checks, program="two_devices"):
+    command = [sys.executable, "-m", f"tests.agents.{program}", *(check.__name__ for check in checks)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -28,6 +29,16 @@ def failures():
 @pytest.mark.parametrize("name", [check.__name__ for check in CHECKS])
 def test_two_devices(name, failures):
     assert failures[name] == ""
+
+
+@pytest.fixture(scope="module")
+def off_policy_failures():
+    return run(off_policy_devices.CHECKS, "off_policy_devices")
+
+
+@pytest.mark.parametrize("name", [check.__name__ for check in off_policy_devices.CHECKS])
+def test_two_devices_off_policy(name, off_policy_failures):
+    assert off_policy_failures[name] == ""
 
 
 @pytest.mark.slow

@@ -1,0 +1,129 @@
+"""Checks of off-policy learners over two logical CPU devices; a program as `two_devices` is."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from expol_tf.agents import LearnedTemperature, SacAgent, TargetUpdate
+from expol_tf.keras_api import keras
+from expol_tf.networks import CriticNetwork, GaussianActorNetwork, ObservationNormalizer
+from expol_tf.optimizers import Adam
+from tests.agents import test_actor_critic_agent as small
+from tests.agents.two_devices import copies, main, refuses, strategy
+
+
+def assert_same(one, two, tolerance):
+    pairs = zip(one.variables, two.variables, strict=True)
+    for single, mirrored in pairs:
+        for copy in copies(mirrored):
+            np.testing.assert_allclose(copy, single.numpy(), rtol=0, atol=tolerance, err_msg=single.name)
+
+
+def check_same_updates(make):
+    """An agent without randomness has the parameters and metrics of one on one device."""
+    one = make()
+    with strategy().scope():
+        two = make()
+        update_two = tf.function(two.update, autograph=False)
+    update_one = tf.function(one.update, autograph=False)
+    for i in range(4):
+        # 21 transitions, some of them masked, which two do not divide.
+        batch, seed = small.as_tensors(small.make_transitions(21, seed=i)), tf.constant([0, i])
+        expected = update_one(batch, seed)
+        with strategy().scope():
+            found = update_two(batch, seed)
+        assert list(expected) == list(found)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+        assert_same(one, two, 1e-5)
+
+
+def same_updates():
+    check_same_updates(
+        lambda: small.linear_agent(
+            target_update=TargetUpdate(0.1),
+            actor_optimizer=Adam(0.03),
+            critic_optimizer=Adam(0.03, max_gradient_norm=1.0),
+            observation_normalizer=ObservationNormalizer(small.OBSERVATION),
+        )
+    )
+
+
+def same_updates_with_hard_targets():
+    check_same_updates(functools.partial(small.linear_agent, target_update=TargetUpdate(1.0, period=2)))
+
+
+def same_updates_with_keras_optimizers():
+    def make():
+        optimizers = [keras.optimizers.Adam(0.03) for _ in range(2)]
+        return small.linear_agent(actor_optimizer=optimizers[0], critic_optimizer=optimizers[1])
+
+    check_same_updates(make)
+
+
+def sac_learns():
+    """Where reward is −|a − s₁|², a hundred updates in one compiled loop bring the policy near to it."""
+    with strategy().scope():
+        keras.utils.set_random_seed(0)
+        agent = SacAgent(
+            *small.SPECS,
+            GaussianActorNetwork(small.OBSERVATION, small.ACTION, (16,), squash=True),
+            CriticNetwork(small.OBSERVATION, small.ACTION, (32,)),
+            temperature=LearnedTemperature(0.1, optimizer=Adam(0.003)),
+            actor_optimizer=Adam(0.01),
+            critic_optimizer=Adam(0.01),
+            seed=0,
+            jit_compile=False,
+        )
+        best = np.array([0.5, 2.0], np.float32)
+        generator = np.random.default_rng(0)
+        count = 501
+        action = generator.uniform([-1, 0], [1, 4], size=[count, 2]).astype(np.float32)
+        observation = generator.normal(size=[count, 3]).astype(np.float32)
+        batch = small.make_transitions(count)._replace(
+            observation=observation,
+            action=action,
+            reward=-5.0 * np.square((action - best) / [1.0, 2.0]).sum(axis=1).astype(np.float32),
+            discount=np.zeros(count, np.float32),
+        )
+        batch = small.as_tensors(batch)
+
+        @tf.function(autograph=False)
+        def train():
+            def step(i):
+                agent.update(batch, tf.stack([3, i]))
+                return (i + 1,)
+
+            return tf.while_loop(lambda i: i < 300, step, [0], parallel_iterations=1)
+
+        train()
+    for variable in agent.variables:
+        values = copies(variable)
+        assert np.all(np.isfinite(values[0])), variable.name
+        for other in values[1:]:
+            np.testing.assert_array_equal(values[0], other, err_msg=variable.name)
+    greedy = agent.policy.act(observation[:50])[0].numpy()
+    assert np.mean(np.abs(greedy - best) / [1.0, 2.0]) < 0.15, greedy.mean(axis=0)
+    assert float(agent.temperature.value()) != 0.1
+
+
+def networks_of_another_scope_are_refused():
+    critic = small.QuadraticCritic()
+    with strategy().scope():
+        refuses(("critic_network", "strategy"), lambda: small.sac(critic=critic))
+
+
+CHECKS = (
+    same_updates,
+    same_updates_with_hard_targets,
+    same_updates_with_keras_optimizers,
+    sac_learns,
+    networks_of_another_scope_are_refused,
+)
+
+if __name__ == "__main__":
+    main(sys.argv[1:], CHECKS)
