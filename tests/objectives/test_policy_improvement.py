@@ -57,10 +57,14 @@ def slow_min(critic, action):
     return tf.reduce_min(critic(STATES, action), axis=-1)
 
 
-@pytest.mark.parametrize("num_samples", [1, 3])
 @pytest.mark.parametrize(
-    "make",
-    [GaussianActorNetwork, MixtureActorNetwork, functools.partial(FlowActorNetwork, num_transformations=1)],
+    ("make", "num_samples"),
+    [
+        (GaussianActorNetwork, 1),
+        (GaussianActorNetwork, 3),
+        (MixtureActorNetwork, 1),
+        (functools.partial(FlowActorNetwork, num_transformations=1), 3),
+    ],
 )
 def test_the_reparameterized_gradient_is_that_of_the_plain_loss(make, num_samples):
     actor, critic_network = networks(make, squash=True)
@@ -284,7 +288,7 @@ def test_without_preferences_the_action_space_piles_up_at_the_edges():
     "make",
     [
         GaussianActorNetwork,
-        MixtureActorNetwork,
+        pytest.param(MixtureActorNetwork, marks=pytest.mark.slow),
         functools.partial(FlowActorNetwork, num_transformations=1),
         SamplingActorNetwork,
     ],
