@@ -88,7 +88,8 @@ class Experiment:
 def measure_parts(experiment: Experiment) -> dict[str, Any]:
     """Returns env steps/s of `environment`, `collection` and `update` alone."""
     program = str(PROJECT / "benchmarks" / "parts.py")
-    output = _run([sys.executable, program, *experiment.flags()], _environment())
+    kind = ["--off_policy"] if experiment.off_policy else []
+    output = _run([sys.executable, program, *experiment.flags(), *kind], _environment())
     return json.loads(output.splitlines()[-1])
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import functools
 import json
 import math
 import os
@@ -36,7 +35,7 @@ import tensorflow as tf
 from arithmetic import LARGEST, MatrixProducts, Shape, graph_flops, kernels, sac_flops
 from interference import Interference
 from measuring import PROJECT, Experiment
-from parts import build_agent
+from parts import build_agent, update_loop
 
 from expol_tf import gin_syntax
 from expol_tf.agents import SacAgent, Transitions
@@ -127,21 +126,11 @@ def _ours(file: str, agent: Any, batch_size: int, updates_per_call: int) -> list
     replay.append(_random_transitions(agent, _REPLAY_SIZE))
     count = tf.Variable(0)
 
-    def update(transitions: Transitions | None) -> tf.Tensor:
-        seeds = tf.random.experimental.stateless_split([0, count.assign_add(1)], 2)
-        if transitions is None:
-            transitions = replay.sample(batch_size, seeds[0])
-        return agent.update(transitions, seeds[1])["critic_loss"]
+    def update() -> tf.Tensor:
+        return agent.update(batch, tf.stack([0, count.assign_add(1)]))["critic_loss"]
 
-    def loop() -> tf.Tensor:
-        def body(i: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return i + 1, update(None)
-
-        limit = [0, tf.constant(0.0)]
-        return tf.while_loop(lambda i, _: i < updates_per_call, body, limit, parallel_iterations=1)[1]
-
-    single = tf.function(functools.partial(update, batch), autograph=False).get_concrete_function()
-    several = tf.function(loop, autograph=False).get_concrete_function()
+    single = tf.function(update, autograph=False).get_concrete_function()
+    several = update_loop(agent, replay, batch_size, updates_per_call)
     counts = _count(single), _fewest(agent, batch_size)
     return [
         Competitor(f"{name}, {updates_per_call} a call", several, updates_per_call, *counts),

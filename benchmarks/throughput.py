@@ -112,7 +112,7 @@ def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
         for experiment in experiments:
             steps = _steps(values, experiment.off_policy)
             add(repeat, experiment.name, "training", measure_training, experiment, steps, seed)
-            if not (values.no_parts or experiment.off_policy):
+            if not values.no_parts:
                 add(repeat, experiment.name, "parts", measure_parts, experiment)
         for peer in peers:
             options = [f"--learning_starts={values.warm_up_steps}"] if PEERS[peer] else []
