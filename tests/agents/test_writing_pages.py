@@ -10,6 +10,8 @@ import gin
 import numpy as np
 import pytest
 
+from tests.agents import small_agents as small
+
 DOCS = pathlib.Path(__file__).absolute().parents[2] / "docs"
 
 
@@ -59,6 +61,18 @@ def test_writing_an_update_rule(run_page):
         expected.append(penalty)
     np.testing.assert_allclose(table["penalty"], expected)
     assert names["result"].env_step == 768
+
+
+def test_composing_an_off_policy_agent(run_page, capsys):
+    names = run_page("composing_an_off_policy_agent.md")
+    value = float(capsys.readouterr().out.splitlines()[0])
+    grid = np.linspace(-1, 1, 20_001)
+    assert abs(value - 0.5 * np.log(np.trapz(np.exp(-(grid**2)), grid))) < 0.01
+    table = columns("runs/td3/metrics.csv")
+    assert np.isnan(table["critic_loss"][0]) and np.all(np.isfinite(table["critic_loss"][1:]))
+    assert names["result"].env_step == 600
+    critics = names["two_critics"](small.OBSERVATION, small.box())
+    assert critics((np.zeros([5, 3], np.float32), np.zeros([5, 2], np.float32)))[0].shape == [5, 2]
 
 
 def test_kfac_alone(capsys):
