@@ -11,6 +11,7 @@ _HOMES = {
     "Figure": "figures",
     "Report": "report",
     "Run": "runs",
+    "RunOptions": "figures",
     "SoftOptimum": "multi_goal_oracle",
     "aggregate_metrics": "aggregate",
     "bootstrap_band": "curves",

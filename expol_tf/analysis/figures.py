@@ -1,9 +1,10 @@
-"""The small experiments of the flow-policy papers as figures: numbers, a CSV file and a picture each."""
+"""The papers' small experiments as figures: numbers, a CSV file and pictures each."""
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +28,20 @@ class Figure(NamedTuple):
     files: tuple[Path, ...]
 
 
+class RunOptions(NamedTuple):
+    """How the runs of a figure are looked at.
+
+    Attributes:
+      temperature: α of the optimum beside them; by default that of each run's last row.
+      discount: γ of the optimum; by default that of each run's configuration.
+      obstacle: Whether they are tested with the wall.
+    """
+
+    temperature: float | None = None
+    discount: float | None = None
+    obstacle: bool = False
+
+
 class _Kind(NamedTuple):
     make: Callable[[str, Path, int, int, int], Figure]
     num_seeds: int
@@ -34,44 +49,67 @@ class _Kind(NamedTuple):
     summary: str
 
 
+class _RunKind(NamedTuple):
+    make: Callable[[str, Path, Sequence[str | os.PathLike[str]], int, RunOptions], Figure]
+    summary: str
+
+
 def make_figure(
     name: str,
-    output_dir: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
     *,
     num_seeds: int | None = None,
     seed: int = 0,
     iterations: int | None = None,
+    root_dirs: Sequence[str | os.PathLike[str]] = (),
+    run_options: RunOptions | None = None,
 ) -> Figure:
-    """Runs an experiment and writes `<name>.csv` and `<name>.png`.
+    """Runs an experiment, or looks at trained runs, and writes `<name>.csv` and `<name>.png`.
 
     Args:
       name: One of `FIGURES`.
-      output_dir: Where the files go; made if it is not there.
+      output_dir: Where the files go; made if it is not there. By default, for a figure of one directory of
+        runs, `figures` inside of it.
       num_seeds: Seeds of every trained or descended density; by default the figure's own number, 5.
-      seed: The first of them.
+      seed: The first of them, or that of the test episodes.
       iterations: Length of each training, or the longest descent in steps; by default the figure's own.
+      root_dirs: Directories of runs, at any depth, for a figure of runs.
+      run_options: How these are looked at.
 
     Raises:
-      ConfigurationError: If there is no such figure; names the nearest.
-      RunDirectoryError: If the directory cannot be written.
+      ConfigurationError: If there is no such figure (names the nearest), or an argument is not for it.
+      RunDirectoryError: If the directory cannot be written, or there are no runs.
     """
     if name not in FIGURES:
         hint = did_you_mean(str(name), FIGURES)
         raise ConfigurationError(f"figure must be one of {', '.join(FIGURES)}; got {name!r}.{hint}")
-    kind = _KINDS[name]
     for argument, value in (("num_seeds", num_seeds), ("iterations", iterations)):
         if value is not None and value < 1:
             raise ConfigurationError(f"{argument} must be 1 or more; got {value}.")
     if seed < 0:
         raise ConfigurationError(f"seed must be 0 or more; got {seed}.")
-    directory = Path(output_dir)
+    if name in _RUN_KINDS:
+        if num_seeds is not None or iterations is not None:
+            raise ConfigurationError(f"num_seeds and iterations are not for {name}, which trains nothing.")
+        directory = _run_figure_directory(output_dir, root_dirs)
+        return _RUN_KINDS[name].make(name, directory, root_dirs, seed, run_options or RunOptions())
+    if root_dirs or (run_options or RunOptions()) != RunOptions():
+        what = f"--root_dir ({root_dirs[0]})" if root_dirs else "an option"
+        raise ConfigurationError(
+            f"--root_dir is for figures of runs, and {name} trains by itself; got {what}. Leave it out."
+        )
+    if output_dir is None:
+        raise ConfigurationError("--output_dir must name the directory for the figure; got none.")
+    directory, kind = Path(output_dir), _KINDS[name]
     _ensure_writable(directory)
     return kind.make(name, directory, num_seeds or kind.num_seeds, seed, iterations or kind.iterations)
 
 
 def summaries() -> str:
     """Returns a line for every figure: its name and what it shows."""
-    return "\n".join(f"  {name:<16} {kind.summary}" for name, kind in _KINDS.items())
+    lines = {name: kind.summary for name, kind in _KINDS.items()}
+    lines |= {name: kind.summary for name, kind in _RUN_KINDS.items()}
+    return "\n".join(f"  {name:<16} {summary}" for name, summary in lines.items())
 
 
 def _bandit(name: str, directory: Path, num_seeds: int, seed: int, iterations: int) -> Figure:
@@ -149,6 +187,55 @@ def _kl_ball(name: str, directory: Path, num_seeds: int, seed: int, iterations: 
     return Figure(_markdown(table), (path, directory / f"{name}.png"))
 
 
+def _multigoal(
+    name: str,
+    directory: Path,
+    root_dirs: Sequence[str | os.PathLike[str]],
+    seed: int,
+    options: RunOptions,
+) -> Figure:
+    from expol_tf.analysis import multi_goal, multi_goal_drawings, multi_goal_table
+    from expol_tf.analysis.runs import find_runs
+
+    runs = [multi_goal.goal_run(run, *options) for run in find_runs(root_dirs).runs]
+    _ensure_writable(directory)
+    progress = FigureProgress(name, len(runs))
+    optima: dict[Any, Any] = {}
+    examined, files = [], []
+    for index, run in enumerate(runs):
+        # Runs of the same world and temperature share their optimum.
+        world = (run.run.task, run.run.values.get("train.make_kwargs"), run.temperature, run.discount)
+        if world not in optima:
+            optima[world] = multi_goal.optimum_of(run)
+        each = multi_goal.examine(run, optima[world], seed)
+        examined.append(each)
+        suffix = f"_{index + 1}_{re.sub(r'[^0-9A-Za-z]+', '_', run.name)}" if len(runs) > 1 else ""
+        files.append(directory / f"{name}{suffix}.png")
+        save(multi_goal_drawings.run_picture(each), files[-1])
+        numbers = each.learned.numbers
+        progress.part(f"{run.name}: return {numbers.return_mean:.1f}, a goal in {numbers.any_goal:.0%}")
+    if len(runs) > 1:
+        files.insert(0, directory / f"{name}.png")
+        save(multi_goal_drawings.overview(examined), files[0])
+    path = directory / f"{name}.csv"
+    _write_csv(path, *multi_goal_table.csv_rows(examined))
+    return Figure(_markdown(multi_goal_table.text_table(examined)), (path, *files))
+
+
+def _run_figure_directory(
+    output_dir: str | os.PathLike[str] | None, root_dirs: Sequence[str | os.PathLike[str]]
+) -> Path:
+    if not root_dirs:
+        raise ConfigurationError("--root_dir must name a directory with runs; got none.")
+    if output_dir is not None:
+        return Path(output_dir)
+    if len(root_dirs) > 1:
+        raise ConfigurationError(
+            f"--output_dir must name the directory for a figure of {len(root_dirs)} --root_dir; got none."
+        )
+    return Path(root_dirs[0]) / "figures"
+
+
 _BANDIT_COLUMNS = {
     "correlation": "correlation",
     "std_1": "std a₁",
@@ -173,7 +260,12 @@ _KINDS = {
     "gaussian_bandit": _Kind(_bandit, 5, 200, "which policies learn that the optimal actions are correlated"),
     "bimodal_bandit": _Kind(_bandit, 5, 200, "which policies learn that there are two optimal actions"),
 }
-FIGURES = tuple(_KINDS)
+_RUN_KINDS = {
+    "multigoal": _RunKind(
+        _multigoal, "where trained runs go on the tasks with several goals, and the optimum"
+    ),
+}
+FIGURES = (*_KINDS, *_RUN_KINDS)
 
 
 def _ensure_writable(directory: Path) -> None:

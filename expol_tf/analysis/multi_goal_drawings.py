@@ -1,0 +1,194 @@
+"""The pictures of runs on the tasks with several goals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expol_tf.analysis.multi_goal import Q_STATES, Behaviour, Examined
+from expol_tf.analysis.multi_goal_episodes import Episodes, episode_numbers
+from expol_tf.analysis.style import panels, plain
+from expol_tf.environments import MultiGoalTask, draw_plane
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GOALS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_NONE = "#777777"
+_BARS = {"learned": "#0072B2", "greedy": "#56B4E9", "optimum": "#444444"}
+_SAMPLES = "#D55E00"
+_EPISODES = 100
+# Entropies below count as this one: a policy that has collapsed would leave the others no colours.
+_LOWEST_ENTROPY = -4.0
+
+
+def run_picture(each: Examined) -> Figure:
+    """Draws a run above, its optimum below: episodes, Q with actions at three states, entropy, roughness."""
+    figure, axes = panels(3, 5, (2.9, 2.9))
+    _behaviour_row(axes[0], each.learned, each, "learned")
+    _behaviour_row(axes[1], each.optimal, each, "optimum")
+    _entropy_maps(figure, (axes[0, 4], axes[1, 4]), each)
+    goals, greedy, *maps = axes[2]
+    _goal_bars(goals, each)
+    _trajectories(greedy, each.run.test, each.greedy)
+    numbers = episode_numbers(each.greedy, len(each.run.test.goals))
+    greedy.set_title(f"learned, greedy actions\nreturn {numbers.return_mean:.0f}", fontsize=9)
+    _roughness_maps(figure, maps, each)
+    run, learned, best = each.run, each.learned.numbers, each.optimal.numbers
+    figure.suptitle(
+        f"{run.run.experiment}, seed {run.run.seed}: {run.run.task}, α = {run.temperature:g}, "
+        f"γ = {run.discount:g}, {run.run.env_step:,} steps",
+        fontsize=11,
+    )
+    figure.supxlabel(
+        f"{len(each.learned.episodes.lengths)} episodes with sampled actions: return "
+        f"{learned.return_mean:.1f} (optimum {best.return_mean:.1f}), length {learned.length_mean:.1f} "
+        f"({best.length_mean:.1f}), a goal in {learned.any_goal:.0%} ({best.any_goal:.0%}). "
+        "Lines: sampled episodes, coloured by the goal reached, grey where none is; dots: sampled actions.",
+        fontsize=9,
+    )
+    return figure
+
+
+def overview(examined: Sequence[Examined]) -> Figure:
+    """Draws episodes and goals of several runs, a column each, four columns in a row."""
+    columns = min(4, len(examined))
+    bands = math.ceil(len(examined) / columns)
+    figure, axes = panels(2 * bands, columns, (3.1, 2.7))
+    for unused in axes.T.reshape(columns, bands, 2).transpose(1, 0, 2).reshape(-1, 2)[len(examined) :].flat:
+        unused.remove()
+    for index, each in enumerate(examined):
+        above = axes[2 * (index // columns), index % columns]
+        _trajectories(above, each.run.test, each.learned.episodes)
+        learned, best = each.learned.numbers, each.optimal.numbers
+        above.set_title(
+            f"{each.run.name}\nα = {each.run.temperature:g}: return {learned.return_mean:.0f}, "
+            f"optimum {best.return_mean:.0f}",
+            fontsize=8.5,
+        )
+        _goal_bars(axes[2 * (index // columns) + 1, index % columns], each, legend=index == 0)
+    return figure
+
+
+def _behaviour_row(row: Sequence[Axes], behaviour: Behaviour, each: Examined, name: str) -> None:
+    episodes, critics = row[0], row[1:4]
+    _trajectories(episodes, each.run.test, behaviour.episodes)
+    episodes.set_title(f"{name}\nreturn {behaviour.numbers.return_mean:.0f}", fontsize=9)
+    # The same levels below the best action for both, so that shapes compare.
+    both = [part.q_values for part in (each.learned, each.optimal) if part.q_values is not None]
+    depths = [max(float(np.ptp(values[i])) for values in both) for i in range(len(Q_STATES))]
+    for i, (axes, state) in enumerate(zip(critics, Q_STATES, strict=True)):
+        if behaviour.q_values is not None:
+            values = behaviour.q_values[i].T
+            nodes = np.linspace(-1, 1, len(values))
+            levels = np.linspace(-depths[i], 0, 15)
+            axes.contourf(nodes, nodes, values - values.max(), levels=levels, cmap="Blues", alpha=0.8)
+            axes.contour(
+                nodes, nodes, values - values.max(), levels=levels,
+                colors="#555555", linewidths=0.5, linestyles="-",
+            )  # fmt: skip
+        points = behaviour.q_actions[i]
+        axes.scatter(points[:, 0], points[:, 1], s=6, color=_SAMPLES, alpha=0.7, linewidths=0, zorder=4)
+        what = (
+            f"{'Q' if name == 'learned' else 'Q*'}(s, ·)" if behaviour.q_values is not None else "no critic"
+        )
+        # A minus of the same width as elsewhere in the picture.
+        where = ", ".join(f"{x:g}".replace("-", "−") for x in state)
+        axes.set_title(f"{name}: {what},\ns = ({where})", fontsize=9)
+        axes.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal")
+        axes.locator_params(nbins=5)
+        axes.set_xlabel("$a_1$", fontsize=8, labelpad=1)
+        axes.set_ylabel("$a_2$", fontsize=8, labelpad=1)
+
+
+def _trajectories(axes: Axes, task: MultiGoalTask, episodes: Episodes) -> None:
+    draw_plane(axes, task)
+    axes.grid(False)
+    for states, goal in list(zip(episodes.states, episodes.goal, strict=True))[:_EPISODES]:
+        colour = _GOALS[goal % len(_GOALS)] if goal >= 0 else _NONE
+        axes.plot(states[:, 0], states[:, 1], color=colour, linewidth=0.7, alpha=0.5, zorder=3)
+    _plane_labels(axes)
+
+
+def _goal_bars(axes: Axes, each: Examined, legend: bool = True) -> None:
+    goals = each.run.test.goals
+    greedy = episode_numbers(each.greedy, len(goals))
+    groups = {"learned": each.learned.numbers, "greedy": greedy, "optimum": each.optimal.numbers}
+    places = np.arange(len(goals) + 1)
+    for index, (name, numbers) in enumerate(groups.items()):
+        shares = [*numbers.goal_shares, 1 - numbers.any_goal]
+        axes.bar(places + 0.27 * (index - 1), shares, 0.25, color=_BARS[name], label=name, linewidth=0)
+    labels = [f"({x:g}, {y:g})".replace("-", "−") for x, y in goals]
+    axes.set_xticks(places, [*labels, "none"], fontsize=7.5)
+    axes.set_ylabel("share of episodes", fontsize=8)
+    axes.set_ylim(0, 1)
+    axes.grid(axis="x", visible=False)
+    axes.set_title("goals reached", fontsize=9)
+    if legend:
+        axes.legend(fontsize=7.5, frameon=False, loc="upper right")
+
+
+def _entropy_maps(figure: Figure, axes: Sequence[Axes], each: Examined) -> None:
+    maps = (each.learned.entropy_map, each.optimal.entropy_map)
+    low = max(_LOWEST_ENTROPY, min(float(values.min()) for values in maps))
+    high = max(float(np.max(maps)), low + 0.1)
+    for one, name, behaviour, values in zip(
+        axes, ("learned", "optimum"), (each.learned, each.optimal), maps, strict=True
+    ):
+        drawn = _map(one, each.run.test, np.clip(values, low, high), low, high, "viridis")
+        one.set_title(f"{name}: entropy Ĥ, nats\nalong episodes {behaviour.entropy:.2f}", fontsize=9)
+        figure.colorbar(drawn, ax=one, shrink=0.75).ax.tick_params(labelsize=7)
+
+
+def _roughness_maps(figure: Figure, axes: Sequence[Axes], each: Examined) -> None:
+    learned, best = each.learned, each.optimal
+    assert best.gradient_map is not None
+    wanted = (
+        ("learned", "M_1", learned.gradient_map, learned.gradient),
+        ("learned", "M_2", learned.curvature_map, learned.curvature),
+        ("optimum", "M_1", best.gradient_map, best.gradient),
+    )
+    for one, (name, symbol, values, mean) in zip(axes, wanted, strict=True):
+        title = f"{name}: ${symbol}$ of {'Q' if name == 'learned' else 'Q*'}"
+        if values is None:
+            one.set_title(f"{title}\nno critic", fontsize=9)
+            one.set_axis_off()
+            continue
+        peers = [values]
+        if symbol == "M_1":
+            peers = [part for part in (learned.gradient_map, best.gradient_map) if part is not None]
+        high = float(np.quantile(np.concatenate([part.ravel() for part in peers]), 0.98))
+        drawn = _map(one, each.run.test, values, 0.0, max(high, 1e-9), "magma")
+        one.set_title(f"{title}\nalong episodes {mean:.3g}", fontsize=9)
+        figure.colorbar(drawn, ax=one, shrink=0.75, extend="max").ax.tick_params(labelsize=7)
+
+
+def _map(axes: Axes, task: MultiGoalTask, values: np.ndarray, low: float, high: float, colours: str) -> Any:
+    """Draws values `[g, g]`, first axis s₁, with the goals and the wall."""
+    count = len(values)
+    half = 7 * (1 + 1 / (count - 1))
+    drawn = axes.imshow(
+        values.T, origin="lower", extent=(-half, half, -half, half), vmin=low, vmax=high, cmap=colours
+    )
+    from matplotlib.patches import Circle
+
+    for goal in task.goals:
+        axes.add_patch(Circle(goal, task.goal_threshold, fill=False, color="white", linewidth=1))
+    if task.wall is not None:
+        axes.plot(*task.wall.T, color="white", linewidth=2)
+    axes.grid(False)
+    axes.set(xlim=(-7, 7), ylim=(-7, 7))
+    _plane_labels(axes)
+    return drawn
+
+
+def _plane_labels(axes: Axes) -> None:
+    plain(axes)
+    axes.grid(False)
+    axes.locator_params(nbins=5)
+    axes.set_xlabel("$s_1$", fontsize=8, labelpad=1)
+    axes.set_ylabel("$s_2$", fontsize=8, labelpad=1)
