@@ -92,10 +92,12 @@ def export_critic(agent: Any, directory: str | os.PathLike[str]) -> None:
     """Writes the agent's present critics as a SavedModel with the signature "q".
 
     It maps `observation` `[B, O]`, as the environment gives it, and `action` `[B, A]`, in action units, to
-    `{"q": [B]}`, the minimum over the critics. Gradients flow through the loaded function:
+    `{"q": [B]}`, the minimum over the critics. Gradients flow through the loaded function, as long as the
+    model that it is of is there:
 
     ```python
-    q = tf.saved_model.load("runs/cheetah/critic").signatures["q"]
+    model = tf.saved_model.load("runs/cheetah/critic")
+    q = model.signatures["q"]
     with tf.GradientTape() as tape:
         tape.watch(action)
         value = q(observation=observation, action=action)["q"]

@@ -173,4 +173,4 @@ def _class(factory: Factory) -> type | None:
         returned = typing.get_type_hints(factory).get("return")
     except Exception:  # Annotations may name what exists for type checkers alone.
         return None
-    return returned if inspect.isclass(returned) else None
+    return returned if inspect.isclass(returned) and returned is not Any else None

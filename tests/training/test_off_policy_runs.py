@@ -51,7 +51,8 @@ def test_the_columns_are_there_before_the_first_update(whole: pathlib.Path) -> N
 
 def test_a_run_leaves_its_policy_and_its_critic(whole: pathlib.Path) -> None:
     assert expol_tf.load_policy(whole).act(np.zeros([3, 4])).shape == (3, 1)
-    q = tf.saved_model.load(str(whole / "critic")).signatures["q"]
+    critic = tf.saved_model.load(str(whole / "critic"))
+    q = critic.signatures["q"]
     assert q(observation=tf.zeros([3, 4]), action=tf.zeros([3, 1]))["q"].shape == (3,)
     for name in ("config.gin", "environment.json", "evaluation.csv", "learning_curve.png"):
         assert (whole / name).stat().st_size > 0, name

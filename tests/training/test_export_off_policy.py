@@ -1,0 +1,110 @@
+"""Exported critics, and policies without a density or with exploration noise."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, GaussianNoise, SqlAgent
+from expol_tf.keras_api import keras
+from expol_tf.networks import (
+    CriticNetwork,
+    DeterministicActorNetwork,
+    ObservationNormalizer,
+    SamplingActorNetwork,
+)
+from expol_tf.training import export_critic, export_policy, load_policy
+
+OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
+ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, minimum=[-1.0, 0.0], maximum=[1.0, 10.0])
+OBSERVATIONS = np.random.default_rng(0).normal(5.0, 3.0, [6, 3]).astype(np.float32)
+ACTIONS = np.random.default_rng(1).uniform(ACTION.minimum, ACTION.maximum, [6, 2]).astype(np.float32)
+
+
+def make_agent(name: str) -> ActorCriticAgent:
+    keras.utils.set_random_seed(0)
+    normalizer = ObservationNormalizer(OBSERVATION)
+    normalizer.update(tf.constant(OBSERVATIONS))
+    critic = CriticNetwork(OBSERVATION, ACTION, hidden_units=(8,))
+    specs = (ts.time_step_spec(OBSERVATION), ACTION)
+    if name == "sql":
+        actor = SamplingActorNetwork(OBSERVATION, ACTION, hidden_units=(8,))
+        return SqlAgent(*specs, actor, critic, normalizer, seed=0, jit_compile=False)
+    deterministic = DeterministicActorNetwork(OBSERVATION, ACTION, hidden_units=(8,))
+    for variable in deterministic.trainable_variables:
+        variable.assign_add(tf.random.stateless_normal(variable.shape, [0, 1], stddev=0.3))
+    noise = GaussianNoise(0.5)
+    return DdpgAgent(*specs, deterministic, critic, normalizer, exploration=noise, seed=0, jit_compile=False)
+
+
+def test_a_policy_without_a_density(tmp_path: pathlib.Path) -> None:
+    agent = make_agent("sql")
+    export_policy(agent, tmp_path / "policy")
+    policy = load_policy(tmp_path, seed=1)
+    expected = agent.policy.act(OBSERVATIONS)[0].numpy()
+    np.testing.assert_allclose(policy.act(OBSERVATIONS, deterministic=True), expected, atol=1e-5)
+    many = np.tile(OBSERVATIONS[:1], [4000, 1])
+    ours, theirs = policy.act(many), agent.collect_policy.act(many)[0].numpy()
+    assert (ours >= ACTION.minimum).all() and (ours <= ACTION.maximum).all()
+    np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), atol=0.1 * theirs.std(axis=0).max())
+    np.testing.assert_allclose(ours.std(axis=0), theirs.std(axis=0), rtol=0.1)
+    assert ours.std(axis=0).min() > 0
+
+
+def test_exploration_noise_is_left_out(tmp_path: pathlib.Path) -> None:
+    agent = make_agent("ddpg")
+    export_policy(agent, tmp_path / "policy")
+    policy = load_policy(tmp_path)
+    expected = agent.policy.act(OBSERVATIONS)[0].numpy()
+    assert np.abs(agent.collect_policy.act(OBSERVATIONS)[0].numpy() - expected).max() > 0.1
+    for deterministic in (True, False):
+        np.testing.assert_allclose(policy.act(OBSERVATIONS, deterministic), expected, atol=1e-5)
+
+
+# The user's process has TensorFlow alone.
+FOREIGN_PROCESS = """
+import sys
+for name in ("expol_tf", "tensorflow_probability", "tf_agents"):
+    sys.modules[name] = None
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+q = model.signatures["q"]
+given = np.load(sys.argv[2])
+observation, action = tf.constant(given["observation"]), tf.constant(given["action"])
+with tf.GradientTape() as tape:
+    tape.watch(action)
+    value = q(observation=observation, action=action)["q"]
+np.savez(sys.argv[3], q=value.numpy(), gradient=tape.gradient(value, action).numpy())
+"""
+
+
+@pytest.mark.parametrize("name", ["sql", "ddpg"])
+def test_the_critic_and_its_gradient_without_the_library(name: str, tmp_path: pathlib.Path) -> None:
+    agent = make_agent(name)
+    export_critic(agent, tmp_path / "critic")
+    np.savez(tmp_path / "given.npz", observation=OBSERVATIONS, action=ACTIONS)
+    paths = [str(tmp_path / each) for each in ("critic", "given.npz", "found.npz")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FOREIGN_PROCESS, *paths]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    action = tf.constant(ACTIONS)
+    with tf.GradientTape() as tape:
+        tape.watch(action)
+        each = agent.critic(tf.constant(OBSERVATIONS), action)
+        least = tf.reduce_min(each, axis=-1)
+    gradient = tape.gradient(least, action).numpy()
+    # Both critics are the lesser one somewhere, and neither is flat.
+    assert len(set(np.argmin(each, axis=-1))) == 2 and np.abs(gradient).min() > 0
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_allclose(found["q"], least, atol=1e-5)
+    np.testing.assert_allclose(found["gradient"], gradient, atol=1e-5)

@@ -1,0 +1,132 @@
+"""What goes with which agent, and what does not."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import gin
+import pytest
+
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, PpoAgent, SacAgent, SqlAgent, TrpoAgent
+from expol_tf.errors import ConfigurationError
+from expol_tf.networks import (
+    CriticNetwork,
+    DeterministicActorNetwork,
+    FlowActorNetwork,
+    GaussianActorNetwork,
+    ObservationNormalizer,
+    SamplingActorNetwork,
+    ValueNetwork,
+)
+from expol_tf.training import OffPolicyRunner, OnPolicyRunner
+from expol_tf.training.parts import choose_parts
+
+
+class Own(SacAgent):
+    """A user's variant."""
+
+
+def make_sac(*networks: Any, **arguments: Any) -> SacAgent:
+    return SacAgent(*networks, **arguments)
+
+
+def make_something(*networks: Any, **arguments: Any) -> Any:
+    return SacAgent(*networks, **arguments)
+
+
+def underlying(factory: Any) -> Any:
+    return factory.func if isinstance(factory, functools.partial) else factory
+
+
+@pytest.mark.parametrize("agent", [TrpoAgent, PpoAgent, functools.partial(TrpoAgent, seed=1), make_something])
+def test_on_policy_agents(agent: Any) -> None:
+    parts = choose_parts(agent)
+    assert not parts.off_policy and parts.num_envs == 32
+    assert (parts.actor_network, parts.value_network) == (FlowActorNetwork, ValueNetwork)
+    assert (parts.runner, parts.observation_normalizer) == (OnPolicyRunner, ObservationNormalizer)
+    assert parts.critic_network is None
+
+
+@pytest.mark.parametrize(
+    ("agent", "actor_network", "num_critics"),
+    [
+        (SacAgent, GaussianActorNetwork, 2),
+        (Own, GaussianActorNetwork, 2),
+        (ActorCriticAgent, GaussianActorNetwork, 2),
+        (make_sac, GaussianActorNetwork, 2),
+        (functools.partial(functools.partial(make_sac, gamma=0.9), seed=1), GaussianActorNetwork, 2),
+        (functools.partial(SqlAgent, gamma=0.9), SamplingActorNetwork, 1),
+        (DdpgAgent, DeterministicActorNetwork, 1),
+    ],
+)
+def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> None:
+    parts = choose_parts(agent)
+    assert parts.off_policy and parts.num_envs == 1
+    assert underlying(parts.actor_network) is actor_network
+    assert underlying(parts.critic_network) is CriticNetwork and underlying(parts.runner) is OffPolicyRunner
+    assert getattr(parts.critic_network, "keywords", {}).get("num_critics", 2) == num_critics
+    assert parts.value_network is None and parts.observation_normalizer is None
+
+
+def test_an_agent_that_does_not_tell_is_what_its_parts_are() -> None:
+    for parts in (
+        choose_parts(make_something, runner=functools.partial(OffPolicyRunner, batch_size=3)),
+        choose_parts(make_something, critic_network=CriticNetwork),
+    ):
+        assert parts.off_policy and underlying(parts.runner) is OffPolicyRunner
+
+
+def test_what_is_given_is_kept() -> None:
+    parts = choose_parts(
+        SacAgent,
+        FlowActorNetwork,
+        critic_network=functools.partial(CriticNetwork, num_critics=5),
+        observation_normalizer=ObservationNormalizer,
+        num_envs=3,
+    )
+    assert (parts.actor_network, parts.observation_normalizer) == (FlowActorNetwork, ObservationNormalizer)
+    assert parts.critic_network.keywords == {"num_critics": 5} and parts.num_envs == 3  # type: ignore[union-attr]
+    assert choose_parts(TrpoAgent, observation_normalizer=None).observation_normalizer is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(agent=SacAgent, value_network=ValueNetwork), "value_network must not be given for SacAgent"),
+        (dict(agent=PpoAgent, critic_network=CriticNetwork), "critic_network must not be given for PpoAgent"),
+        (
+            dict(agent=Own, runner=OnPolicyRunner),
+            "runner must be one for off-policy .* such as Own; got OnPolicy",
+        ),
+        (
+            dict(agent=TrpoAgent, runner=functools.partial(OffPolicyRunner, batch_size=3)),
+            "runner must be one for on-policy agents such as TrpoAgent; got OffPolicyRunner. Give OnPolicy",
+        ),
+        (dict(agent=SacAgent, observation_normalizer="yes"), "observation_normalizer must be .*got 'yes'"),
+    ],
+    ids=["value", "critic", "on-policy runner", "off-policy runner", "normalizer"],
+)
+def test_parts_of_the_other_kind_are_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        choose_parts(**arguments)
+
+
+def test_gin_references_tell_their_class() -> None:
+    received = []
+
+    @gin.configurable("receive_parts_of_test")
+    def receive(agent: Any, runner: Any) -> None:
+        received.append(choose_parts(agent, runner=runner))
+
+    with gin.unlock_config():
+        gin.parse_config(
+            "receive_parts_of_test.agent = @own/expol_tf.DdpgAgent\n"
+            "receive_parts_of_test.runner = @own/OffPolicyRunner\n"
+            "own/OffPolicyRunner.batch_size = 7\n"
+        )
+        try:
+            receive()  # type: ignore[call-arg]
+        finally:
+            gin.clear_config()
+    assert received[0].off_policy and underlying(received[0].actor_network) is DeterministicActorNetwork
