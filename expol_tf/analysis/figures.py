@@ -200,14 +200,14 @@ def _multigoal(
     runs = [multi_goal.goal_run(run, *options) for run in find_runs(root_dirs).runs]
     _ensure_writable(directory)
     progress = FigureProgress(name, len(runs))
-    optima: dict[Any, Any] = {}
+    best: dict[Any, multi_goal.Best] = {}
     examined, files = [], []
     for index, run in enumerate(runs):
         # Runs of the same world and temperature share their optimum.
         world = (run.run.task, run.run.values.get("train.make_kwargs"), run.temperature, run.discount)
-        if world not in optima:
-            optima[world] = multi_goal.optimum_of(run)
-        each = multi_goal.examine(run, optima[world], seed)
+        if world not in best:
+            best[world] = multi_goal.best_of(run, seed)
+        each = multi_goal.examine(run, best[world], seed)
         examined.append(each)
         suffix = f"_{index + 1}_{re.sub(r'[^0-9A-Za-z]+', '_', run.name)}" if len(runs) > 1 else ""
         files.append(directory / f"{name}{suffix}.png")

@@ -161,47 +161,64 @@ def goal_run(
     )
 
 
-def examine(run: GoalRun, optimum: SoftOptimum, seed: int = 0, extent: Extent | None = None) -> Examined:
+class Best(NamedTuple):
+    """An optimum, and what it does."""
+
+    optimum: SoftOptimum
+    behaviour: Behaviour
+
+
+def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Best:
+    """Returns the optimum of what a run was trained on, and what it does where the run is tested.
+
+    Args:
+      run: The run; others of the same task, limit, α and γ have the same.
+      seed: Of first states and sampled actions.
+      extent: How much is looked at.
+    """
+    extent = extent or EXTENT
+    optimum = soft_value_iteration(run.physics, run.temperature, run.discount)
+    generator = np.random.default_rng(seed)
+
+    def sample(state: np.ndarray, num: int) -> np.ndarray:
+        return optimum.sample(state, generator, num)
+
+    def q(state: np.ndarray, action: np.ndarray) -> np.ndarray:
+        return optimum.q(state, action[:, np.newaxis])[:, 0]
+
+    episodes = rollouts(run.test, optimum.act(generator), extent.oracle_episodes, seed, run.max_steps)
+    return Best(optimum, _behaviour(run, episodes, sample, q, extent))
+
+
+def examine(run: GoalRun, best: Best, seed: int = 0, extent: Extent | None = None) -> Examined:
     """Returns what a run's policy and critic do beside the optimum.
 
     Args:
       run: Its directory has `policy/`, and `critic/` if Q is to be looked at.
-      optimum: Of its task, α and γ.
+      best: From `best_of`.
       seed: Of first states and sampled actions.
       extent: How much is looked at.
     """
     extent = extent or EXTENT
     directory = run.run.directory
     policy = load_policy(directory, seed)
-    generator = np.random.default_rng(seed)
 
-    def learned_sample(state: np.ndarray, num: int) -> np.ndarray:
+    def sample(state: np.ndarray, num: int) -> np.ndarray:
         rows = np.repeat(np.asarray(state, np.float32), num, axis=0)
         parts = [policy.act(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
         return np.concatenate(parts).reshape(len(state), num, -1)
-
-    def optimal_q(state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        return optimum.q(state, action[:, np.newaxis])[:, 0]
 
     greedy = rollouts(
         run.test, lambda o: policy.act(o, deterministic=True), extent.episodes, seed, run.max_steps
     )
     learned = rollouts(run.test, policy.act, extent.episodes, seed, run.max_steps)
-    best = rollouts(run.test, optimum.act(generator), extent.oracle_episodes, seed, run.max_steps)
     return Examined(
         run=run,
-        learned=_behaviour(run, learned, learned_sample, load_critic(directory), extent),
+        learned=_behaviour(run, learned, sample, load_critic(directory), extent),
         greedy=greedy,
-        optimal=_behaviour(
-            run, best, lambda state, num: optimum.sample(state, generator, num), optimal_q, extent
-        ),
-        optimum=optimum,
+        optimal=best.behaviour,
+        optimum=best.optimum,
     )
-
-
-def optimum_of(run: GoalRun) -> SoftOptimum:
-    """Returns the optimum of what a run was trained on."""
-    return soft_value_iteration(run.physics, run.temperature, run.discount)
 
 
 def load_critic(directory: Path) -> Critic | None:
@@ -244,7 +261,7 @@ def _behaviour(
     if critic is not None:
         along = q_smoothness(critic, visited, taken)
         gradient, curvature = float(along.gradient.mean()), float(along.curvature.mean())
-        few = min(8, extent.samples)
+        few = min(32, extent.samples)
         over = q_smoothness(critic, np.repeat(states, few, axis=0), actions[:, :few].reshape(-1, 2))
         gradient_map = over.gradient.reshape(*shape, few).mean(axis=-1)
         curvature_map = over.curvature.reshape(*shape, few).mean(axis=-1)

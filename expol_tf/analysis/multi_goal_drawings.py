@@ -36,7 +36,7 @@ def run_picture(each: Examined) -> Figure:
     _goal_bars(goals, each)
     _trajectories(greedy, each.run.test, each.greedy)
     numbers = episode_numbers(each.greedy, len(each.run.test.goals))
-    greedy.set_title(f"learned, greedy actions\nreturn {numbers.return_mean:.0f}", fontsize=9)
+    greedy.set_title(f"learned, greedy actions\nreturn {_signed(numbers.return_mean)}", fontsize=9)
     _roughness_maps(figure, maps, each)
     run, learned, best = each.run, each.learned.numbers, each.optimal.numbers
     figure.suptitle(
@@ -46,8 +46,9 @@ def run_picture(each: Examined) -> Figure:
     )
     figure.supxlabel(
         f"{len(each.learned.episodes.lengths)} episodes with sampled actions: return "
-        f"{learned.return_mean:.1f} (optimum {best.return_mean:.1f}), length {learned.length_mean:.1f} "
-        f"({best.length_mean:.1f}), a goal in {learned.any_goal:.0%} ({best.any_goal:.0%}). "
+        f"{_signed(learned.return_mean, 1)} (optimum {_signed(best.return_mean, 1)}), length "
+        f"{learned.length_mean:.1f} ({best.length_mean:.1f}), a goal in "
+        f"{learned.any_goal:.0%} ({best.any_goal:.0%}). "
         "Lines: sampled episodes, coloured by the goal reached, grey where none is; dots: sampled actions.",
         fontsize=9,
     )
@@ -66,8 +67,8 @@ def overview(examined: Sequence[Examined]) -> Figure:
         _trajectories(above, each.run.test, each.learned.episodes)
         learned, best = each.learned.numbers, each.optimal.numbers
         above.set_title(
-            f"{each.run.name}\nα = {each.run.temperature:g}: return {learned.return_mean:.0f}, "
-            f"optimum {best.return_mean:.0f}",
+            f"{each.run.name}\nα = {each.run.temperature:g}: return {_signed(learned.return_mean)}, "
+            f"optimum {_signed(best.return_mean)}",
             fontsize=8.5,
         )
         _goal_bars(axes[2 * (index // columns) + 1, index % columns], each, legend=index == 0)
@@ -77,7 +78,7 @@ def overview(examined: Sequence[Examined]) -> Figure:
 def _behaviour_row(row: Sequence[Axes], behaviour: Behaviour, each: Examined, name: str) -> None:
     episodes, critics = row[0], row[1:4]
     _trajectories(episodes, each.run.test, behaviour.episodes)
-    episodes.set_title(f"{name}\nreturn {behaviour.numbers.return_mean:.0f}", fontsize=9)
+    episodes.set_title(f"{name}\nreturn {_signed(behaviour.numbers.return_mean)}", fontsize=9)
     # The same levels below the best action for both, so that shapes compare.
     both = [part.q_values for part in (each.learned, each.optimal) if part.q_values is not None]
     depths = [max(float(np.ptp(values[i])) for values in both) for i in range(len(Q_STATES))]
@@ -96,9 +97,9 @@ def _behaviour_row(row: Sequence[Axes], behaviour: Behaviour, each: Examined, na
         what = (
             f"{'Q' if name == 'learned' else 'Q*'}(s, ·)" if behaviour.q_values is not None else "no critic"
         )
-        # A minus of the same width as elsewhere in the picture.
-        where = ", ".join(f"{x:g}".replace("-", "−") for x in state)
+        where = ", ".join(_signed(x) if x == round(x) else _signed(x, 1) for x in state)
         axes.set_title(f"{name}: {what},\ns = ({where})", fontsize=9)
+        axes.grid(False)
         axes.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal")
         axes.locator_params(nbins=5)
         axes.set_xlabel("$a_1$", fontsize=8, labelpad=1)
@@ -109,8 +110,9 @@ def _trajectories(axes: Axes, task: MultiGoalTask, episodes: Episodes) -> None:
     draw_plane(axes, task)
     axes.grid(False)
     for states, goal in list(zip(episodes.states, episodes.goal, strict=True))[:_EPISODES]:
-        colour = _GOALS[goal % len(_GOALS)] if goal >= 0 else _NONE
-        axes.plot(states[:, 0], states[:, 1], color=colour, linewidth=0.7, alpha=0.5, zorder=3)
+        axes.plot(states[:, 0], states[:, 1], color=_goal_colour(goal), linewidth=0.7, alpha=0.5, zorder=3)
+    for index, (x, y) in enumerate(task.goals):
+        axes.plot(x, y, "*", markersize=8, color=_goal_colour(index), markeredgewidth=0, zorder=7)
     _plane_labels(axes)
 
 
@@ -123,13 +125,21 @@ def _goal_bars(axes: Axes, each: Examined, legend: bool = True) -> None:
         shares = [*numbers.goal_shares, 1 - numbers.any_goal]
         axes.bar(places + 0.27 * (index - 1), shares, 0.25, color=_BARS[name], label=name, linewidth=0)
     labels = [f"({x:g}, {y:g})".replace("-", "−") for x, y in goals]
+    colours = [_goal_colour(goal) for goal in range(len(goals))]
     axes.set_xticks(places, [*labels, "none"], fontsize=7.5)
+    for label, colour in zip(axes.get_xticklabels(), [*colours, _NONE], strict=True):
+        label.set_color(colour)
     axes.set_ylabel("share of episodes", fontsize=8)
-    axes.set_ylim(0, 1)
+    # Room for the legend above the highest bar that there can be.
+    axes.set_ylim(0, 1.2)
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.grid(axis="x", visible=False)
     axes.set_title("goals reached", fontsize=9)
     if legend:
-        axes.legend(fontsize=7.5, frameon=False, loc="upper right")
+        axes.legend(
+            fontsize=7.5, frameon=False, loc="upper center", ncols=3,
+            columnspacing=1.0, handlelength=1.0, handletextpad=0.4,
+        )  # fmt: skip
 
 
 def _entropy_maps(figure: Figure, axes: Sequence[Axes], each: Examined) -> None:
@@ -140,7 +150,7 @@ def _entropy_maps(figure: Figure, axes: Sequence[Axes], each: Examined) -> None:
         axes, ("learned", "optimum"), (each.learned, each.optimal), maps, strict=True
     ):
         drawn = _map(one, each.run.test, np.clip(values, low, high), low, high, "viridis")
-        one.set_title(f"{name}: entropy Ĥ, nats\nalong episodes {behaviour.entropy:.2f}", fontsize=9)
+        one.set_title(f"{name}: entropy Ĥ, nats\nalong episodes {_signed(behaviour.entropy, 2)}", fontsize=9)
         figure.colorbar(drawn, ax=one, shrink=0.75).ax.tick_params(labelsize=7)
 
 
@@ -184,6 +194,15 @@ def _map(axes: Axes, task: MultiGoalTask, values: np.ndarray, low: float, high: 
     axes.set(xlim=(-7, 7), ylim=(-7, 7))
     _plane_labels(axes)
     return drawn
+
+
+def _goal_colour(goal: int) -> str:
+    return _GOALS[goal % len(_GOALS)] if goal >= 0 else _NONE
+
+
+def _signed(number: float, digits: int = 0) -> str:
+    """Returns a number with a minus of the same width as on the axes."""
+    return f"{number:.{digits}f}".replace("-", "−")
 
 
 def _plane_labels(axes: Axes) -> None:

@@ -35,7 +35,7 @@ def text_table(examined: Sequence[Examined]) -> list[list[str]]:
             "goals %",
             "any goal %",
             "return",
-            "of optimum",
+            "ratio",
             "greedy",
             "length",
             "M₁",

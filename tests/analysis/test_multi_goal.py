@@ -11,7 +11,7 @@ import pytest
 
 from expol_tf.analysis import RunOptions, find_runs, make_figure, multi_goal, soft_value_iteration
 from expol_tf.analysis.figures_command import figures_main
-from expol_tf.analysis.multi_goal import Extent, examine, goal_run, load_critic
+from expol_tf.analysis.multi_goal import Extent, best_of, examine, goal_run, load_critic
 from expol_tf.analysis.multi_goal_episodes import EpisodeNumbers
 from expol_tf.analysis.multi_goal_table import goal_distance
 from expol_tf.errors import ConfigurationError, RunDirectoryError
@@ -57,7 +57,9 @@ def test_what_a_run_s_record_says(tmp_path):
 
 def test_numbers_of_a_known_policy_and_critic(tmp_path):
     run = goal_run(run_of(write_run(tmp_path / "run")))
-    found = examine(run, multi_goal.optimum_of(run), seed=1, extent=SMALL._replace(samples=128))
+    extent = SMALL._replace(samples=128)
+    best = best_of(run, 1, extent)
+    found = examine(run, best, 1, extent)
     learned = found.learned
     # By the sign of s₁: right or left, and nowhere else; greedily to the right.
     assert learned.numbers.any_goal == 1.0 and learned.numbers.goal_shares[2:].sum() == 0
@@ -76,7 +78,7 @@ def test_numbers_of_a_known_policy_and_critic(tmp_path):
     np.testing.assert_allclose(learned.q_values, [expected] * 3, atol=1e-4)
     assert learned.q_actions[0, :, 0].mean() == pytest.approx(-0.6, abs=0.1)  # at s₁ = −2.5
     assert found.optimal.numbers.return_mean > learned.numbers.return_mean - 100
-    again = examine(run, found.optimum, seed=1, extent=SMALL._replace(samples=128))
+    again = examine(run, best_of(run, 1, extent), 1, extent)
     np.testing.assert_array_equal(again.learned.episodes.states, learned.episodes.states)
     assert again.optimal.entropy == found.optimal.entropy
 
