@@ -1,6 +1,9 @@
 """Kills a run with SIGKILL at random moments, some inside a checkpoint's writing, and resumes it each time.
 
     python benchmarks/survival.py --gin_file=gin/gaussian_trpo.gin --num_env_steps=200000 --kills=10
+    python benchmarks/survival.py --gin_file=gin/sac.gin --num_env_steps=20000 --kills=6 \
+        --gin_bindings="CHECKPOINT_INTERVAL = 2000" --gin_bindings="OffPolicyRunner.warm_up_steps = 3000" \
+        --gin_bindings="OffPolicyRunner.updates_per_step = 0.1"
 
 Then compares its `metrics.csv` (timings aside) and `evaluation.csv` with those of a run left alone, and says
 how many steps it simulated twice.
@@ -79,7 +82,8 @@ def main(argv: list[str]) -> None:
     while kills < _KILLS.value:
         before = env_step(killed)
         # Far enough into the run that there is something to lose, but not beyond its end.
-        target = before + chance.randrange(2048, max(4096, (_STEPS.value - before) // (_KILLS.value - kills)))
+        share = (_STEPS.value - before) // (_KILLS.value - kills)
+        target = before + chance.randrange(share // 4, share)
         while process.poll() is None and env_step(killed) < target:
             time.sleep(0.005)
         in_checkpoint = kills % 2 == 1 and wait_until_writing(killed, process)

@@ -1,6 +1,6 @@
 """A small off-policy run, in this process or, as a program, in one that can be killed.
 
-`python -m tests.training.off_policy_run DIRECTORY agent`
+`python -m tests.training.off_policy_run DIRECTORY agent [device]`
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from expol_tf.networks import (
     GaussianActorNetwork,
     SamplingActorNetwork,
 )
-from expol_tf.training import OffPolicyRunner, TrainingResult
+from expol_tf.training import OffPolicyRunner, TrainingResult, configure_devices
 
 ITERATION = 48
 END = 9 * ITERATION
@@ -63,5 +63,7 @@ def run(root_dir: Any, agent: str, **settings: Any) -> TrainingResult:
 
 
 if __name__ == "__main__":
+    if sys.argv[3:]:
+        configure_devices(sys.argv[3])
     result = run(sys.argv[1], sys.argv[2])
     sys.exit(0 if result.interrupted_by is None else 128 + result.interrupted_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import pathlib
 import signal
@@ -89,9 +90,9 @@ def test_a_run_that_breaks_off_goes_on_as_if_it_had_not(
     assert rows(broken / "evaluation.csv") == rows(whole / "evaluation.csv")
 
 
-def start(root: pathlib.Path) -> subprocess.Popen:
+def start(root: pathlib.Path, *device: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.off_policy_run", str(root), "sac"],
+        [sys.executable, "-m", "tests.training.off_policy_run", str(root), "sac", *device],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -149,6 +150,17 @@ def test_a_signal_waits_for_the_checkpoint(whole: pathlib.Path, tmp_path: pathli
     assert 3 <= done < END // ITERATION
     newest = sorted((root / "checkpoints").iterdir())[-1]
     assert newest.name == f"checkpoint-{done * ITERATION:012d}" and (newest / "manifest.json").exists()
+
+
+def test_a_run_over_two_devices_goes_on_on_one(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "divided"
+    process = start(root, "cpu:2")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert json.loads((root / "environment.json").read_text())["device"] == "CPU:0,CPU:1"
+    assert run(root, "sac", num_env_steps=END + 1).env_step == END + ITERATION
+    table = rows(root / "metrics.csv")
+    assert len(table) == 10 and all(np.isfinite(float(row[name])) for row in table[2:] for name in COLUMNS)
 
 
 def test_an_off_policy_agent_needs_no_other_part(tmp_path: pathlib.Path) -> None:
