@@ -147,9 +147,24 @@ class Evaluator:
             state = generator.state.numpy()
             try:
                 generator.reset_from_seed(action_seed)
-                return evaluate_policy(agent.collect_policy.act, env, self._episodes)
+                return evaluate_policy(_act_with_state(agent.collect_policy, env), env, self._episodes)
             finally:
                 # The policy goes on as if it had not been evaluated.
                 generator.state.assign(state)
         finally:
             env.close()
+
+
+def _act_with_state(policy: Any, env: VectorEnvironment) -> Act:
+    """Returns a function of observations that keeps the state of a policy that has one (of its noise)."""
+    if getattr(policy, "policy_state_spec", ()) == ():
+        return policy.act
+    state = policy.get_initial_state(env.num_envs)
+
+    def act(observation: np.ndarray) -> Any:
+        nonlocal state
+        # Not begun anew with each episode: noise that goes on is as good.
+        action, _, state = policy.act(observation, state)
+        return action
+
+    return act

@@ -126,6 +126,28 @@ def test_evaluations_depend_on_seed_and_step_alone() -> None:
     assert other.evaluate(agent, 100).returns.tolist() != first.returns.tolist()
 
 
+class CountingPolicy(RandomPolicy):
+    """Its actions are its state: 1, 2, … hundredths."""
+
+    policy_state_spec = tf.TensorSpec([1])
+
+    def get_initial_state(self, batch_size: int) -> tf.Tensor:
+        return tf.zeros([batch_size, 1])
+
+    def act(self, observation: np.ndarray, policy_state: tf.Tensor) -> tuple[tf.Tensor, tuple, tf.Tensor]:
+        return policy_state + 0.01, (), policy_state + 0.01
+
+
+def test_sampled_evaluation_goes_on_with_the_policys_state() -> None:
+    agent = Agent()
+    agent.collect_policy = CountingPolicy(is_greedy=False)
+    for _ in range(2):
+        result = Evaluator(Countdown, seed=1, episodes=5, deterministic=False).evaluate(agent, 0)
+        np.testing.assert_allclose(
+            result.returns, 0.01 * result.lengths * (result.lengths + 1) / 2, rtol=1e-5
+        )
+
+
 def test_deterministic_evaluation_takes_the_greedy_policy() -> None:
     result = Evaluator(Countdown, seed=1, episodes=5).evaluate(Agent(), 0)
     assert len(result.returns) == 5

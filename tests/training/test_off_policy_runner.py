@@ -202,6 +202,22 @@ def test_updates_that_break_are_one_message(value: float) -> None:
         runner.iterate()
 
 
+class Broken(Counting):
+    """Gives a NaN observation at the third step."""
+
+    def step(self, action: np.ndarray) -> Any:
+        observation, *rest = super().step(action)
+        return observation * (np.nan if self._t == 3 else 1.0), *rest
+
+
+def test_an_observation_that_is_nan_names_the_task_and_the_step() -> None:
+    runner, agent = make_runner(task=Broken, warm_up_steps=1, iteration_steps=5)
+    with pytest.raises(NonFiniteError, match="The observation of .*, step 3 is not finite"):
+        runner.iterate()
+    # Nothing of it was stored or learned from.
+    assert len(runner.replay.get_state()["rows"]) == 2 and int(agent.updates) == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
