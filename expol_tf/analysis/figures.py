@@ -72,7 +72,8 @@ def make_figure(
         runs, `figures` inside of it.
       num_seeds: Seeds of every trained or descended density; by default the figure's own number, 5.
       seed: The first of them, or that of the test episodes.
-      iterations: Length of each training, or the longest descent in steps; by default the figure's own.
+      iterations: Length of each training, the longest descent in steps, or the episodes of each optimum; by
+        default the figure's own.
       root_dirs: Directories of runs, at any depth, for a figure of runs.
       run_options: How these are looked at.
 
@@ -187,6 +188,30 @@ def _kl_ball(name: str, directory: Path, num_seeds: int, seed: int, iterations: 
     return Figure(_markdown(table), (path, directory / f"{name}.png"))
 
 
+def _multigoal_optima(name: str, directory: Path, num_seeds: int, seed: int, iterations: int) -> Figure:
+    from expol_tf.analysis import multi_goal_drawings, multi_goal_optima
+
+    total = num_seeds * sum(len(world.temperatures) for world in multi_goal_optima.WORLDS)
+    progress = FigureProgress(name, total)
+    found = []
+    for world, each in multi_goal_optima.optima(num_seeds, seed, iterations):
+        found.append((world, each))
+        row = each.row
+        progress.part(f"{world.name}, α = {row['temperature']:g}: a goal in {row['any_goal']:.0%}")
+    path = directory / f"{name}.csv"
+    # The task with the most goals has all columns.
+    heading = max((list(each.row) for _, each in found), key=len)
+    _write_csv(path, heading, [[each.row.get(column, "") for column in heading] for _, each in found])
+    first = [(world, each) for world, each in found if each.row["seed"] == seed]
+    save(multi_goal_drawings.optima_picture(first), directory / f"{name}.png")
+    table = [["task", "α", "goals %", *_OPTIMA_COLUMNS.values()]]
+    for world, each in found:
+        shares = "/".join(f"{100 * each.row[f'goal_{i}']:.1f}" for i in range(len(world.task.goals)))
+        cells = [f"{each.row[column]:.3g}" for column in _OPTIMA_COLUMNS]
+        table.append([world.name, f"{each.row['temperature']:g}", shares, *cells])
+    return Figure(_markdown(table), (path, directory / f"{name}.png"))
+
+
 def _multigoal(
     name: str,
     directory: Path,
@@ -253,12 +278,25 @@ _BALL_COLUMNS = {
     "covariance_trace": "trace of covariance",
     "radius_99": "99 % radius",
 }
+_OPTIMA_COLUMNS = {
+    "any_goal": "any goal",
+    "return_mean": "return",
+    "length_mean": "length",
+    "m1": "M₁",
+    "m2": "M₂",
+    "entropy": "H",
+    "hit_share": "hit the wall",
+    "success_after_hit": "success after a hit",
+}
 _KINDS = {
     "kl_ball": _Kind(
         _kl_ball, 5, 5000, "spread of a Gaussian and a flow in a KL ball and at fixed entropies"
     ),
     "gaussian_bandit": _Kind(_bandit, 5, 200, "which policies learn that the optimal actions are correlated"),
     "bimodal_bandit": _Kind(_bandit, 5, 200, "which policies learn that there are two optimal actions"),
+    "multigoal_optima": _Kind(
+        _multigoal_optima, 1, 4000, "where the optimum goes at the papers' temperatures; 4000 episodes each"
+    ),
 }
 _RUN_KINDS = {
     "multigoal": _RunKind(

@@ -10,6 +10,7 @@ import numpy as np
 
 from expol_tf.analysis.multi_goal import Q_STATES, Behaviour, Examined
 from expol_tf.analysis.multi_goal_episodes import Episodes, episode_numbers
+from expol_tf.analysis.multi_goal_optima import Optimal, World
 from expol_tf.analysis.style import panels, plain
 from expol_tf.environments import MultiGoalTask, draw_plane
 
@@ -72,6 +73,36 @@ def overview(examined: Sequence[Examined]) -> Figure:
             fontsize=8.5,
         )
         _goal_bars(axes[2 * (index // columns) + 1, index % columns], each, legend=index == 0)
+    return figure
+
+
+def optima_picture(found: Sequence[tuple[World, Optimal]]) -> Figure:
+    """Draws the optima's episodes: a world a row, a temperature a column, the last with the wall too."""
+    worlds = list(dict.fromkeys(world.name for world, _ in found))
+    rows = [[(world, each, False) for world, each in found if world.name == name] for name in worlds]
+    rows.append([(world, each, True) for world, each, _ in rows[-1]])
+    columns = max(len(row) for row in rows)
+    figure, axes = panels(len(rows), columns, (2.4, 2.6))
+    for line, row in zip(axes, rows, strict=True):
+        for unused in line[len(row) :]:
+            unused.remove()
+        for one, (world, each, walled) in zip(line, row, strict=False):
+            _trajectories(one, world.walled if walled else world.task, each.walled if walled else each.free)
+            values = each.row
+            title = f"α = {values['temperature']:g}, γ = {values['discount']:g}"
+            if one is line[0]:
+                one.set_ylabel(f"{world.name}\n$s_2$", fontsize=8, labelpad=1)
+            if walled:
+                text = f"hit by {values['hit_share']:.0%}, then a goal {values['success_after_hit']:.0%}"
+            else:
+                shares = [values[f"goal_{goal}"] for goal in range(len(world.task.goals))]
+                text = " / ".join(f"{100 * share:.0f}" for share in (*shares, 1 - values["any_goal"])) + " %"
+            one.set_title(f"{title}\n{text}", fontsize=8)
+    figure.supxlabel(
+        "The first hundred sampled episodes, coloured by the goal reached, grey where none is. Shares of the "
+        "goals, the last of none. Bottom: the same policies where there is a wall that they do not know.",
+        fontsize=9,
+    )
     return figure
 
 

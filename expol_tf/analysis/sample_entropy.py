@@ -17,7 +17,7 @@ def nearest_neighbour_entropy(samples: np.ndarray, neighbours: int = 3) -> np.nd
 
     εᵢ is the distance from sample i to its k-th neighbour and c_A the volume of the unit ball. Consistent for
     every bounded density; at an edge of the support, beyond which no neighbour can be, it errs upwards: for
-    N = 256 and a uniform density on a square by 0.1. Samples that all coincide count as spread over balls of
+    N = 128 and a uniform density on a square by 0.1. Samples that all coincide count as spread over balls of
     radius 10⁻⁴: for A = 2 and N = 256 that is −12.7.
 
     Kozachenko & Leonenko 1987; Kraskov, Stögbauer & Grassberger 2004, *Estimating mutual information*, 20.

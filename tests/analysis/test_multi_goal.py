@@ -9,7 +9,14 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from expol_tf.analysis import RunOptions, find_runs, make_figure, multi_goal, soft_value_iteration
+from expol_tf.analysis import (
+    RunOptions,
+    find_runs,
+    make_figure,
+    multi_goal,
+    multi_goal_optima,
+    soft_value_iteration,
+)
 from expol_tf.analysis.figures_command import figures_main
 from expol_tf.analysis.multi_goal import Extent, best_of, examine, goal_run, load_critic
 from expol_tf.analysis.multi_goal_episodes import EpisodeNumbers
@@ -172,3 +179,18 @@ def test_mistakes_are_named(tmp_path):
         figure(no_policy, temperature=-1.0)
     with pytest.raises(ConfigurationError, match="--root_dir is for figures of runs"):
         make_figure("kl_ball", tmp_path, run_options=RunOptions(obstacle=True))
+
+
+def test_the_optima_s_figure(tmp_path, monkeypatch):
+    few = [world._replace(temperatures=world.temperatures[-1:]) for world in multi_goal_optima.WORLDS]
+    monkeypatch.setattr(multi_goal_optima, "WORLDS", tuple(few))
+    monkeypatch.setattr(
+        multi_goal_optima, "soft_value_iteration", lambda *world: soft_value_iteration(*world, 29, 10)
+    )
+    figure = make_figure("multigoal_optima", tmp_path, iterations=150)
+    four, three = rows_of(tmp_path / "multigoal_optima.csv")
+    assert (four["temperature"], three["temperature"], three["goal_3"]) == ("10", "20", "")
+    assert float(four["any_goal"]) > 0.95 and float(three["any_goal"]) < 0.5
+    assert float(four["m1"]) > 0 and float(three["hit_share"]) > 0.1
+    assert len(figure.table.splitlines()) == 4
+    assert matplotlib.image.imread(tmp_path / "multigoal_optima.png").shape[0] > 600

@@ -111,7 +111,12 @@ class MultiGoal(ArrayTaskEnv, RecordConstructorArgs):
 
     Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, §5.1; the
     reward is that of its released code, where the text says a mixture of Gaussians.
+
+    Attributes:
+      task: The physics, also for many points at once: `MultiGoal().task.transition(states, actions)`.
     """
+
+    task: MultiGoalTask
 
     def __init__(
         self,
