@@ -35,6 +35,7 @@ from expol_tf.gin_syntax import (
 from expol_tf.paths import user_directory
 from expol_tf.suggestions import did_you_mean
 from expol_tf.training import gin_registry
+from expol_tf.training.replaced_parts import ReplacedParts
 
 EXPERIMENT_MACROS = (
     "TASK",
@@ -359,6 +360,7 @@ def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configu
     macros: dict[str, Binding] = {}
     bindings: dict[Key, Binding] = {}
     scopes: set[str] = set()
+    replaced = ReplacedParts()
     for statement in statements:
         if isinstance(statement, Import):
             continue
@@ -372,8 +374,17 @@ def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configu
         checked = dataclasses.replace(checked, selector=known.selector)
         # An overridden binding is checked as well: its file has a mistake.
         gin_registry.check_parameter(known, statement.parameter, statement.location)
-        bindings[statement.scope, known.selector, statement.parameter] = checked
+        key = statement.scope, known.selector, statement.parameter
+        replaced.bound(key)
+        if key in bindings:
+            before = Configuration(root, imports, macros, bindings)
+            replaced.replaced(bindings[key].value, value, bindings, before._reachable)
+        bindings[key] = checked
     configuration = Configuration(root, imports, macros, bindings)
+    left_out = True
+    while left_out:  # What was left out may have been all that referred to something else.
+        remaining, left_out = replaced.remaining(configuration.bindings, configuration._reachable([root]))
+        configuration = dataclasses.replace(configuration, bindings=remaining)
     configuration.check()
     return configuration, scopes
 

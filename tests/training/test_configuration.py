@@ -29,6 +29,12 @@ class Anchor:
 
 
 @gin.configurable(module="boats")
+class Crew:
+    def __init__(self, size: int = 1, captain: object = None) -> None:
+        self.size = size
+
+
+@gin.configurable(module="boats")
 class Boat:
     def __init__(self, sail: Callable = Sail, length: float | None = None, secret: object = None) -> None:
         self.sail = sail()
@@ -262,6 +268,34 @@ def test_a_default_that_is_replaced_is_not_used() -> None:
     train_boats()
     with pytest.raises(ConfigurationError, match="Sail.area is bound, but nothing"):
         result.check_all_used()
+
+
+def test_settings_of_a_part_that_another_replaced_are_left_out() -> None:
+    """The settings of what only that part referred to as well, also in a scope; later ones are an error."""
+    first = "Boat.secret = @Crew\nCrew.captain = @old/Anchor()\nold/Anchor.weight = 6\nCrew.size = 3"
+    result = resolved(EXPERIMENT, first, "Boat.secret = @Sail()\nSail.area = 9.0")
+    assert "Crew" not in result.text and "Anchor" not in result.text
+    assert resolved(result.text).text == result.text
+    result.apply()
+    train_boats()
+    result.check_all_used()
+    result = resolved(EXPERIMENT, first, "Boat.secret = @Sail()", "Crew.size = 4")
+    result.apply()
+    train_boats()
+    with pytest.raises(ConfigurationError, match="test.gin:1: Crew.size is bound, but nothing"):
+        result.check_all_used()
+
+
+def test_settings_stay_where_something_else_refers_to_them() -> None:
+    first = "Boat.secret = (@Crew, @Anchor)\nCrew.size = 3\nAnchor.weight = 6\ntrain_boats.extras = [@Anchor]"
+    result = resolved(EXPERIMENT, first, "Boat.secret = @Sail()")
+    assert "Crew" not in result.text
+    assert result.value("Anchor.weight") == 6
+
+
+def test_settings_stay_where_a_part_gave_way_to_a_value() -> None:
+    result = resolved(EXPERIMENT, "Boat.secret = @Crew\nCrew.size = 3", "Boat.secret = None")
+    assert result.value("Crew.size") == 3
 
 
 def test_what_is_referred_to_counts_as_used() -> None:
