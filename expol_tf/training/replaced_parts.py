@@ -1,7 +1,7 @@
 """What a later statement puts out of use: the settings of a part that another part has replaced.
 
-`SacAgent.temperature = @FixedTemperature()`, after a file that bound `@LearnedTemperature()` and its settings,
-leaves those settings without anything that they could set. They are left out of the configuration, where
+`SacAgent.temperature = @FixedTemperature()`, after a file that bound `@LearnedTemperature()` and its
+settings, leaves those without anything that they could set. They are left out of the configuration, where
 settings of something that never had a part in the experiment are an error.
 """
 
