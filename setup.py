@@ -55,6 +55,7 @@ setuptools.setup(
         "numpy>=1.26,<2",
         "protobuf>=4.21,<5",
         "rich>=13",
+        "scipy>=1.10",
         "tensorboard>=2.15,<2.16",
         "tensorflow>=2.15.1,<2.16",
         "tensorflow-probability>=0.23,<0.24",

@@ -148,7 +148,7 @@ def test_pins_are_inside_the_declared_ranges(setup_arguments):
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     pins = {canonicalize_name(name): version for name, version in pins.items()}
     extras = setup_arguments["extras_require"]
-    for line in [*setup_arguments["install_requires"], *extras["envpool"], *extras["dev"]]:
+    for line in [*setup_arguments["install_requires"], *extras["envpool"], *extras["reverb"], *extras["dev"]]:
         requirement = Requirement(line)
         version = pins[canonicalize_name(requirement.name)]
         assert version in requirement.specifier, f"{line} does not admit the pinned {version}"

@@ -223,6 +223,10 @@ class ActorCriticAgent(tf_agent.TFAgent):
           (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
           `temperature`, and what the policy improvement measured.
         """
+        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
+            return self._compute_update(transitions, seed)
+
+    def _compute_update(self, transitions, seed):
         value_seed, improvement_seed = split_seed(seed, 2)
         if self._observation_normalizer is not None:
             valid = transitions.valid
@@ -311,8 +315,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
     def _train(self, experience, weights=None):
         if weights is not None:
             raise ConfigurationError("weights: this agent weighs all transitions alike. Pass none.")
-        with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
-            metrics = self._compiled_update(transitions_from_trajectory(experience))
+        metrics = self._compiled_update(transitions_from_trajectory(experience))
         return tf_agent.LossInfo(loss=metrics["critic_loss"] + metrics["actor_loss"], extra=metrics)
 
     def _update_from_generator(self, transitions):

@@ -37,7 +37,7 @@ class DdpgAgent(ActorCriticAgent):
       gamma: Discount per step.
       reduction: Of the critics' values where there are several: "min", "mean" or "first".
       target_update: How target critics and target policy follow; `TargetUpdate(0.005)` by default.
-      exploration: Noise added to actions while collecting; `OrnsteinUhlenbeckNoise()` by default.
+      exploration: Noise added to actions while collecting; `OrnsteinUhlenbeckNoise(std=0.2)` by default.
       actor_optimizer: `Adam(3e-4)` by default.
       critic_optimizer: `Adam(3e-4)` by default.
       seed: Of all randomness of this agent; None takes entropy from the system.
@@ -74,7 +74,7 @@ class DdpgAgent(ActorCriticAgent):
             gamma=gamma,
             target_update=target_update,
             target_actor=True,
-            exploration=exploration or OrnsteinUhlenbeckNoise(),
+            exploration=exploration or OrnsteinUhlenbeckNoise(std=0.2),
             actor_optimizer=actor_optimizer,
             critic_optimizer=critic_optimizer,
             observation_normalizer=observation_normalizer,

@@ -114,7 +114,8 @@ def train(
     parts = choose_parts(
         agent, actor_network, value_network, critic_network, observation_normalizer, runner, num_envs
     )
-    device = ensure_configured()
+    # Several critics are independent of each other.
+    device = ensure_configured(inter_op_threads=0 if parts.off_policy else None)
     with RunDirectory(root_dir) as run:
         if run.exists:
             seed = _own_seed(run, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fractions
 import json
 import math
@@ -213,10 +212,7 @@ class OffPolicyRunner:
         index = self._updates_made.assign_add(1)
         seeds = tf.random.experimental.stateless_split([self._update_seed, index], 2)
         batch = self.replay.sample(self._batch_size, seeds[0])
-        # By the strategy in whose scope it is called does the agent divide its work.
-        strategy = getattr(self._agent, "_strategy", None)
-        with contextlib.nullcontext() if strategy is None else strategy.scope():
-            return self._agent.update(batch, seeds[1])
+        return self._agent.update(batch, seeds[1])
 
     def _compute_action(self, observation: Any, policy_state: Any) -> tuple[tf.Tensor, Any]:
         policy = self._agent.collect_policy

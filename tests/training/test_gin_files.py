@@ -153,9 +153,7 @@ def test_an_algorithms_file_states_the_librarys_defaults(name: str) -> None:
     [
         "sac",
         "sql",
-        pytest.param(
-            "ddpg", marks=pytest.mark.xfail(reason="DdpgAgent's noise has a std of 0.3, its file 0.2")
-        ),
+        "ddpg",
     ],
 )
 def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -> None:
