@@ -22,6 +22,7 @@ _HOMES = {
     "make_figure": "figures",
     "performance_profiles": "aggregate",
     "quantile_curve": "quantiles",
+    "read_peer_curves": "peer_curves",
     "rollouts": "multi_goal_episodes",
     "sample_efficiency": "aggregate",
     "smoothed_returns": "curves",

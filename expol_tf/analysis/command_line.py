@@ -30,6 +30,8 @@ def _define_flags(values: flags.FlagValues) -> None:
 
     roots = "Directory with runs, at any depth; repeatable."
     flags.DEFINE_multi_string("root_dir", [], roots, flag_values=values)
+    peers = "Table of another library's training episodes, shown beside the runs; repeatable."
+    flags.DEFINE_multi_string("peer_csv", [], peers, flag_values=values)
     flags.DEFINE_string("output_dir", None, "Where the report is written.", flag_values=values)
     integer("repetitions", 2000, 1, "Bootstrap resamples of every interval.")
     integer("min_env_steps", 0, 0, "Leave out shorter runs.")
@@ -54,6 +56,7 @@ def _report(values: flags.FlagValues, arguments: list[str]) -> int:
         min_env_steps=values.min_env_steps,
         seed=values.seed,
         command=shlex.join([_PROGRAM, *arguments]),
+        peer_csvs=[user_path(path) for path in values.peer_csv],
     )
     print(report.table)
     for note in report.notes:

@@ -13,6 +13,7 @@ from expol_tf.analysis import aggregate_plots, comparison, curve_plots, tables
 from expol_tf.analysis.curve_plots import Key
 from expol_tf.analysis.curves import WINDOW
 from expol_tf.analysis.page import page_text
+from expol_tf.analysis.peer_curves import read_peer_curves
 from expol_tf.analysis.runs import find_runs
 from expol_tf.analysis.study import Study, arrange, short_name
 from expol_tf.analysis.style import Palette
@@ -45,6 +46,7 @@ def write_report(
     min_env_steps: int = 0,
     seed: int = 0,
     command: str = "",
+    peer_csvs: Sequence[str | os.PathLike[str]] = (),
 ) -> Report:
     """Writes `report.md`, the pictures it shows and the CSV files behind them.
 
@@ -57,6 +59,8 @@ def write_report(
       min_env_steps: Shorter runs are left out, and named.
       seed: Of the resamples.
       command: Shown on the page.
+      peer_csvs: Tables of other libraries' training episodes, which are shown beside the runs as experiments;
+        see `read_peer_curves`.
 
     Raises:
       RunDirectoryError: A directory holds no runs, a run cannot be read, or the report cannot be written.
@@ -67,7 +71,8 @@ def write_report(
     if repetitions < 1:
         raise ConfigurationError(f"--repetitions must be positive; got {repetitions}.")
     found = find_runs(root_dirs)
-    study = arrange(found.runs, settings, min_env_steps)
+    peers = [run for path in peer_csvs for run in read_peer_curves(path)]
+    study = arrange([*found.runs, *peers], settings, min_env_steps)
     rng = np.random.default_rng(seed)
     ends = comparison.finals(study)
     bands = {

@@ -213,3 +213,37 @@ def test_mistakes_are_one_message(root, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunDirectoryError, match="cannot write in --output_dir .*file"):
         write_report([root], tmp_path / "file", repetitions=20)
+
+
+def test_peers_stand_beside_the_runs(root, tmp_path):
+    path = tmp_path / "peer.csv"
+    rows = [
+        f"other,{task},{seed},{1000 * (i + 1)},{level + seed},100"
+        for task, level in (("Hopper-v4", 2500.0), ("Own-v0", 7.0))
+        for seed in (0, 1, 2)
+        for i in range(3)
+    ]
+    path.write_text("peer,task,seed,env_step,episode_return,episode_length\n" + "\n".join(rows) + "\n")
+    report = write_report([root], tmp_path / "out", repetitions=50, peer_csvs=[path])
+    assert "other" in report.table
+    with (tmp_path / "out" / "results.csv").open() as file:
+        found = [row for row in csv.DictReader(file) if row["experiment"] == "other"]
+    finals = {(row["task"], int(row["seed"])): float(row["final_return"]) for row in found}
+    assert len(finals) == 6 and finals["Hopper-v4", 2] == 2502.0 and finals["Own-v0", 0] == 7.0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("peer,task,seed,env_step\n", "episode_return"),
+        ("peer,task,seed,env_step,episode_return\n", "0 rows"),
+        ("peer,task,seed,env_step,episode_return\na,b,0,1000,fast\n", "line 2"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_table_of_a_peer_that_is_not_whole_is_refused(root, tmp_path, text, words):
+    path = tmp_path / "peer.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RunDirectoryError, match=f"--peer_csv.*{words}"):
+        write_report([root], tmp_path / "out", peer_csvs=[path])
