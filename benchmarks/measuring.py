@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -119,10 +120,13 @@ def measure_training(experiment: Experiment, num_env_steps: int, seed: int) -> d
         first, last = rows[written.rows - 1], rows[-1]
         steps = int(last["env_step"] - first["env_step"])
         elapsed = (root / "metrics.csv").stat().st_mtime - written.time
+        seen = clock.last()
+        cpu_steps = rows[seen.rows - 1]["env_step"] - first["env_step"]
         checkpoints = sorted(path.name for path in (root / "checkpoints").iterdir())
         return {
             "env_steps_per_s": steps / elapsed,
             "reported_env_steps_per_s": steps / (last["wall_time_s"] - first["wall_time_s"]),
+            "cpu_ms_per_env_step": 1e3 * (seen.cpu_seconds - written.cpu_seconds) / (cpu_steps or math.nan),
             "measured_env_steps": steps,
             "off_policy": experiment.off_policy,
             "warm_up_steps": warm_up_steps,
@@ -160,10 +164,11 @@ def _rows(path: Path) -> list[dict[str, float]]:
 
 
 class _Written(NamedTuple):
-    """When a run's table was seen to have so many rows."""
+    """When a run's table was seen to have so many rows, and the run's processor time then."""
 
     rows: int
     time: float
+    cpu_seconds: float
 
 
 class _RowClock:
@@ -174,8 +179,8 @@ class _RowClock:
         self._size = -1
         self._written: list[_Written] = []
 
-    def look(self) -> None:
-        """Looks once; costs little while nothing has changed."""
+    def look(self, process: int) -> None:
+        """Looks once, at the run and the process that does it; costs little while nothing has changed."""
         if not self._path.exists():
             return
         before = self._path.stat()
@@ -185,11 +190,24 @@ class _RowClock:
         # Only a time that surely belongs to the last of these rows.
         if self._path.stat().st_mtime == before.st_mtime:
             self._size = before.st_size
-            self._written.append(_Written(rows, before.st_mtime))
+            self._written.append(_Written(rows, before.st_mtime, _cpu_seconds(process)))
 
     def first_time(self, rows: int) -> _Written | None:
         """Returns when so many rows, or more, were there for the first time."""
         return next((written for written in self._written if written.rows >= rows), None)
+
+    def last(self) -> _Written:
+        """Returns what was seen last."""
+        return self._written[-1]
+
+
+def _cpu_seconds(process: int) -> float:
+    """Returns a process's processor time so far, NaN where the system does not say (not Linux)."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _environment() -> dict[str, str]:
@@ -198,13 +216,13 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _run(command: list[str], environment: dict[str, str], look: Callable[[], None] | None = None) -> str:
-    """Runs a command to its end and returns its standard output; calls `look` again and again meanwhile."""
+def _run(command: list[str], environment: dict[str, str], look: Callable[[int], None] | None = None) -> str:
+    """Runs a command to its end and returns its standard output; calls `look` with its id meanwhile."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=errors, text=True)
         try:
             while look is not None and process.poll() is None:
-                look()
+                look(process.pid)
                 time.sleep(0.02)
             process.wait()
         finally:

@@ -34,7 +34,7 @@ def text(measurements: list[Measurement], task: str, evaluate: bool) -> str:
     whole = {**trainings, **peers}
     repeats = max(len(group) for group in whole.values())
     steps = min(group[0]["measured_env_steps"] for group in whole.values())
-    heading = ["", *_PARTS, "whole training", "min – max"]
+    heading = ["", *_PARTS, "whole training", "min – max", "CPU ms"]
     heading += [cell for group in peers.values() for cell in (f"× {group[0]['title']}", "min – max")]
     lines = [
         f"{task}: env steps/s, medians of {repeats} repeats; whole trainings of {steps:,} env steps or more",
@@ -52,6 +52,7 @@ def text(measurements: list[Measurement], task: str, evaluate: bool) -> str:
         rows = [_shares(name, trainings[name], group) for name, group in parts.items()]
         lines += ["", *table(heading, rows)]
         lines += ["policy: acting and storing; rest: metrics, logs, checkpoints, noise between measurements."]
+    lines += ["", "CPU ms: processor time an env step of whole trainings, which others disturb less."]
     return "\n".join([*lines, "", *_conditions(trainings, peers)])
 
 
@@ -70,6 +71,7 @@ def write_csv(path: Path, measurements: list[Measurement]) -> None:
         "load_average",
         "others_cores",
         "measured_env_steps",
+        "cpu_ms_per_env_step",
         *_SPEEDS,
     ]
     with path.open("w", newline="") as file:
@@ -129,7 +131,12 @@ def _peer_row(group: list[Measurement], num_peers: int) -> list[str]:
 
 def _whole(group: list[Measurement]) -> list[str]:
     speeds = [measurement["env_steps_per_s"] for measurement in group]
-    return [f"{statistics.median(speeds):,.0f}", spread(speeds, 0)]
+    return [f"{statistics.median(speeds):,.0f}", spread(speeds, 0), _cpu(group)]
+
+
+def _cpu(group: list[Measurement]) -> str:
+    """Returns the processor time of an env step as a cell."""
+    return f"{_median(group, 'cpu_ms_per_env_step'):.3g}"
 
 
 def spread(values: list[float], digits: int) -> str:

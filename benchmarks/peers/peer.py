@@ -69,20 +69,25 @@ class Peer:
 class Clock(BaseCallback):
     """Notes time and env step where each iteration's collection starts and ends, and where training ends.
 
-    Time spent compiling is left out.
+    Time spent compiling is left out, though not of processor time.
     """
 
     def __init__(self, compile_seconds: Callable[[], float]) -> None:
         super().__init__()
         self._compile_seconds = compile_seconds
         self.starts: list[tuple[int, float]] = []
+        self.cpu_seconds: list[float] = []
         self.collected: list[float] = []
 
     def _now(self) -> float:
         return time.perf_counter() - self._compile_seconds()
 
     def _on_rollout_start(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self.starts.append((self.num_timesteps, self._now()))
+        self.cpu_seconds.append(time.process_time())
 
     def _on_rollout_end(self) -> None:
         self.collected.append(self._now())
@@ -91,7 +96,7 @@ class Clock(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        self.starts.append((self.num_timesteps, self._now()))
+        self._start()
 
 
 def measure(peer: Peer, values: argparse.Namespace) -> dict[str, Any]:
@@ -119,6 +124,9 @@ def measure(peer: Peer, values: argparse.Namespace) -> dict[str, Any]:
         "off_policy": peer.off_policy,
         "env_steps_per_s": (last_step - first_step) / (last_time - first_time),
         "collection_env_steps_per_s": (last_step - first_step) / collecting,
+        "cpu_ms_per_env_step": 1e3
+        * (clock.cpu_seconds[-1] - clock.cpu_seconds[warm_up])
+        / (last_step - first_step),
         "measured_env_steps": last_step - first_step,
         "iteration_steps": measured[1][0] - first_step,
         "settings": {
