@@ -94,8 +94,8 @@ def _arguments() -> argparse.Namespace:
     add("--updates_per_call", type=int, default=8)
     add("--updates", type=int, default=200, help="of each block")
     add("--repeats", type=int, default=10, help="blocks of each")
-    add("--intra_op_threads", type=int, default=1, help="1 is what train has")
-    add("--inter_op_threads", type=int, default=1, help="1 is what train has")
+    add("--intra_op_threads", type=int, help="within an operation; the gin file's by default")
+    add("--inter_op_threads", type=int, help="operations at once; the gin file's by default")
     add("--no_tf_agents", action="store_true", help="without TF-Agents' SAC")
     add("--json_path", type=Path, help="write everything measured")
     values = parser.parse_args()
@@ -283,7 +283,8 @@ def main() -> int:
                 raise ConfigurationError(f"--gin_file must be an off-policy experiment; got {file}.")
             statements = gin_syntax.read_files([file]) + gin_syntax.read_bindings(experiment.statements())
             threads = {name: getattr(values, name) for name in ("intra_op_threads", "inter_op_threads")}
-            agent = build_agent(statements, **threads)
+            given = {name: count for name, count in threads.items() if count is not None}
+            agent = build_agent(statements, **given)
             competitors += _ours(file, agent, values.batch_size, values.updates_per_call)
             print(f"made {Path(file).stem}", file=sys.stderr, flush=True)
     except ExpolError as error:

@@ -42,7 +42,7 @@ def build_agent(statements: list[Any], **threads: int) -> Any:
 
     Args:
       statements: gin statements of the experiment.
-      **threads: Of `configure_devices`.
+      **threads: Of `configure_devices`, where the experiment's are not wanted.
     """
     import_library()
     configuration = configurations.resolve(statements).override("num_env_steps", 1)
