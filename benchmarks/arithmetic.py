@@ -1,8 +1,8 @@
 """The arithmetic limit of updates: their floating-point operations over the rate of matrix products.
 
-As a program it prints the rates of matrix products with so many threads, as JSON:
+As a program it prints the rates of matrix products, so many at once, as JSON:
 
-    python benchmarks/arithmetic.py --intra_op_threads=2
+    python benchmarks/arithmetic.py --chains=2
 """
 
 from __future__ import annotations
@@ -27,44 +27,41 @@ LARGEST = (2048, 2048, 2048)
 Shape = tuple[int, int, int]
 
 
-class MatrixProducts:
-    """Measures FLOP/s of `[m, k] × [k, k]` in float32, as TensorFlow multiplies.
+def product_rate(shape: Shape, chains: int = 1, repeats: int = 20) -> float:
+    """Returns the best FLOP/s of float32 products `[m, k] × [k, k]`, as TensorFlow multiplies.
 
     Args:
       shape: m, k, n with k = n.
+      chains: Independent sequences of products, which are computed at once where threads allow.
+      repeats: Measurements.
     """
+    rows, size, columns = shape
+    if size != columns:
+        raise ValueError(f"shape must end with two equal sizes; got {shape}.")
+    random = np.random.default_rng(0)
+    # Rotations, as numbers that grow or fade away would be multiplied at another speed.
+    rotation = np.linalg.qr(random.standard_normal([size, size]))[0].astype(np.float32)
+    length = max(1, int(_CHAIN * 256**3 / (rows * size * columns)))
+    matrices = [tf.Variable(rotation) for _ in range(chains)]
+    starts = [tf.Variable(random.standard_normal([rows, size]).astype(np.float32)) for _ in range(chains)]
 
-    def __init__(self, shape: Shape = LARGEST) -> None:
-        rows, size, columns = shape
-        if size != columns:
-            raise ValueError(f"shape must end with two equal sizes; got {shape}.")
-        self.shape = shape
-        random = np.random.default_rng(0)
-        # Rotations, as numbers that grow or fade away would be multiplied at another speed.
-        rotation = np.linalg.qr(random.standard_normal([size, size]))[0].astype(np.float32)
-        self._length = max(1, int(_CHAIN * 256**3 / (rows * size * columns)))
-        self._rotation = tf.Variable(rotation)
-        self._value = tf.Variable(random.standard_normal([rows, size]).astype(np.float32))
-        self._multiply = tf.function(self._chain, autograph=False).get_concrete_function()
-        self.best = 0.0
-        self.measure()
-        self.best = 0.0
+    def multiply() -> tf.Tensor:
+        ends = []
+        for start, matrix in zip(starts, matrices, strict=True):
+            value, factor = start.read_value(), matrix.read_value()
+            for _ in range(length):
+                value = tf.matmul(value, factor)
+            ends.append(value[0, 0])
+        return tf.add_n(ends)
 
-    def _chain(self) -> tf.Tensor:
-        value = self._value.read_value()
-        for _ in range(self._length):
-            value = tf.matmul(value, self._rotation)
-        return value[0, 0]
-
-    def measure(self, repeats: int = 5) -> float:
-        """Returns the best rate so far, this measurement's included."""
-        rows, size, columns = self.shape
-        for _ in range(repeats):
-            started = time.perf_counter()
-            self._multiply().numpy()
-            seconds = time.perf_counter() - started
-            self.best = max(self.best, 2 * rows * size * columns * self._length / seconds)
-        return self.best
+    function = tf.function(multiply, autograph=False).get_concrete_function()
+    function()
+    best = 0.0
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function().numpy()
+        best = max(best, chains * length * 2 * rows * size * columns / (time.perf_counter() - started))
+    return best
 
 
 def graph_flops(function: Any) -> int:
@@ -139,22 +136,18 @@ def _weights(shapes: Sequence[tuple[int, int]]) -> int:
     return sum(inputs * outputs for inputs, outputs in shapes)
 
 
-def rates(shapes: Sequence[Shape], repeats: int = 20) -> dict[Shape, float]:
-    """Returns the best FLOP/s of matrix products of these shapes."""
-    return {shape: MatrixProducts(shape).measure(repeats) for shape in shapes}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--intra_op_threads", type=int, default=0, help="0: one a core")
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("--chains", type=int, default=1, help="products at once, each on a thread of its own")
     parser.add_argument("--rows", type=int, default=256, help="of the products of an update")
     parser.add_argument("--units", type=int, default=256, help="hidden units of its networks")
     values = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(values.intra_op_threads)
-    measured = rates([LARGEST, (values.rows, values.units, values.units)])
-    print(json.dumps({"×".join(map(str, shape)): rate for shape, rate in measured.items()}))
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(values.chains)
+    shapes = [LARGEST, (values.rows, values.units, values.units)]
+    rates = {"×".join(map(str, shape)): product_rate(shape, values.chains) for shape in shapes}
+    print(json.dumps(rates, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@
 Each gin file's agent is made by `train`, and updates on a replay of random transitions as training does:
 `--updates_per_call` samples and updates in one compiled call. Beside it are single updates, each a call on
 one fixed batch, and likewise `tf_agents.agents.SacAgent.train`, as a plain `tf.function` with networks and
-optimizers of the same sizes and settings. All take turns in this process, in blocks, and between them matrix
-products are timed.
+optimizers of the same sizes and settings. All take turns in this process, in blocks.
 
-The limit is the FLOPs of an update's matrix products over the rate of such products that this process
-reaches (`arithmetic.py`): the best of 2,048² and of one layer's product. Two counts are given: of what the
-graph really computes, and of the fewest that SAC needs, by a formula.
+The limit is the fewest FLOPs of matrix products that an update needs, by a formula, over the best rate of
+such products alone, of 2,048² or of one layer's, on one core or on all, measured before and after
+(`arithmetic.py`). What the graph really computes is counted, too.
 """
 
 from __future__ import annotations
@@ -18,21 +17,20 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import math
 import os
 import shlex
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import report
 import tensorflow as tf
-from arithmetic import LARGEST, MatrixProducts, Shape, graph_flops, kernels, sac_flops
+from arithmetic import graph_flops, kernels, sac_flops
 from interference import Interference
 from measuring import PROJECT, Experiment
 from parts import build_agent, update_loop
@@ -204,49 +202,43 @@ def _tf_agents_sac(agent: Any, batch_size: int) -> Competitor:
     )
 
 
-def _machine_rates(shapes: Sequence[Shape]) -> dict[str, float]:
-    """Returns the rates of matrix products with a thread a core, from a process of its own."""
-    command = [sys.executable, str(PROJECT / "benchmarks" / "arithmetic.py"), f"--rows={shapes[-1][0]}"]
+def _product_rates(batch_size: int, chains: int) -> dict[str, float]:
+    """Returns the rates of matrix products, so many at once, from a process of its own."""
+    command = [sys.executable, str(PROJECT / "benchmarks" / "arithmetic.py")]
+    command += [f"--chains={chains}", f"--rows={batch_size}"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
 def _text(
     competitors: list[Competitor],
-    products: list[MatrixProducts],
-    machine: dict[str, float],
+    rates: dict[int, dict[str, float]],
     values: argparse.Namespace,
     others: list[float],
 ) -> str:
     baseline = next((each for each in competitors if each.name == _TF_AGENTS), competitors[0])
+    best = max(rate for of_chains in rates.values() for rate in of_chains.values())
     heading = ["", "ms an update", "min – max", "CPU ms", "updates/s", f"× {baseline.name}", "min – max"]
-    heading += [
-        "MFLOP",
-        "GFLOP/s",
-        *(f"of {_name(each.shape)}" for each in products),
-        "fewest MFLOP",
-        "limit/s",
-    ]
-    largest = max(each.best for each in products)
+    heading += ["MFLOP", "GFLOP/s", "fewest MFLOP", "limit/s", "reached"]
     rows = []
     for each in competitors:
         milliseconds = [1e3 * seconds for seconds in each.seconds]
         ratios = [theirs / ours for ours, theirs in zip(each.seconds, baseline.seconds, strict=True)]
         compared = [f"{statistics.median(ratios):.2f}", report.spread(ratios, 2)]
-        rate = (each.flops or math.nan) / statistics.median(each.seconds)
-        rows.append(
-            [
-                each.name,
-                f"{statistics.median(milliseconds):.2f}",
-                report.spread(milliseconds, 2),
-                f"{1e3 * statistics.median(each.cpu_seconds):.2f}",
-                f"{1 / statistics.median(each.seconds):.0f}",
-                *(compared if each is not baseline else ["", ""]),
-                *([f"{each.flops / 1e6:.0f}", f"{rate / 1e9:.0f}"] if each.flops else ["", ""]),
-                *(f"{rate / product.best:.0%}" if each.flops else "" for product in products),
-                *([f"{each.fewest / 1e6:.0f}", f"{largest / each.fewest:.0f}"] if each.fewest else ["", ""]),
-            ]
-        )
+        speed = 1 / statistics.median(each.seconds)
+        row = [
+            each.name,
+            f"{statistics.median(milliseconds):.2f}",
+            report.spread(milliseconds, 2),
+            f"{1e3 * statistics.median(each.cpu_seconds):.2f}",
+            f"{speed:.0f}",
+            *(compared if each is not baseline else ["", ""]),
+        ]
+        row += [f"{each.flops / 1e6:.0f}", f"{each.flops * speed / 1e9:.0f}"] if each.flops else ["", ""]
+        if each.fewest:
+            limit = best / each.fewest
+            row += [f"{each.fewest / 1e6:.0f}", f"{limit:.0f}", f"{speed / limit:.0%}"]
+        rows.append(row + [""] * (len(heading) - len(row)))
     date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     lines = [
         f"{values.task}: off-policy updates with batches of {values.batch_size}; medians of {values.repeats} "
@@ -255,20 +247,17 @@ def _text(
         *report.table(heading, rows),
         "",
         "MFLOP: of the matrix products in an update's graph; fewest MFLOP: those that SAC needs; limit/s: as "
-        "many updates of these as the best products in this process allow.",
-        "products in this process, best of all blocks: "
-        + ", ".join(f"{_name(each.shape)} {each.best / 1e9:.0f} GFLOP/s" for each in products),
-        "products with a thread a core, in a process of their own: "
-        + ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in machine.items()),
+        "many updates of these as the best rate of products below allows; reached: updates/s of that",
+        *(
+            f"products, {chains} at once on as many threads: "
+            + ", ".join(f"{shape} {rate / 1e9:.0f} GFLOP/s" for shape, rate in of_chains.items())
+            for chains, of_chains in rates.items()
+        ),
         f"{date}; other processes used {report.spread(others, 2)} cores during blocks",
         *report.quietness(others),
         *report.machine(describe_environment()),
     ]
     return "\n".join(lines)
-
-
-def _name(shape: Shape) -> str:
-    return "×".join(map(str, shape))
 
 
 def main() -> int:
@@ -292,8 +281,8 @@ def main() -> int:
         return 1
     if not values.no_tf_agents:
         competitors.append(_tf_agents_sac(agent, values.batch_size))
-    shapes = [LARGEST, (values.batch_size, 256, 256)]
-    products = [MatrixProducts(shape) for shape in shapes]
+    cores = sorted({1, len(os.sched_getaffinity(0))})
+    before = {chains: _product_rates(values.batch_size, chains) for chains in cores}
     for competitor in competitors:
         competitor.measure(values.updates_per_call)  # What is done once.
         competitor.seconds.clear()
@@ -305,10 +294,12 @@ def main() -> int:
             interference = Interference()
             competitor.measure(values.updates)
             others.append(interference.cores())
-        for product in products:
-            product.measure()
-    machine = _machine_rates(shapes)
-    print(_text(competitors, products, machine, values, others))
+    after = {chains: _product_rates(values.batch_size, chains) for chains in cores}
+    rates = {
+        chains: {shape: max(rate, after[chains][shape]) for shape, rate in of_chains.items()}
+        for chains, of_chains in before.items()
+    }
+    print(_text(competitors, rates, values, others))
     if values.json_path:
         measured = {
             each.name: {
@@ -323,8 +314,7 @@ def main() -> int:
             "command": shlex.join(sys.argv),
             "others_cores": others,
             "updates": measured,
-            "products_flops_per_s": {_name(each.shape): each.best for each in products},
-            "machine_flops_per_s": machine,
+            "products_flops_per_s": rates,
             "record": describe_environment(),
         }
         path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / values.json_path.expanduser()
