@@ -9,3 +9,16 @@ import os
 for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import sys  # noqa: E402
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _same_initial_weights():
+    """Every test begins with the same global seeds, whichever ran before it and in whichever process."""
+    if "tensorflow" in sys.modules:
+        from expol_tf.keras_api import keras
+
+        keras.utils.set_random_seed(0)
