@@ -13,7 +13,7 @@ from expol_tf.agents import LearnedTemperature, SacAgent, TargetUpdate
 from expol_tf.keras_api import keras
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, ObservationNormalizer
 from expol_tf.optimizers import Adam
-from tests.agents import test_actor_critic_agent as small
+from tests.agents import small_off_policy as small
 from tests.agents.two_devices import copies, main, refuses, strategy
 
 

@@ -2,86 +2,44 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from tf_agents.agents.ddpg import critic_network as tf_agents_critic
-from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from expol_tf.agents import (
-    ActorCriticAgent,
     DdpgAgent,
     FixedTemperature,
     LearnedTemperature,
     OrnsteinUhlenbeckNoise,
-    SacAgent,
     SqlAgent,
     TargetUpdate,
-    Transitions,
     transitions_from_trajectory,
 )
-from expol_tf.distributions import PointMass
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     CriticEnsemble,
     CriticNetwork,
     DeterministicActorNetwork,
-    GaussianActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
 )
-from expol_tf.objectives import deterministic_improvement, deterministic_value
 from expol_tf.optimizers import Adam
+from tests.agents.small_off_policy import (
+    ACTION,
+    OBSERVATION,
+    SPECS,
+    QuadraticCritic,
+    as_tensors,
+    linear_agent,
+    make_transitions,
+    sac,
+)
 from tests.optimizers.slow_adam import SlowAdam
-
-OBSERVATION = tensor_spec.TensorSpec([3], tf.float32, "observation")
-ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, [-1.0, 0.0], [1.0, 4.0], "action")
-SPECS = ts.time_step_spec(OBSERVATION), ACTION
-
-
-class LinearActor(network.Network):
-    """a = W s."""
-
-    def __init__(self, name="LinearActor"):
-        super().__init__(OBSERVATION, state_spec=(), name=name)
-        self.weights_ = tf.Variable(0.1 * np.random.default_rng(0).normal(size=[3, 2]), dtype=tf.float32)
-
-    def call(self, observation, step_type=None, network_state=(), training=False):
-        return PointMass(observation @ self.weights_), network_state
-
-
-class QuadraticCritic(network.Network):
-    """Q_c = w_c·s + v_c·a − |a|²."""
-
-    def __init__(self, name="QuadraticCritic"):
-        super().__init__((OBSERVATION, ACTION), state_spec=(), name=name)
-        self.weights_ = tf.Variable(np.random.default_rng(1).normal(size=[5, 2]), dtype=tf.float32)
-
-    def call(self, inputs, step_type=None, network_state=(), training=False):
-        linear = tf.concat(inputs, axis=-1) @ self.weights_
-        return linear - tf.reduce_sum(tf.square(inputs[1]), axis=-1, keepdims=True), network_state
-
-
-def make_transitions(count=20, seed=0):
-    generator = np.random.default_rng(seed)
-    return Transitions(
-        observation=generator.normal(size=[count, 3]).astype(np.float32),
-        action=generator.uniform(-1, 1, size=[count, 2]).astype(np.float32),
-        reward=generator.normal(size=count).astype(np.float32),
-        discount=(generator.uniform(size=count) < 0.7).astype(np.float32),
-        next_observation=generator.normal(size=[count, 3]).astype(np.float32),
-        valid=generator.uniform(size=count) < 0.8,
-    )
-
-
-def as_tensors(transitions):
-    return tf.nest.map_structure(tf.constant, transitions)
 
 
 class SlowAgent:
@@ -123,21 +81,6 @@ class SlowAgent:
         self.target_critic += self.tau * (self.critic - self.target_critic)
         self.target_actor += self.tau * (self.actor - self.target_actor)
         return {"critic_loss": np.mean(errors), "q_mean": np.mean(values), "actor_loss": np.mean(losses)}
-
-
-def linear_agent(**settings):
-    return ActorCriticAgent(
-        *SPECS,
-        LinearActor(),
-        QuadraticCritic(),
-        soft_value=deterministic_value,
-        policy_improvement=functools.partial(deterministic_improvement, reduction="min"),
-        temperature=FixedTemperature(0.0),
-        target_actor=True,
-        seed=0,
-        jit_compile=False,
-        **settings,
-    )
 
 
 def test_updates_equal_those_of_a_slow_agent():
@@ -241,12 +184,6 @@ def test_a_critic_sees_actions_in_units_of_the_box():
         critic = CriticNetwork(OBSERVATION, box, (4,))
         values.append(critic((tf.ones([1, 3]), scale * tf.constant([[0.3, -0.5]])))[0])
     np.testing.assert_allclose(values[0], values[1], rtol=1e-6)
-
-
-def sac(actor=None, critic=None, **settings):
-    actor = actor or GaussianActorNetwork(OBSERVATION, ACTION, (4,), squash=True)
-    critic = critic or CriticNetwork(OBSERVATION, ACTION, (4,))
-    return SacAgent(*SPECS, actor, critic, seed=0, jit_compile=False, **settings)
 
 
 def test_learned_temperature_moves_toward_its_target():
