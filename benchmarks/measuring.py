@@ -27,6 +27,7 @@ from expol_tf import gin_syntax  # noqa: E402  (without TensorFlow)
 # Compilation, first touches of memory: what a run pays once is not its speed.
 WARM_UP_ITERATIONS = 2
 _OFF_POLICY_RUNNER = "OffPolicyRunner"
+DEFAULT_RANDOM_STEPS = 10_000
 # Programs of benchmarks/peers, and which of them learn from a replay buffer.
 PEERS = {"trpo_sb3": False, "ppo_sb3": False, "ppo_sbx": False, "sac_sb3": True, "sac_sbx": True}
 
@@ -45,7 +46,8 @@ class Experiment:
       backend: "sync" or "envpool".
       bindings: More gin statements, later ones winning.
       evaluate: Whether evaluations run, too.
-      warm_up_steps: Env steps of random actions before the first update, if it learns from a replay buffer.
+      warm_up_steps: Env steps of random actions before the first update, if it learns from a replay buffer;
+        None leaves the file's.
     """
 
     gin_file: str
@@ -53,18 +55,30 @@ class Experiment:
     backend: str = "sync"
     bindings: tuple[str, ...] = ()
     evaluate: bool = False
-    warm_up_steps: int = 10_000
+    warm_up_steps: int | None = None
+
+    @cached_property
+    def _bindings(self) -> list[gin_syntax.Binding]:
+        statements = gin_syntax.read_files([self.gin_file]) + gin_syntax.read_bindings(self.bindings)
+        return [binding for binding in statements if isinstance(binding, gin_syntax.Binding)]
 
     @cached_property
     def off_policy(self) -> bool:
         """Whether it learns from a replay buffer: its gin file, or what that includes, sets up the runner."""
-        statements = gin_syntax.read_files([self.gin_file]) + gin_syntax.read_bindings(self.bindings)
-        bindings = [binding for binding in statements if isinstance(binding, gin_syntax.Binding)]
-        names = [binding.selector for binding in bindings]
-        names += [
-            binding.value.name for binding in bindings if isinstance(binding.value, gin_syntax.Reference)
-        ]
+        values = [binding.value for binding in self._bindings]
+        names = [binding.selector for binding in self._bindings]
+        names += [value.name for value in values if isinstance(value, gin_syntax.Reference)]
         return any(name.split(".")[-1] == _OFF_POLICY_RUNNER for name in names)
+
+    @cached_property
+    def random_steps(self) -> int:
+        """Env steps of random actions before the first update; none on-policy."""
+        if not self.off_policy:
+            return 0
+        if self.warm_up_steps is not None:
+            return self.warm_up_steps
+        bound = [binding.value for binding in self._bindings if binding.parameter == "warm_up_steps"]
+        return bound[-1] if bound else DEFAULT_RANDOM_STEPS
 
     @property
     def name(self) -> str:
@@ -76,9 +90,10 @@ class Experiment:
         statements = [] if self.task is None else [f"TASK = {self.task!r}"]
         statements += [f"BACKEND = {self.backend!r}"]
         statements += [] if self.evaluate else ["EVAL_INTERVAL = 0"]
+        statements += self.bindings
         if self.off_policy:
-            statements += [f"{_OFF_POLICY_RUNNER}.warm_up_steps = {self.warm_up_steps}"]
-        return [*statements, *self.bindings]
+            statements += [f"{_OFF_POLICY_RUNNER}.warm_up_steps = {self.random_steps}"]
+        return statements
 
     def flags(self) -> list[str]:
         """Returns the flags that `train` and `parts` share."""
@@ -108,8 +123,8 @@ def measure_training(experiment: Experiment, num_env_steps: int, seed: int) -> d
         clock = _RowClock(root / "metrics.csv")
         _run(command, _environment(), clock.look)
         rows = _rows(root / "metrics.csv")
-        warm_up_steps = experiment.warm_up_steps if experiment.off_policy else 0
-        warm_up_rows = sum(row["env_step"] <= warm_up_steps for row in rows) + WARM_UP_ITERATIONS
+        warm_up_rows = sum(row["env_step"] <= experiment.random_steps for row in rows)
+        warm_up_rows += WARM_UP_ITERATIONS
         written = clock.first_time(warm_up_rows)
         if written is None or written.rows >= len(rows):
             raise MeasurementError(
@@ -129,7 +144,7 @@ def measure_training(experiment: Experiment, num_env_steps: int, seed: int) -> d
             "cpu_ms_per_env_step": 1e3 * (seen.cpu_seconds - written.cpu_seconds) / (cpu_steps or math.nan),
             "measured_env_steps": steps,
             "off_policy": experiment.off_policy,
-            "warm_up_steps": warm_up_steps,
+            "warm_up_steps": experiment.random_steps,
             "iteration_steps": int(last["env_step"] - rows[-2]["env_step"]),
             "checkpoints_kept": len(checkpoints),
             "record": json.loads((root / "environment.json").read_text()),

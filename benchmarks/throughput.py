@@ -23,6 +23,7 @@ from typing import Any
 import report
 from interference import Interference
 from measuring import (
+    DEFAULT_RANDOM_STEPS,
     PEERS,
     PROJECT,
     Experiment,
@@ -55,7 +56,11 @@ def _arguments() -> argparse.Namespace:
         help=f"of each training, warming up not counted; {_MEASURED_STEPS['on-policy']:,} by default, "
         f"{_MEASURED_STEPS['off-policy']:,} off-policy",
     )
-    add("--warm_up_steps", type=int, default=10_000, help="random actions before off-policy updates")
+    add(
+        "--warm_up_steps",
+        type=int,
+        help="random actions before off-policy updates; the gin file's by default",
+    )
     add("--repeats", type=int, default=3)
     add("--seed", type=int, default=0, help="of the first repeat; the others count on")
     add("--evaluate", action="store_true", help="with the gin file's evaluations; peers make none")
@@ -68,11 +73,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _steps(values: argparse.Namespace, off_policy: bool) -> int:
+def _steps(values: argparse.Namespace, off_policy: bool, random_steps: int) -> int:
     """Returns the env steps of a training, warming up included."""
     kind = "off-policy" if off_policy else "on-policy"
-    warm_up = _WARM_UP_STEPS[kind] + (values.warm_up_steps if off_policy else 0)
-    return (values.num_env_steps or _MEASURED_STEPS[kind]) + warm_up
+    return (values.num_env_steps or _MEASURED_STEPS[kind]) + _WARM_UP_STEPS[kind] + random_steps
 
 
 def _users_path(path: Path | None, default: Path) -> Path:
@@ -96,6 +100,9 @@ def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
     peers = list(dict.fromkeys(values.peer))
     if peers:
         check_peer(python)
+    # As many on both sides.
+    random_steps = max((experiment.random_steps for experiment in experiments), default=0)
+    random_steps = random_steps or values.warm_up_steps or DEFAULT_RANDOM_STEPS
     measurements: list[dict[str, Any]] = []
 
     def add(repeat: int, name: str, kind: str, function: Any, *arguments: Any) -> None:
@@ -110,14 +117,14 @@ def _measure(values: argparse.Namespace) -> list[dict[str, Any]]:
         seed = values.seed + repeat
         # Peers stand between trainings of ours, not after the whole of them.
         for experiment in experiments:
-            steps = _steps(values, experiment.off_policy)
+            steps = _steps(values, experiment.off_policy, experiment.random_steps)
             add(repeat, experiment.name, "training", measure_training, experiment, steps, seed)
             if not values.no_parts:
                 add(repeat, experiment.name, "parts", measure_parts, experiment)
         for peer in peers:
-            options = [f"--learning_starts={values.warm_up_steps}"] if PEERS[peer] else []
+            options = [f"--learning_starts={random_steps}"] if PEERS[peer] else []
             options += shlex.split(values.peer_options)
-            steps = _steps(values, PEERS[peer])
+            steps = _steps(values, PEERS[peer], random_steps if PEERS[peer] else 0)
             add(repeat, peer, "peer", measure_peer, python, peer, values.task, steps, seed, options)
     return measurements
 
