@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gin
 import tensorflow as tf
 
+from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.kernels import kernel_bandwidth, kernel_of_distances, squared_distances
+from expol_tf.samplers.moved import Moved, repeat_steps
+
+DENSITY_CHANGES = ("trace", "logdet")
+
+# Particles [..., M, A] -> ∇ℓ [..., M, A].
+Score = Callable[[tf.Tensor], tf.Tensor]
 
 
 @gin.configurable(module="expol_tf")
@@ -45,8 +54,7 @@ def svgd_direction(
     """
     x = tf.convert_to_tensor(particles)
     y = x if moved is None else tf.convert_to_tensor(moved)
-    # A Python number would be cast by way of single precision.
-    alpha = tf.cast(temperature, x.dtype) if tf.is_tensor(temperature) else tf.constant(temperature, x.dtype)
+    alpha = as_scalar(temperature, x.dtype)
     distances = squared_distances(x, y)
     width = kernel_bandwidth(distances, bandwidth, one_set=moved is None, floor=floor)
     kernel = kernel_of_distances(distances, width)
@@ -56,3 +64,158 @@ def svgd_direction(
     drawn = tf.matmul(kernel, score - push * (x - origin), transpose_a=True)
     total = tf.reduce_sum(kernel, axis=-2)[..., tf.newaxis]
     return (drawn + push * total * (y - origin)) / x.shape[-2]
+
+
+@gin.configurable(module="expol_tf")
+def svgd(
+    particles: tf.Tensor,
+    score_fn: Score,
+    num_steps: int,
+    step_size: float | tf.Tensor,
+    *,
+    temperature: float | tf.Tensor = 1.0,
+    bandwidth: str | float = "mean",
+    floor: float = 2e-3,
+    density_change: str | None = None,
+    leave_one_out: bool = False,
+) -> Moved:
+    """L times u_i ← u_i + ε·Δ(u_i), Δ as in `svgd_direction`, with the change of the particles' log-density.
+
+    If the particles were drawn from q⁰, then log q^L(u_i^L) ≈ log q⁰(u_i⁰) + change. The change is that of a
+    *mean field*: a particle's map is taken with its neighbours frozen, J_i = ∂(u_i + ε·Δ(u_i))/∂u_i summed
+    over j ≠ i, so it agrees with the joint density of all particles only as M → ∞. Per step,
+
+    * "trace": −ε·tr(∇Δ) = −(ε/M) Σ_{j≠i} k_ij [ −(u_i−u_j)ᵀ∇ℓ(u_j)/σ² + α(A/σ² − ‖u_i−u_j‖²/σ⁴) ], with an
+      error of order ε² a step;
+    * "logdet": −log|det J_i|, exact for each particle (not where XLA compiles for the CPU).
+
+    The map has an inverse as long as ε is small against σ; where det J_i ≤ 0, the particles have folded over
+    each other and the density is no longer theirs.
+
+    ```python
+    target = tfd.MultivariateNormalTriL(loc, tril)
+    start = tfd.MultivariateNormalDiag(tf.zeros(2), tf.fill([2], 2.5))
+    u, log_q = start.experimental_sample_and_log_prob(200, seed=seed)
+    score = lambda u: tfp.math.value_and_gradient(target.log_prob, u)[1]
+    moved = svgd(u, score, num_steps=200, step_size=0.5, bandwidth=5.0, density_change="trace")
+    entropy = -tf.reduce_mean(log_q + moved.log_density_change)
+    ```
+
+    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
+    Theorems 3.1 and 3.3 ("logdet" is this library's). See `docs/errata.md` on the formulas as printed.
+
+    Args:
+      particles: u⁰ `[..., M, A]`.
+      score_fn: ∇ℓ of particles, both `[..., M, A]`; the target is ∝ exp(ℓ/α).
+      num_steps: L, 0 or more.
+      step_size: ε, scalar.
+      temperature: α, scalar.
+      bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
+      floor: Of the kernel's h = 2σ².
+      density_change: "trace", "logdet" or None for none.
+      leave_one_out: Whether the change divides by M − 1, the number of its terms, instead of by M.
+
+    Returns:
+      u^L and the change `[..., M]` (None if not asked for), with gradients to u⁰ and through the scores.
+    """
+    if density_change is not None and density_change not in DENSITY_CHANGES:
+        raise ConfigurationError(
+            f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
+        )
+
+    def step(u: tf.Tensor) -> Moved:
+        return svgd_step(
+            u,
+            score_fn(u),
+            step_size,
+            temperature=temperature,
+            bandwidth=bandwidth,
+            floor=floor,
+            density_change=density_change,
+            leave_one_out=leave_one_out,
+        )
+
+    return repeat_steps(step, particles, num_steps, with_change=density_change is not None)
+
+
+def svgd_step(
+    particles: tf.Tensor,
+    score: tf.Tensor,
+    step_size: float | tf.Tensor,
+    *,
+    temperature: float | tf.Tensor = 1.0,
+    bandwidth: str | float = "mean",
+    floor: float = 2e-3,
+    density_change: str | None = None,
+    leave_one_out: bool = False,
+) -> Moved:
+    """One step of `svgd` from the score at the particles; arguments and result as there."""
+    u = tf.convert_to_tensor(particles)
+    num_particles, size = u.shape[-2:]
+    alpha, epsilon = as_scalar(temperature, u.dtype), as_scalar(step_size, u.dtype)
+    distances = squared_distances(u, u)
+    width = kernel_bandwidth(distances, bandwidth, floor=floor)[..., tf.newaxis, tf.newaxis]
+    kernel = tf.exp(-distances / width)
+    x = u - tf.stop_gradient(tf.reduce_mean(u, axis=-2, keepdims=True))
+    # Σ_j k_ij of scores, positions, xᵀ∇ℓ and 1, as one product; k is symmetric.
+    summands = [score, x, tf.ones_like(x[..., :1])]
+    if density_change == "trace":
+        summands.append(tf.reduce_sum(x * score, axis=-1, keepdims=True))
+    sums = tf.matmul(kernel, tf.concat(summands, axis=-1))
+    scores, positions = sums[..., :size], sums[..., size : 2 * size]
+    total = sums[..., 2 * size : 2 * size + 1]
+    push = 2.0 * alpha / width
+    moved = u + epsilon / num_particles * (scores + push * (total * x - positions))
+    if density_change is None:
+        return Moved(moved, None)
+    count = max(num_particles - 1, 1) if leave_one_out else num_particles
+    if density_change == "trace":
+        drift = tf.reduce_sum(x * scores, axis=-1) - sums[..., -1]
+        spread = tf.reduce_sum(kernel * distances, axis=-1)
+        repulsion = size * (total[..., 0] - 1.0) - 2.0 / width[..., 0] * spread
+        change = -2.0 * epsilon / count / width[..., 0] * (alpha * repulsion - drift)
+    else:
+        jacobian = svgd_jacobian(u, score, epsilon, alpha, width[..., 0, 0], count)
+        change = -tf.linalg.slogdet(jacobian).log_abs_determinant
+    return Moved(moved, change)
+
+
+def svgd_jacobian(
+    particles: tf.Tensor,
+    score: tf.Tensor,
+    step_size: tf.Tensor,
+    temperature: tf.Tensor,
+    width: tf.Tensor,
+    count: int | None = None,
+) -> tf.Tensor:
+    """J_i `[..., M, A, A]`, the derivative of a particle's step with its neighbours frozen.
+
+    J_i = I + (ε/M) Σ_{j≠i} k_ij [ −∇ℓ_j (u_i−u_j)ᵀ/σ² + α( I/σ² − (u_i−u_j)(u_i−u_j)ᵀ/σ⁴ ) ], with h = 2σ².
+
+    Args:
+      particles: u `[..., M, A]`.
+      score: ∇ℓ(u) `[..., M, A]`.
+      step_size: ε, scalar.
+      temperature: α, scalar.
+      width: h `[...]` of the kernel, see `kernel_bandwidth`.
+      count: What the sum is divided by; None for M.
+    """
+    u = tf.convert_to_tensor(particles)
+    num_particles, size = u.shape[-2:]
+    scale = as_scalar(step_size, u.dtype) / (count or num_particles)
+    alpha = as_scalar(temperature, u.dtype)
+    difference = u[..., :, tf.newaxis, :] - u[..., tf.newaxis, :, :]  # [..., M, M, A]
+    width = tf.convert_to_tensor(width, u.dtype)[..., tf.newaxis, tf.newaxis]
+    kernel = tf.exp(-tf.reduce_sum(tf.square(difference), axis=-1) / width)
+    kernel = tf.linalg.set_diag(kernel, tf.zeros_like(kernel[..., 0]))
+    slope = 2.0 / width[..., tf.newaxis]
+    left = -slope * (score[..., tf.newaxis, :, :] + alpha * slope * difference) * kernel[..., tf.newaxis]
+    outer = tf.matmul(left, difference, transpose_a=True)
+    total = tf.reduce_sum(kernel, axis=-1)[..., tf.newaxis, tf.newaxis]
+    diagonal = 1.0 + scale * alpha * slope * total
+    return diagonal * tf.eye(size, dtype=u.dtype) + scale * outer
+
+
+def as_scalar(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The value in a dtype; a Python number without the way by single precision."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
