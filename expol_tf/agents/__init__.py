@@ -1,8 +1,8 @@
 """TF-Agents agents: short wirings of networks, objectives and update rules."""
 
 from expol_tf.agents.acktr_agent import AcktrAgent
-from expol_tf.agents.actor_critic_agent import ActorCriticAgent, PolicyImprovement, SoftValue
-from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.actor_critic_agent import ActorCriticAgent, Companion, PolicyImprovement, SoftValue
+from expol_tf.agents.actor_policy import ActorPolicy, Selection
 from expol_tf.agents.clipped_update import ClippedUpdate
 from expol_tf.agents.ddpg_agent import DdpgAgent
 from expol_tf.agents.exploration import ExplorationNoise, GaussianNoise, OrnsteinUhlenbeckNoise
@@ -12,6 +12,7 @@ from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.agents.ppo_agent import PpoAgent
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
+from expol_tf.agents.s2ac_agent import S2acAgent
 from expol_tf.agents.sac_agent import SacAgent
 from expol_tf.agents.sql_agent import SqlAgent
 from expol_tf.agents.target_update import TargetUpdate
@@ -30,6 +31,7 @@ __all__ = [
     "ActorCriticAgent",
     "ActorPolicy",
     "ClippedUpdate",
+    "Companion",
     "DdpgAgent",
     "ExplorationNoise",
     "FixedTemperature",
@@ -44,8 +46,10 @@ __all__ = [
     "PolicyUpdate",
     "PpoAgent",
     "Rollout",
+    "S2acAgent",
     "SacAgent",
     "ScheduledTemperature",
+    "Selection",
     "SoftValue",
     "SqlAgent",
     "TargetUpdate",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import gin
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.actor_policy import ActorPolicy, Selection
 from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.agents.learner_strategy import learner_strategy
 from expol_tf.agents.target_update import TargetUpdate
@@ -26,7 +26,7 @@ from expol_tf.distributions import require
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.generators import make_generator
 from expol_tf.keras_api import keras
-from expol_tf.networks import ObservationNormalizer, vector_size
+from expol_tf.networks import ObservationNormalizer, values_at, vector_size
 from expol_tf.objectives import Critic, Improvement, Policy, masked_mean
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import (
@@ -68,6 +68,22 @@ class PolicyImprovement(Protocol):
         """Returns the loss, and what it learned on the way."""
 
 
+class Companion(NamedTuple):
+    """A network that is trained beside the policy, from the same batches and critics.
+
+    Attributes:
+      name: What its metrics begin with.
+      network: `network(observation) -> (distribution, state)`.
+      improvement: Its loss; the metrics reported are `<name>_loss` and its own.
+      optimizer: `Adam(3e-4)`, say.
+    """
+
+    name: str
+    network: network.Network
+    improvement: PolicyImprovement
+    optimizer: Optimizer
+
+
 @gin.configurable(module="expol_tf")
 class ActorCriticAgent(tf_agent.TFAgent):
     """Critics regressed on r + γ·discount·V(s′), a policy improved against them, targets that follow.
@@ -78,7 +94,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
     1. y = r + γ·discount·V(s′), V = `soft_value` of the target critics;
     2. a step of the critics down ½·mean (Q_c − y)², each c by itself;
     3. a step of the policy down the loss of `policy_improvement` against the new critics;
-    4. a step of the temperature; 5. the target networks follow.
+    4. a step of each companion, of the temperature; 5. the target networks follow.
 
     `update` is this as a function, for loops that are part of a larger graph; `train` is for TF-Agents
     trajectories `[B, 2]`. Densities count in units of the action scaled to [−1, 1], so that a temperature
@@ -100,6 +116,9 @@ class ActorCriticAgent(tf_agent.TFAgent):
       target_update: How the target critics follow; `TargetUpdate(0.005)` by default.
       target_actor: Whether `soft_value` sees a target policy, which follows likewise, and not the policy.
       exploration: Noise added to the actions that the collect policy draws, or None.
+      selection: How the collect policy takes an action of a distribution, if it does not just draw one.
+      companions: Networks trained beside the policy.
+      test_network: A companion's network for `policy` to act by, and to be exported, instead of the policy's.
       actor_optimizer: An `expol_tf.optimizers.Adam` or a Keras optimizer; `Adam(3e-4)` by default.
       critic_optimizer: Likewise.
       observation_normalizer: Shared by the policies and the critics, or None. It learns from all batches.
@@ -123,6 +142,9 @@ class ActorCriticAgent(tf_agent.TFAgent):
         target_update: TargetUpdate | None = None,
         target_actor: bool = False,
         exploration: ExplorationNoise | None = None,
+        selection: Selection | None = None,
+        companions: Sequence[Companion] = (),
+        test_network: network.Network | None = None,
         actor_optimizer: Optimizer | None = None,
         critic_optimizer: Optimizer | None = None,
         observation_normalizer: ObservationNormalizer | None = None,
@@ -136,20 +158,41 @@ class ActorCriticAgent(tf_agent.TFAgent):
         box_middle_and_half(action_spec)  # Refuses an infinite box.
         if not 0 <= gamma <= 1:
             raise ConfigurationError(f"gamma must be between 0 and 1; got {gamma}.")
+        temperature = temperature or FixedTemperature(1.0)
+        if temperature.needs_log_prob and "sample_and_log_prob" not in capabilities:
+            raise CapabilityError(
+                f"temperature: {type(temperature).__name__} compares the policy's entropy with its "
+                f"target, and {type(self).__name__} improves policies without knowing their density. Use "
+                "FixedTemperature or ScheduledTemperature."
+            )
+        temperature.build(action_size)  # A policy may depend on it.
         _require_capabilities(actor_network, time_step_spec, type(self).__name__, capabilities)
         self._example = (tf.zeros([2, observation_size]), tf.zeros([2, action_size]))
         self._num_critics = _check_critic(critic_network, self._example)
 
-        acting = (time_step_spec, action_spec, actor_network, observation_normalizer)
         acting_seed = None if seed is None else stream(seed, "acting")
         if train_step_counter is None:
             train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=ActorPolicy(*acting, greedy=True, jit_compile=jit_compile),
+            policy=ActorPolicy(
+                time_step_spec,
+                action_spec,
+                test_network or actor_network,
+                observation_normalizer,
+                greedy=True,
+                jit_compile=jit_compile,
+            ),
             collect_policy=ActorPolicy(
-                *acting, seed=acting_seed, jit_compile=jit_compile, exploration=exploration
+                time_step_spec,
+                action_spec,
+                actor_network,
+                observation_normalizer,
+                seed=acting_seed,
+                jit_compile=jit_compile,
+                exploration=exploration,
+                selection=selection,
             ),
             train_sequence_length=2,
             train_step_counter=train_step_counter,
@@ -159,7 +202,10 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._observation_normalizer = observation_normalizer
         self._soft_value = soft_value
         self._policy_improvement = policy_improvement
-        self._temperature = temperature or FixedTemperature(1.0)
+        self._temperature = temperature
+        self._companions = tuple(companions)
+        self._test_network = test_network or actor_network
+        self._selection = selection
         self._gamma = gamma
         self._target_update = target_update or TargetUpdate(0.005)
         self._actor_optimizer = actor_optimizer or Adam(3e-4)
@@ -169,21 +215,27 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._target_actor_network = None
         if target_actor:
             self._target_actor_network = _copy(actor_network, "TargetActor", self._example[0])
-        if self._temperature.needs_log_prob and "sample_and_log_prob" not in capabilities:
-            raise CapabilityError(
-                f"temperature: {type(self._temperature).__name__} compares the policy's entropy with its "
-                f"target, and {type(self).__name__} improves policies without knowing their density. Use "
-                "FixedTemperature or ScheduledTemperature."
-            )
-        self._temperature.build(action_size)
-        self._actor_optimizer.build(actor_network.trainable_variables)
+        if actor_network.trainable_variables:
+            self._actor_optimizer.build(actor_network.trainable_variables)
         self._critic_optimizer.build(critic_network.trainable_variables)
+        for companion in self._companions:
+            companion.optimizer.build(companion.network.trainable_variables)
         self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
         self._compiled_update = tf.function(self._update_from_generator, autograph=False)
 
     @property
     def actor_network(self) -> network.Network:
         return self._actor_network
+
+    @property
+    def test_network(self) -> network.Network:
+        """By which `policy` acts, and which is exported: the actor network, or a companion's."""
+        return self._test_network
+
+    @property
+    def selection(self) -> Selection | None:
+        """How the collect policy takes an action of a distribution, None if it draws one."""
+        return self._selection
 
     @property
     def critic_network(self) -> network.Network:
@@ -221,10 +273,18 @@ class ActorCriticAgent(tf_agent.TFAgent):
         Returns:
           Scalars: `critic_loss` (½·mean (Q − y)², averaged over critics), `actor_loss`, `q_mean`, `entropy`
           (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
-          `temperature`, and what the policy improvement measured.
+          `temperature`, and what the policy improvement and the companions measured.
         """
         with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
             return self._compute_update(transitions, seed)
+
+    def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Returns what a user should know of means over some updates, a sentence each; usually nothing.
+
+        Args:
+          metrics: Means of what `update` returned.
+        """
+        return ()
 
     def _compute_update(self, transitions, seed):
         value_seed, improvement_seed = split_seed(seed, 2)
@@ -242,7 +302,13 @@ class ActorCriticAgent(tf_agent.TFAgent):
         share = shares_of_replicas(lambda: _valid(batch))
         temperature = self._temperature.value()
         metrics = self._improve_critics(part, share, temperature, value_seed)
-        metrics |= self._improve_policy(part, share, temperature, improvement_seed)
+        actor = Companion("actor", self._actor_network, self._policy_improvement, self._actor_optimizer)
+        found = self._improve(actor, part, share, temperature, improvement_seed)
+        metrics |= {"actor_loss": found.pop("loss"), **found}
+        for index, companion in enumerate(self._companions):
+            seed = tf.random.experimental.stateless_fold_in(improvement_seed, index + 1)
+            found = self._improve(companion, part, share, temperature, seed)
+            metrics |= {f"{companion.name}_{name}": each for name, each in found.items()}
         metrics["temperature"] = temperature
         mean_log_prob = -metrics["entropy"] if "entropy" in metrics else None
         self._temperature.update(mean_log_prob)
@@ -276,26 +342,27 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._apply(self._critic_optimizer, gradients, variables)
         return {"critic_loss": loss / self._num_critics, "q_mean": q_mean}
 
-    def _improve_policy(self, part, share, temperature, seed):
-        critic, policy = self._values_of(self._critic_network), self._policy_of(self._actor_network)
-        variables = self._actor_network.trainable_variables
+    def _improve(self, learner, part, share, temperature, seed):
+        critic, policy = self._values_of(self._critic_network), self._policy_of(learner.network)
+        variables = learner.network.trainable_variables
 
         def differentiate():
             batch = part()
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
-                improvement = self._policy_improvement(
+                improvement = learner.improvement(
                     batch.observation, policy, critic, temperature, seed_of_replica(seed), batch.valid
                 )
                 loss = share(improvement.loss)
-            metrics = {"actor_loss": loss}
+            metrics = {"loss": loss}
             if improvement.log_prob is not None:
                 metrics["entropy"] = share(-masked_mean(improvement.log_prob, batch.valid))
             metrics |= {name: share(value) for name, value in improvement.metrics.items()}
             return metrics, tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
         metrics, gradients = sum_over_replicas(differentiate)
-        self._apply(self._actor_optimizer, gradients, variables)
+        if variables:  # A policy may consist of its critic alone.
+            self._apply(learner.optimizer, gradients, variables)
         return metrics
 
     def _follow(self, step):
@@ -325,16 +392,11 @@ class ActorCriticAgent(tf_agent.TFAgent):
         return lambda observation: network_(observation)[0]
 
     def _values_of(self, network_) -> Critic:
-        takes_particles = getattr(network_, "takes_particles", False)
-
         def critic(observation, action):
-            if takes_particles or action.shape.rank == observation.shape.rank:
-                q = network_((observation, action))[0]
-                return q if q.shape.rank == action.shape.rank else q[..., tf.newaxis]
-            # A network of somebody's own sees N·M rows.
-            particles, size = action.shape[-2], action.shape[-1]
-            rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
-            return tf.reshape(network_(rows)[0], [-1, particles, self._num_critics])
+            if action.shape.rank > observation.shape.rank:
+                return values_at(network_, observation)(action)
+            q = network_((observation, action))[0]
+            return q if q.shape.rank == action.shape.rank else q[..., tf.newaxis]
 
         return critic
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gin
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
 from tf_agents.specs import tensor_spec
@@ -17,6 +20,12 @@ from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.generators import draw_seed, make_generator
 from expol_tf.networks import ObservationNormalizer
+
+
+tfd = tfp.distributions
+
+# A distribution over actions [B, A] and a stateless seed → one action of each, [B, A].
+Selection = Callable[[tfd.Distribution, tf.Tensor], tf.Tensor]
 
 
 @gin.configurable(module="expol_tf")
@@ -42,6 +51,8 @@ class ActorPolicy(tf_policy.TFPolicy):
       seed: Of the sampling policy's generator; None takes entropy from the system.
       jit_compile: Whether XLA compiles the network's forward pass.
       exploration: Noise added to samples, if any.
+      selection: How the sampling policy takes an action of a distribution, instead of drawing one: a function
+        of the distribution and a seed. No density is reported then.
     """
 
     def __init__(
@@ -54,10 +65,12 @@ class ActorPolicy(tf_policy.TFPolicy):
         seed: int | None = None,
         jit_compile: bool = True,
         exploration: ExplorationNoise | None = None,
+        selection: Selection | None = None,
     ) -> None:
-        if greedy and exploration is not None:
-            raise ConfigurationError("exploration: a greedy policy does not explore. Pass greedy=False.")
-        noisy = greedy or exploration is not None
+        for name, value in (("exploration", exploration), ("selection", selection)):
+            if greedy and value is not None:
+                raise ConfigurationError(f"{name}: a greedy policy does not explore. Pass greedy=False.")
+        noisy = greedy or exploration is not None or selection is not None
         super().__init__(
             time_step_spec,
             action_spec,
@@ -67,6 +80,7 @@ class ActorPolicy(tf_policy.TFPolicy):
             name="ActorPolicy",
         )
         self._exploration = exploration
+        self._selection = selection
         self._half = tf.constant(box_middle_and_half(action_spec)[1], tf.float32)
         self._actor_network = actor_network
         self._observation_normalizer = observation_normalizer
@@ -119,11 +133,18 @@ class ActorPolicy(tf_policy.TFPolicy):
             return self._into_box(greedy_action(distribution)), (), policy_state
         if self._exploration is not None:
             sample_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-            action = distribution.sample(seed=sample_seed)
+            action = self._select(distribution, sample_seed)
             noise, policy_state = self._exploration.next(policy_state, tf.shape(action), noise_seed)
             return self._into_box(action + self._half * noise), (), policy_state
+        if self._selection is not None:
+            return self._selection(distribution, seed), (), policy_state
         sample = sample_action(distribution, seed)
         return sample.action, _info(sample), policy_state
+
+    def _select(self, distribution, seed):
+        if self._selection is None:
+            return distribution.sample(seed=seed)
+        return self._selection(distribution, seed)
 
     def _into_box(self, action):
         return tf.clip_by_value(action, self.action_spec.minimum, self.action_spec.maximum)

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from expol_tf.bijectors import Squash
 from expol_tf.distributions.implicit import ImplicitDistribution, PointMass
+from expol_tf.distributions.stein import SteinDistribution
 from expol_tf.distributions.tfp_types import is_chain, is_transformed
 from expol_tf.errors import CapabilityError
 
@@ -31,9 +32,9 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squa
     """Returns (distribution of u, squash) where actions are squash(u), else (distribution, None).
 
     Recognizes a `TransformedDistribution` whose bijector is a `Squash` or a `Chain` that ends (is written to
-    start) with one, and the library's own distributions without density.
+    start) with one, and the library's own distributions that are no such image of another.
     """
-    if isinstance(distribution, ImplicitDistribution | PointMass):
+    if isinstance(distribution, ImplicitDistribution | PointMass | SteinDistribution):
         squash = distribution.bijector
         return (distribution.distribution, squash) if isinstance(squash, Squash) else (distribution, None)
     if not is_transformed(distribution):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gin
 import tensorflow as tf
@@ -33,8 +33,6 @@ class CriticNetwork(network.Network):
       num_critics: C.
       activation: Of the hidden layers; a smooth one ("elu") where something differentiates ∇_a Q.
     """
-
-    takes_particles = True
 
     def __init__(
         self,
@@ -76,30 +74,76 @@ class CriticNetwork(network.Network):
         training: bool = False,
     ) -> tuple[tf.Tensor, tuple]:
         observation, action = inputs
+        if action.shape.rank > observation.shape.rank:
+            return self.at(observation)(action), network_state
         observation = tf.cast(observation, tf.float32)
-        action = (tf.cast(action, tf.float32) - self._middle) / self._half
-        values = [self._value(layers, observation, action) for layers in self._critics]
+        inputs = tf.concat([observation, self._scaled(action)], axis=-1)
+        values = []
+        for layers in self._critics:
+            hidden = inputs
+            for layer in layers:
+                hidden = layer(hidden)
+            values.append(hidden)
         return tf.concat(values, axis=-1), network_state
 
-    def _value(self, layers, observation, action):
-        """Returns one critic's Q, `[N, 1]` or `[N, M, 1]`."""
-        first, rest = layers[0], layers[1:]
-        if action.shape.rank == observation.shape.rank:
-            hidden = first(tf.concat([observation, action], axis=-1))
-            for layer in rest:
-                hidden = layer(hidden)
-            return hidden
-        particles, action_size = action.shape[-2], action.shape[-1]
-        of_state = tf.matmul(observation, first.kernel[: self._observation_size]) + first.bias
-        # Products of matrices, as those of tensors of three dimensions are slower.
-        flat = tf.reshape(action, [-1, action_size])
-        of_action = tf.matmul(flat, first.kernel[self._observation_size :])
-        units = of_action.shape[-1]
-        hidden = first.activation(of_state[:, tf.newaxis] + tf.reshape(of_action, [-1, particles, units]))
-        hidden = tf.reshape(hidden, [-1, units])
-        for layer in rest:
-            hidden = layer(hidden)
-        return tf.reshape(hidden, [-1, particles, 1])
+    def at(self, observation: tf.Tensor, num_critics: int | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Returns Q at states as a function of their actions: `[N, M, A]` -> `[N, M, C]`.
+
+        What the first layers make of the states is computed once, however often the function is called.
+
+        Args:
+          observation: s `[N, O]`.
+          num_critics: C, the first so many of the critics; None for all.
+        """
+        observation = tf.cast(observation, tf.float32)
+        size = self._observation_size
+        critics = self._critics[:num_critics]
+        of_state = [tf.matmul(observation, first.kernel[:size]) + first.bias for first, *_ in critics]
+
+        def values(action: tf.Tensor) -> tf.Tensor:
+            action = self._scaled(action)
+            particles, action_size = action.shape[-2], action.shape[-1]
+            # Products of matrices, as those of tensors of three dimensions are slower.
+            flat = tf.reshape(action, [-1, action_size])
+            found = []
+            for (first, *rest), features in zip(critics, of_state, strict=True):
+                of_action = tf.matmul(flat, first.kernel[size:])
+                units = of_action.shape[-1]
+                hidden = features[:, tf.newaxis] + tf.reshape(of_action, [-1, particles, units])
+                hidden = tf.reshape(first.activation(hidden), [-1, units])
+                for layer in rest:
+                    hidden = layer(hidden)
+                found.append(tf.reshape(hidden, [-1, particles, 1]))
+            return tf.concat(found, axis=-1)
+
+        return values
+
+    def _scaled(self, action):
+        return (tf.cast(action, tf.float32) - self._middle) / self._half
+
+
+def values_at(
+    critic_network: network.Network, observation: tf.Tensor, num_critics: int | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns Q of any critic network as a function of states' actions: `[N, M, A]` -> `[N, M, C]`.
+
+    Args:
+      critic_network: A `CriticNetwork`, or `network((observation, action)) -> (Q [N] or [N, C], state)`,
+        which then sees N·M rows.
+      observation: s `[N, O]`.
+      num_critics: C, the first so many of the critics; None for all.
+    """
+    if hasattr(critic_network, "at"):
+        return critic_network.at(observation, num_critics)
+
+    def values(action: tf.Tensor) -> tf.Tensor:
+        particles, size = action.shape[-2], action.shape[-1]
+        rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
+        q = critic_network(rows)[0]
+        q = tf.reshape(q, [-1, particles, 1 if q.shape.rank == 1 else q.shape[-1]])
+        return q[..., :num_critics]
+
+    return values
 
 
 @gin.configurable(module="expol_tf")

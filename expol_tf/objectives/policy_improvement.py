@@ -43,7 +43,8 @@ def reparameterized_improvement(
 ) -> Improvement:
     """Minimizes E[ α log π(a|s) − Q(s, a) ], a and log π from one reparameterized call.
 
-    That is α·KL[π ‖ exp(Q/α)/Z], so the policy comes as near the best one as its class allows.
+    That is α·KL[π ‖ exp(Q/α)/Z], so the policy comes as near the best one as its class allows. What a
+    distribution with `sample_with_statistics` (a `SteinDistribution`) tells of its samples is reported.
 
     Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Eq. 7.
 
@@ -58,12 +59,15 @@ def reparameterized_improvement(
       reduction: Over critics, "min", "mean" or "first".
       num_samples: Actions a state.
     """
-    action, log_prob = sample_actions(policy(observation), num_samples, seed)
+    action, log_prob, statistics = _sample_with_statistics(policy(observation), num_samples, seed)
     log_prob = ActionBox.of(box).scaled_log_prob(log_prob)
     loss = tf.stop_gradient(temperature) * log_prob - action_value(critic, observation, action, reduction)
     if num_samples > 1:
         loss, log_prob = tf.reduce_mean(loss, axis=-1), tf.reduce_mean(log_prob, axis=-1)
-    return Improvement(masked_mean(loss, valid), log_prob, {})
+    metrics = {
+        name: each if each.shape.rank == 0 else masked_mean(each, valid) for name, each in statistics.items()
+    }
+    return Improvement(masked_mean(loss, valid), log_prob, metrics)
 
 
 @gin.configurable(module="expol_tf")
@@ -188,6 +192,17 @@ def linearized(value: tf.Tensor, at: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
     value, slope = tf.stop_gradient(value), tf.stop_gradient(slope)
     change = slope * (at - tf.stop_gradient(at))
     return value + tf.reduce_sum(change, axis=list(range(value.shape.rank, at.shape.rank)))
+
+
+def _sample_with_statistics(distribution, num_samples, seed):
+    """As `sample_actions`, with what the distribution has seen of its samples, scalars or `[N]`."""
+    draw = getattr(distribution, "sample_with_statistics", None)
+    if draw is None:
+        return *sample_actions(distribution, num_samples, seed), {}
+    action, log_prob, statistics = draw(num_samples, seed)
+    if num_samples == 1:
+        return action[0], log_prob[0], statistics
+    return tf.transpose(action, [1, 0, 2]), tf.transpose(log_prob), statistics
 
 
 def _latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.Bijector]:

@@ -1,13 +1,20 @@
 """Maps of sets of particles toward a density known by its score."""
 
+from expol_tf.samplers.hmc import HmcMoved, hmc, leapfrog
 from expol_tf.samplers.kernels import kernel_bandwidth, rbf_kernel, squared_distances
+from expol_tf.samplers.langevin import langevin
 from expol_tf.samplers.moved import Moved
-from expol_tf.samplers.svgd import Score, svgd, svgd_direction, svgd_jacobian, svgd_step
+from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, svgd, svgd_direction, svgd_jacobian, svgd_step
 
 __all__ = [
+    "DENSITY_CHANGES",
+    "HmcMoved",
     "Moved",
     "Score",
+    "hmc",
     "kernel_bandwidth",
+    "langevin",
+    "leapfrog",
     "rbf_kernel",
     "squared_distances",
     "svgd",

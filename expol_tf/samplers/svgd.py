@@ -123,7 +123,8 @@ def svgd(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
         )
 
-    def step(u: tf.Tensor) -> Moved:
+    def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
+        del index
         return svgd_step(
             u,
             score_fn(u),

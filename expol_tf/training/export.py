@@ -23,8 +23,11 @@ class _ExportedPolicy(tf.Module):
 
     def __init__(self, agent: Any) -> None:
         super().__init__(name="policy")
-        network, normalizer = agent.actor_network, agent.observation_normalizer
+        network = getattr(agent, "test_network", agent.actor_network)
+        normalizer = agent.observation_normalizer
         low, high = agent.action_spec.minimum, agent.action_spec.maximum
+        # A test network acts by its own samples.
+        selection = getattr(agent, "selection", None) if network is agent.actor_network else None
         self.parameters = _variables(network, normalizer)
         # The same for every export, so that equal runs export equal files; `load_policy` reseeds it.
         self.generator = make_generator(0)
@@ -39,7 +42,9 @@ class _ExportedPolicy(tf.Module):
             return {"action": tf.clip_by_value(greedy_action(distribution(observation)), low, high)}
 
         def sample(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-            action = distribution(observation).sample(seed=draw_seed(self.generator))
+            seed = draw_seed(self.generator)
+            policy = distribution(observation)
+            action = policy.sample(seed=seed) if selection is None else selection(policy, seed)
             return {"action": tf.clip_by_value(action, low, high)}
 
         self.deterministic = tf.function(deterministic, input_signature=[observation], autograph=False)
@@ -78,7 +83,8 @@ def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
     is already there is replaced as a whole.
 
     Args:
-      agent: An agent with `actor_network`, `observation_normalizer`, `time_step_spec` and `action_spec`.
+      agent: An agent with `actor_network` (or `test_network`), `observation_normalizer`, `time_step_spec` and
+        `action_spec`.
       directory: The SavedModel's directory.
 
     Raises:

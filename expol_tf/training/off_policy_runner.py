@@ -10,6 +10,7 @@ from typing import Any
 import gin
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
@@ -119,6 +120,7 @@ class OffPolicyRunner:
         self._metric_sums = tf.Variable(tf.zeros([len(metrics)], tf.float64), trainable=False)
         self._act = tf.function(self._compute_action, autograph=False)
         self._episodes = RunningEpisodes(env)
+        self._warned = False
 
     def iterate(self) -> Iteration:
         """Steps the environments `iteration_steps` times over all of them, and trains.
@@ -135,6 +137,10 @@ class OffPolicyRunner:
             self._metric_sums.assign(tf.zeros_like(self._metric_sums))
             metrics = dict(zip(self._metric_names, means.tolist(), strict=True))
             require_finite(metrics, self._agent, "of actor, critics and temperature (Adam.learning_rate)")
+            if not self._warned:
+                for sentence in self._agent.warnings(metrics):
+                    self._warned = True
+                    logging.warning("%s", sentence)
         return Iteration(self.iteration_steps, *self._episodes.take_finished(), metrics)
 
     def _step(self) -> None:

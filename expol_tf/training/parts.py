@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable
 from typing import Any
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, SqlAgent
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, S2acAgent, SqlAgent
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import (
     CriticNetwork,
@@ -28,7 +29,19 @@ Factory = Callable[..., Any]
 
 # Actor network, critic network and runner as in the algorithm's gin file, by the class or one that it derives
 # from.
+_GAUSSIAN = functools.partial(
+    GaussianActorNetwork,
+    hidden_units=(256, 256),
+    squash=True,
+    activation="relu",
+    state_dependent_std=True,
+)
 _OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
+    S2acAgent: (
+        functools.partial(_GAUSSIAN, log_std_bounds=(math.log(0.1), 0.0)),
+        functools.partial(CriticNetwork, activation="elu"),
+        OffPolicyRunner,
+    ),
     SqlAgent: (
         SamplingActorNetwork,
         functools.partial(CriticNetwork, hidden_units=(200, 200), num_critics=1),
@@ -40,13 +53,7 @@ _OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
         OffPolicyRunner,
     ),
     ActorCriticAgent: (
-        functools.partial(
-            GaussianActorNetwork,
-            hidden_units=(256, 256),
-            squash=True,
-            activation="relu",
-            state_dependent_std=True,
-        ),
+        _GAUSSIAN,
         CriticNetwork,
         OffPolicyRunner,
     ),

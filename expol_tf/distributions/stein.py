@@ -1,0 +1,439 @@
+"""The distribution of particles that SVGD has moved toward a density known by its score."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import gin
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.samplers import DENSITY_CHANGES, kernel_bandwidth, squared_distances, svgd_jacobian, svgd_step
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+SELECTIONS = ("random", "softmax", "argmax")
+STEPS = ("plain", "per_temperature")
+# Determinants are looked at of the particles of so many members of the batch.
+_WATCHED = 16
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class SteinSampler:
+    """How particles are drawn and moved: M of them, L steps of SVGD from a Gaussian q⁰ = N(μ, diag σ²).
+
+    Attributes:
+      num_particles: M, of one set: particles that move together.
+      num_sampler_steps: L, 0 or more.
+      step_size: ε.
+      step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
+        large α does not make large steps.
+      bandwidth: Of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
+      floor: Of the kernel's h = 2σ².
+      density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
+      range: t: particles start within t standard deviations of μ, and those that leave that range on their way
+        give way to others; None for no limit.
+      num_spares: Particles of a set in excess of M, which take the place of those that left. Where there are
+        too few, those that stayed count again; where none has stayed, all are kept.
+    """
+
+    num_particles: int = 10
+    num_sampler_steps: int = 3
+    step_size: float = 0.1
+    step: str = "plain"
+    bandwidth: str | float = "mean"
+    floor: float = 2e-3
+    density_change: str = "trace"
+    range: float | None = 3.0
+    num_spares: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("num_particles", self.num_particles, 1),
+            ("num_sampler_steps", self.num_sampler_steps, 0),
+            ("num_spares", self.num_spares, 0),
+        ):
+            if value < least:
+                raise ConfigurationError(f"SteinSampler.{name} must be {least} or more; got {value}.")
+        for name, number in (("step_size", self.step_size), ("range", self.range), ("floor", self.floor)):
+            if number is not None and not 0 < number < math.inf:
+                raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
+        for name, word, words in (
+            ("step", self.step, STEPS),
+            ("density_change", self.density_change, DENSITY_CHANGES),
+        ):
+            if word not in words:
+                raise ConfigurationError(f"SteinSampler.{name} must be one of {words}; got {word!r}.")
+        kernel_bandwidth(tf.ones([2, 2]), self.bandwidth)  # Refuses a rule that it does not know.
+        if self.num_spares and self.range is None:
+            raise ConfigurationError(
+                f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a range, "
+                "or no spares."
+            )
+
+
+class _Sets(NamedTuple):
+    """Particles `[*B, S, M, A]` of S sets, log q^L `[*B, S, M]` and what was seen on their way."""
+
+    particles: tf.Tensor
+    log_prob: tf.Tensor
+    statistics: dict[str, tf.Tensor]
+
+
+class SteinDistribution(tfd.Distribution):
+    """a = bijector(u^L): particles u⁰ ~ q⁰, moved by L steps of SVGD toward the density ∝ exp(ℓ/α).
+
+    A set of M particles moves together. With as many samples as M, or a multiple, `sample` returns whole sets;
+    a single sample is one particle of a set. Each is distributed alike, but those of a set repel each other:
+    they are not independent.
+
+    The density is a closed form (`experimental_sample_and_log_prob`, `entropy`):
+
+        log π(a) = log q⁰(u⁰) + Σ_l change_l − log|∂bijector/∂u|,
+
+    the change being that of `expol_tf.samplers.svgd`. It is a *mean-field* density, a particle's map with its
+    neighbours frozen: that of a particle only in the limit of many, and an estimate for ten. There is no
+    `log_prob` of other actions.
+
+    With a range, q⁰ is truncated at μ ± tσ, exactly: its density has the constant for it. Particles that leave
+    later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved their
+    neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing is
+    clipped, which would be no invertible map.
+
+    Samples are reparameterized: gradients flow through all steps to q⁰ and through the scores, none by way of
+    the kernel's width.
+
+    ```python
+    start = tfd.MultivariateNormalDiag(tf.zeros([5, 2]), tf.ones([5, 2]))
+    sampler = SteinSampler(num_particles=50, num_sampler_steps=100, range=None)
+    posterior = SteinDistribution(start, lambda u: -(u - 1.0) / 0.25, sampler)
+    draws, log_prob = posterior.experimental_sample_and_log_prob(50, seed=seed)  # [50, 5, 2], [50, 5]
+    ```
+
+    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
+    §3.1, Eq. 9 and 11. See `docs/errata.md` on Eq. 9.
+
+    Args:
+      base: q⁰, a `MultivariateNormalDiag` `[*B, A]`.
+      score: ∇ℓ of particles, both `[*B, R, A]`, for any number R of particles.
+      sampler: How they move.
+      temperature: α, scalar, or a function that returns it.
+      value: ℓ or another value `[*B, R]` of particles, by which `greedy_action` and `select` choose.
+      bijector: The map from u to actions, a `Squash` usually; None where u is the action.
+    """
+
+    def __init__(
+        self,
+        base: tfd.MultivariateNormalDiag,
+        score: Callable[[tf.Tensor], tf.Tensor],
+        sampler: SteinSampler = SteinSampler(),  # noqa: B008 (immutable)
+        temperature: float | tf.Tensor | Callable[[], tf.Tensor] = 1.0,
+        value: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        bijector: tfb.Bijector | None = None,
+        name: str = "SteinDistribution",
+    ) -> None:
+        parameters = dict(locals())
+        with tf.name_scope(name) as name:
+            if not isinstance(base, tfd.MultivariateNormalDiag):
+                raise ConfigurationError(
+                    "base must be a MultivariateNormalDiag, whose range is known; got a "
+                    f"{type(base).__name__}."
+                )
+            self._base = base
+            self._score = score
+            self._sampler = sampler
+            # TF-Agents takes tensors among the parameters for ones with a batch; a function is left alone.
+            self._temperature = temperature
+            self._value = value
+            self._bijector = bijector
+            super().__init__(
+                base.dtype, tfd.FULLY_REPARAMETERIZED, False, False, parameters=parameters, name=name
+            )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict[str, Any]:
+        return dict(base=tfp.util.BatchedComponentProperties())
+
+    @property
+    def base(self) -> tfd.MultivariateNormalDiag:
+        """q⁰, without the range."""
+        return self._base
+
+    @property
+    def sampler(self) -> SteinSampler:
+        """How particles move."""
+        return self._sampler
+
+    @property
+    def bijector(self) -> tfb.Bijector | None:
+        """The map from u to actions, if any."""
+        return self._bijector
+
+    @property
+    def distribution(self) -> tfd.Distribution:
+        """The distribution of u, this one without its bijector."""
+        return self if self._bijector is None else self.copy(bijector=None)
+
+    @property
+    def declared_capabilities(self) -> tuple[str, ...]:
+        """See `expol_tf.distributions.capabilities`."""
+        known = ("sample", "reparameterized_sample", "sample_and_log_prob")
+        return known if self._value is None else (*known, "greedy_action")
+
+    def greedy_action(self) -> tf.Tensor:
+        """The action `[*B, A]` of the particle with the highest value, of a set that starts from fixed noise.
+
+        That noise is the same for all members of the batch, and its first row is 0: the image of μ is among
+        the candidates.
+
+        Raises:
+          CapabilityError: If the distribution was made without `value`.
+        """
+        sampler = self._sampler
+        size = [sampler.num_particles + sampler.num_spares, int(self.event_shape[0])]
+        uniform = np.random.default_rng(0).uniform(size=size)
+        uniform[0] = 0.5
+        noise = tf.cast(self._noise(tf.constant(uniform)), self.dtype)
+        shape = tf.concat([tf.shape(self._base.mean())[:-1], [1], size], 0)
+        sets = self._move(tf.broadcast_to(noise, shape))
+        return self._to_action(self._chosen(sets.particles, "argmax", None))
+
+    def select(self, rule: str = "random", seed: Any = None) -> tf.Tensor:
+        """Draws a set and returns the action `[*B, A]` of one of its particles.
+
+        Args:
+          rule: "random"; "softmax", with probabilities ∝ exp(value/α); or "argmax", the highest value.
+          seed: Of the set and the choice.
+
+        Raises:
+          CapabilityError: If the rule needs the value that the distribution was made without.
+        """
+        if rule not in SELECTIONS:
+            raise ConfigurationError(f"selection must be one of {SELECTIONS}; got {rule!r}.")
+        seed = tfp.random.sanitize_seed(seed, salt="stein")
+        if rule == "random":
+            return self.sample(seed=seed)
+        draw_seed, choice_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        return self._to_action(self._chosen(self._draw(1, draw_seed).particles, rule, choice_seed))
+
+    def sample_with_statistics(
+        self, num_samples: int, seed: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor, Mapping[str, tf.Tensor]]:
+        """Draws actions `[num_samples, *B, A]`, their log π `[num_samples, *B]`, and what was seen on the way.
+
+        The statistics are, all before the bijector and `[*B]`, means over particles:
+
+        * `particle_spread`: standard deviation of a set's particles at the end, averaged over components;
+        * `displacement`: ‖u^L − u⁰‖;
+        * `dropped_share`: share of the particles that left the range;
+        * `score_norm`: ‖∇ℓ(u⁰)‖;
+
+        and of the first members of the batch, scalars:
+
+        * `smallest_determinant`: the least det J of a step and a particle;
+        * `folded_share`: share of the steps of a particle with det J ≤ 0. There the map has no inverse, and
+          the density is wrong.
+        """
+        sets = self._draw(-(-num_samples // self._sampler.num_particles), seed)
+        u, log_prob = self._flat(sets.particles, num_samples), self._flat(sets.log_prob, num_samples)
+        return self._to_action(u), self._action_log_prob(u, log_prob), sets.statistics
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self._base.event_shape
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return self._base.event_shape_tensor()
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        return self._to_action(self._flat(self._draw(self._num_sets(n), seed).particles, n))
+
+    def _sample_and_log_prob(
+        self, sample_shape: Any, seed: Any, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        shape = tf.convert_to_tensor(sample_shape, tf.int32)
+        fixed = tf.get_static_value(shape)
+        n = tf.reduce_prod(shape) if fixed is None else int(np.prod(fixed))
+        sets = self._draw(self._num_sets(n), seed)
+        u, log_prob = self._flat(sets.particles, n), self._flat(sets.log_prob, n)
+        action, log_prob = self._to_action(u), self._action_log_prob(u, log_prob)
+
+        def shaped(each: tf.Tensor) -> tf.Tensor:
+            rest = each.shape[1:] if each.shape[1:].is_fully_defined() else tf.shape(each)[1:]
+            return tf.reshape(each, tf.concat([tf.reshape(shape, [-1]), rest], 0))
+
+        return shaped(action), shaped(log_prob)
+
+    def _entropy(self, seed: Any = None) -> tf.Tensor:
+        if seed is None:
+            seed = tf.zeros([2], tf.int32)
+        _, log_prob, _ = self.sample_with_statistics(self._sampler.num_particles, seed)
+        return -tf.reduce_mean(log_prob, axis=0)
+
+    def _log_prob(self, value: tf.Tensor) -> NoReturn:
+        raise CapabilityError(
+            "log_prob: SteinDistribution knows the density of its own samples only. Take it from "
+            "experimental_sample_and_log_prob."
+        )
+
+    def __getitem__(self, slices: Any) -> NoReturn:
+        raise CapabilityError(
+            "slices: the score of a SteinDistribution is a function of the whole batch. Make the distribution "
+            "of the part that is needed."
+        )
+
+    def _alpha(self) -> tf.Tensor:
+        alpha = self._temperature() if callable(self._temperature) else self._temperature
+        return tf.cast(alpha, self.dtype)
+
+    def _num_sets(self, n: Any) -> Any:
+        fixed = tf.get_static_value(n)
+        return -(-(n if fixed is None else int(fixed)) // self._sampler.num_particles)
+
+    def _draw(self, num_sets: Any, seed: Any) -> _Sets:
+        """Draws sets of particles and moves them."""
+        seed = tfp.random.sanitize_seed(seed, salt="stein")
+        sampler, base = self._sampler, self._base
+        total = sampler.num_particles + sampler.num_spares
+        if sampler.range is None:
+            # As the base draws them: without steps this is the base, to the last bit.
+            u, log_prob = base.experimental_sample_and_log_prob(num_sets * total, seed=seed)
+            return self._move_from(self._in_sets(u, total), self._in_sets(log_prob, total))
+        mean = base.mean()
+        shape = tf.concat([tf.shape(mean)[:-1], [num_sets, total], tf.shape(mean)[-1:]], 0)
+        noise = self._noise(tf.random.stateless_uniform(shape, seed, dtype=self.dtype))
+        return self._move(tf.ensure_shape(noise, [*mean.shape[:-1], None, total, mean.shape[-1]]))
+
+    def _noise(self, uniform: tf.Tensor) -> tf.Tensor:
+        """Standard Gaussian noise within the range, from uniform numbers in [0, 1)."""
+        outside = 0.0 if self._sampler.range is None else math.erfc(self._sampler.range / math.sqrt(2.0)) / 2
+        smallest = max(outside, float(np.finfo(uniform.dtype.as_numpy_dtype).tiny))
+        return tf.math.ndtri(smallest + (1.0 - 2.0 * outside) * uniform)
+
+    def _move(self, noise: tf.Tensor) -> _Sets:
+        """Moves μ + σ·noise, noise `[*B, S, M, A]`."""
+        mean, std = (
+            each[..., tf.newaxis, tf.newaxis, :] for each in (self._base.mean(), self._base.stddev())
+        )
+        constant = 0.5 * math.log(2.0 * math.pi)
+        if self._sampler.range is not None:
+            constant += math.log(math.erf(self._sampler.range / math.sqrt(2.0)))
+        log_prob = -tf.reduce_sum(0.5 * tf.square(noise) + tf.math.log(std) + constant, axis=-1)
+        return self._move_from(mean + std * noise, log_prob)
+
+    def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor) -> _Sets:
+        """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given."""
+        sampler, u = self._sampler, start
+        stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
+        alpha = self._alpha()
+        step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
+        for index in range(sampler.num_sampler_steps):
+            score = self._of_sets(self._score, u)
+            if index == 0:
+                score_norm = tf.norm(tf.stop_gradient(score), axis=-1)
+            determinants.append(self._determinants(u, score, step_size, alpha))
+            u, change = svgd_step(
+                u,
+                score,
+                step_size,
+                temperature=alpha,
+                bandwidth=sampler.bandwidth,
+                floor=sampler.floor,
+                density_change=sampler.density_change,
+            )
+            log_prob += change
+            if sampler.range is not None:
+                mean = self._base.mean()[..., tf.newaxis, tf.newaxis, :]
+                std = self._base.stddev()[..., tf.newaxis, tf.newaxis, :]
+                inside = tf.reduce_all(tf.abs(u - mean) <= sampler.range * std, axis=-1)
+                stays = inside if stays is None else stays & inside
+        ends = u
+        dropped = tf.zeros_like(log_prob) if stays is None else 1.0 - tf.cast(stays, self.dtype)
+        if stays is not None:
+            index = _survivors(stays, sampler.num_particles)
+            batch_dims = index.shape.rank - 1
+            u = tf.gather(u, index, batch_dims=batch_dims)
+            log_prob = tf.gather(log_prob, index, batch_dims=batch_dims)
+        elif sampler.num_spares:
+            u, log_prob = u[..., : sampler.num_particles, :], log_prob[..., : sampler.num_particles]
+        statistics = {
+            "particle_spread": tf.reduce_mean(tf.math.reduce_std(u, axis=-2), axis=[-2, -1]),
+            "displacement": tf.reduce_mean(tf.norm(ends - start, axis=-1), axis=[-2, -1]),
+            "dropped_share": tf.reduce_mean(dropped, axis=[-2, -1]),
+            "score_norm": tf.reduce_mean(score_norm, axis=[-2, -1]),
+        }
+        found = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
+        statistics["smallest_determinant"] = tf.reduce_min(found)
+        statistics["folded_share"] = tf.reduce_mean(tf.cast(found <= 0, self.dtype))
+        return _Sets(u, log_prob, {name: tf.stop_gradient(each) for name, each in statistics.items()})
+
+    def _determinants(self, u: tf.Tensor, score: tf.Tensor, step_size: Any, alpha: tf.Tensor) -> tf.Tensor:
+        shape = u.shape[-2:]
+        u, score = (tf.reshape(tf.stop_gradient(each), [-1, *shape])[:_WATCHED] for each in (u, score))
+        width = kernel_bandwidth(squared_distances(u, u), self._sampler.bandwidth, floor=self._sampler.floor)
+        return tf.linalg.det(svgd_jacobian(u, score, step_size, alpha, width))
+
+    def _chosen(self, particles: tf.Tensor, rule: str, seed: Any) -> tf.Tensor:
+        """One of the particles `[*B, 1, M, A]` of each set by its value, `[*B, A]`."""
+        if self._value is None:
+            raise CapabilityError(
+                "value: SteinDistribution was made without one, and so cannot tell which of its particles is "
+                'the best. Pass value=…, or choose with select("random").'
+            )
+        value = self._of_sets(self._value, particles)[..., 0, :]
+        if rule == "argmax":
+            index = tf.argmax(value, axis=-1, output_type=tf.int32)
+        else:
+            logits = value / self._alpha()
+            flat = tf.reshape(logits, [-1, logits.shape[-1]])
+            index = tf.random.stateless_categorical(flat, 1, seed, dtype=tf.int32)
+            index = tf.reshape(index, tf.shape(value)[:-1])
+        return tf.gather(particles[..., 0, :, :], index, batch_dims=index.shape.rank)
+
+    def _of_sets(self, function: Callable[[tf.Tensor], tf.Tensor], u: tf.Tensor) -> tf.Tensor:
+        """A function of particles `[*B, R, A]` at sets `[*B, S, M, A]`."""
+        num_particles, size = u.shape[-2:]
+        rows = num_particles if u.shape[-3] == 1 else -1
+        flat = tf.reshape(u, tf.concat([tf.shape(u)[:-3], [rows, size]], 0))
+        flat = tf.ensure_shape(flat, [*u.shape[:-3], None if rows == -1 else rows, size])
+        result = function(flat)
+        rest = [size] if result.shape.rank == flat.shape.rank else []
+        return tf.reshape(result, tf.concat([tf.shape(u)[:-1], rest], 0))
+
+    def _in_sets(self, values: tf.Tensor, total: int) -> tf.Tensor:
+        """`[S·M, *B, …]`, TFP's order, as `[*B, S, M, …]`."""
+        batch = self.batch_shape.rank
+        rest = list(range(batch + 1, values.shape.rank))
+        values = tf.transpose(values, [*range(1, batch + 1), 0, *rest])
+        shape = tf.shape(values)
+        return tf.reshape(values, tf.concat([shape[:batch], [-1, total], shape[batch + 1 :]], 0))
+
+    def _flat(self, values: tf.Tensor, num_samples: Any) -> tf.Tensor:
+        """`[*B, S, M, …]` as `[num_samples, *B, …]`."""
+        batch = self.batch_shape.rank
+        shape = tf.shape(values)
+        values = tf.reshape(values, tf.concat([shape[:batch], [-1], shape[batch + 2 :]], 0))
+        rest = list(range(batch + 1, values.shape.rank))
+        return tf.transpose(values, [batch, *range(batch), *rest])[:num_samples]
+
+    def _to_action(self, latent: tf.Tensor) -> tf.Tensor:
+        return latent if self._bijector is None else self._bijector.forward(latent)
+
+    def _action_log_prob(self, latent: tf.Tensor, log_prob: tf.Tensor) -> tf.Tensor:
+        if self._bijector is None:
+            return log_prob
+        return log_prob - self._bijector.forward_log_det_jacobian(latent, event_ndims=1)
+
+
+def _survivors(stays: tf.Tensor, count: int) -> tf.Tensor:
+    """Indices `[…, count]` of those that stayed `[…, M]` in their order, over and over if they are too few."""
+    order = tf.argsort(tf.cast(~stays, tf.int32), axis=-1, stable=True)
+    found = tf.reduce_sum(tf.cast(stays, tf.int32), axis=-1, keepdims=True)
+    found = tf.where(found == 0, stays.shape[-1], found)
+    return tf.gather(order, tf.range(count) % found, batch_dims=order.shape.rank - 1)

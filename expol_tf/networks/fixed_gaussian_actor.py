@@ -1,0 +1,63 @@
+"""A policy that learns nothing: where particles start that a critic alone steers."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
+
+from expol_tf.bijectors import Squash
+from expol_tf.errors import ConfigurationError
+from expol_tf.networks.mlp import vector_size
+
+tfd = tfp.distributions
+
+
+@gin.configurable(module="expol_tf")
+class FixedGaussianActorNetwork(network.Network):
+    """u ~ N(0, v·I);  a = mid + half·tanh(u), whatever the observation. It has no variables.
+
+    `network(observation [B, O]) -> (distribution over [B, A], ())`, the squashed image of a
+    `MultivariateNormalDiag`. In `SteinActorNetwork` it makes the policy that consists of its critic alone,
+    S²AC(φ).
+
+    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
+    Tables 3 and 4.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      variance: v, before the squash.
+    """
+
+    def __init__(
+        self,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
+        variance: float = 0.5,
+        name: str = "FixedGaussianActorNetwork",
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        vector_size(observation_spec)
+        self._action_size = vector_size(action_spec, "action_spec")
+        if not 0 < variance < float("inf"):
+            raise ConfigurationError(f"variance must be a positive number; got {variance}.")
+        self._std = float(variance) ** 0.5
+        self._box = tensor_spec.from_spec(action_spec)
+        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
+        self.create_variables()
+
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
+        mean = tf.zeros(tf.stack([tf.shape(observation)[0], self._action_size]))
+        mean = tf.ensure_shape(mean, [observation.shape[0], self._action_size])
+        latent = tfd.MultivariateNormalDiag(mean, tf.fill(tf.shape(mean), self._std))
+        return tfd.TransformedDistribution(latent, Squash(self._box)), network_state

@@ -1,0 +1,133 @@
+"""The Stein policy: a Gaussian's particles, moved by SVGD toward where the critic is high."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+
+from expol_tf.distributions import SteinDistribution, SteinSampler, split_squash
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.networks.critic import values_at
+from expol_tf.objectives import reduce_critics
+
+tfd = tfp.distributions
+
+
+class HasValue(Protocol):
+    """A temperature: α as a scalar tensor, and the variables that it is made of."""
+
+    variables: Any
+
+    def value(self) -> tf.Tensor:
+        """Returns α."""
+
+
+@gin.configurable(module="expol_tf")
+class SteinActorNetwork(network.Network):
+    """u⁰ ~ N(μ_θ(s), diag σ_θ²(s)), moved by SVGD toward ∝ exp(ℓ/α);  a = squash(u^L).
+
+    ℓ(u) = Q(s, squash(u)) + α Σ log(1 − tanh² u): the density exp(Q/α) of actions, as one of u.
+    `network(observation [B, O]) -> (SteinDistribution over [B, A], ())`. μ and σ are computed once per state,
+    and so is what the critic's first layer makes of the state.
+
+    It trains the initial Gaussian alone. The critic is another's, whose values steer the particles; a policy
+    improvement that differentiates samples reaches θ through all steps and through Q's second derivative,
+    which is why the critic should be smooth (`CriticNetwork(activation="elu")`). Without steps it is the
+    initial network's policy.
+
+    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
+    §3.1.
+
+    Args:
+      initial_network: `network(observation) -> (squashed Gaussian, state)`: a `GaussianActorNetwork` with
+        `squash=True`, learned with the policy, or a `FixedGaussianActorNetwork`.
+      critic_network: `network((observation, action)) -> (Q [N, C], state)`.
+      temperature: α: a `FixedTemperature`, say, which may be learned elsewhere.
+      sampler: How particles move; `SteinSampler()` by default.
+      score_reduction: Of the critics' values in ℓ: "first", a single critic and half the work of "min";
+        "min"; or "mean".
+    """
+
+    def __init__(
+        self,
+        initial_network: network.Network,
+        critic_network: network.Network,
+        temperature: HasValue,
+        sampler: SteinSampler | None = None,
+        score_reduction: str = "first",
+        name: str = "SteinActorNetwork",
+    ) -> None:
+        super().__init__(initial_network.input_tensor_spec, state_spec=(), name=name)
+        reduce_critics(tf.zeros([1, 1]), score_reduction)  # Refuses an unknown one now.
+        self._initial_network = initial_network
+        self._critic_network = critic_network
+        self._temperature = temperature
+        self._sampler = SteinSampler() if sampler is None else sampler
+        self._score_reduction = score_reduction
+        self.create_variables()
+
+    @property
+    def initial_network(self) -> network.Network:
+        """μ and σ."""
+        return self._initial_network
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """θ, the initial network's."""
+        return self._initial_network.trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """What the policy depends on and others train: critic and temperature."""
+        others = [*self._critic_network.weights, *self._temperature.variables]
+        return [*self._initial_network.non_trainable_weights, *others]
+
+    def copy(self, **kwargs: Any) -> network.Network:
+        """Refuses: the copy would share the critic.
+
+        Raises:
+          ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            "SteinActorNetwork.copy: a copy would be steered by the same critic. Make another from copies of "
+            "the initial and the critic network."
+        )
+
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
+        initial, squash = split_squash(self._initial_network(observation)[0])
+        if squash is None or not isinstance(initial, tfd.MultivariateNormalDiag):
+            raise CapabilityError(
+                "initial_network: must give a squashed Gaussian, whose particles are moved before the squash; "
+                f"{type(self._initial_network).__name__} does not. Use GaussianActorNetwork with squash=True, "
+                "or FixedGaussianActorNetwork."
+            )
+        temperature = self._temperature.value()
+        all_critics = values_at(self._critic_network, observation)
+        scoring = all_critics
+        if self._score_reduction == "first":
+            scoring = values_at(self._critic_network, observation, num_critics=1)
+
+        def score(u: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(u)
+                q = reduce_critics(scoring(squash.forward(u)), self._score_reduction)
+            # ∇ log(1 − tanh² u) = −2·tanh u.
+            return tape.gradient(q, u) - 2.0 * temperature * tf.tanh(u)
+
+        def value(u: tf.Tensor) -> tf.Tensor:
+            return reduce_critics(all_critics(squash.forward(u)))
+
+        distribution = SteinDistribution(
+            initial, score, self._sampler, self._temperature.value, value, squash
+        )
+        return distribution, network_state

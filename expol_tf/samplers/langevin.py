@@ -1,0 +1,113 @@
+"""Langevin dynamics, with noise and without."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError
+from expol_tf.samplers.moved import Moved, repeat_steps
+from expol_tf.samplers.noise import Seed, as_seed, seed_of_step
+from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar
+
+
+@gin.configurable(module="expol_tf")
+def langevin(
+    particles: tf.Tensor,
+    score_fn: Score,
+    num_steps: int,
+    step_size: float | tf.Tensor,
+    *,
+    temperature: float | tf.Tensor = 1.0,
+    noise: bool = True,
+    seed: Seed | None = None,
+    density_change: str | None = None,
+) -> Moved:
+    """L times u ← u + ε∇ℓ(u) + √(2εα)·ξ, ξ ~ N(0, I), toward the density ∝ exp(ℓ/α); every particle alone.
+
+    * With noise (SGLD): as ε → 0 and L → ∞ the particles are samples of the target. There is no Metropolis
+      test, so they keep a bias of order ε: for N(μ, Λ⁻¹) and α = 1 the stationary variance along an
+      eigenvector of Λ with eigenvalue λ is λ⁻¹/(1 − ελ/2), and at ε ≥ 2/λ they diverge. (`hmc` with a single
+      leapfrog step of length √(2ε) is the same step with the test: MALA.)
+    * Without (DLD): gradient ascent to the nearest mode of ℓ, whatever α. Each step is a map of one
+      particle with J = I + ε∇²ℓ(u), so the density of particles drawn from q⁰ is known while det J > 0:
+      log q^L(u^L) = log q⁰(u⁰) + change, with the change per step
+        - "trace": −ε·tr ∇²ℓ(u), with an error of order ε²;
+        - "logdet": −log|det J| (not where XLA compiles for the CPU).
+      It is the density of what DLD makes, a peak at the mode; not the target's.
+
+    ε multiplies the whole gradient, as in the source's Eq. 12; where steps are written (η/2)∇ℓ + √η·ξ,
+    η = 2ε.
+
+    ```python
+    target = tfd.MultivariateNormalTriL(loc, tril)
+    score = lambda u: tfp.math.value_and_gradient(target.log_prob, u)[1]
+    moved = langevin(tf.zeros([200, 2]), score, num_steps=500, step_size=0.05, seed=0)
+    ```
+
+    Reference: Welling & Teh 2011, *Bayesian Learning via Stochastic Gradient Langevin Dynamics*; Messaoud et
+    al. 2024, *S²AC*, Eqs. 10, 12 and 13.
+
+    Args:
+      particles: u⁰ `[..., M, A]`.
+      score_fn: ∇ℓ of particles, both `[..., M, A]`, each from its own particle alone.
+      num_steps: L, 0 or more.
+      step_size: ε, scalar.
+      temperature: α, scalar, 0 or more.
+      noise: Whether ξ is added.
+      seed: Of the noise, an integer or int32 `[2]`; the same seed gives the same particles.
+      density_change: "trace", "logdet" or None for none. Differentiates the score, A products a step.
+
+    Returns:
+      u^L and the change `[..., M]` (None if not asked for), with gradients to u⁰ and through the scores.
+
+    Raises:
+      ConfigurationError: No seed for noise, a change of density with noise, or an unknown kind of change.
+    """
+    if density_change is not None and density_change not in DENSITY_CHANGES:
+        raise ConfigurationError(
+            f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
+        )
+    if noise and density_change is not None:
+        raise ConfigurationError(
+            f"density_change must be None with noise; got {density_change!r}. A step with noise is no map of "
+            "the particle: it can end anywhere from any place, and the determinant knows nothing of the "
+            "density that noise spreads. Set noise=False, or use svgd."
+        )
+    u = tf.convert_to_tensor(particles)
+    epsilon = as_scalar(step_size, u.dtype)
+    spread = tf.sqrt(2.0 * epsilon * as_scalar(temperature, u.dtype))
+    stream = as_seed(seed) if noise else None
+
+    def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
+        if stream is not None:
+            drawn = tf.random.stateless_normal(tf.shape(u), seed_of_step(stream, index), dtype=u.dtype)
+            return Moved(u + epsilon * score_fn(u) + spread * drawn, None)
+        if density_change is None:
+            return Moved(u + epsilon * score_fn(u), None)
+        score, hessian = score_and_derivative(u, score_fn)
+        if density_change == "trace":
+            change = -epsilon * tf.linalg.trace(hessian)
+        else:
+            jacobian = tf.eye(u.shape[-1], dtype=u.dtype) + epsilon * hessian
+            change = -tf.linalg.slogdet(jacobian).log_abs_determinant
+        return Moved(u + epsilon * score, change)
+
+    return repeat_steps(step, u, num_steps, with_change=density_change is not None)
+
+
+def score_and_derivative(particles: tf.Tensor, score_fn: Score) -> tuple[tf.Tensor, tf.Tensor]:
+    """∇ℓ `[..., M, A]` and ∇²ℓ `[..., M, A, A]`, row k the gradient of ∂ℓ/∂u_k.
+
+    Args:
+      particles: u `[..., M, A]`.
+      score_fn: ∇ℓ of particles, each from its own particle alone: otherwise rows are sums over particles.
+    """
+    u = tf.convert_to_tensor(particles)
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(u)
+        score = score_fn(u)
+        components = tf.unstack(score, num=u.shape[-1], axis=-1)
+    zero = tf.UnconnectedGradients.ZERO
+    rows = [tape.gradient(each, u, unconnected_gradients=zero) for each in components]
+    return score, tf.stack(rows, axis=-2)
