@@ -13,7 +13,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.samplers import DENSITY_CHANGES, kernel_bandwidth, squared_distances, svgd_jacobian, svgd_step
+from expol_tf.samplers import (
+    DENSITY_CHANGES,
+    check_bandwidth,
+    kernel_bandwidth,
+    squared_distances,
+    svgd_jacobian,
+    svgd_step,
+)
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -71,7 +78,7 @@ class SteinSampler:
         ):
             if word not in words:
                 raise ConfigurationError(f"SteinSampler.{name} must be one of {words}; got {word!r}.")
-        kernel_bandwidth(tf.ones([2, 2]), self.bandwidth)  # Refuses a rule that it does not know.
+        check_bandwidth(self.bandwidth)
         if self.num_spares and self.range is None:
             raise ConfigurationError(
                 f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a range, "
@@ -123,7 +130,7 @@ class SteinDistribution(tfd.Distribution):
     Args:
       base: q⁰, a `MultivariateNormalDiag` `[*B, A]`.
       score: ∇ℓ of particles, both `[*B, R, A]`, for any number R of particles.
-      sampler: How they move.
+      sampler: How they move; `SteinSampler()` by default.
       temperature: α, scalar, or a function that returns it.
       value: ℓ or another value `[*B, R]` of particles, by which `greedy_action` and `select` choose.
       bijector: The map from u to actions, a `Squash` usually; None where u is the action.
@@ -133,7 +140,7 @@ class SteinDistribution(tfd.Distribution):
         self,
         base: tfd.MultivariateNormalDiag,
         score: Callable[[tf.Tensor], tf.Tensor],
-        sampler: SteinSampler = SteinSampler(),  # noqa: B008 (immutable)
+        sampler: SteinSampler | None = None,
         temperature: float | tf.Tensor | Callable[[], tf.Tensor] = 1.0,
         value: Callable[[tf.Tensor], tf.Tensor] | None = None,
         bijector: tfb.Bijector | None = None,
@@ -148,7 +155,7 @@ class SteinDistribution(tfd.Distribution):
                 )
             self._base = base
             self._score = score
-            self._sampler = sampler
+            self._sampler = SteinSampler() if sampler is None else sampler
             # TF-Agents takes tensors among the parameters for ones with a batch; a function is left alone.
             self._temperature = temperature
             self._value = value

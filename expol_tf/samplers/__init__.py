@@ -1,7 +1,7 @@
 """Maps of sets of particles toward a density known by its score."""
 
 from expol_tf.samplers.hmc import HmcMoved, hmc, leapfrog
-from expol_tf.samplers.kernels import kernel_bandwidth, rbf_kernel, squared_distances
+from expol_tf.samplers.kernels import check_bandwidth, kernel_bandwidth, rbf_kernel, squared_distances
 from expol_tf.samplers.langevin import langevin
 from expol_tf.samplers.moved import Moved
 from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, svgd, svgd_direction, svgd_jacobian, svgd_step
@@ -12,6 +12,7 @@ __all__ = [
     "Moved",
     "Score",
     "hmc",
+    "check_bandwidth",
     "kernel_bandwidth",
     "langevin",
     "leapfrog",

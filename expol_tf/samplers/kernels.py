@@ -61,13 +61,7 @@ def kernel_bandwidth(
       one_set: Whether both sets are the same, so that i = j, which is 0 whatever the width, does not count.
       floor: Lowest h. Without one, particles that coincide would make the kernel a spike.
     """
-    if isinstance(rule, str):
-        if rule not in BANDWIDTHS:
-            raise ConfigurationError(
-                f"bandwidth must be one of {BANDWIDTHS} or a standard deviation; got {rule!r}."
-            )
-    elif rule <= 0:
-        raise ConfigurationError(f"bandwidth must be positive, it is a standard deviation; got {rule}.")
+    check_bandwidth(rule)
     distances = tf.stop_gradient(distances)
     batch = tf.shape(distances)[:-2]
     if not isinstance(rule, str):
@@ -86,6 +80,17 @@ def kernel_bandwidth(
     scale = math.log(num_particles + 1.0)
     middle = _median(flat) if rule == "median" else tf.reduce_mean(flat, axis=-1) / 2.0
     return tf.maximum(middle / scale, floor)
+
+
+def check_bandwidth(rule: str | float) -> None:
+    """Raises a `ConfigurationError` unless the rule is one of `kernel_bandwidth`."""
+    if isinstance(rule, str):
+        if rule not in BANDWIDTHS:
+            raise ConfigurationError(
+                f"bandwidth must be one of {BANDWIDTHS} or a standard deviation; got {rule!r}."
+            )
+    elif not 0 < rule < math.inf:
+        raise ConfigurationError(f"bandwidth must be positive, it is a standard deviation; got {rule}.")
 
 
 def _median(values: tf.Tensor) -> tf.Tensor:
