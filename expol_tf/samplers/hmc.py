@@ -69,7 +69,8 @@ def hmc(
       step_size: ε, scalar.
       num_leapfrog: K, 1 or more.
       temperature: α, scalar, positive.
-      seed: An integer or int32 `[2]`; the same seed gives the same particles.
+      seed: An integer or int32 `[2]`; the same seed gives the same
+        particles (others under XLA).
       log_density_fn: ℓ of particles, `[..., M, A]` → `[..., M]`, up to a constant.
 
     Returns:

@@ -55,7 +55,8 @@ def langevin(
       step_size: ε, scalar.
       temperature: α, scalar, 0 or more.
       noise: Whether ξ is added.
-      seed: Of the noise, an integer or int32 `[2]`; the same seed gives the same particles.
+      seed: Of the noise, an integer or int32 `[2]`; the same seed gives the same
+        particles (others under XLA).
       density_change: "trace", "logdet" or None for none. Differentiates the score, A products a step.
 
     Returns:
