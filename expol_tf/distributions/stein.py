@@ -248,7 +248,7 @@ class SteinDistribution(tfd.Distribution):
         * `folded_share`: share of the steps of a particle with det J ≤ 0. There the map has no inverse, and
           the density is wrong.
         """
-        sets = self._draw(-(-num_samples // self._sampler.num_particles), seed)
+        sets = self._draw(-(-num_samples // self._sampler.num_particles), seed, with_statistics=True)
         u, log_prob = self._flat(sets.particles, num_samples), self._flat(sets.log_prob, num_samples)
         return self._to_action(u), self._action_log_prob(u, log_prob), sets.statistics
 
@@ -303,7 +303,7 @@ class SteinDistribution(tfd.Distribution):
         fixed = tf.get_static_value(n)
         return -(-(n if fixed is None else int(fixed)) // self._sampler.num_particles)
 
-    def _draw(self, num_sets: Any, seed: Any) -> _Sets:
+    def _draw(self, num_sets: Any, seed: Any, with_statistics: bool = False) -> _Sets:
         """Draws sets of particles and moves them."""
         seed = tfp.random.sanitize_seed(seed, salt="stein")
         sampler, base = self._sampler, self._base
@@ -311,11 +311,13 @@ class SteinDistribution(tfd.Distribution):
         if sampler.range is None:
             # As the base draws them: without steps this is the base, to the last bit.
             u, log_prob = base.experimental_sample_and_log_prob(num_sets * total, seed=seed)
-            return self._move_from(self._in_sets(u, total), self._in_sets(log_prob, total))
+            start, log_prob = self._in_sets(u, total), self._in_sets(log_prob, total)
+            return self._move_from(start, log_prob, with_statistics)
         mean = base.mean()
         shape = tf.concat([tf.shape(mean)[:-1], [num_sets, total], tf.shape(mean)[-1:]], 0)
         noise = self._noise(tf.random.stateless_uniform(shape, seed, dtype=self.dtype))
-        return self._move(tf.ensure_shape(noise, [*mean.shape[:-1], None, total, mean.shape[-1]]))
+        noise = tf.ensure_shape(noise, [*mean.shape[:-1], None, total, mean.shape[-1]])
+        return self._move(noise, with_statistics)
 
     def _noise(self, uniform: tf.Tensor) -> tf.Tensor:
         """Standard Gaussian noise within the range, from uniform numbers in [0, 1)."""
@@ -323,7 +325,7 @@ class SteinDistribution(tfd.Distribution):
         smallest = max(outside, float(np.finfo(uniform.dtype.as_numpy_dtype).tiny))
         return tf.math.ndtri(smallest + (1.0 - 2.0 * outside) * uniform)
 
-    def _move(self, noise: tf.Tensor) -> _Sets:
+    def _move(self, noise: tf.Tensor, with_statistics: bool = False) -> _Sets:
         """Moves μ + σ·noise, noise `[*B, S, M, A]`."""
         mean, std = (
             each[..., tf.newaxis, tf.newaxis, :] for each in (self._base.mean(), self._base.stddev())
@@ -332,9 +334,9 @@ class SteinDistribution(tfd.Distribution):
         if self._sampler.range is not None:
             constant += math.log(math.erf(self._sampler.range / math.sqrt(2.0)))
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise) + tf.math.log(std) + constant, axis=-1)
-        return self._move_from(mean + std * noise, log_prob)
+        return self._move_from(mean + std * noise, log_prob, with_statistics)
 
-    def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor) -> _Sets:
+    def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor, with_statistics: bool) -> _Sets:
         """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given."""
         sampler, u = self._sampler, start
         stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
@@ -344,7 +346,8 @@ class SteinDistribution(tfd.Distribution):
             score = self._of_sets(self._score, u)
             if index == 0:
                 score_norm = tf.norm(tf.stop_gradient(score), axis=-1)
-            determinants.append(self._determinants(u, score, step_size, alpha))
+            if with_statistics:  # XLA, which compiles acting, knows no determinants.
+                determinants.append(self._determinants(u, score, step_size, alpha))
             u, change = svgd_step(
                 u,
                 score,
@@ -360,7 +363,7 @@ class SteinDistribution(tfd.Distribution):
                 std = self._base.stddev()[..., tf.newaxis, tf.newaxis, :]
                 inside = tf.reduce_all(tf.abs(u - mean) <= sampler.range * std, axis=-1)
                 stays = inside if stays is None else stays & inside
-        ends = u
+        ends, statistics = u, {}
         dropped = tf.zeros_like(log_prob) if stays is None else 1.0 - tf.cast(stays, self.dtype)
         if stays is not None:
             index = _survivors(stays, sampler.num_particles)
@@ -369,15 +372,16 @@ class SteinDistribution(tfd.Distribution):
             log_prob = tf.gather(log_prob, index, batch_dims=batch_dims)
         elif sampler.num_spares:
             u, log_prob = u[..., : sampler.num_particles, :], log_prob[..., : sampler.num_particles]
-        statistics = {
-            "particle_spread": tf.reduce_mean(tf.math.reduce_std(u, axis=-2), axis=[-2, -1]),
-            "displacement": tf.reduce_mean(tf.norm(ends - start, axis=-1), axis=[-2, -1]),
-            "dropped_share": tf.reduce_mean(dropped, axis=[-2, -1]),
-            "score_norm": tf.reduce_mean(score_norm, axis=[-2, -1]),
-        }
-        found = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
-        statistics["smallest_determinant"] = tf.reduce_min(found)
-        statistics["folded_share"] = tf.reduce_mean(tf.cast(found <= 0, self.dtype))
+        if with_statistics:
+            statistics = {
+                "particle_spread": tf.reduce_mean(tf.math.reduce_std(u, axis=-2), axis=[-2, -1]),
+                "displacement": tf.reduce_mean(tf.norm(ends - start, axis=-1), axis=[-2, -1]),
+                "dropped_share": tf.reduce_mean(dropped, axis=[-2, -1]),
+                "score_norm": tf.reduce_mean(score_norm, axis=[-2, -1]),
+            }
+            found = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
+            statistics["smallest_determinant"] = tf.reduce_min(found)
+            statistics["folded_share"] = tf.reduce_mean(tf.cast(found <= 0, self.dtype))
         return _Sets(u, log_prob, {name: tf.stop_gradient(each) for name, each in statistics.items()})
 
     def _determinants(self, u: tf.Tensor, score: tf.Tensor, step_size: Any, alpha: tf.Tensor) -> tf.Tensor:
