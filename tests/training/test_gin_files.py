@@ -17,7 +17,7 @@ from expol_tf import _resources, agents, gin_syntax, networks
 from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.gin_syntax import Binding
 from expol_tf.keras_api import keras
-from expol_tf.networks import GaussianActorNetwork, ValueNetwork
+from expol_tf.networks import GaussianActorNetwork, SamplingActorNetwork, ValueNetwork
 from expol_tf.training import OffPolicyRunner, command_line, configuration
 from expol_tf.training.configuration import EXPERIMENT_MACROS
 from expol_tf.training.parts import choose_parts
@@ -28,6 +28,9 @@ TASKS = sorted(path.name for path in ROOT.glob("tasks/*.gin"))
 # Experiments off policy are named by the algorithm first: its agent, and the policy's network.
 OFF_POLICY = {
     "ddpg": ("Ddpg", "Deterministic"),
+    "s2ac": ("S2ac", "Gaussian"),
+    "s2ac_amortized": ("S2ac", "Gaussian"),
+    "s2ac_fixed_init": ("S2ac", "FixedGaussian"),
     "sac": ("Sac", "Gaussian"),
     "sac_gmm": ("Sac", "Mixture"),
     "sac_nf": ("Sac", "Flow"),
@@ -56,7 +59,8 @@ def test_every_experiment_resolves_and_defines_the_macros(name: str) -> None:
     result = configuration.resolve(statements)
     stem = name.removesuffix(".gin")
     if stem.endswith(MULTI_GOAL):
-        assert result.value("train.task") == "expol/MultiGoal-v0"
+        task = "AsymmetricMultiGoal" if stem.startswith("s2ac") else "MultiGoal"
+        assert result.value("train.task") == f"expol/{task}-v0"
     else:
         task = "HalfCheetah-v5" if stem in OFF_POLICY else "Hopper-v5"
         assert result.value("train.task") == task
@@ -150,14 +154,10 @@ def test_an_algorithms_file_states_the_librarys_defaults(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "sac",
-        "sql",
-        "ddpg",
-    ],
+    ["sac", "sql", "ddpg", "s2ac", "s2ac_amortized"],
 )
 def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -> None:
-    cls = getattr(agents, f"{name.capitalize()}Agent")
+    cls = getattr(agents, f"{OFF_POLICY[name][0]}Agent")
     env = load_vector("HalfCheetah-v5", 1, seed=0)
     found = []
     for is_configured in (False, True):
@@ -173,18 +173,29 @@ def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -
             )
         try:
             parts = choose_parts(cls, **given)
-            agent = parts.make_agent(cls, time_step_spec(env), env.action_spec, seed=0)
+            make = cls
+            if name.endswith("_amortized") and not is_configured:
+                make = functools.partial(
+                    cls, amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(256, 256))
+                )
+            agent = parts.make_agent(make, time_step_spec(env), env.action_spec, seed=0)
             runner = parts.make_runner(env, agent, seed=0)
         finally:
             gin.clear_config()
         settings = {"gamma": agent._gamma, "iteration_steps": runner.iteration_steps}
         for part in ("_soft_value", "_policy_improvement", "_temperature", "_target_update"):
             settings |= settings_of(getattr(agent, part), part)
-        for part in ("_actor_optimizer", "_critic_optimizer", "_exploration"):
+        parts_of_some = ("_actor_optimizer", "_critic_optimizer", "_exploration", "_sampler", "_selection")
+        for part in parts_of_some:
             settings |= settings_of(getattr(agent, part, None), part)
         settings |= settings_of(agent.collect_policy._exploration, "exploration")
         settings |= settings_of(runner, "runner")
-        for each in (agent.actor_network, agent.critic_network):
+        used = [agent.actor_network, agent.critic_network]
+        for companion in agent._companions:
+            settings |= settings_of(companion.improvement, companion.name)
+            settings |= settings_of(companion.optimizer, companion.name)
+            used.append(companion.network)
+        for each in used:
             settings[type(each).__name__] = [tuple(variable.shape) for variable in each.variables]
         found.append(settings)
     default, configured_settings = found
