@@ -2,7 +2,7 @@
 
 from expol_tf.samplers.hmc import HmcMoved, hmc, leapfrog
 from expol_tf.samplers.kernels import check_bandwidth, kernel_bandwidth, rbf_kernel, squared_distances
-from expol_tf.samplers.langevin import langevin
+from expol_tf.samplers.langevin import langevin, particle_jacobian
 from expol_tf.samplers.moved import Moved
 from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, svgd, svgd_direction, svgd_jacobian, svgd_step
 
@@ -16,6 +16,7 @@ __all__ = [
     "kernel_bandwidth",
     "langevin",
     "leapfrog",
+    "particle_jacobian",
     "rbf_kernel",
     "squared_distances",
     "svgd",

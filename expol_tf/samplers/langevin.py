@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gin
 import tensorflow as tf
 
@@ -86,7 +88,7 @@ def langevin(
             return Moved(u + epsilon * score_fn(u) + spread * drawn, None)
         if density_change is None:
             return Moved(u + epsilon * score_fn(u), None)
-        score, hessian = score_and_derivative(u, score_fn)
+        score, hessian = particle_jacobian(score_fn, u)
         if density_change == "trace":
             change = -epsilon * tf.linalg.trace(hessian)
         else:
@@ -97,18 +99,23 @@ def langevin(
     return repeat_steps(step, u, num_steps, with_change=density_change is not None)
 
 
-def score_and_derivative(particles: tf.Tensor, score_fn: Score) -> tuple[tf.Tensor, tf.Tensor]:
-    """∇ℓ `[..., M, A]` and ∇²ℓ `[..., M, A, A]`, row k the gradient of ∂ℓ/∂u_k.
+def particle_jacobian(
+    fn: Callable[[tf.Tensor], tf.Tensor], particles: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """f(u) `[..., M, A]` and ∂f/∂u of every particle `[..., M, A, A]`, its columns the components of u.
+
+    Of a score it is the Hessian ∇²ℓ. By automatic differentiation, A products of vector and Jacobian.
 
     Args:
+      fn: Of particles, both `[..., M, A]`, each from its own particle alone: otherwise a row has the
+        derivatives of the sum over all particles.
       particles: u `[..., M, A]`.
-      score_fn: ∇ℓ of particles, each from its own particle alone: otherwise rows are sums over particles.
     """
     u = tf.convert_to_tensor(particles)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
-        score = score_fn(u)
-        components = tf.unstack(score, num=u.shape[-1], axis=-1)
+        value = fn(u)
+        components = tf.unstack(value, num=u.shape[-1], axis=-1)
     zero = tf.UnconnectedGradients.ZERO
     rows = [tape.gradient(each, u, unconnected_gradients=zero) for each in components]
-    return score, tf.stack(rows, axis=-2)
+    return value, tf.stack(rows, axis=-2)
