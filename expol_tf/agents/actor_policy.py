@@ -21,7 +21,6 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.generators import draw_seed, make_generator
 from expol_tf.networks import ObservationNormalizer
 
-
 tfd = tfp.distributions
 
 # A distribution over actions [B, A] and a stateless seed → one action of each, [B, A].

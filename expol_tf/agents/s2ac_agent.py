@@ -36,9 +36,9 @@ NetworkFactory = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], netw
 class S2acAgent(ActorCriticAgent):
     """S²AC: the SAC objective with π = particles of a learned Gaussian, moved by SVGD toward exp(Q/α).
 
-    y = r + γ·discount·mean_i (min Q̄(s′, a_i) − α log π(a_i|s′));  maximizes mean_i [min Q(s, a_i) − α log π(a_i|s)]
-    over the M particles of a state, where log π is the closed form of `SteinDistribution`, a mean-field
-    estimate. With no step, no range and one particle it is `SacAgent`, to the last bit. A wiring of
+    y = r + γ·discount·mean_i (min Q̄(s′, a_i) − α log π(a_i|s′));  maximizes mean_i [min Q(s, a_i) −
+    α log π(a_i|s)], over the M particles of a state. log π is the closed form of `SteinDistribution`, a
+    mean-field estimate. With no step, no range and one particle it is `SacAgent`, to the last bit. A wiring of
     `ActorCriticAgent` with a `SteinActorNetwork`. See `docs/s2ac.md` for the details and the metrics.
 
     `policy` takes the particle with the highest Q; with an amortized network it acts by that, which imitates
@@ -50,8 +50,8 @@ class S2acAgent(ActorCriticAgent):
     Args:
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
       action_spec: Bounded float vector with finite bounds.
-      actor_network: The initial network, `network(observation) -> (squashed Gaussian, state)`, where particles
-        start: a `GaussianActorNetwork` with `squash=True` (S²AC(φ, θ)) or a `FixedGaussianActorNetwork`
+      actor_network: The initial network, `network(observation) -> (squashed Gaussian, state)`, where
+        particles start: a `GaussianActorNetwork` with `squash=True` (S²AC(φ, θ)) or a `FixedGaussianActorNetwork`
         (S²AC(φ)). The agent's own `actor_network` is the `SteinActorNetwork` over it.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`, smooth:
         `CriticNetwork(activation="elu")`.
@@ -61,6 +61,8 @@ class S2acAgent(ActorCriticAgent):
       selection: Which particle acts when collecting: "random", "softmax" (of Q/α) or "argmax".
       amortized_network: Makes, from the specs of observations and actions, a network to be trained beside the
         policy and to act when testing: `SamplingActorNetwork`; None for none.
+      batch_parts: In so many parts, side by side, particles of a batch are moved: as many as a CPU has cores,
+        or 1 on a GPU.
       temperature: α; `FixedTemperature(1.0)` by default.
       gamma: Discount per step.
       actor_reduction: Of the critics' values where the policy is improved: "min", "mean" or "first".
@@ -86,6 +88,7 @@ class S2acAgent(ActorCriticAgent):
         score_reduction: str = "first",
         selection: str = "random",
         amortized_network: NetworkFactory | None = None,
+        batch_parts: int = 2,
         temperature: Temperature | None = None,
         gamma: float = 0.99,
         actor_reduction: str = "min",
@@ -139,6 +142,7 @@ class S2acAgent(ActorCriticAgent):
             target_update=target_update,
             selection=None if selection == "random" else functools.partial(_select, rule=selection),
             companions=companions,
+            batch_parts=batch_parts,
             test_network=amortized,
             actor_optimizer=actor_optimizer,
             critic_optimizer=critic_optimizer,
@@ -156,8 +160,8 @@ class S2acAgent(ActorCriticAgent):
             return ()
         return (
             f"S2acAgent: steps fold {share:.2g} of the particles over others (folded_share): there the map "
-            "has no inverse, and log π is wrong. If it is more than a few, lower SteinSampler.step_size, which "
-            f'is {self._sampler.step_size:g}, or set SteinSampler.step = "per_temperature".',
+            "has no inverse, and log π is wrong. If it is more than a few, lower SteinSampler.step_size, "
+            f'which is {self._sampler.step_size:g}, or set SteinSampler.step = "per_temperature".',
         )
 
 

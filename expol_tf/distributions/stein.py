@@ -45,8 +45,8 @@ class SteinSampler:
       bandwidth: Of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
       floor: Of the kernel's h = 2σ².
       density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
-      range: t: particles start within t standard deviations of μ, and those that leave that range on their way
-        give way to others; None for no limit.
+      range: t: particles start within t standard deviations of μ, and those that leave that range on their
+        way give way to others; None for no limit.
       num_spares: Particles of a set in excess of M, which take the place of those that left. Where there are
         too few, those that stayed count again; where none has stayed, all are kept.
     """
@@ -81,8 +81,8 @@ class SteinSampler:
         check_bandwidth(self.bandwidth)
         if self.num_spares and self.range is None:
             raise ConfigurationError(
-                f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a range, "
-                "or no spares."
+                f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a "
+                "range, or no spares."
             )
 
 
@@ -97,8 +97,8 @@ class _Sets(NamedTuple):
 class SteinDistribution(tfd.Distribution):
     """a = bijector(u^L): particles u⁰ ~ q⁰, moved by L steps of SVGD toward the density ∝ exp(ℓ/α).
 
-    A set of M particles moves together. With as many samples as M, or a multiple, `sample` returns whole sets;
-    a single sample is one particle of a set. Each is distributed alike, but those of a set repel each other:
+    A set of M particles moves together. With as many samples as M, or a multiple, `sample` returns whole
+    sets; a single sample is one particle of a set. Each is distributed alike, but those of a set repel each other:
     they are not independent.
 
     The density is a closed form (`experimental_sample_and_log_prob`, `entropy`):
@@ -109,8 +109,8 @@ class SteinDistribution(tfd.Distribution):
     neighbours frozen: that of a particle only in the limit of many, and an estimate for ten. There is no
     `log_prob` of other actions.
 
-    With a range, q⁰ is truncated at μ ± tσ, exactly: its density has the constant for it. Particles that leave
-    later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved their
+    With a range, q⁰ is truncated at μ ± tσ, exactly: its density has the constant for it. Particles that
+    leave later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved their
     neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing is
     clipped, which would be no invertible map.
 
@@ -233,7 +233,7 @@ class SteinDistribution(tfd.Distribution):
     def sample_with_statistics(
         self, num_samples: int, seed: Any = None
     ) -> tuple[tf.Tensor, tf.Tensor, Mapping[str, tf.Tensor]]:
-        """Draws actions `[num_samples, *B, A]`, their log π `[num_samples, *B]`, and what was seen on the way.
+        """Draws actions `[num_samples, *B, A]`, their log π `[num_samples, *B]`, and statistics of their way.
 
         The statistics are, all before the bijector and `[*B]`, means over particles:
 
@@ -291,8 +291,8 @@ class SteinDistribution(tfd.Distribution):
 
     def __getitem__(self, slices: Any) -> NoReturn:
         raise CapabilityError(
-            "slices: the score of a SteinDistribution is a function of the whole batch. Make the distribution "
-            "of the part that is needed."
+            "slices: the score of a SteinDistribution is a function of the whole batch. Make the "
+            "distribution of the part that is needed."
         )
 
     def _alpha(self) -> tf.Tensor:
@@ -443,7 +443,7 @@ class SteinDistribution(tfd.Distribution):
 
 
 def _survivors(stays: tf.Tensor, count: int) -> tf.Tensor:
-    """Indices `[…, count]` of those that stayed `[…, M]` in their order, over and over if they are too few."""
+    """Indices `[…, count]` of those that stayed `[…, M]`, in order, over and over if they are too few."""
     order = tf.argsort(tf.cast(~stays, tf.int32), axis=-1, stable=True)
     found = tf.reduce_sum(tf.cast(stays, tf.int32), axis=-1, keepdims=True)
     found = tf.where(found == 0, stays.shape[-1], found)

@@ -107,9 +107,9 @@ class SteinActorNetwork(network.Network):
         initial, squash = split_squash(self._initial_network(observation)[0])
         if squash is None or not isinstance(initial, tfd.MultivariateNormalDiag):
             raise CapabilityError(
-                "initial_network: must give a squashed Gaussian, whose particles are moved before the squash; "
-                f"{type(self._initial_network).__name__} does not. Use GaussianActorNetwork with squash=True, "
-                "or FixedGaussianActorNetwork."
+                "initial_network: must give a squashed Gaussian, whose particles are moved before the "
+                f"squash; {type(self._initial_network).__name__} does not. Use GaussianActorNetwork with "
+                "squash=True, or FixedGaussianActorNetwork."
             )
         temperature = self._temperature.value()
         all_critics = values_at(self._critic_network, observation)

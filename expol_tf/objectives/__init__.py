@@ -7,6 +7,7 @@ from expol_tf.objectives.advantages import (
     generalized_advantages,
     scale_advantages,
 )
+from expol_tf.objectives.batch_parts import improvement_in_parts, soft_value_in_parts
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
 from expol_tf.objectives.policy_improvement import (
     amortized_svgd,
@@ -38,10 +39,12 @@ __all__ = [
     "explained_variance",
     "generalized_advantages",
     "importance_surrogate",
+    "improvement_in_parts",
     "masked_mean",
     "masked_variance",
     "reduce_critics",
     "reparameterized_improvement",
     "sampled_soft_value",
     "scale_advantages",
+    "soft_value_in_parts",
 ]
