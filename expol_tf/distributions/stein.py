@@ -297,7 +297,8 @@ class SteinDistribution(tfd.Distribution):
 
     def _alpha(self) -> tf.Tensor:
         alpha = self._temperature() if callable(self._temperature) else self._temperature
-        return tf.cast(alpha, self.dtype)
+        # A Python number without the way by single precision.
+        return tf.cast(alpha, self.dtype) if tf.is_tensor(alpha) else tf.constant(alpha, self.dtype)
 
     def _num_sets(self, n: Any) -> Any:
         fixed = tf.get_static_value(n)
@@ -305,7 +306,6 @@ class SteinDistribution(tfd.Distribution):
 
     def _draw(self, num_sets: Any, seed: Any, with_statistics: bool = False) -> _Sets:
         """Draws sets of particles and moves them."""
-        seed = tfp.random.sanitize_seed(seed, salt="stein")
         sampler, base = self._sampler, self._base
         total = sampler.num_particles + sampler.num_spares
         if sampler.range is None:
@@ -313,6 +313,7 @@ class SteinDistribution(tfd.Distribution):
             u, log_prob = base.experimental_sample_and_log_prob(num_sets * total, seed=seed)
             start, log_prob = self._in_sets(u, total), self._in_sets(log_prob, total)
             return self._move_from(start, log_prob, with_statistics)
+        seed = tfp.random.sanitize_seed(seed, salt="stein")
         mean = base.mean()
         shape = tf.concat([tf.shape(mean)[:-1], [num_sets, total], tf.shape(mean)[-1:]], 0)
         noise = self._noise(tf.random.stateless_uniform(shape, seed, dtype=self.dtype))
