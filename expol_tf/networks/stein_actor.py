@@ -111,7 +111,6 @@ class SteinActorNetwork(network.Network):
                 f"squash; {type(self._initial_network).__name__} does not. Use GaussianActorNetwork with "
                 "squash=True, or FixedGaussianActorNetwork."
             )
-        temperature = self._temperature.value()
         all_critics = values_at(self._critic_network, observation)
         scoring = all_critics
         if self._score_reduction == "first":
@@ -122,7 +121,7 @@ class SteinActorNetwork(network.Network):
                 tape.watch(u)
                 q = reduce_critics(scoring(squash.forward(u)), self._score_reduction)
             # ∇ log(1 − tanh² u) = −2·tanh u.
-            return tape.gradient(q, u) - 2.0 * temperature * tf.tanh(u)
+            return tape.gradient(q, u) - 2.0 * self._temperature.value() * tf.tanh(u)
 
         def value(u: tf.Tensor) -> tf.Tensor:
             return reduce_critics(all_critics(squash.forward(u)))
