@@ -70,10 +70,10 @@ def make_figure(
       name: One of `FIGURES`.
       output_dir: Where the files go; made if it is not there. By default, for a figure of one directory of
         runs, `figures` inside of it.
-      num_seeds: Seeds of every trained or descended density; by default the figure's own number, 5.
+      num_seeds: Seeds of every trained, descended or sampled density; by default the figure's own number.
       seed: The first of them, or that of the test episodes.
-      iterations: Length of each training, the longest descent in steps, or the episodes of each optimum; by
-        default the figure's own.
+      iterations: Length of each training, the longest descent or a sampler's way in steps, or the episodes of
+        each optimum; by default the figure's own.
       root_dirs: Directories of runs, at any depth, for a figure of runs.
       run_options: How these are looked at.
 
@@ -188,6 +188,29 @@ def _kl_ball(name: str, directory: Path, num_seeds: int, seed: int, iterations: 
     return Figure(_markdown(table), (path, directory / f"{name}.png"))
 
 
+def _entropy(name: str, directory: Path, num_seeds: int, seed: int, iterations: int) -> Figure:
+    from expol_tf.analysis import entropy_drawings, entropy_evaluation
+
+    progress = FigureProgress(name, entropy_evaluation.num_evaluations())
+    found = []
+    for each in entropy_evaluation.evaluate_all(num_seeds, seed, iterations):
+        found.append(each)
+        line = each.estimate
+        progress.part(f"{line.part}, {line.sampler}, {line.density}: {line.entropy_mean:.3f}")
+    path = directory / f"{name}.csv"
+    _write_csv(path, list(found[0].estimate._fields), [each.estimate for each in found])
+    pictures = directory / f"{name}.png", directory / f"{name}_kernel.png"
+    save(entropy_drawings.entropy_panels(found, seed), pictures[0])
+    save(entropy_drawings.kernel_panels(found, seed), pictures[1])
+    table = [["part", "sampler", "density", "σ", "L", "M", "entropy", "true", "particles' Gaussian"]]
+    for line in (each.estimate for each in found if each.estimate.part not in ("components", "variance")):
+        entropy = f"{line.entropy_mean:.3f} ({line.entropy_min:.3f} … {line.entropy_max:.3f})"
+        sizes = [str(line.sigma), str(line.num_steps), str(line.num_particles)]
+        ends = [f"{line.true_entropy:.3f}", f"{line.particles_entropy:.3f}"]
+        table.append([line.part, line.sampler, line.density, *sizes, entropy, *ends])
+    return Figure(_markdown(table), (path, *pictures))
+
+
 def _multigoal_optima(name: str, directory: Path, num_seeds: int, seed: int, iterations: int) -> Figure:
     from expol_tf.analysis import multi_goal_drawings, multi_goal_optima
 
@@ -219,7 +242,12 @@ def _multigoal(
     seed: int,
     options: RunOptions,
 ) -> Figure:
-    from expol_tf.analysis import multi_goal, multi_goal_drawings, multi_goal_table
+    from expol_tf.analysis import (
+        multi_goal,
+        multi_goal_drawings,
+        multi_goal_table,
+        multi_goal_trends,
+    )
     from expol_tf.analysis.runs import find_runs
 
     runs = [multi_goal.goal_run(run, *options) for run in find_runs(root_dirs).runs]
@@ -242,6 +270,9 @@ def _multigoal(
     if len(runs) > 1:
         files.insert(0, directory / f"{name}.png")
         save(multi_goal_drawings.overview(examined), files[0])
+        if multi_goal_trends.comparable(examined):
+            files.insert(1, directory / f"{name}_trends.png")
+            save(multi_goal_trends.trends(examined), files[1])
     path = directory / f"{name}.csv"
     _write_csv(path, *multi_goal_table.csv_rows(examined))
     return Figure(_markdown(multi_goal_table.text_table(examined)), (path, *files))
@@ -294,6 +325,9 @@ _KINDS = {
     ),
     "gaussian_bandit": _Kind(_bandit, 5, 200, "which policies learn that the optimal actions are correlated"),
     "bimodal_bandit": _Kind(_bandit, 5, 200, "which policies learn that there are two optimal actions"),
+    "entropy": _Kind(
+        _entropy, 10, 200, "how well SVGD, Langevin dynamics and HMC know the entropy of what they sample"
+    ),
     "multigoal_optima": _Kind(
         _multigoal_optima, 1, 4000, "where the optimum goes at the papers' temperatures; 4000 episodes each"
     ),
