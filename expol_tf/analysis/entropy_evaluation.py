@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from expol_tf import samplers
 from expol_tf.analysis.entropy_targets import (
     Mixture,
     gaussian_entropy,
@@ -23,7 +24,6 @@ from expol_tf.analysis.entropy_targets import (
     start_log_prob,
     start_particles,
 )
-from expol_tf.samplers import Moved, langevin, leapfrog, particle_jacobian, svgd, svgd_jacobian, svgd_step
 
 STEP_SIZE = 0.5
 SIGMA = 5.0
@@ -194,16 +194,16 @@ def _svgd(
 
 
 @functools.cache
-def _svgd_graph(num_steps: int, sigma: float, kind: str, num_particles: int) -> Callable[..., Moved]:
+def _svgd_graph(num_steps: int, sigma: float, kind: str, num_particles: int) -> Callable[..., samplers.Moved]:
     """A graph for all targets and numbers of seeds, as tracing takes longer than most of the ways."""
     shapes = ([None, num_particles, 2], [None, 2], [2, 2])
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape) for shape in shapes])
-    def run(u: tf.Tensor, means: tf.Tensor, precision: tf.Tensor) -> Moved:
+    def run(u: tf.Tensor, means: tf.Tensor, precision: tf.Tensor) -> samplers.Moved:
         def score(u: tf.Tensor) -> tf.Tensor:
             return mixture_score(u, means, precision)
 
-        return svgd(u, score, num_steps, STEP_SIZE, bandwidth=sigma, density_change=kind)
+        return samplers.svgd(u, score, num_steps, STEP_SIZE, bandwidth=sigma, density_change=kind)
 
     return run
 
@@ -236,9 +236,9 @@ def _joint(start: np.ndarray, target: Mixture, num_steps: int) -> np.ndarray:
     """The change of the exact density of all particles together, a share a particle, `[S]`."""
 
     def step(u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        score, hessian = particle_jacobian(target.score, u)
+        score, hessian = samplers.particle_jacobian(target.score, u)
         change = -tf.linalg.slogdet(joint_jacobian(u, score, hessian, STEP_SIZE, SIGMA)).log_abs_determinant
-        return svgd_step(u, score, STEP_SIZE, bandwidth=SIGMA).particles, change
+        return samplers.svgd_step(u, score, STEP_SIZE, bandwidth=SIGMA).particles, change
 
     run = _compiled(step)
     # In double precision, as determinants of hundreds of rows are.
@@ -271,7 +271,9 @@ def joint_jacobian(
     eye = tf.eye(size, dtype=u.dtype)
     blocks = kernel * (drawn / sigma**2 + hessian[:, tf.newaxis] - eye / sigma**2)
     # A particle is no neighbour of itself: its own term is ∇ℓ(u_i) alone, wherever it goes.
-    alone = svgd_jacobian(u, score, step_size, 1.0, tf.fill([batch], tf.constant(2 * sigma**2, u.dtype)))
+    alone = samplers.svgd_jacobian(
+        u, score, step_size, 1.0, tf.fill([batch], tf.constant(2 * sigma**2, u.dtype))
+    )
     own = alone + step_size / num * hessian
     diagonal = tf.eye(num, dtype=u.dtype)[..., tf.newaxis, tf.newaxis]
     blocks = step_size / num * blocks * (1.0 - diagonal) + own[:, :, tf.newaxis] * diagonal
@@ -284,7 +286,7 @@ def _alone(
     """Moves particles one by one; the "density" is that of each step's map, whatever it drew held fixed."""
 
     def step(u: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        after, jacobian = particle_jacobian(lambda u: move(u, target.score, draw), u)
+        after, jacobian = samplers.particle_jacobian(lambda u: move(u, target.score, draw), u)
         log_det = tf.linalg.slogdet(jacobian).log_abs_determinant
         return after, tf.reduce_mean(2.0 - tf.linalg.trace(jacobian), -1), tf.reduce_mean(-log_det, -1)
 
@@ -297,17 +299,17 @@ def _alone(
 
 
 def _sgld(u: tf.Tensor, score: Callable, draw: tf.Tensor) -> tf.Tensor:
-    return langevin(u, score, 1, STEP_SIZE, seed=draw).particles
+    return samplers.langevin(u, score, 1, STEP_SIZE, seed=draw).particles
 
 
 def _dld(u: tf.Tensor, score: Callable, draw: tf.Tensor) -> tf.Tensor:
     del draw
-    return langevin(u, score, 1, STEP_SIZE, noise=False).particles
+    return samplers.langevin(u, score, 1, STEP_SIZE, noise=False).particles
 
 
 def _hmc(u: tf.Tensor, score: Callable, draw: tf.Tensor) -> tf.Tensor:
     """The paper's Eq. 14: one leapfrog step a draw of velocities, and no test."""
-    return leapfrog(u, tf.random.stateless_normal(tf.shape(u), draw), score, 1, STEP_SIZE)[0]
+    return samplers.leapfrog(u, tf.random.stateless_normal(tf.shape(u), draw), score, 1, STEP_SIZE)[0]
 
 
 _MOVES: dict[str, Callable[[np.ndarray, Mixture, int, int], Change]] = {
