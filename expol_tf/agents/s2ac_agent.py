@@ -38,8 +38,8 @@ class S2acAgent(ActorCriticAgent):
 
     y = r + γ·discount·mean_i (min Q̄(s′, a_i) − α log π(a_i|s′));  maximizes mean_i [min Q(s, a_i) −
     α log π(a_i|s)], over the M particles of a state. log π is the closed form of `SteinDistribution`, a
-    mean-field estimate. With no step, no range and one particle it is `SacAgent`, to the last bit. A wiring of
-    `ActorCriticAgent` with a `SteinActorNetwork`. See `docs/s2ac.md` for the details and the metrics.
+    mean-field estimate. With no step, no range and one particle it is `SacAgent`, to the last bit. A wiring
+    of `ActorCriticAgent` with a `SteinActorNetwork`. See `docs/s2ac.md` for the details and the metrics.
 
     `policy` takes the particle with the highest Q; with an amortized network it acts by that, which imitates
     exp(Q/α) as in soft Q-learning, needs no critic to act, and is what is exported.
@@ -51,8 +51,8 @@ class S2acAgent(ActorCriticAgent):
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
       action_spec: Bounded float vector with finite bounds.
       actor_network: The initial network, `network(observation) -> (squashed Gaussian, state)`, where
-        particles start: a `GaussianActorNetwork` with `squash=True` (S²AC(φ, θ)) or a `FixedGaussianActorNetwork`
-        (S²AC(φ)). The agent's own `actor_network` is the `SteinActorNetwork` over it.
+        particles start: a `GaussianActorNetwork` with `squash=True` (S²AC(φ, θ)) or a
+        `FixedGaussianActorNetwork` (S²AC(φ)). The agent's own `actor_network` is the `SteinActorNetwork` over it.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`, smooth:
         `CriticNetwork(activation="elu")`.
       observation_normalizer: Shared by the policies and the critics, or None.

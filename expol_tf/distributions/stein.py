@@ -98,8 +98,8 @@ class SteinDistribution(tfd.Distribution):
     """a = bijector(u^L): particles u⁰ ~ q⁰, moved by L steps of SVGD toward the density ∝ exp(ℓ/α).
 
     A set of M particles moves together. With as many samples as M, or a multiple, `sample` returns whole
-    sets; a single sample is one particle of a set. Each is distributed alike, but those of a set repel each other:
-    they are not independent.
+    sets; a single sample is one particle of a set. Each is distributed alike, but those of a set repel each
+    other: they are not independent.
 
     The density is a closed form (`experimental_sample_and_log_prob`, `entropy`):
 
@@ -110,8 +110,8 @@ class SteinDistribution(tfd.Distribution):
     `log_prob` of other actions.
 
     With a range, q⁰ is truncated at μ ± tσ, exactly: its density has the constant for it. Particles that
-    leave later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved their
-    neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing is
+    leave later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved
+    their neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing is
     clipped, which would be no invertible map.
 
     Samples are reparameterized: gradients flow through all steps to q⁰ and through the scores, none by way of
@@ -339,7 +339,10 @@ class SteinDistribution(tfd.Distribution):
 
     def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor, with_statistics: bool) -> _Sets:
         """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given."""
-        sampler, u = self._sampler, start
+        sampler = self._sampler
+        # Of a batch of unknown size, TFP's means lose other sizes as well.
+        total = sampler.num_particles + sampler.num_spares
+        u = start = tf.ensure_shape(start, [*self.batch_shape, start.shape[-3], total, *self.event_shape])
         stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
         alpha = self._alpha()
         step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
@@ -411,7 +414,7 @@ class SteinDistribution(tfd.Distribution):
     def _of_sets(self, function: Callable[[tf.Tensor], tf.Tensor], u: tf.Tensor) -> tf.Tensor:
         """A function of particles `[*B, R, A]` at sets `[*B, S, M, A]`."""
         num_particles, size = u.shape[-2:]
-        rows = num_particles if u.shape[-3] == 1 else -1
+        rows = -1 if u.shape[-3] is None else u.shape[-3] * num_particles
         flat = tf.reshape(u, tf.concat([tf.shape(u)[:-3], [rows, size]], 0))
         flat = tf.ensure_shape(flat, [*u.shape[:-3], None if rows == -1 else rows, size])
         result = function(flat)

@@ -102,7 +102,7 @@ class CriticNetwork(network.Network):
 
         def values(action: tf.Tensor) -> tf.Tensor:
             action = self._scaled(action)
-            particles, action_size = action.shape[-2], action.shape[-1]
+            particles, action_size = _num_particles(action), action.shape[-1]
             # Products of matrices, as those of tensors of three dimensions are slower.
             flat = tf.reshape(action, [-1, action_size])
             found = []
@@ -137,13 +137,18 @@ def values_at(
         return critic_network.at(observation, num_critics)
 
     def values(action: tf.Tensor) -> tf.Tensor:
-        particles, size = action.shape[-2], action.shape[-1]
+        particles, size = _num_particles(action), action.shape[-1]
         rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
         q = critic_network(rows)[0]
         q = tf.reshape(q, [-1, particles, 1 if q.shape.rank == 1 else q.shape[-1]])
         return q[..., :num_critics]
 
     return values
+
+
+def _num_particles(action: tf.Tensor) -> int | tf.Tensor:
+    """M of actions `[N, M, A]`."""
+    return tf.shape(action)[-2] if action.shape[-2] is None else action.shape[-2]
 
 
 @gin.configurable(module="expol_tf")

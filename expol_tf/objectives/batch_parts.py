@@ -84,7 +84,8 @@ def improvement_in_parts(
     weights /= tf.maximum(tf.reduce_sum(weights), 1.0)
 
     def mean(values: list[tf.Tensor]) -> tf.Tensor:
-        return tf.reduce_sum(weights * tf.stack(values))
+        # A part without states, where there are fewer than parts, has no mean.
+        return tf.reduce_sum(tf.math.multiply_no_nan(tf.stack(values), weights))
 
     log_probs = [each.log_prob for each in found]
     return Improvement(

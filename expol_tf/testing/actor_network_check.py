@@ -14,6 +14,7 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import capabilities, greedy_action, split_squash
+from expol_tf.errors import ConfigurationError
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, perturbed
 
 tfd = tfp.distributions
@@ -36,8 +37,9 @@ def check_actor_network(
     """Checks an actor network: `network(observation [B, O]) -> (tfd.Distribution over [B, A], state)`.
 
     * All variables exist once the network is made, and are the network's: none appears later, none is read
-      that `trainable_variables` does not list (optimizers, checkpoints and copies would miss it), and each
-      receives a non-zero finite gradient from `log_prob`, or without a density from samples.
+      that the network does not list (optimizers, checkpoints and copies would miss it), and each that it
+      trains receives a non-zero finite gradient from `log_prob`, or without a density from samples. What
+      others train, as the critic of a `SteinActorNetwork`, is among `non_trainable_variables`.
     * The distribution's event shape is `[A]`, its batch shape `[B]`, and no observation affects another's
       row.
     * `log_prob` of a sample is what `experimental_sample_and_log_prob` says, for copies of the sample too,
@@ -47,7 +49,7 @@ def check_actor_network(
     * All of it is the same in a `tf.function` with a batch of unknown size, and follows the variables when
       they move between two calls of one graph or in a `tf.while_loop`: a bijector that a network keeps would
       answer from its cache.
-    * `copy()` shares no variables.
+    * `copy()` shares no variables, or refuses with a `ConfigurationError`.
 
     For a distribution without a density (`expol_tf.distributions.capabilities`) samples take the place of
     `log_prob`, if they are reparameterized, and the rest is left out.
@@ -144,7 +146,11 @@ class _ActorNetworkCheck:
             late == 0 and self._listed() == self._known,
             f"All variables must exist once the network is made; {late} more appeared when it was used.",
         )
-        listed = {variable.ref() for variable in self._network.trainable_variables}
+        # What is listed as not trainable is another's to train.
+        listed = {
+            variable.ref()
+            for variable in [*self._network.trainable_variables, *self._network.non_trainable_variables]
+        }
         hidden = [variable.name for variable in tape.watched_variables() if variable.ref() not in listed]
         ensure(
             not hidden,
@@ -370,7 +376,10 @@ class _ActorNetworkCheck:
             variable.assign(value)
 
     def copy(self):
-        copy = self._network.copy()
+        try:
+            copy = self._network.copy()
+        except ConfigurationError:  # It says that a copy would share what it must not.
+            return
         shapes = [variable.shape for variable in self._network.variables]
         copied = [variable.shape for variable in copy.variables]
         ensure(shapes == copied, f"copy() must have variables of the same shapes {shapes}; got {copied}.")

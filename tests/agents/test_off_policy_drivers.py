@@ -16,7 +16,8 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.utils import nest_utils
 
 from expol_tf import environments
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, OrnsteinUhlenbeckNoise, SacAgent, SqlAgent
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, OrnsteinUhlenbeckNoise, S2acAgent, SacAgent, SqlAgent
+from expol_tf.distributions import SteinSampler
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     CriticNetwork,
@@ -34,6 +35,10 @@ AGENTS: dict[str, tuple[Any, Any]] = {
     "sql": (functools.partial(SqlAgent, num_particles=3, value_samples=5), SamplingActorNetwork),
     # A policy with a state, and without a density.
     "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
+    "s2ac": (
+        functools.partial(S2acAgent, sampler=SteinSampler(3, 2)),
+        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True),
+    ),
 }
 
 

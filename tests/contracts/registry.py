@@ -16,6 +16,7 @@ from expol_tf.agents import (
     FixedTemperature,
     GaussianNoise,
     PpoAgent,
+    S2acAgent,
     SacAgent,
     SqlAgent,
     TrpoAgent,
@@ -29,15 +30,18 @@ from expol_tf.bijectors import (
     make_transformations,
     to_action_units,
 )
+from expol_tf.distributions import SteinSampler
 from expol_tf.environments import NoisyObservation, load
 from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
+    FixedGaussianActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
     MixtureActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
+    SteinActorNetwork,
     ValueNetwork,
 )
 from expol_tf.optimizers import Kfac, KfacRegression, MinibatchAdam, MinibatchRegression
@@ -101,6 +105,16 @@ def off_policy(cls, observation_spec, action_spec):
     return cls(observation_spec, action_spec, **options)
 
 
+def stein(observation_spec, action_spec, **settings):
+    """Particles from a learned Gaussian, steered by a critic of its own."""
+    return SteinActorNetwork(
+        off_policy(GaussianActorNetwork, observation_spec, action_spec),
+        CriticNetwork(observation_spec, action_spec, (8,), activation="elu"),
+        FixedTemperature(0.5),
+        SteinSampler(**dict(num_particles=4, num_sampler_steps=2) | settings),
+    )
+
+
 # Name: (function of (observation_spec, action_spec) that makes the network, A).
 POLICIES = {
     "gaussian": (GaussianActorNetwork, 2),
@@ -126,6 +140,11 @@ POLICIES = {
         2,
     ),
     "sampling_with_much_noise": (functools.partial(SamplingActorNetwork, hidden_units=(8,), noise_size=5), 1),
+    "stein": (stein, 3),
+    "stein_with_spares_and_determinants": (
+        functools.partial(stein, num_spares=2, range=1.0, density_change="logdet"),
+        2,
+    ),
 }
 
 
@@ -161,12 +180,13 @@ def make_acktr(actor_network, **arguments):
     return make_agent(AcktrAgent, actor_network, kfac=kfac, value_fit=value_fit, **arguments)
 
 
-def make_off_policy(cls, actor_network, normalize=False, **arguments):
+def make_off_policy(cls, actor_network, normalize=False, hidden_units=(8,), **arguments):
     action_spec = box(2, [-0.4, 0.0], [0.4, 1.0])
+    layers = {} if hidden_units is None else {"hidden_units": hidden_units}
     return cls(
         ts.time_step_spec(observations()),
         action_spec,
-        actor_network(observations(), action_spec, hidden_units=(8,)),
+        actor_network(observations(), action_spec, **layers),
         CriticNetwork(observations(), action_spec, hidden_units=(8,)),
         ObservationNormalizer(observations()) if normalize else None,
         seed=0,
@@ -208,6 +228,29 @@ AGENTS |= {
         make_off_policy, SqlAgent, _SQUASHED_GAUSSIAN, proposal="mixture", exploration=GaussianNoise(0.1)
     ),
     "ddpg": functools.partial(make_off_policy, DdpgAgent, DeterministicActorNetwork),
+    "s2ac": functools.partial(
+        make_off_policy,
+        S2acAgent,
+        _SQUASHED_GAUSSIAN,
+        normalize=True,
+        sampler=SteinSampler(4, 2),
+    ),
+    "s2ac_fixed_init": functools.partial(
+        make_off_policy,
+        S2acAgent,
+        FixedGaussianActorNetwork,
+        hidden_units=None,
+        sampler=SteinSampler(4, 3, num_spares=1, range=1.5),
+        selection="softmax",
+        score_reduction="min",
+    ),
+    "s2ac_amortized": functools.partial(
+        make_off_policy,
+        S2acAgent,
+        _SQUASHED_GAUSSIAN,
+        sampler=SteinSampler(4, 2),
+        amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(8,)),
+    ),
 }
 AGENTS["ppo_with_early_stop"] = functools.partial(make_ppo, GaussianActorNetwork, max_kl=1e-3)
 

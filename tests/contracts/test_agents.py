@@ -9,7 +9,7 @@ from tests.contracts.registry import AGENTS
 
 # The others' graphs take long to build; these have an entropy bonus and a pre-squash action as well.
 _QUICK = {f"{algorithm}_squashed_gaussian_with_entropy" for algorithm in ("trpo", "ppo", "acktr")}
-_QUICK |= {"sac_gaussian", "sql_sampling", "ddpg"}
+_QUICK |= {"sac_gaussian", "sql_sampling", "ddpg", "s2ac_amortized"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import sys
 from typing import Any
 
 import expol_tf
-from expol_tf.agents import DdpgAgent, OrnsteinUhlenbeckNoise, SacAgent, SqlAgent
+from expol_tf.agents import DdpgAgent, OrnsteinUhlenbeckNoise, S2acAgent, SacAgent, SqlAgent
+from expol_tf.distributions import SteinSampler
 from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
@@ -30,6 +31,17 @@ AGENTS = {
     "sql": (functools.partial(SqlAgent, num_particles=4, value_samples=5), SamplingActorNetwork),
     # Its noise has a state, which a resumed run must go on with.
     "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
+}
+_GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True)
+_S2AC = functools.partial(S2acAgent, sampler=SteinSampler(3, 2))
+AGENTS |= {
+    "s2ac": (_S2AC, _GAUSSIAN),
+    "s2ac_amortized": (
+        functools.partial(
+            _S2AC, amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(16,))
+        ),
+        _GAUSSIAN,
+    ),
 }
 
 

@@ -71,7 +71,10 @@ def crash_after(env_step: int) -> Any:
     return observer
 
 
-@pytest.mark.parametrize("agent", ["sac", "ddpg", pytest.param("sql", marks=pytest.mark.slow)])
+_SLOW = [pytest.param(agent, marks=pytest.mark.slow) for agent in ("sql", "s2ac")]
+
+
+@pytest.mark.parametrize("agent", ["sac", "ddpg", "s2ac_amortized", *_SLOW])
 def test_a_run_that_breaks_off_goes_on_as_if_it_had_not(
     agent: str, whole: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
 ) -> None:
