@@ -11,7 +11,7 @@ A temperature is a `tf.Module` with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import gin
@@ -27,6 +27,10 @@ class Temperature(Protocol):
     """What an agent needs of a temperature."""
 
     needs_log_prob: bool
+
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """What α is made of."""
 
     def build(self, action_size: int) -> None:
         """Creates what depends on the number of actions."""

@@ -111,8 +111,8 @@ class SteinDistribution(tfd.Distribution):
 
     With a range, q⁰ is truncated at μ ± tσ, exactly: its density has the constant for it. Particles that
     leave later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved
-    their neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing is
-    clipped, which would be no invertible map.
+    their neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing
+    is clipped, which would be no invertible map.
 
     Samples are reparameterized: gradients flow through all steps to q⁰ and through the scores, none by way of
     the kernel's width.
@@ -370,10 +370,10 @@ class SteinDistribution(tfd.Distribution):
         ends, statistics = u, {}
         dropped = tf.zeros_like(log_prob) if stays is None else 1.0 - tf.cast(stays, self.dtype)
         if stays is not None:
-            index = _survivors(stays, sampler.num_particles)
-            batch_dims = index.shape.rank - 1
-            u = tf.gather(u, index, batch_dims=batch_dims)
-            log_prob = tf.gather(log_prob, index, batch_dims=batch_dims)
+            kept = _survivors(stays, sampler.num_particles)
+            batch_dims = kept.shape.rank - 1
+            u = tf.gather(u, kept, batch_dims=batch_dims)
+            log_prob = tf.gather(log_prob, kept, batch_dims=batch_dims)
         elif sampler.num_spares:
             u, log_prob = u[..., : sampler.num_particles, :], log_prob[..., : sampler.num_particles]
         if with_statistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import gin
@@ -20,7 +21,9 @@ tfd = tfp.distributions
 class HasValue(Protocol):
     """A temperature: α as a scalar tensor, and the variables that it is made of."""
 
-    variables: Any
+    @property
+    def variables(self) -> Sequence[tf.Variable]:
+        """What α is made of."""
 
     def value(self) -> tf.Tensor:
         """Returns α."""
