@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
+import expol_tf
 from expol_tf.agents import (
     FixedTemperature,
     LearnedTemperature,
@@ -341,6 +344,19 @@ def test_warnings():
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):
         make_agent(**settings)
+
+
+def test_the_code_of_the_page(monkeypatch):
+    page = pathlib.Path(__file__).absolute().parents[2] / "docs" / "s2ac.md"
+    given = {}
+    monkeypatch.setattr(expol_tf, "train", lambda root_dir, task, agent: given.update(agent=agent))
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(block, page.name, "exec"), names)
+    assert given["agent"].func is S2acAgent and given["agent"].keywords["sampler"] == SteinSampler()
+    assert names["draws"].shape == [50, 5, 2] and names["log_prob"].shape == [50, 5]
+    np.testing.assert_allclose(np.mean(names["draws"], axis=0), 1.0, atol=0.15)
+    assert names["entropy"].shape == [5]
 
 
 def test_it_finds_both_modes():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, GaussianNoise, SqlAgent
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, FixedTemperature, GaussianNoise, S2acAgent, SqlAgent
+from expol_tf.distributions import SteinSampler
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
+    GaussianActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
 )
@@ -67,6 +71,84 @@ def test_exploration_noise_is_left_out(tmp_path: pathlib.Path) -> None:
     assert np.abs(agent.collect_policy.act(OBSERVATIONS)[0].numpy() - expected).max() > 0.1
     for deterministic in (True, False):
         np.testing.assert_allclose(policy.act(OBSERVATIONS, deterministic), expected, atol=1e-5)
+
+
+def make_s2ac(amortized: bool, **settings: Any) -> S2acAgent:
+    keras.utils.set_random_seed(0)
+    normalizer = ObservationNormalizer(OBSERVATION)
+    normalizer.update(tf.constant(OBSERVATIONS))
+    return S2acAgent(
+        ts.time_step_spec(OBSERVATION),
+        ACTION,
+        GaussianActorNetwork(OBSERVATION, ACTION, (7,), squash=True, state_dependent_std=True),
+        CriticNetwork(OBSERVATION, ACTION, hidden_units=(9,), activation="elu"),
+        normalizer,
+        sampler=SteinSampler(4, 2),
+        temperature=FixedTemperature(0.01),
+        amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(11,)) if amortized else None,
+        seed=0,
+        jit_compile=False,
+        **settings,
+    )
+
+
+ACTING_PROCESS = """
+import sys
+for name in ("expol_tf", "tensorflow_probability", "tf_agents"):
+    sys.modules[name] = None
+import numpy as np
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+observation = tf.constant(np.load(sys.argv[2]))
+np.save(sys.argv[3], model.signatures["deterministic"](observation=observation)["action"].numpy())
+assert model.signatures["sample"](observation=observation)["action"].shape == [6, 2]
+"""
+
+
+@pytest.mark.parametrize("amortized", [False, True])
+def test_a_stein_policy_and_its_amortized_one(amortized: bool, tmp_path: pathlib.Path) -> None:
+    agent = make_s2ac(amortized)
+    export_policy(agent, tmp_path / "policy")
+    expected = agent.policy.act(OBSERVATIONS)[0].numpy()
+    # In a process that has TensorFlow alone.
+    np.save(tmp_path / "given.npy", OBSERVATIONS)
+    paths = [str(tmp_path / each) for each in ("policy", "given.npy", "found.npy")]
+    command = [sys.executable, "-c", ACTING_PROCESS, *paths]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, atol=1e-5)
+    # Widths of hidden layers tell whose variables were written.
+    reader = tf.train.load_checkpoint(str(tmp_path / "policy" / "variables" / "variables"))
+    shapes = list(reader.get_variable_to_shape_map().values())
+    widths = {size for shape in shapes for size in shape}
+    assert (11 in widths, 7 in widths, 9 in widths) == (amortized, not amortized, not amortized)
+    network = agent.test_network
+    normalizer = agent.observation_normalizer
+    assert normalizer is not None
+    written = sum(int(np.prod(shape)) for shape in shapes if shape)
+    wanted = sum(
+        each.shape.num_elements() for each in [*network.variables, *normalizer.variables] if each.shape.rank
+    )
+    assert wanted <= written <= wanted + 8  # The generator's state, and what TensorFlow notes.
+
+
+@pytest.mark.parametrize("selection", ["random", "argmax"])
+def test_an_exported_stein_policy_selects_as_the_collect_policy_does(
+    selection: str, tmp_path: pathlib.Path
+) -> None:
+    agent = make_s2ac(False, selection=selection)
+    export_policy(agent, tmp_path / "policy")
+    policy = load_policy(tmp_path, seed=1)
+    many = np.tile(OBSERVATIONS[:1], [3000, 1])
+    ours, theirs = policy.act(many), agent.collect_policy.act(many)[0].numpy()
+    np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), atol=0.1 * theirs.std(axis=0).max())
+    values = [float(np.mean(np.min(agent.critic(many, action), axis=-1))) for action in (ours, theirs)]
+    uniform = float(
+        np.mean(np.min(agent.critic(many, make_s2ac(False).collect_policy.act(many)[0]), axis=-1))
+    )
+    assert values[0] == pytest.approx(values[1], abs=0.02)
+    assert (values[0] > least + 0.02) == (selection == "argmax")
 
 
 # The user's process has TensorFlow alone.

@@ -8,7 +8,7 @@ from typing import Any
 import gin
 import pytest
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, PpoAgent, SacAgent, SqlAgent, TrpoAgent
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, PpoAgent, S2acAgent, SacAgent, SqlAgent, TrpoAgent
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import (
     CriticNetwork,
@@ -58,6 +58,7 @@ def test_on_policy_agents(agent: Any) -> None:
         (functools.partial(functools.partial(make_sac, gamma=0.9), seed=1), GaussianActorNetwork, 2),
         (functools.partial(SqlAgent, gamma=0.9), SamplingActorNetwork, 1),
         (DdpgAgent, DeterministicActorNetwork, 1),
+        (S2acAgent, GaussianActorNetwork, 2),
     ],
 )
 def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> None:
@@ -67,6 +68,12 @@ def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> 
     assert underlying(parts.critic_network) is CriticNetwork and underlying(parts.runner) is OffPolicyRunner
     assert getattr(parts.critic_network, "keywords", {}).get("num_critics", 2) == num_critics
     assert parts.value_network is None and parts.observation_normalizer is None
+
+
+def test_s2ac_has_a_smooth_critic_and_a_bounded_deviation() -> None:
+    parts = choose_parts(functools.partial(S2acAgent, gamma=0.9))
+    assert parts.critic_network.keywords["activation"] == "elu"  # type: ignore[union-attr]
+    assert parts.actor_network.keywords["log_std_bounds"] == pytest.approx((-2.302585, 0.0))  # type: ignore[attr-defined]
 
 
 def test_an_agent_that_does_not_tell_is_what_its_parts_are() -> None:
