@@ -52,7 +52,8 @@ class S2acAgent(ActorCriticAgent):
       action_spec: Bounded float vector with finite bounds.
       actor_network: The initial network, `network(observation) -> (squashed Gaussian, state)`, where
         particles start: a `GaussianActorNetwork` with `squash=True` (S²AC(φ, θ)) or a
-        `FixedGaussianActorNetwork` (S²AC(φ)). The agent's own `actor_network` is the `SteinActorNetwork` over it.
+        `FixedGaussianActorNetwork` (S²AC(φ)). The agent's own `actor_network` is the `SteinActorNetwork`
+        over it.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`, smooth:
         `CriticNetwork(activation="elu")`.
       observation_normalizer: Shared by the policies and the critics, or None.

@@ -49,6 +49,8 @@ class SteinSampler:
         way give way to others; None for no limit.
       num_spares: Particles of a set in excess of M, which take the place of those that left. Where there are
         too few, those that stayed count again; where none has stayed, all are kept.
+      score_gradient: Whether gradients of samples flow through the scores, which takes the second derivative
+        of ℓ, and as long again as the scores. Where ℓ is a network of ReLUs, it is 0 almost everywhere.
     """
 
     num_particles: int = 10
@@ -60,6 +62,7 @@ class SteinSampler:
     density_change: str = "trace"
     range: float | None = 3.0
     num_spares: int = 0
+    score_gradient: bool = True
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -348,6 +351,8 @@ class SteinDistribution(tfd.Distribution):
         step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
         for index in range(sampler.num_sampler_steps):
             score = self._of_sets(self._score, u)
+            if not sampler.score_gradient:
+                score = tf.stop_gradient(score)
             if index == 0:
                 score_norm = tf.norm(tf.stop_gradient(score), axis=-1)
             if with_statistics:  # XLA, which compiles acting, knows no determinants.
