@@ -144,9 +144,8 @@ def test_an_exported_stein_policy_selects_as_the_collect_policy_does(
     ours, theirs = policy.act(many), agent.collect_policy.act(many)[0].numpy()
     np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), atol=0.1 * theirs.std(axis=0).max())
     values = [float(np.mean(np.min(agent.critic(many, action), axis=-1))) for action in (ours, theirs)]
-    uniform = float(
-        np.mean(np.min(agent.critic(many, make_s2ac(False).collect_policy.act(many)[0]), axis=-1))
-    )
+    drawn = make_s2ac(False).collect_policy.act(many)[0]
+    least = float(np.mean(np.min(agent.critic(many, drawn), axis=-1)))
     assert values[0] == pytest.approx(values[1], abs=0.02)
     assert (values[0] > least + 0.02) == (selection == "argmax")
 
