@@ -38,7 +38,7 @@ _GAUSSIAN = functools.partial(
 )
 _OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
     S2acAgent: (
-        functools.partial(_GAUSSIAN, log_std_bounds=(math.log(0.1), 0.0)),
+        functools.partial(_GAUSSIAN, initial_log_std=-0.5, log_std_bounds=(math.log(0.1), 0.0)),
         functools.partial(CriticNetwork, activation="elu"),
         OffPolicyRunner,
     ),
