@@ -49,6 +49,10 @@ class StandInAgent(tf.Module):
         count = self.updates.assign_add(1.0)
         return {"count": count, **{name: tf.constant(value) for name, value in self._metrics.items()}}
 
+    def warnings(self, metrics: dict[str, float]) -> tuple[str, ...]:
+        # Once there is something to warn of, in every iteration anew.
+        return (f"own is {metrics['own']:g}",) if metrics.get("own", 0.0) > 10.0 else ()
+
 
 class Counting(gymnasium.Env):
     """Observation (steps of this episode, episodes so far), reward the action; episodes of 3, 4 and 5 steps.

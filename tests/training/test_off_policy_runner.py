@@ -202,6 +202,18 @@ def test_updates_that_break_are_one_message(value: float) -> None:
         runner.iterate()
 
 
+def test_what_an_agent_warns_of_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    runner, _ = make_runner(metrics=dict(own=2.0), warm_up_steps=5, iteration_steps=5)
+    loud, _ = make_runner(metrics=dict(own=20.0), warm_up_steps=5, iteration_steps=5)
+    with caplog.at_level("WARNING"):
+        for _ in range(4):
+            runner.iterate()
+        assert not caplog.records
+        for _ in range(4):
+            loud.iterate()
+    assert [record.getMessage() for record in caplog.records] == ["own is 20"]
+
+
 class Broken(Counting):
     """Gives a NaN observation at the third step."""
 
