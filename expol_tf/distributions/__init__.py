@@ -5,7 +5,8 @@ from expol_tf.distributions.divergence import analytic_kl, entropy_estimate, has
 from expol_tf.distributions.greedy import greedy_action
 from expol_tf.distributions.implicit import ImplicitDistribution, PointMass
 from expol_tf.distributions.squashed import ActionSample, action_log_prob, sample_action, split_squash
-from expol_tf.distributions.stein import SELECTIONS, SteinDistribution, SteinSampler
+from expol_tf.distributions.stein import SELECTIONS, SteinDistribution
+from expol_tf.distributions.stein_sampler import SteinSampler
 
 __all__ = [
     "CAPABILITIES",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
-import gin
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.distributions.stein_sampler import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.samplers import (
-    DENSITY_CHANGES,
-    check_bandwidth,
     kernel_bandwidth,
     squared_distances,
     svgd_jacobian,
@@ -26,67 +23,8 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 SELECTIONS = ("random", "softmax", "argmax")
-STEPS = ("plain", "per_temperature")
 # Determinants are looked at of the particles of so many members of the batch.
 _WATCHED = 16
-
-
-@gin.configurable(module="expol_tf")
-@dataclasses.dataclass(frozen=True)
-class SteinSampler:
-    """How particles are drawn and moved: M of them, L steps of SVGD from a Gaussian q⁰ = N(μ, diag σ²).
-
-    Attributes:
-      num_particles: M, of one set: particles that move together.
-      num_sampler_steps: L, 0 or more.
-      step_size: ε.
-      step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
-        large α does not make large steps.
-      bandwidth: Of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
-      floor: Of the kernel's h = 2σ².
-      density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
-      range: t: particles start within t standard deviations of μ, and those that leave that range on their
-        way give way to others; None for no limit.
-      num_spares: Particles of a set in excess of M, which take the place of those that left. Where there are
-        too few, those that stayed count again; where none has stayed, all are kept.
-      score_gradient: Whether gradients of samples flow through the scores, which takes the second derivative
-        of ℓ, and as long again as the scores. Where ℓ is a network of ReLUs, it is 0 almost everywhere.
-    """
-
-    num_particles: int = 10
-    num_sampler_steps: int = 3
-    step_size: float = 0.1
-    step: str = "plain"
-    bandwidth: str | float = "mean"
-    floor: float = 2e-3
-    density_change: str = "trace"
-    range: float | None = 3.0
-    num_spares: int = 0
-    score_gradient: bool = True
-
-    def __post_init__(self) -> None:
-        for name, value, least in (
-            ("num_particles", self.num_particles, 1),
-            ("num_sampler_steps", self.num_sampler_steps, 0),
-            ("num_spares", self.num_spares, 0),
-        ):
-            if value < least:
-                raise ConfigurationError(f"SteinSampler.{name} must be {least} or more; got {value}.")
-        for name, number in (("step_size", self.step_size), ("range", self.range), ("floor", self.floor)):
-            if number is not None and not 0 < number < math.inf:
-                raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
-        for name, word, words in (
-            ("step", self.step, STEPS),
-            ("density_change", self.density_change, DENSITY_CHANGES),
-        ):
-            if word not in words:
-                raise ConfigurationError(f"SteinSampler.{name} must be one of {words}; got {word!r}.")
-        check_bandwidth(self.bandwidth)
-        if self.num_spares and self.range is None:
-            raise ConfigurationError(
-                f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a "
-                "range, or no spares."
-            )
 
 
 class _Sets(NamedTuple):
