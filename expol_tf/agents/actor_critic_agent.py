@@ -183,29 +183,22 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._example = (tf.zeros([2, observation_size]), tf.zeros([2, action_size]))
         self._num_critics = _check_critic(critic_network, self._example)
 
+        make_policy = functools.partial(
+            ActorPolicy,
+            time_step_spec,
+            action_spec,
+            observation_normalizer=observation_normalizer,
+            jit_compile=jit_compile,
+        )
         acting_seed = None if seed is None else stream(seed, "acting")
         if train_step_counter is None:
             train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=ActorPolicy(
-                time_step_spec,
-                action_spec,
-                test_network or actor_network,
-                observation_normalizer,
-                greedy=True,
-                jit_compile=jit_compile,
-            ),
-            collect_policy=ActorPolicy(
-                time_step_spec,
-                action_spec,
-                actor_network,
-                observation_normalizer,
-                seed=acting_seed,
-                jit_compile=jit_compile,
-                exploration=exploration,
-                selection=selection,
+            policy=make_policy(actor_network=test_network or actor_network, greedy=True),
+            collect_policy=make_policy(
+                actor_network=actor_network, seed=acting_seed, exploration=exploration, selection=selection
             ),
             train_sequence_length=2,
             train_step_counter=train_step_counter,

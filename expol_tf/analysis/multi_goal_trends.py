@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expol_tf.analysis.multi_goal import Behaviour, Examined
-from expol_tf.analysis.style import Palette, legend, note_handle, panels, plain
+from expol_tf.analysis.style import Palette, legend, note_handle, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,16 +64,15 @@ def trends(examined: Sequence[Examined]) -> Figure:
         )
     else:
         quantities.append(("length, steps", lambda each, behaviour: behaviour.numbers.length_mean))
-    algorithms = list(dict.fromkeys(_algorithm(each) for each in examined))
+    algorithms = list(dict.fromkeys(each.run.run.experiment for each in examined))
     palette = Palette(algorithms)
     figure, axes = panels(2, 4, (3.3, 2.8))
     found = temperatures(examined)
     for one, (title, quantity) in zip(axes.flat, quantities, strict=True):
-        plain(one)
         one.set_title(title, fontsize=9)
         _axis(one, found)
         for index, algorithm in enumerate(algorithms):
-            runs = [each for each in examined if _algorithm(each) == algorithm]
+            runs = [each for each in examined if each.run.run.experiment == algorithm]
             shift = 1 + 0.05 * (index - (len(algorithms) - 1) / 2)
             means = [
                 _mean([quantity(each, each.learned) for each in runs if each.run.temperature == alpha])
@@ -87,18 +86,13 @@ def trends(examined: Sequence[Examined]) -> Figure:
             )  # fmt: skip
         best = {each.run.temperature: quantity(each, each.optimal) for each in examined}
         one.plot(found, [best[alpha] for alpha in found], **_OPTIMUM)
-        if all(0 <= value <= 1 for value in best.values() if np.isfinite(value)) and "share" not in title:
+        if all(0 <= value <= 1 for value in best.values() if np.isfinite(value)):
             low, high = one.get_ylim()
             one.set_ylim(min(low, -0.04), max(high, 1.04))
     legend(figure, palette, extra=[note_handle("optimum", **_OPTIMUM)])
     run = examined[0].run
     figure.suptitle(f"{run.run.task}, γ = {run.discount:g}", fontsize=11)
     return figure
-
-
-def _algorithm(each: Examined) -> str:
-    # A sweep over temperatures tags its experiments with them, which the axis says already.
-    return each.run.run.experiment.split(" temperature=")[0].split(", temperature=")[0]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -269,14 +269,17 @@ class SteinDistribution(tfd.Distribution):
 
     def _move(self, noise: tf.Tensor, with_statistics: bool = False) -> _Sets:
         """Moves μ + σ·noise, noise `[*B, S, M, A]`."""
-        mean, std = (
-            each[..., tf.newaxis, tf.newaxis, :] for each in (self._base.mean(), self._base.stddev())
-        )
+        mean, std = self._mean_and_std()
         constant = 0.5 * math.log(2.0 * math.pi)
         if self._sampler.range is not None:
             constant += math.log(math.erf(self._sampler.range / math.sqrt(2.0)))
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise) + tf.math.log(std) + constant, axis=-1)
         return self._move_from(mean + std * noise, log_prob, with_statistics)
+
+    def _mean_and_std(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """μ and σ of q⁰ `[*B, 1, 1, A]`."""
+        mean, std = self._base.mean(), self._base.stddev()
+        return mean[..., tf.newaxis, tf.newaxis, :], std[..., tf.newaxis, tf.newaxis, :]
 
     def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor, with_statistics: bool) -> _Sets:
         """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given."""
@@ -285,6 +288,7 @@ class SteinDistribution(tfd.Distribution):
         total = sampler.num_particles + sampler.num_spares
         u = start = tf.ensure_shape(start, [*self.batch_shape, start.shape[-3], total, *self.event_shape])
         stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
+        mean, std = self._mean_and_std()
         alpha = self._alpha()
         step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
         for index in range(sampler.num_sampler_steps):
@@ -306,8 +310,6 @@ class SteinDistribution(tfd.Distribution):
             )
             log_prob += change
             if sampler.range is not None:
-                mean = self._base.mean()[..., tf.newaxis, tf.newaxis, :]
-                std = self._base.stddev()[..., tf.newaxis, tf.newaxis, :]
                 inside = tf.reduce_all(tf.abs(u - mean) <= sampler.range * std, axis=-1)
                 stays = inside if stays is None else stays & inside
         ends, statistics = u, {}

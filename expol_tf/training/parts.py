@@ -27,8 +27,6 @@ from expol_tf.training.on_policy_runner import OnPolicyRunner
 
 Factory = Callable[..., Any]
 
-# Actor network, critic network and runner as in the algorithm's gin file, by the class or one that it derives
-# from.
 _GAUSSIAN = functools.partial(
     GaussianActorNetwork,
     hidden_units=(256, 256),
@@ -36,6 +34,8 @@ _GAUSSIAN = functools.partial(
     activation="relu",
     state_dependent_std=True,
 )
+# Actor network, critic network and runner as in the algorithm's gin file, by the class or one that it derives
+# from.
 _OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
     S2acAgent: (
         functools.partial(_GAUSSIAN, initial_log_std=-0.5, log_std_bounds=(math.log(0.1), 0.0)),
