@@ -2,6 +2,7 @@
 
 from expol_tf.networks.critic import CriticEnsemble, CriticNetwork, values_at
 from expol_tf.networks.deterministic_actor import DeterministicActorNetwork
+from expol_tf.networks.discriminator import DiscriminatorNetwork
 from expol_tf.networks.fixed_gaussian_actor import FixedGaussianActorNetwork
 from expol_tf.networks.flow_actor import FlowActorNetwork
 from expol_tf.networks.gaussian_actor import GaussianActorNetwork
@@ -16,6 +17,7 @@ __all__ = [
     "CriticEnsemble",
     "CriticNetwork",
     "DeterministicActorNetwork",
+    "DiscriminatorNetwork",
     "FixedGaussianActorNetwork",
     "FlowActorNetwork",
     "GaussianActorNetwork",

@@ -9,6 +9,14 @@ from expol_tf.objectives.advantages import (
 )
 from expol_tf.objectives.batch_parts import improvement_in_parts, soft_value_in_parts
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
+from expol_tf.objectives.matching import (
+    Matching,
+    f_divergence,
+    gradient_penalty,
+    jsd,
+    reverse_kl,
+    wasserstein,
+)
 from expol_tf.objectives.policy_improvement import (
     amortized_svgd,
     deterministic_improvement,
@@ -28,6 +36,7 @@ __all__ = [
     "AdvantageEstimation",
     "Critic",
     "Improvement",
+    "Matching",
     "Policy",
     "ScaledAdvantages",
     "amortized_svgd",
@@ -37,14 +46,19 @@ __all__ = [
     "deterministic_value",
     "expected_soft_value",
     "explained_variance",
+    "f_divergence",
     "generalized_advantages",
+    "gradient_penalty",
     "importance_surrogate",
     "improvement_in_parts",
+    "jsd",
     "masked_mean",
     "masked_variance",
     "reduce_critics",
     "reparameterized_improvement",
+    "reverse_kl",
     "sampled_soft_value",
     "scale_advantages",
     "soft_value_in_parts",
+    "wasserstein",
 ]

@@ -1,0 +1,52 @@
+"""Layers of bounded slope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from expol_tf.keras_api import keras
+
+
+class SpectralDense(keras.layers.Dense):
+    """y = φ(x·W/σ(W) + b), σ(W) the largest singular value of the kernel: 1-Lipschitz, if φ is.
+
+    σ = ‖W·v‖, v a stored unit vector: the singular vector when built, kept near it by `update` while W
+    changes. Where v lags, σ is too small, by the square of the angle only. The gradient with respect to W
+    goes through the division, v held: W turns, and its length has no effect.
+
+    Reference: Miyato et al. 2018, *Spectral Normalization for Generative Adversarial Networks*, Algorithm 1
+    and Eq. 11.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Creates kernel, bias and v."""
+        super().build(input_shape)
+        # By a decomposition: the singular values of a random kernel are close, and power iteration alone
+        # would take hundreds of steps.
+        v = tf.linalg.svd(tf.convert_to_tensor(self.kernel))[2][:, 0]
+        self.singular_vector = tf.Variable(
+            v, trainable=False, name="singular_vector", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """φ(x·W/σ(W) + b) of x `[N, inputs]`."""
+        # Dividing the product is less work than dividing the kernel.
+        outputs = tf.matmul(inputs, self.kernel) / self.sigma() + self.bias
+        return self.activation(outputs)
+
+    def sigma(self) -> tf.Tensor:
+        """σ(W), scalar."""
+        # Neither σ nor its gradient is NaN for a kernel of zeros.
+        product = tf.linalg.matvec(self.kernel, self.singular_vector)
+        return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(product)), 1e-24))
+
+    def update(self, num_iterations: int = 1) -> None:
+        """Moves v by power iteration, v ← WᵀW·v / ‖WᵀW·v‖."""
+        kernel, v = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.singular_vector)
+        for _ in range(num_iterations):
+            product = tf.linalg.matvec(kernel, tf.linalg.matvec(kernel, v), transpose_a=True)
+            length = tf.norm(product)
+            v = tf.where(length > 0, tf.math.divide_no_nan(product, length), v)
+        self.singular_vector.assign(v)

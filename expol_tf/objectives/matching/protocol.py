@@ -1,0 +1,51 @@
+"""What a way of matching a policy to particles consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Matching(NamedTuple):
+    """How far a policy π is from a target density p, both known by samples alone: D = sup_f of a mean value.
+
+    The discriminator f(s, a) is large on actions that look like the policy's and small on those that look
+    like the target's, the particles. It ascends the mean of `value` (less the penalty, where there is one);
+    the policy descends the mean of `policy_loss` by the reparameterized gradient of its own actions, f's
+    parameters held. Both have their samples at the same states, so the joint densities are matched.
+
+    ```python
+    matching = jsd()
+    f_policy, f_target = f(s, a), f(s, particles)  # [N] each.
+    value = tf.reduce_mean(matching.value(f_policy, f_target))
+    discriminator_loss = -value
+    policy_loss = tf.reduce_mean(matching.policy_loss(f_policy))
+    estimate = matching.divergence(value)
+    ```
+
+    Reference: ParPI, *Particle-Based Policy Improvement*, Eqs. 2, 3 and 9 (see `docs/errata.md`).
+
+    Attributes:
+      name: What it estimates.
+      value: `(f_policy [N], f_target [N]) -> [N]`, whose mean the discriminator maximizes.
+      policy_loss: `f_policy [N] -> [N]`, whose mean the policy minimizes.
+      divergence: `mean_value -> D`, scalars; below the true D as far as f is not the best one.
+      penalty: Weight of `gradient_penalty` in the discriminator's loss, 0 for none.
+    """
+
+    name: str
+    value: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    policy_loss: Callable[[tf.Tensor], tf.Tensor]
+    divergence: Callable[[tf.Tensor], tf.Tensor]
+    penalty: float = 0.0
+
+
+def check_alike(f_policy: tf.Tensor, f_target: tf.Tensor) -> None:
+    """Raises ValueError unless both may have one shape: `[N]` with `[N, 1]` would broadcast to `[N, N]`."""
+    if not f_policy.shape.is_compatible_with(f_target.shape):
+        raise ValueError(
+            "f_policy and f_target must have the same shape, a value each per state; got "
+            f"{f_policy.shape} and {f_target.shape}. Squeeze the discriminator's last axis, if that is 1."
+        )

@@ -1,0 +1,46 @@
+"""KL of the policy from the particles, by its dual."""
+
+from __future__ import annotations
+
+import math
+
+import gin
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError
+from expol_tf.objectives.matching.f_divergence import f_divergence
+from expol_tf.objectives.matching.protocol import Matching
+
+
+@gin.configurable(module="expol_tf")
+def reverse_kl(max_ratio: float = 1000.0) -> Matching:
+    """KL(π ‖ p) = max_f E_π f − E_p exp(f − 1), reached at f = 1 + log π/p; nats.
+
+    The policy minimizes E_π f, whose gradient at the best f is that of KL(π ‖ p).
+
+    exp overflows and, long before that, a single particle with a large f makes a gradient that Adam
+    remembers for thousands of steps. So exp(f − 1) goes on as its tangent where it exceeds R = `max_ratio`:
+    then no slope is larger than R. This is the conjugate of F(r) = r log r on r ≤ R, with F = ∞ beyond:
+
+    * where π ≤ R·p everywhere, maximum and best f are the same as without;
+    * where π > R·p, the best f is infinite. It climbs there at the optimizer's pace, without NaN, and the
+      estimate exceeds KL(π ‖ p) sooner or later; the policy still is pushed away from there.
+
+    Reference: Nguyen, Wainwright & Jordan 2010, *Estimating Divergence Functionals and the Likelihood Ratio
+    by Convex Risk Minimization*; ParPI, Eq. 2.
+
+    Args:
+      max_ratio: R > 1, the largest π/p that f is to tell.
+    """
+    if not max_ratio > 1:
+        raise ConfigurationError(
+            f"max_ratio must be above 1, the ratio of equal densities; got {max_ratio}. Try 1000."
+        )
+    largest = math.log(max_ratio)
+
+    def conjugate(t: tf.Tensor) -> tf.Tensor:
+        # The minimum first: a tf.where over an exp that overflowed would give a gradient of 0·∞.
+        exponent = tf.minimum(t - 1.0, largest)
+        return tf.exp(exponent) * (t - exponent)
+
+    return f_divergence(conjugate, name="reverse_kl")
