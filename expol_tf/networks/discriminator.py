@@ -32,8 +32,9 @@ class DiscriminatorNetwork(network.Network):
     values come from power iteration, whose vectors are non-trainable variables, exact at the start. They
     follow the kernels only when told, by `update_spectral_norms()` before each training step.
 
-    Reference: ParPI, *Particle-Based Policy Improvement*, §3.3 and Table 5 (with an output of size 1, see
-    `docs/errata.md`); Miyato et al. 2018, *Spectral Normalization for Generative Adversarial Networks*.
+    Reference: *Particle Based Stochastic Policy Optimization* (ParPI), §3.4 and Table 5, corrected as
+    `docs/errata.md` says: one output; Miyato et al. 2018, *Spectral Normalization for Generative Adversarial
+    Networks*.
 
     Args:
       observation_spec: A float vector `[O]`.

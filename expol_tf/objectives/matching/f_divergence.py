@@ -33,7 +33,8 @@ def f_divergence(
     would end the training. A bound on t, as 0.999 here, is one on the ratio π/p that f can tell, 1e6, since
     t = 1 − √(p/π). In gin, give functions that are registered there.
 
-    Reference: Nowozin et al. 2016, *f-GAN*, §2.2 and Table 6; ParPI, Eq. 2.
+    Reference: Nowozin et al. 2016, *f-GAN*, §2.2 and Table 6; *Particle Based Stochastic Policy
+    Optimization* (ParPI), Eq. 2.
 
     Args:
       conjugate: F*, elementwise, differentiable.

@@ -25,7 +25,8 @@ class Matching(NamedTuple):
     estimate = matching.divergence(value)
     ```
 
-    Reference: ParPI, *Particle-Based Policy Improvement*, Eqs. 2, 3 and 9 (see `docs/errata.md`).
+    Reference: *Particle Based Stochastic Policy Optimization* (ParPI), Eqs. 2, 3 and 9; Eq. 9's JSD and the
+    direction of Algorithm 1's step corrected as `docs/errata.md` says.
 
     Attributes:
       name: What it estimates.

@@ -19,15 +19,19 @@ def reverse_kl(max_ratio: float = 1000.0) -> Matching:
     The policy minimizes E_π f, whose gradient at the best f is that of KL(π ‖ p).
 
     exp overflows and, long before that, a single particle with a large f makes a gradient that Adam
-    remembers for thousands of steps. So exp(f − 1) goes on as its tangent where it exceeds R = `max_ratio`:
-    then no slope is larger than R. This is the conjugate of F(r) = r log r on r ≤ R, with F = ∞ beyond:
+    remembers for thousands of steps. So exp(f − 1) goes on as its tangent where it exceeds R = `max_ratio`,
+    and no slope in f is larger than R. That is the conjugate of F(r) = r log r on r ≤ R, with F = ∞ beyond:
 
     * where π ≤ R·p everywhere, maximum and best f are the same as without;
     * where π > R·p, the best f is infinite. It climbs there at the optimizer's pace, without NaN, and the
-      estimate exceeds KL(π ‖ p) sooner or later; the policy still is pushed away from there.
+      estimate exceeds KL(π ‖ p) sooner or later. The policy is still pushed away from there.
+
+    The bound hardly makes that worse: where no particle ever is, f climbs with exp too. Between Gaussians 10
+    apart the estimate is in the millions after 5,000 steps. Where the two may hardly overlap, use `jsd` or
+    `wasserstein`; particles a few Langevin steps away from the policy's actions do overlap.
 
     Reference: Nguyen, Wainwright & Jordan 2010, *Estimating Divergence Functionals and the Likelihood Ratio
-    by Convex Risk Minimization*; ParPI, Eq. 2.
+    by Convex Risk Minimization*; *Particle Based Stochastic Policy Optimization* (ParPI), Eq. 2.
 
     Args:
       max_ratio: R > 1, the largest π/p that f is to tell.
