@@ -64,8 +64,8 @@ class ImplicitDistribution(_WithoutDensity):
     """a = bijector(f(c, ξ)), ξ ~ N(0, I): the image of noise under any function, invertible or not.
 
     Samples are reparameterized: gradients flow through f. There is no `log_prob` and no `entropy`; what needs
-    them takes a flow, a mixture or a Gaussian, and what only draws (amortized SVGD, soft Q-learning) takes
-    this. The greedy action is f without noise.
+    them takes a flow, a mixture or a Gaussian, and what only draws (`SqlAgent`, `DdpgAgent`, `NbpAgent`)
+    takes this. The greedy action is f without noise, or `centre`.
 
     f sees the context and all samples' noise at once, so that what depends on the context alone is computed
     once, not once per sample:
@@ -83,11 +83,15 @@ class ImplicitDistribution(_WithoutDensity):
       event_size: A; None for C.
       noise_set: Draws ξ uniformly from these rows `[K, noise_size]` instead of from N(0, I).
       bijector: The map from u to actions, a `Squash` usually; None where u is the action.
+      centre: Function of c that gives the greedy u `[..., A]`; None where it is f(c, 0).
+      shared_noise: Whether a sample's rows share one ξ, which f is then given as `[*S, 1, ..., noise_size]`.
     """
 
     _instead = (
-        "Algorithms that draw from the policy only (soft Q-learning) take it; one that needs densities needs "
-        "a FlowActorNetwork, MixtureActorNetwork or GaussianActorNetwork."
+        "Algorithms that only draw from the policy take it: SqlAgent, DdpgAgent, NbpAgent, and ParpiAgent "
+        "with entropy_weight=0 and a fixed temperature. NbpAgent knows its entropy through a density-ratio "
+        "classifier c, H = -E c + log|A|. For a density take a GaussianActorNetwork, MixtureActorNetwork or "
+        "FlowActorNetwork."
     )
 
     def __init__(
@@ -98,6 +102,8 @@ class ImplicitDistribution(_WithoutDensity):
         event_size: int | None = None,
         noise_set: tf.Tensor | None = None,
         bijector: tfb.Bijector | None = None,
+        centre: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        shared_noise: bool = False,
         name: str = "ImplicitDistribution",
     ) -> None:
         parameters = dict(locals())
@@ -107,6 +113,8 @@ class ImplicitDistribution(_WithoutDensity):
             self._noise_size = noise_size
             self._event_size = self._context.shape[-1] if event_size is None else event_size
             self._noise_set = noise_set
+            self._centre_of = centre
+            self._shared_noise = shared_noise
             super().__init__(self._context.dtype, bijector, parameters, name)
 
     @classmethod
@@ -122,7 +130,10 @@ class ImplicitDistribution(_WithoutDensity):
 
     def _sample_n(self, n: tf.Tensor, seed: Any = None) -> tf.Tensor:
         seed = tfp.random.sanitize_seed(seed, salt="implicit")
-        batch = tf.concat([[n], tf.shape(self._context)[:-1]], 0)
+        batch = tf.shape(self._context)[:-1]
+        if self._shared_noise:
+            batch = tf.constant([1] * (self._context.shape.rank - 1), tf.int32)
+        batch = tf.concat([[n], batch], 0)
         if self._noise_set is None:
             shape = tf.concat([batch, [self._noise_size]], 0)
             noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
@@ -133,6 +144,8 @@ class ImplicitDistribution(_WithoutDensity):
         return self._to_action(self._function(self._context, noise))
 
     def _centre(self) -> tf.Tensor:
+        if self._centre_of is not None:
+            return self._centre_of(self._context)
         shape = tf.concat([tf.shape(self._context)[:-1], [self._noise_size]], 0)
         return self._function(self._context, tf.zeros(shape, self.dtype))
 

@@ -8,6 +8,8 @@ from expol_tf.networks.flow_actor import FlowActorNetwork
 from expol_tf.networks.gaussian_actor import GaussianActorNetwork
 from expol_tf.networks.mixture_actor import MixtureActorNetwork
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.networks.noisy_actor import EpisodeNetwork, NoisyActorNetwork
+from expol_tf.networks.noisy_dense import NoisyDense
 from expol_tf.networks.normalizer import ObservationNormalizer
 from expol_tf.networks.sampling_actor import SamplingActorNetwork
 from expol_tf.networks.stein_actor import SteinActorNetwork
@@ -18,10 +20,13 @@ __all__ = [
     "CriticNetwork",
     "DeterministicActorNetwork",
     "DiscriminatorNetwork",
+    "EpisodeNetwork",
     "FixedGaussianActorNetwork",
     "FlowActorNetwork",
     "GaussianActorNetwork",
     "MixtureActorNetwork",
+    "NoisyActorNetwork",
+    "NoisyDense",
     "NormalizedColumns",
     "ObservationNormalizer",
     "SamplingActorNetwork",

@@ -39,6 +39,7 @@ from expol_tf.networks import (
     FlowActorNetwork,
     GaussianActorNetwork,
     MixtureActorNetwork,
+    NoisyActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
     SteinActorNetwork,
@@ -97,6 +98,7 @@ BIJECTORS = {
 }
 
 _FLOW = functools.partial(FlowActorNetwork, num_transformations=2, hidden_units=(8,))
+_NOISY = functools.partial(NoisyActorNetwork, hidden_units=(8, 8))
 
 
 def off_policy(cls, observation_spec, action_spec):
@@ -140,6 +142,10 @@ POLICIES = {
         2,
     ),
     "sampling_with_much_noise": (functools.partial(SamplingActorNetwork, hidden_units=(8,), noise_size=5), 1),
+    "noisy": (_NOISY, 3),
+    "noisy_per_batch": (functools.partial(_NOISY, noise="per_batch"), 2),
+    "noisy_per_episode": (functools.partial(_NOISY, noise="per_episode", layer_norm=False), 1),
+    "noisy_without_dropout": (functools.partial(_NOISY, dropout=0.0, activation="elu"), 2),
     "stein": (stein, 3),
     "stein_with_spares_and_determinants": (
         functools.partial(stein, num_spares=2, range=1.0, density_change="logdet"),

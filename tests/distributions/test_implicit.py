@@ -91,6 +91,29 @@ def test_the_greedy_action_is_without_noise():
         np.testing.assert_allclose(greedy_action(make(Squash(BOX))), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_the_greedy_action_may_be_another():
+    policy = implicit(Squash(BOX), centre=lambda context: 2.0 * context)
+    expected = MIDDLE + HALF * np.tanh(2.0 * CONTEXT)
+    np.testing.assert_allclose(greedy_action(policy), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(greedy_action(policy.distribution), 2.0 * CONTEXT)
+    np.testing.assert_allclose(greedy_action(policy[1:3]), expected[1:3], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(policy.sample(3, seed=SEED), implicit(Squash(BOX)).sample(3, seed=SEED))
+
+
+@pytest.mark.parametrize("noises", [None, tf.eye(3)], ids=["normal", "of a set"])
+def test_noise_may_be_shared_by_the_rows_of_a_sample(noises):
+    policy = implicit(shared_noise=True, noise_set=noises)
+    for of_batch, context in ((policy, CONTEXT), (policy[1:3], CONTEXT[1:3]), (policy[0], CONTEXT[:1])):
+        noise = np.reshape(of_batch.sample([6, 5], seed=SEED), [30, -1, 2]) - context
+        np.testing.assert_allclose(noise, np.broadcast_to(noise[:, :1], noise.shape), atol=1e-5)
+        assert len(np.unique(np.round(noise[:, 0], 4), axis=0)) == (30 if noises is None else 3)
+    np.testing.assert_allclose(greedy_action(policy), CONTEXT)
+    np.testing.assert_array_equal(policy.distribution.sample(2, seed=SEED), policy.sample(2, seed=SEED))
+    samples = policy.sample(50_000, seed=SEED).numpy()
+    mean = 0.0 if noises is None else WEIGHTS.mean(0)
+    np.testing.assert_allclose(np.mean(samples[:, 3] - CONTEXT[3], axis=0), mean + np.zeros(2), atol=0.015)
+
+
 def test_a_point_mass_is_one_point():
     samples = point(Squash(BOX)).sample([3, 2], seed=SEED).numpy()
     np.testing.assert_array_equal(samples, np.broadcast_to(greedy_action(point(Squash(BOX))), [3, 2, 4, 2]))
@@ -137,6 +160,14 @@ def test_what_needs_a_density_is_refused_with_what_to_use(make, ask):
         with pytest.raises(CapabilityError, match="has no density.*GaussianActorNetwork"):
             ask(make(squash))
     assert not has_analytic_kl(make())
+
+
+def test_an_implicit_policy_says_which_algorithms_take_it():
+    for ask in (lambda: implicit().log_prob(CONTEXT), lambda: implicit().entropy()):
+        with pytest.raises(
+            CapabilityError, match="SqlAgent, DdpgAgent, NbpAgent.*ParpiAgent.*classifier c, H = "
+        ):
+            ask()
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

@@ -1,0 +1,197 @@
+"""The non-invertible blackbox policy: a network whose weights are noise."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import gin
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.typing import types
+
+from expol_tf.bijectors import Squash
+from expol_tf.distributions import ImplicitDistribution, PointMass
+from expol_tf.errors import ConfigurationError
+from expol_tf.keras_api import keras
+from expol_tf.networks.mlp import vector_size
+from expol_tf.networks.noisy_dense import NoisyDense
+
+tfd = tfp.distributions
+
+NOISES = ("per_sample", "per_batch", "per_episode")
+
+_NORM_EPSILON = 1e-3
+
+
+class EpisodeNetwork(Protocol):
+    """An actor network whose noise a collecting policy keeps for a whole episode.
+
+    Any network becomes one by these two attributes; `ActorPolicy` looks for the first. It draws the noise
+    from N(0, I), one vector for each environment, when an episode begins, carries it along as its policy
+    state, and acts by `for_episode`. What the network returns when it is called, and what it is trained by,
+    is a distribution over all such noise.
+    """
+
+    @property
+    def episode_noise_size(self) -> int:
+        """Components of the noise that is kept, 0 for none."""
+
+    def for_episode(self, observation: tf.Tensor, noise: tf.Tensor) -> tfd.Distribution:
+        """Returns the distribution over actions `[B, A]` in episodes of this noise `[B, W]`."""
+
+
+@gin.configurable(module="expol_tf")
+class NoisyActorNetwork(network.Network):
+    """a = mid + half·tanh(f_θ(s, ξ)): f a network with Gaussian weights and dropout, all of it drawn by ξ.
+
+    `network(observation [B, O]) -> (ImplicitDistribution over [B, A], ())`. Each hidden layer is
+    NoisyDense → LayerNorm → activation, and dropout stands before the output layer. It is what gives an
+    action several modes: the output is a sum over a random half of the features. Its greedy action is that
+    of the mean weights without dropout, the limit of ρ → −∞ and a rate of 0.
+
+    Weights are drawn
+
+    * "per_sample": for each observation and sample anew, through each layer's output (`NoisyDense.local`);
+    * "per_batch": once for all observations of a batch, anew for each sample. That is cheaper, and in the
+      code released with the paper; gradients of a batch are noisier, as all share one draw;
+    * "per_episode": as "per_sample" in training, but a policy that collects keeps its weights and its mask of
+      dropped features for an episode, so that one mode is chosen in all of its states. See `EpisodeNetwork`.
+
+    Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, §3.2 and Appendix C.2.
+
+    Args:
+      observation_spec: A float vector `[O]`.
+      action_spec: A bounded float vector `[A]`.
+      hidden_units: Hidden layers, one or more.
+      noise: How often weights are drawn: "per_sample", "per_batch" or "per_episode".
+      initial_rho: ρ of all weights at first, whose deviation is softplus(ρ); useful are −6 to −4.
+      dropout: Share of the last hidden features that are dropped; useful are 0 to 0.9, 0 for none.
+      activation: Of the hidden layers.
+      layer_norm: Whether hidden layers are normalized before their activation.
+    """
+
+    def __init__(
+        self,
+        observation_spec: types.NestedTensorSpec,
+        action_spec: types.NestedTensorSpec,
+        hidden_units: Sequence[int] = (64, 64),
+        noise: str = "per_sample",
+        initial_rho: float = -4.0,
+        dropout: float = 0.5,
+        activation: str = "relu",
+        layer_norm: bool = True,
+        name: str = "NoisyActorNetwork",
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        if not hidden_units or min(hidden_units) < 1:
+            raise ConfigurationError(
+                f"hidden_units must name one positive layer size or more; got {tuple(hidden_units)}."
+            )
+        if noise not in NOISES:
+            raise ConfigurationError(f"noise must be one of {NOISES}; got {noise!r}.")
+        if not 0 <= dropout < 1:
+            raise ConfigurationError(
+                f"dropout must be the share of features to drop, at least 0 and below 1; got {dropout}."
+            )
+        self._box = tensor_spec.from_spec(action_spec)
+        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
+        self._noise, self._dropout = noise, dropout
+        self._action_size = vector_size(action_spec, "action_spec")
+        self._activation = keras.activations.get(activation)
+        sizes = [vector_size(observation_spec), *hidden_units, self._action_size]
+        self._dense = []
+        for index, (inputs, units) in enumerate(itertools.pairwise(sizes)):
+            # The output's makes the first policy broad, whatever the sizes, where features are dropped.
+            is_last = index == len(hidden_units)
+            kernel = keras.initializers.LecunNormal() if is_last else keras.initializers.Orthogonal(2.0**0.5)
+            # Without a bias, LayerNorm would leave the direction of an observation only.
+            limit = inputs**-0.5 if index == 0 and layer_norm else 0.0
+            bias = keras.initializers.RandomUniform(-limit, limit)
+            layer = NoisyDense(units, initial_rho, kernel, bias, name=f"dense_{index}")
+            layer.build([None, inputs])
+            self._dense.append(layer)
+        self._norms = []
+        if layer_norm:
+            self._norms = [_LayerNorm(units, f"norm_{index}") for index, units in enumerate(hidden_units)]
+        self._mask_size = hidden_units[-1] if dropout > 0 else 0
+        # Features are kept where ξ is above this, with the probability 1 − dropout.
+        self._threshold = statistics.NormalDist().inv_cdf(dropout) if dropout > 0 else 0.0
+        self._num_outputs = [layer.num_outputs for layer in self._dense]
+        self._num_weights = [layer.num_weights for layer in self._dense]
+        self.create_variables()
+
+    @property
+    def episode_noise_size(self) -> int:
+        """W, one number for each weight and each feature that may be dropped, or 0 if not "per_episode"."""
+        return self._mask_size + sum(self._num_weights) if self._noise == "per_episode" else 0
+
+    def for_episode(self, observation: tf.Tensor, noise: tf.Tensor) -> tfd.Distribution:
+        """Returns the one action `[B, A]` of observations `[B, O]` under weights by noise `[B, W]`."""
+        return PointMass(self._with_weights(observation, noise), Squash(self._box))
+
+    def call(
+        self,
+        observation: tf.Tensor,
+        step_type: tf.Tensor | None = None,
+        network_state: tuple = (),
+        training: bool = False,
+    ) -> tuple[tfd.Distribution, tuple]:
+        shared = self._noise == "per_batch"
+        distribution = ImplicitDistribution(
+            self._with_weights if shared else self._locally,
+            observation,
+            self._mask_size + sum(self._num_weights if shared else self._num_outputs),
+            self._action_size,
+            bijector=Squash(self._box),
+            centre=self._without_noise,
+            shared_noise=shared,
+        )
+        return distribution, network_state
+
+    def _without_noise(self, observation: tf.Tensor) -> tf.Tensor:
+        return self._forward(observation, lambda index, x: self._dense[index](x))
+
+    def _locally(self, observation: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """u `[*S, ..., A]` of observations `[..., O]` and a number for each output of each layer."""
+        mask, *parts = tf.split(noise, [self._mask_size, *self._num_outputs], axis=-1)
+        return self._forward(observation, lambda index, x: self._dense[index].local(x, parts[index]), mask)
+
+    def _with_weights(self, observation: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """u `[*S, ..., A]` of observations `[..., O]` and a number for each weight."""
+        mask, *parts = tf.split(noise, [self._mask_size, *self._num_weights], axis=-1)
+        return self._forward(
+            observation, lambda index, x: self._dense[index].with_weights(x, parts[index]), mask
+        )
+
+    def _forward(
+        self, x: tf.Tensor, dense: Callable[[int, tf.Tensor], tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        last = len(self._dense) - 1
+        for index in range(last):
+            x = dense(index, x)
+            if self._norms:
+                x = self._norms[index](x)
+            x = self._activation(x)
+        if mask is not None and self._mask_size:
+            x *= tf.cast(mask > self._threshold, x.dtype) / (1.0 - self._dropout)
+        return dense(last, x)
+
+
+class _LayerNorm(keras.layers.Layer):
+    """g·(x − mean x)/√(var x + ε) + o over the last axis; on the CPU Keras' own is several times as slow."""
+
+    def __init__(self, units: int, name: str) -> None:
+        super().__init__(name=name)
+        self._gain = self.add_weight("gain", [units], initializer="ones")
+        self._offset = self.add_weight("offset", [units], initializer="zeros")
+        self.built = True
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        x -= tf.reduce_mean(x, axis=-1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
+        return x * tf.math.rsqrt(variance + _NORM_EPSILON) * self._gain + self._offset
