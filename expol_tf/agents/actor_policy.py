@@ -36,7 +36,10 @@ class ActorPolicy(tf_policy.TFPolicy):
     has one) and, where actions are squashed, `pre_squash_action` `[B, A]`.
 
     With exploration noise its actions are samples and noise, clipped to the box, of which no density is
-    reported; noise that has a memory is the policy's state, reset with each episode.
+    reported. Noise that has a memory is the policy's state, reset with each episode. So is the noise of a
+    network that keeps it for an episode (`expol_tf.networks.EpisodeNetwork`: an attribute
+    `episode_noise_size` W > 0 and a method `for_episode`): float32 `[W]`, zeros before an episode's first
+    step, when it is drawn. Where both are there, the state is a dictionary of "exploration" and "episode".
 
     `act` is the fast path, a single compiled call for a batch of observations; `action` is TF-Agents'
     interface to the same function.
@@ -70,14 +73,19 @@ class ActorPolicy(tf_policy.TFPolicy):
             if greedy and value is not None:
                 raise ConfigurationError(f"{name}: a greedy policy does not explore. Pass greedy=False.")
         noisy = greedy or exploration is not None or selection is not None
+        specs = (
+            () if exploration is None else exploration.state_spec(action_spec.shape[0]),
+            () if greedy else _episode_spec(actor_network),
+        )
         super().__init__(
             time_step_spec,
             action_spec,
-            policy_state_spec=() if exploration is None else exploration.state_spec(action_spec.shape[0]),
+            policy_state_spec=_joined(*specs),
             info_spec=() if noisy else _info_spec(actor_network, time_step_spec),
             clip=False,
             name="ActorPolicy",
         )
+        self._has_parts = tuple(bool(tf.nest.flatten(spec)) for spec in specs)
         self._exploration = exploration
         self._selection = selection
         self._half = tf.constant(box_middle_and_half(action_spec)[1], tf.float32)
@@ -127,18 +135,29 @@ class ActorPolicy(tf_policy.TFPolicy):
         return policy_step.PolicyStep(self._distribution_of(time_step.observation), policy_state, info)
 
     def _compute(self, observation, seed, policy_state):
-        distribution = self._distribution_of(observation)
         if self._greedy:
-            return self._into_box(greedy_action(distribution)), (), policy_state
+            return self._into_box(greedy_action(self._distribution_of(observation))), (), policy_state
+        exploration_state, noise = self._parts(policy_state)
+        if self._has_parts[1]:
+            seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+            noise = _kept_or_drawn(noise, noise_seed)
+            distribution = self._actor_network.for_episode(self._normalized(observation), noise)
+        else:
+            distribution = self._distribution_of(observation)
+        action, info, exploration_state = self._explore(distribution, seed, exploration_state)
+        return action, info, _joined(exploration_state, noise)
+
+    def _explore(self, distribution, seed, state):
+        """Returns an action, what is known of it, and the exploration noise's next state."""
         if self._exploration is not None:
             sample_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
             action = self._select(distribution, sample_seed)
-            noise, policy_state = self._exploration.next(policy_state, tf.shape(action), noise_seed)
-            return self._into_box(action + self._half * noise), (), policy_state
+            noise, state = self._exploration.next(state, tf.shape(action), noise_seed)
+            return self._into_box(action + self._half * noise), (), state
         if self._selection is not None:
-            return self._selection(distribution, seed), (), policy_state
+            return self._selection(distribution, seed), (), state
         sample = sample_action(distribution, seed)
-        return sample.action, _info(sample), policy_state
+        return sample.action, _info(sample), state
 
     def _select(self, distribution, seed):
         if self._selection is None:
@@ -149,14 +168,44 @@ class ActorPolicy(tf_policy.TFPolicy):
         return tf.clip_by_value(action, self.action_spec.minimum, self.action_spec.maximum)
 
     def _distribution_of(self, observation):
-        if self._observation_normalizer is not None:
-            observation = self._observation_normalizer(observation)
-        return self._actor_network(observation)[0]
+        return self._actor_network(self._normalized(observation))[0]
+
+    def _normalized(self, observation):
+        normalizer = self._observation_normalizer
+        return observation if normalizer is None else normalizer(observation)
+
+    def _parts(self, policy_state):
+        """The states of exploration and of the network's noise: what `_joined` made one of."""
+        if all(self._has_parts):
+            return policy_state["exploration"], policy_state["episode"]
+        return ((), policy_state) if self._has_parts[1] else (policy_state, ())
 
     def _next_seed(self):
         if self.generator is None:  # The greedy action needs none.
             return tf.zeros([2], tf.int32)
         return draw_seed(self.generator)
+
+
+def _joined(exploration, episode):
+    """The one of two states or specs that is there, or both."""
+    if tf.nest.flatten(exploration) and tf.nest.flatten(episode):
+        return {"exploration": exploration, "episode": episode}
+    return episode if tf.nest.flatten(episode) else exploration
+
+
+def _episode_spec(actor_network):
+    size = getattr(actor_network, "episode_noise_size", 0)
+    return tf.TensorSpec([size], tf.float32, "episode_noise") if size else ()
+
+
+def _kept_or_drawn(noise, seed):
+    """Noise `[B, W]`, drawn anew in rows of zeros."""
+    begins = tf.reduce_all(noise == 0, axis=-1, keepdims=True)
+
+    def drawn():
+        return tf.where(begins, tf.random.stateless_normal(tf.shape(noise), seed), noise)
+
+    return tf.cond(tf.reduce_any(begins), drawn, lambda: noise)  # Most steps begin no episode.
 
 
 def _info(sample):
