@@ -77,7 +77,7 @@ class ImplicitDistribution(_WithoutDensity):
     ```
 
     Args:
-      function: f(c `[..., C]`, ξ `[*S, ..., noise_size]`) -> u `[*S, ..., A]`, row by row.
+      function: f(c `[..., C]`, ξ `[*S, ..., noise_size]`) -> u `[*S, ..., A]`, row by row; S may be empty.
       context: c `[..., C]`; what precedes C is the batch shape.
       noise_size: Components of ξ.
       event_size: A; None for C.
@@ -133,7 +133,9 @@ class ImplicitDistribution(_WithoutDensity):
         batch = tf.shape(self._context)[:-1]
         if self._shared_noise:
             batch = tf.constant([1] * (self._context.shape.rank - 1), tf.int32)
-        batch = tf.concat([[n], batch], 0)
+        alone = tf.get_static_value(n) == 1  # Without a dimension for it, f is cheaper.
+        if not alone:
+            batch = tf.concat([[n], batch], 0)
         if self._noise_set is None:
             shape = tf.concat([batch, [self._noise_size]], 0)
             noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
@@ -141,7 +143,8 @@ class ImplicitDistribution(_WithoutDensity):
             count = tf.shape(self._noise_set)[0]
             chosen = tf.random.stateless_uniform(batch, seed, maxval=count, dtype=tf.int32)
             noise = tf.gather(self._noise_set, chosen)
-        return self._to_action(self._function(self._context, noise))
+        action = self._to_action(self._function(self._context, noise))
+        return action[tf.newaxis] if alone else action
 
     def _centre(self) -> tf.Tensor:
         if self._centre_of is not None:
