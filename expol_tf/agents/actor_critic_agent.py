@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any
 
 import gin
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tf_agents.agents import tf_agent
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
@@ -19,19 +18,26 @@ from tf_agents.typing import types
 from expol_tf.agents.actor_policy import ActorPolicy, Selection
 from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.agents.learner_strategy import learner_strategy
+from expol_tf.agents.off_policy_checks import copy_of_network, count_critics, require_of_policy
+from expol_tf.agents.off_policy_parts import (
+    Companion,
+    Discriminator,
+    Optimizer,
+    PolicyImprovement,
+    SoftValue,
+    discriminator_function,
+)
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
-from expol_tf.distributions import require
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.generators import make_generator
-from expol_tf.keras_api import keras
 from expol_tf.networks import ObservationNormalizer, values_at, vector_size
 from expol_tf.objectives import (
     Critic,
-    Improvement,
     Policy,
+    discriminator_loss,
     improvement_in_parts,
     masked_mean,
     soft_value_in_parts,
@@ -47,50 +53,6 @@ from expol_tf.replicas import (
 )
 from expol_tf.seeding import stream
 
-tfd = tfp.distributions
-
-Optimizer: TypeAlias = Adam | keras.optimizers.Optimizer
-
-
-class SoftValue(Protocol):
-    """V(s) `[N]` of states `[N, O]`, from a policy and (target) critics: the backup of an algorithm."""
-
-    def __call__(
-        self, observation: tf.Tensor, policy: Policy, critic: Critic, temperature: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """Returns V `[N]`."""
-
-
-class PolicyImprovement(Protocol):
-    """The loss whose gradient with respect to the policy's parameters improves the policy at states."""
-
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None,
-    ) -> Improvement:
-        """Returns the loss, and what it learned on the way."""
-
-
-class Companion(NamedTuple):
-    """A network that is trained beside the policy, from the same batches and critics.
-
-    Attributes:
-      name: What its metrics begin with.
-      network: `network(observation) -> (distribution, state)`.
-      improvement: Its loss; the metrics reported are `<name>_loss` and its own.
-      optimizer: `Adam(3e-4)`, say.
-    """
-
-    name: str
-    network: network.Network
-    improvement: PolicyImprovement
-    optimizer: Optimizer
-
 
 @gin.configurable(module="expol_tf")
 class ActorCriticAgent(tf_agent.TFAgent):
@@ -101,8 +63,9 @@ class ActorCriticAgent(tf_agent.TFAgent):
 
     1. y = r + γ·discount·V(s′), V = `soft_value` of the target critics;
     2. a step of the critics down ½·mean (Q_c − y)², each c by itself;
-    3. a step of the policy down the loss of `policy_improvement` against the new critics;
-    4. a step of each companion, of the temperature; 5. the target networks follow.
+    3. the steps of each discriminator, on actions of the policy and others;
+    4. a step of the policy down the loss of `policy_improvement` against the new critics;
+    5. a step of each companion, of the temperature; 6. the target networks follow.
 
     `update` is this as a function, for loops that are part of a larger graph; `train` is for TF-Agents
     trajectories `[B, 2]`. Densities count in units of the action scaled to [−1, 1], so that a temperature
@@ -125,6 +88,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
       target_actor: Whether `soft_value` sees a target policy, which follows likewise, and not the policy.
       exploration: Noise added to the actions that the collect policy draws, or None.
       selection: How the collect policy takes an action of a distribution, if it does not just draw one.
+      discriminators: Networks trained just before the policy, whose improvement asks them.
       companions: Networks trained beside the policy.
       batch_parts: In so many parts, side by side, values and improvements of a batch are computed; more than
         one makes large updates faster on a CPU with several cores.
@@ -153,6 +117,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
         target_actor: bool = False,
         exploration: ExplorationNoise | None = None,
         selection: Selection | None = None,
+        discriminators: Sequence[Discriminator] = (),
         companions: Sequence[Companion] = (),
         batch_parts: int = 1,
         test_network: network.Network | None = None,
@@ -179,9 +144,9 @@ class ActorCriticAgent(tf_agent.TFAgent):
                 "FixedTemperature or ScheduledTemperature."
             )
         temperature.build(action_size)  # A policy may depend on it.
-        _require_capabilities(actor_network, time_step_spec, type(self).__name__, capabilities)
+        require_of_policy(actor_network, time_step_spec, type(self).__name__, capabilities)
         self._example = (tf.zeros([2, observation_size]), tf.zeros([2, action_size]))
-        self._num_critics = _check_critic(critic_network, self._example)
+        self._num_critics = count_critics(critic_network, self._example)
 
         make_policy = functools.partial(
             ActorPolicy,
@@ -210,6 +175,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._batch_parts = batch_parts
         self._policy_improvement = policy_improvement
         self._temperature = temperature
+        self._discriminators = tuple(discriminators)
         self._companions = tuple(companions)
         self._test_network = test_network or actor_network
         self._selection = selection
@@ -218,13 +184,15 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._actor_optimizer = actor_optimizer or Adam(3e-4)
         self._critic_optimizer = critic_optimizer or Adam(3e-4)
         self._strategy = learner_strategy(dict(actor_network=actor_network, critic_network=critic_network))
-        self._target_critic_network = _copy(critic_network, "TargetCritic", self._example)
+        self._target_critic_network = copy_of_network(critic_network, "TargetCritic", self._example)
         self._target_actor_network = None
         if target_actor:
-            self._target_actor_network = _copy(actor_network, "TargetActor", self._example[0])
+            self._target_actor_network = copy_of_network(actor_network, "TargetActor", self._example[0])
         if actor_network.trainable_variables:
             self._actor_optimizer.build(actor_network.trainable_variables)
         self._critic_optimizer.build(critic_network.trainable_variables)
+        for discriminator in self._discriminators:
+            discriminator.optimizer.build(discriminator.network.trainable_variables)
         for companion in self._companions:
             companion.optimizer.build(companion.network.trainable_variables)
         self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
@@ -280,7 +248,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
         Returns:
           Scalars: `critic_loss` (½·mean (Q − y)², averaged over critics), `actor_loss`, `q_mean`, `entropy`
           (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
-          `temperature`, and what the policy improvement and the companions measured.
+          `temperature`, and what the discriminators, the policy improvement and the companions measured.
         """
         with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
             return self._compute_update(transitions, seed)
@@ -309,6 +277,9 @@ class ActorCriticAgent(tf_agent.TFAgent):
         share = shares_of_replicas(lambda: _valid(batch))
         temperature = self._temperature.value()
         metrics = self._improve_critics(part, share, temperature, value_seed)
+        for index, discriminator in enumerate(self._discriminators):
+            seed = tf.random.experimental.stateless_fold_in(improvement_seed, -1 - index)
+            metrics |= self._discriminate(discriminator, part, share, temperature, seed)
         actor = Companion("actor", self._actor_network, self._policy_improvement, self._actor_optimizer)
         found = self._improve(actor, part, share, temperature, improvement_seed)
         metrics |= {"actor_loss": found.pop("loss"), **found}
@@ -348,6 +319,40 @@ class ActorCriticAgent(tf_agent.TFAgent):
         loss, q_mean, gradients = sum_over_replicas(differentiate)
         self._apply(self._critic_optimizer, gradients, variables)
         return {"critic_loss": loss / self._num_critics, "q_mean": q_mean}
+
+    def _discriminate(self, discriminator, part, share, temperature, seed):
+        critic, policy = self._values_of(self._critic_network), self._policy_of(self._actor_network)
+        variables = discriminator.network.trainable_variables
+        refresh = getattr(discriminator.network, "update_spectral_norms", lambda: None)
+
+        def differentiate(step_seed):
+            batch = part()
+            seeds = split_seed(seed_of_replica(step_seed), 2)
+            contrast = discriminator.contrast(
+                batch.observation, policy, critic, temperature, seeds[0], batch.valid
+            )
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                loss, found = discriminator_loss(
+                    discriminator_function(discriminator.network),
+                    batch.observation,
+                    contrast,
+                    discriminator.matching,
+                    seeds[1],
+                    batch.valid,
+                    box=self.action_spec,
+                )
+                loss = share(loss)
+            found = {f"{discriminator.name}_{name}": share(value) for name, value in found.items()}
+            found |= {name: share(value) for name, value in contrast.metrics.items()}
+            return {f"{discriminator.name}_loss": loss, **found}, tape.gradient(loss, variables)
+
+        for step in range(discriminator.num_steps):
+            refresh()
+            step_seed = tf.random.experimental.stateless_fold_in(seed, step)
+            metrics, gradients = sum_over_replicas(functools.partial(differentiate, step_seed))
+            self._apply(discriminator.optimizer, gradients, variables)
+        return metrics
 
     def _improve(self, learner, part, share, temperature, seed):
         critic, policy = self._values_of(self._critic_network), self._policy_of(learner.network)
@@ -424,44 +429,3 @@ _ADDED_UP = {"skip_gradients_aggregation": True}
 
 def _valid(batch):
     return tf.ones(tf.shape(batch.reward), tf.bool) if batch.valid is None else batch.valid
-
-
-def _copy(network_, name, example):
-    """Returns a network of the same kind with variables of its own and the same values."""
-    copy = network_.copy(name=name)
-    copy(example)  # A network may create its variables when it is first called.
-    own = {variable.ref() for variable in network_.variables}
-    if len(copy.variables) != len(network_.variables) or any(each.ref() in own for each in copy.variables):
-        raise ConfigurationError(
-            f"{type(network_).__name__}.copy() must return a network with new variables, as many as it has "
-            f"itself; got {len(copy.variables)} for {len(network_.variables)}. Create all layers in the "
-            "constructor, from its arguments."
-        )
-    for target, variable in zip(copy.variables, network_.variables, strict=True):
-        target.assign(variable)
-    return copy
-
-
-def _check_critic(critic_network, example):
-    """Returns C."""
-    q = critic_network(example)[0]
-    if not isinstance(q, tf.Tensor) or q.shape.rank not in (1, 2) or q.shape[0] != example[0].shape[0]:
-        raise ConfigurationError(
-            "critic_network must return Q of shape [N] or [N, C] for N observations and actions; got "
-            f"{getattr(q, 'shape', q)} for N = {example[0].shape[0]} from {type(critic_network).__name__}."
-        )
-    return 1 if q.shape.rank == 1 else int(q.shape[1])
-
-
-def _require_capabilities(actor_network, time_step_spec, algorithm, needed):
-    spec = tensor_spec.from_spec(time_step_spec.observation)
-    distribution, _ = actor_network(tf.zeros([1, *spec.shape], spec.dtype))
-    require(
-        distribution,
-        tuple(needed),
-        policy=type(actor_network).__name__,
-        algorithm=algorithm,
-        instead="SacAgent takes policies that know the density of their own samples (GaussianActorNetwork, "
-        "MixtureActorNetwork, FlowActorNetwork with squash=True), SqlAgent and DdpgAgent any whose samples "
-        "gradients flow through (SamplingActorNetwork, DeterministicActorNetwork).",
-    )

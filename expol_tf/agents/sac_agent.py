@@ -10,7 +10,8 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.actor_critic_agent import ActorCriticAgent, Optimizer
+from expol_tf.agents.actor_critic_agent import ActorCriticAgent
+from expol_tf.agents.off_policy_parts import Optimizer
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import LearnedTemperature, Temperature
 from expol_tf.networks import ObservationNormalizer

@@ -57,6 +57,11 @@ class FixedTemperature(tf.Module):
         _require_number(f"{name}.temperature", temperature, zero_allowed=True)
         self._temperature = temperature
 
+    @property
+    def temperature(self) -> float:
+        """α, for what is decided when an agent is made."""
+        return self._temperature
+
     def build(self, action_size: int) -> None:
         """Nothing depends on it."""
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.distributions.squashed import action_log_prob, split_squash
-from expol_tf.distributions.tfp_types import is_transformed
 from expol_tf.errors import ConfigurationError
+from expol_tf.tfp_types import is_transformed
 
 tfd = tfp.distributions
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.distributions.tfp_types import is_general_mixture, is_mixture, is_transformed
 from expol_tf.errors import CapabilityError
+from expol_tf.tfp_types import is_general_mixture, is_mixture, is_transformed
 
 tfd = tfp.distributions
 

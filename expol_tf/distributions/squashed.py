@@ -10,8 +10,8 @@ import tensorflow_probability as tfp
 from expol_tf.bijectors import Squash
 from expol_tf.distributions.implicit import ImplicitDistribution, PointMass
 from expol_tf.distributions.stein import SteinDistribution
-from expol_tf.distributions.tfp_types import is_chain, is_transformed
 from expol_tf.errors import CapabilityError
+from expol_tf.tfp_types import is_chain, is_transformed
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

@@ -8,6 +8,13 @@ from expol_tf.objectives.advantages import (
     scale_advantages,
 )
 from expol_tf.objectives.batch_parts import improvement_in_parts, soft_value_in_parts
+from expol_tf.objectives.contrasts import Contrast, langevin_particles, uniform_actions
+from expol_tf.objectives.discriminated_improvement import (
+    DiscriminatorFunction,
+    density_ratio_improvement,
+    discriminator_loss,
+    matching_improvement,
+)
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
 from expol_tf.objectives.matching import (
     Matching,
@@ -34,7 +41,9 @@ from expol_tf.objectives.surrogates import clip_fraction, clipped_surrogate, imp
 __all__ = [
     "SCALINGS",
     "AdvantageEstimation",
+    "Contrast",
     "Critic",
+    "DiscriminatorFunction",
     "Improvement",
     "Matching",
     "Policy",
@@ -42,8 +51,10 @@ __all__ = [
     "amortized_svgd",
     "clip_fraction",
     "clipped_surrogate",
+    "density_ratio_improvement",
     "deterministic_improvement",
     "deterministic_value",
+    "discriminator_loss",
     "expected_soft_value",
     "explained_variance",
     "f_divergence",
@@ -52,13 +63,16 @@ __all__ = [
     "importance_surrogate",
     "improvement_in_parts",
     "jsd",
+    "langevin_particles",
     "masked_mean",
     "masked_variance",
+    "matching_improvement",
     "reduce_critics",
     "reparameterized_improvement",
     "reverse_kl",
     "sampled_soft_value",
     "scale_advantages",
     "soft_value_in_parts",
+    "uniform_actions",
     "wasserstein",
 ]

@@ -16,8 +16,9 @@ import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.action_box import ActionBox, BoxSpec
+from expol_tf.objectives.latent import latent_and_squash
 from expol_tf.objectives.masked import masked_mean
 from expol_tf.objectives.protocols import Critic, Improvement, Policy
 from expol_tf.objectives.soft_values import reduce_critics, sample_actions
@@ -153,7 +154,7 @@ def amortized_svgd(
     temperature, scaling = tf.stop_gradient(temperature), ActionBox.of(box)
     distribution = policy(observation)
     if space == "latent":
-        distribution, squash = _latent_and_squash(distribution)
+        distribution, squash = latent_and_squash(distribution)
 
     def draw(seed):
         particles = tf.transpose(distribution.sample(num_particles, seed=seed), [1, 0, 2])  # [N, M, A]
@@ -203,23 +204,3 @@ def _sample_with_statistics(distribution, num_samples, seed):
     if num_samples == 1:
         return action[0], log_prob[0], statistics
     return tf.transpose(action, [1, 0, 2]), tf.transpose(log_prob), statistics
-
-
-def _latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.Bijector]:
-    """The distribution of u and the map from u to actions, of a squashed policy."""
-    latent, squash = getattr(distribution, "distribution", None), getattr(distribution, "bijector", None)
-    # A map with parameters, or one that mixes components, as a Gaussian's own bijector does, is part of the
-    # policy, not of the box; one of constant slope does not end at the box's edges.
-    if (
-        latent is None
-        or squash is None
-        or squash.forward_min_event_ndims != 0
-        or squash.is_constant_jacobian
-        or squash.trainable_variables
-    ):
-        raise CapabilityError(
-            'policy: space="latent" needs a squashed policy, tfd.TransformedDistribution(latent, Squash(…)) '
-            f"or an ImplicitDistribution with a Squash; got {type(distribution).__name__}. Make the network "
-            'with squash=True, or use space="action".'
-        )
-    return latent, squash
