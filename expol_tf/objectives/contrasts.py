@@ -89,6 +89,7 @@ def langevin_particles(
         return reduce_critics(critic(observation, squash.forward(u)), reduction)
 
     def score(u: tf.Tensor) -> tf.Tensor:
+        u = tf.identity(u)  # The squash remembers what it did to a tensor, but no tape saw that.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(u)
             log_density = value(u) / temperature + squash.forward_log_det_jacobian(u, event_ndims=1)
