@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import gin
 import numpy as np
+import tensorflow as tf
 
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError
@@ -43,7 +44,9 @@ class EvaluationResult(NamedTuple):
         return "\n".join(lines)
 
 
-def evaluate_policy(act: Act, env: VectorEnvironment, num_episodes: int) -> EvaluationResult:
+def evaluate_policy(
+    act: Act, env: VectorEnvironment, num_episodes: int, on_end: Callable[[np.ndarray], None] | None = None
+) -> EvaluationResult:
     """Returns the returns of exactly `num_episodes` episodes.
 
     Each sub-environment contributes a number of episodes that is fixed beforehand. Taking the first ones to
@@ -54,6 +57,8 @@ def evaluate_policy(act: Act, env: VectorEnvironment, num_episodes: int) -> Eval
         have made their share are no longer stepped; actions for them are ignored.
       env: Reset here; must be made for evaluation, not shared with training.
       num_episodes: E.
+      on_end: Called with where episodes ended, bool `[N]`, after steps that ended some: for what `act` keeps
+        for an episode.
     """
     if num_episodes < 1:
         raise ConfigurationError(f"num_episodes must be 1 or more; got {num_episodes}.")
@@ -73,7 +78,10 @@ def evaluate_policy(act: Act, env: VectorEnvironment, num_episodes: int) -> Eval
         observation = step.observation
         running_return += np.where(active, step.reward, 0.0)
         running_length += active
-        for i in np.flatnonzero(active & (step.terminated | step.truncated)):
+        ended = active & (step.terminated | step.truncated)
+        if on_end is not None and ended.any():
+            on_end(ended)
+        for i in np.flatnonzero(ended):
             returns[i].append(float(running_return[i]))
             lengths[i].append(int(running_length[i]))
             running_return[i] = running_length[i] = 0
@@ -147,7 +155,10 @@ class Evaluator:
             state = generator.state.numpy()
             try:
                 generator.reset_from_seed(action_seed)
-                return evaluate_policy(_act_with_state(agent.collect_policy, env), env, self._episodes)
+                if getattr(agent.collect_policy, "policy_state_spec", ()) == ():
+                    return evaluate_policy(agent.collect_policy.act, env, self._episodes)
+                acting = _ActWithState(agent.collect_policy, env.num_envs)
+                return evaluate_policy(acting, env, self._episodes, acting.begin_anew)
             finally:
                 # The policy goes on as if it had not been evaluated.
                 generator.state.assign(state)
@@ -155,16 +166,21 @@ class Evaluator:
             env.close()
 
 
-def _act_with_state(policy: Any, env: VectorEnvironment) -> Act:
-    """Returns a function of observations that keeps the state of a policy that has one (of its noise)."""
-    if getattr(policy, "policy_state_spec", ()) == ():
-        return policy.act
-    state = policy.get_initial_state(env.num_envs)
+class _ActWithState:
+    """Acts by a policy that has a state, of its noise, which begins anew with each episode."""
 
-    def act(observation: np.ndarray) -> Any:
-        nonlocal state
-        # Not begun anew with each episode: noise that goes on is as good.
-        action, _, state = policy.act(observation, state)
+    def __init__(self, policy: Any, num_envs: int) -> None:
+        self._policy = policy
+        self._initial = self._state = policy.get_initial_state(num_envs)
+
+    def __call__(self, observation: np.ndarray) -> Any:
+        action, _, self._state = self._policy.act(observation, self._state)
         return action
 
-    return act
+    def begin_anew(self, ended: np.ndarray) -> None:
+        """Forgets the state of the sub-environments `[N]` whose episodes ended."""
+
+        def chosen(initial: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+            return tf.where(ended.reshape([-1] + [1] * (state.shape.rank - 1)), initial, state)
+
+        self._state = tf.nest.map_structure(chosen, self._initial, self._state)

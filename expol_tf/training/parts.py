@@ -10,13 +10,14 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, S2acAgent, SqlAgent
+from expol_tf.agents import ActorCriticAgent, DdpgAgent, NbpAgent, ParpiAgent, S2acAgent, SqlAgent
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    NoisyActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
     ValueNetwork,
@@ -50,6 +51,16 @@ _OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
     DdpgAgent: (
         DeterministicActorNetwork,
         functools.partial(CriticNetwork, num_critics=1),
+        OffPolicyRunner,
+    ),
+    NbpAgent: (
+        NoisyActorNetwork,
+        functools.partial(CriticNetwork, hidden_units=(64, 64), num_critics=1),
+        OffPolicyRunner,
+    ),
+    ParpiAgent: (
+        _GAUSSIAN,
+        CriticNetwork,
         OffPolicyRunner,
     ),
     ActorCriticAgent: (

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium import spaces
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
+from expol_tf.agents import ActorPolicy
 from expol_tf.environments import load_vector
 from expol_tf.errors import ConfigurationError
+from expol_tf.networks import NoisyActorNetwork
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, EvaluationResult, Evaluator, evaluate_policy
 
 
@@ -30,6 +34,24 @@ class Countdown(gymnasium.Env):
         # Both kinds of end.
         terminated = is_last and bool(self.np_random.integers(2))
         return np.array([self.left], np.float32), float(action[0]), terminated, is_last and not terminated, {}
+
+
+class Blind(Countdown):
+    """Shows always the same; writes down what each episode's steps paid."""
+
+    def __init__(self, paid: list[list[float]]) -> None:
+        self._paid = paid
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._episode: list[float] = []
+        self._paid.append(self._episode)
+        return np.ones([1], np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        _, reward, terminated, truncated, info = super().step(action)
+        self._episode.append(reward)
+        return np.ones([1], np.float32), reward, terminated, truncated, info
 
 
 def one(observation: np.ndarray) -> np.ndarray:
@@ -138,14 +160,33 @@ class CountingPolicy(RandomPolicy):
         return policy_state + 0.01, (), policy_state + 0.01
 
 
-def test_sampled_evaluation_goes_on_with_the_policys_state() -> None:
+def test_the_state_of_a_policy_lasts_an_episode() -> None:
     agent = Agent()
     agent.collect_policy = CountingPolicy(is_greedy=False)
+    # Several episodes in each of three environments, which end at different times.
+    evaluator = Evaluator(Countdown, seed=1, episodes=9, deterministic=False, max_envs=3)
     for _ in range(2):
-        result = Evaluator(Countdown, seed=1, episodes=5, deterministic=False).evaluate(agent, 0)
+        result = evaluator.evaluate(agent, 0)
+        assert len(set(result.lengths)) > 2
         np.testing.assert_allclose(
             result.returns, 0.01 * result.lengths * (result.lengths + 1) / 2, rtol=1e-5
         )
+
+
+def test_noise_is_kept_for_each_episode() -> None:
+    """Of a network whose weights are drawn per episode, on observations that are always the same."""
+    observation = tf.TensorSpec([1])
+    action = tensor_spec.BoundedTensorSpec([1], tf.float32, -1.0, 1.0)
+    network = NoisyActorNetwork(observation, action, (8,), noise="per_episode", initial_rho=0.0)
+    agent = Agent()
+    agent.collect_policy = ActorPolicy(ts.time_step_spec(observation), action, network, seed=0)
+    paid: list[list[float]] = []
+    evaluator = Evaluator(lambda: Blind(paid), seed=1, episodes=12, deterministic=False, max_envs=3)
+    evaluator.evaluate(agent, 0)
+    episodes = [each for each in paid if len(each) > 1]
+    # All steps of an episode pay the same, those of any two episodes do not.
+    assert len(episodes) > 6 and max(np.ptp(each) for each in episodes) < 1e-6
+    assert len({round(each[0], 4) for each in episodes}) == len(episodes)
 
 
 def test_deterministic_evaluation_takes_the_greedy_policy() -> None:

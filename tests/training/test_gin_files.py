@@ -28,6 +28,12 @@ TASKS = sorted(path.name for path in ROOT.glob("tasks/*.gin"))
 # Experiments off policy are named by the algorithm first: its agent, and the policy's network.
 OFF_POLICY = {
     "ddpg": ("Ddpg", "Deterministic"),
+    "nbp": ("Nbp", "Noisy"),
+    **{
+        f"parpi_{divergence}_{backup}": ("Parpi", "Gaussian")
+        for divergence in ("jsd", "rkl", "wd")
+        for backup in ("sac", "sql")
+    },
     "s2ac": ("S2ac", "Gaussian"),
     "s2ac_amortized": ("S2ac", "Gaussian"),
     "s2ac_fixed_init": ("S2ac", "FixedGaussian"),
@@ -37,6 +43,9 @@ OFF_POLICY = {
     "sql": ("Sql", "Sampling"),
 }
 MULTI_GOAL = "_multi_goal"
+# Experiments of one task alone.
+ONLY_MULTI_GOAL = {"parpi_jsd": ("Parpi", "Sampling"), "parpi_wd": ("Parpi", "Sampling")}
+WITHOUT_MULTI_GOAL = {name for name in OFF_POLICY if name.startswith("parpi")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +56,9 @@ def library() -> None:
 def test_the_named_experiments_are_there() -> None:
     policies, algorithms = ("gaussian", "gmm", "nfp"), ("trpo", "ppo", "acktr")
     on_policy = {f"{policy}_{algorithm}.gin" for policy in policies for algorithm in algorithms}
-    off_policy = {f"{name}{task}.gin" for name in OFF_POLICY for task in ("", MULTI_GOAL)}
+    off_policy = {f"{name}.gin" for name in OFF_POLICY}
+    for name in OFF_POLICY.keys() - WITHOUT_MULTI_GOAL | ONLY_MULTI_GOAL.keys():
+        off_policy.add(f"{name}{MULTI_GOAL}.gin")
     assert on_policy | off_policy <= set(EXPERIMENTS)
 
 
@@ -81,15 +92,16 @@ def test_every_experiment_begins_with_its_title(name: str) -> None:
 def test_every_experiment_trains_what_its_name_says(name: str) -> None:
     result = configuration.resolve(gin_syntax.read_files([f"gin/{name}"]))
     stem = name.removesuffix(".gin").removesuffix(MULTI_GOAL)
-    if stem in OFF_POLICY:
-        algorithm, network = OFF_POLICY[stem]
+    off_policy = {**OFF_POLICY, **ONLY_MULTI_GOAL}
+    if stem in off_policy:
+        algorithm, network = off_policy[stem]
     else:
         policy, _, algorithm = stem.partition("_")
         network = {"gaussian": "Gaussian", "gmm": "Mixture", "nfp": "Flow"}[policy]
     fingerprint = result.fingerprint()
     assert fingerprint["train.actor_network"].endswith(f"{network}ActorNetwork")
     assert fingerprint.get("train.agent", "@TrpoAgent").endswith(f"{algorithm.capitalize()}Agent")
-    runner = "OffPolicyRunner" if stem in OFF_POLICY else "OnPolicyRunner"
+    runner = "OffPolicyRunner" if stem in off_policy else "OnPolicyRunner"
     assert fingerprint.get("train.runner", "@OnPolicyRunner") == f"@{runner}"
 
 
@@ -118,6 +130,10 @@ def settings_of(value: Any, name: str) -> dict[str, Any]:
     if isinstance(value, functools.partial):
         for keyword, item in value.keywords.items():
             settings |= settings_of(item, f"{name}.{keyword}")
+        return settings
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        for part, item in value._asdict().items():
+            settings |= settings_of(item, f"{name}.{part}")
         return settings
     if type(value).__module__.startswith("expol_tf.") and not isinstance(value, network.Network):
         for part in vars(value):
@@ -154,9 +170,11 @@ def test_an_algorithms_file_states_the_librarys_defaults(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["sac", "sql", "ddpg", "s2ac", "s2ac_amortized"],
+    ["sac", "sql", "ddpg", "s2ac", "s2ac_amortized", "nbp", "nbp+entropy", "parpi_wd_sac"],
 )
 def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -> None:
+    # Without entropy there is no classifier to compare.
+    has_entropy, name = name.endswith("+entropy"), name.removesuffix("+entropy")
     cls = getattr(agents, f"{OFF_POLICY[name][0]}Agent")
     env = load_vector("HalfCheetah-v5", 1, seed=0)
     found = []
@@ -178,6 +196,8 @@ def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -
                 make = functools.partial(
                     cls, amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(256, 256))
                 )
+            if has_entropy:
+                make = functools.partial(cls, temperature=agents.FixedTemperature(1.0))
             agent = parts.make_agent(make, time_step_spec(env), env.action_spec, seed=0)
             runner = parts.make_runner(env, agent, seed=0)
         finally:
@@ -191,13 +211,18 @@ def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -
         settings |= settings_of(agent.collect_policy._exploration, "exploration")
         settings |= settings_of(runner, "runner")
         used = [agent.actor_network, agent.critic_network]
+        for each in agent._discriminators:
+            settings |= settings_of(each, each.name)
+            used.append(each.network)
         for companion in agent._companions:
             settings |= settings_of(companion.improvement, companion.name)
             settings |= settings_of(companion.optimizer, companion.name)
             used.append(companion.network)
         for each in used:
+            settings |= settings_of(getattr(each, "_spectral_normalization", None), "spectral")
             settings[type(each).__name__] = [tuple(variable.shape) for variable in each.variables]
         found.append(settings)
+        assert bool(agent._discriminators) == (has_entropy or name.startswith("parpi"))
     default, configured_settings = found
     assert len(default) > 15 and configured_settings == default
 

@@ -8,13 +8,24 @@ from typing import Any
 import gin
 import pytest
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, PpoAgent, S2acAgent, SacAgent, SqlAgent, TrpoAgent
+from expol_tf.agents import (
+    ActorCriticAgent,
+    DdpgAgent,
+    NbpAgent,
+    ParpiAgent,
+    PpoAgent,
+    S2acAgent,
+    SacAgent,
+    SqlAgent,
+    TrpoAgent,
+)
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    NoisyActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
     ValueNetwork,
@@ -59,6 +70,8 @@ def test_on_policy_agents(agent: Any) -> None:
         (functools.partial(SqlAgent, gamma=0.9), SamplingActorNetwork, 1),
         (DdpgAgent, DeterministicActorNetwork, 1),
         (S2acAgent, GaussianActorNetwork, 2),
+        (ParpiAgent, GaussianActorNetwork, 2),
+        (NbpAgent, NoisyActorNetwork, 1),
     ],
 )
 def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> None:
