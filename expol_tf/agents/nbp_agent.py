@@ -53,7 +53,7 @@ class NbpAgent(ActorCriticAgent):
       reduction: Of the critics' values where there are several: "min", "mean" or "first".
       target_update: How target critics and target policy follow; `TargetUpdate(0.005)` by default.
       exploration: Noise added to actions while collecting; none by default, as the policy has its own.
-      actor_optimizer: `Adam(3e-5)` by default.
+      actor_optimizer: `Adam(3e-4)` by default, the larger of the published two.
       critic_optimizer: `Adam(3e-4)` by default.
       classifier_optimizer: `Adam(3e-4)` by default.
       seed: Of all randomness of this agent; None takes entropy from the system.
@@ -110,7 +110,7 @@ class NbpAgent(ActorCriticAgent):
             target_actor=True,
             exploration=exploration,
             discriminators=discriminators,
-            actor_optimizer=actor_optimizer or Adam(3e-5),
+            actor_optimizer=actor_optimizer,
             critic_optimizer=critic_optimizer,
             observation_normalizer=observation_normalizer,
             seed=seed,
