@@ -9,17 +9,30 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.agents import FixedTemperature, LearnedTemperature, S2acAgent, SacAgent, TargetUpdate
+from expol_tf.agents import (
+    FixedTemperature,
+    LearnedTemperature,
+    NbpAgent,
+    ParpiAgent,
+    S2acAgent,
+    SacAgent,
+    TargetUpdate,
+)
 from expol_tf.distributions import SteinSampler
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     CriticNetwork,
+    DeterministicActorNetwork,
+    DiscriminatorNetwork,
     FixedGaussianActorNetwork,
     GaussianActorNetwork,
+    NoisyActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
 )
+from expol_tf.objectives import deterministic_value, jsd
 from expol_tf.optimizers import Adam
+from expol_tf.samplers import langevin
 from tests.agents import small_off_policy as small
 from tests.agents.two_devices import copies, main, refuses, strategy
 
@@ -166,6 +179,84 @@ def s2ac_with_a_companion():
     assert all((copies(each)[0] != old).any() for each, old in zip(trained, before, strict=True))
 
 
+class ValueOfTheAction:
+    """V(s) = Q(s, μ(s)), as a backup."""
+
+    capabilities = ()
+
+    def soft_value(self, action_spec):
+        return deterministic_value
+
+
+def parpi_without_randomness():
+    """One action a state, which particles leave without noise: on two devices as on one."""
+
+    def make():
+        keras.utils.set_random_seed(0)
+        agent = ParpiAgent(
+            *small.SPECS,
+            DeterministicActorNetwork(small.OBSERVATION, small.ACTION, (8,)),
+            CriticNetwork(small.OBSERVATION, small.ACTION, (8,), activation="elu"),
+            # Not the Wasserstein distance, in which Adam blows up the rounding of a constant's gradient, 0.
+            matching=jsd(),
+            backup=ValueOfTheAction(),
+            temperature=FixedTemperature(0.5),
+            discriminator_network=functools.partial(
+                DiscriminatorNetwork, hidden_units=(8,), activation="elu", spectral_normalization=True
+            ),
+            discriminator_steps=2,
+            step_size=0.05,
+            actor_optimizer=Adam(0.01),
+            critic_optimizer=Adam(0.01),
+            discriminator_optimizer=Adam(0.01),
+            seed=0,
+            jit_compile=False,
+        )
+        (discriminator,) = agent._discriminators
+        discriminator.contrast.keywords["langevin"] = functools.partial(langevin, noise=False)
+        return agent
+
+    # A root of the mean over all states is not the mean of the devices' roots.
+    check_same_updates(make, random=("particle_displacement",))
+
+
+def discriminators_stay_alike():
+    """With all randomness, of ParPI with spectral normalization and of NBP's classifier."""
+    parpi = functools.partial(
+        ParpiAgent,
+        *small.SPECS,
+        discriminator_network=functools.partial(
+            DiscriminatorNetwork, hidden_units=(8,), spectral_normalization=True
+        ),
+        entropy_weight=0.1,
+        actor_network=functools.partial(GaussianActorNetwork, squash=True),
+    )
+    nbp = functools.partial(
+        NbpAgent, *small.SPECS, temperature=FixedTemperature(1.0), actor_network=NoisyActorNetwork
+    )
+    for make in (parpi, nbp):
+        with strategy().scope():
+            actor_network = make.keywords["actor_network"](small.OBSERVATION, small.ACTION, hidden_units=(8,))
+            agent = make(
+                actor_network=actor_network,
+                critic_network=CriticNetwork(small.OBSERVATION, small.ACTION, (8,)),
+                seed=0,
+                jit_compile=False,
+            )
+            update = tf.function(agent.update, autograph=False)
+        (discriminator,) = agent._discriminators
+        trained = discriminator.network.trainable_variables[:-1]
+        before = [copies(variable)[0] for variable in trained]
+        for i in range(3):
+            metrics = update(small.as_tensors(small.make_transitions(21, seed=i)), tf.constant([0, i]))
+            assert all(np.isfinite(value) for value in metrics.values()), metrics
+        for variable in (*agent.variables, *discriminator.network.variables):
+            first, *others = copies(variable)
+            for other in others:
+                np.testing.assert_array_equal(first, other, err_msg=variable.name)
+        assert all((copies(each)[0] != old).any() for each, old in zip(trained, before, strict=True))
+
+
 def networks_of_another_scope_are_refused():
     critic = small.QuadraticCritic()
     with strategy().scope():
@@ -179,6 +270,8 @@ CHECKS = (
     sac_learns,
     s2ac_without_randomness,
     s2ac_with_a_companion,
+    parpi_without_randomness,
+    discriminators_stay_alike,
     networks_of_another_scope_are_refused,
 )
 
