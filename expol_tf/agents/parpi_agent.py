@@ -18,7 +18,7 @@ from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.agents.off_policy_checks import capabilities_of_policy
 from expol_tf.agents.off_policy_parts import Discriminator, Optimizer, discriminator_function
 from expol_tf.agents.target_update import TargetUpdate
-from expol_tf.agents.temperature import LearnedTemperature, Temperature
+from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature, Temperature
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork, ObservationNormalizer
 from expol_tf.objectives import Matching, langevin_particles, matching_improvement, wasserstein
@@ -54,7 +54,7 @@ class ParpiAgent(ActorCriticAgent):
       backup: `SacBackup()` by default, or `SqlBackup()`.
       num_sampler_steps: K, Langevin steps.
       step_size: η, of each.
-      score_reduction: Of the critics' values that move the particles: "min", "mean" or "first".
+      score_reduction: Of the critics' values that move the particles: "first", "min" or "mean".
       entropy_weight: w, in units of D per nat.
       discriminator_network: Makes f from the specs of observations and actions; with spectral normalization
         by default, which the Wasserstein distance needs and the others do not.
@@ -83,7 +83,7 @@ class ParpiAgent(ActorCriticAgent):
         backup: Backup | None = None,
         num_sampler_steps: int = 5,
         step_size: float = 3e-4,
-        score_reduction: str = "min",
+        score_reduction: str = "first",
         entropy_weight: float = 0.0,
         discriminator_network: NetworkFactory = _DISCRIMINATOR,
         discriminator_steps: int = 1,
@@ -102,8 +102,17 @@ class ParpiAgent(ActorCriticAgent):
             raise ConfigurationError(f"entropy_weight must be 0 or more; got {entropy_weight}.")
         if discriminator_steps < 1:
             raise ConfigurationError(f"discriminator_steps must be 1 or more; got {discriminator_steps}.")
+        if num_sampler_steps < 1:
+            raise ConfigurationError(f"num_sampler_steps must be 1 or more; got {num_sampler_steps}.")
+        if not step_size > 0:
+            raise ConfigurationError(f"step_size must be positive; got {step_size}.")
         matching, backup = matching or wasserstein(gradient_penalty=0.0), backup or SacBackup()
         temperature = temperature or LearnedTemperature()
+        if isinstance(temperature, FixedTemperature) and temperature.temperature == 0:
+            raise ConfigurationError(
+                "temperature must be positive, as particles move toward exp(Q/α); got 0. Give a small one; "
+                "DdpgAgent and NbpAgent maximize Q alone."
+            )
         needs = {"reparameterized_sample", *backup.capabilities}
         if entropy_weight or temperature.needs_log_prob:
             needs.add("sample_and_log_prob")

@@ -1,0 +1,377 @@
+"""ParPI: what is trained on what and when, with every divergence and backup, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from expol_tf.agents import (
+    FixedTemperature,
+    LearnedTemperature,
+    ParpiAgent,
+    SacBackup,
+    ScheduledTemperature,
+    SqlBackup,
+)
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.keras_api import keras
+from expol_tf.networks import (
+    CriticNetwork,
+    DiscriminatorNetwork,
+    FlowActorNetwork,
+    GaussianActorNetwork,
+    MixtureActorNetwork,
+    NoisyActorNetwork,
+    ObservationNormalizer,
+    SamplingActorNetwork,
+)
+from expol_tf.objectives import f_divergence, jsd, langevin_particles, reverse_kl, wasserstein
+from expol_tf.optimizers import Adam
+from expol_tf.replicas import split_seed
+from expol_tf.samplers import langevin
+from tests.agents import small_off_policy as small
+
+METRICS = {
+    "critic_loss",
+    "q_mean",
+    "discriminator_loss",
+    "discriminator_divergence",
+    "discriminator_accuracy",
+    "particle_displacement",
+    "particle_q_gain",
+    "actor_loss",
+    "entropy",
+    "entropy_spread",
+    "temperature",
+}
+PEARSON = functools.partial(f_divergence, lambda t: t + t**2 / 4, name="pearson")
+PLAIN = functools.partial(DiscriminatorNetwork, hidden_units=(8,))
+SPECTRAL = functools.partial(PLAIN, spectral_normalization=True)
+# Of policies without density.
+WITHOUT_DENSITY = dict(backup=SqlBackup(8), temperature=FixedTemperature(0.3))
+
+
+def make_agent(actor=None, seed=0, **settings):
+    keras.utils.set_random_seed(seed)
+    if actor is None:
+        actor = GaussianActorNetwork(
+            small.OBSERVATION, small.ACTION, (8,), squash=True, state_dependent_std=True
+        )
+    else:
+        actor = actor(small.OBSERVATION, small.ACTION, hidden_units=(8,))
+    critic = CriticNetwork(small.OBSERVATION, small.ACTION, (8,))
+    defaults = dict(
+        discriminator_network=SPECTRAL,
+        actor_optimizer=Adam(0.01),
+        critic_optimizer=Adam(0.01),
+        discriminator_optimizer=Adam(0.01),
+    )
+    return ParpiAgent(*small.SPECS, actor, critic, seed=seed, jit_compile=False, **defaults | settings)
+
+
+def batch(seed=0, count=20):
+    return small.as_tensors(small.make_transitions(count, seed=seed))
+
+
+def discriminator_of(agent):
+    (discriminator,) = agent._discriminators
+    return discriminator
+
+
+def copies(variables):
+    return [variable.numpy() for variable in variables]
+
+
+def moved(variables, before):
+    return [bool((new.numpy() != old).any()) for new, old in zip(variables, before, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("matching", "network", "backup"),
+    [
+        (wasserstein(0.0), SPECTRAL, SacBackup()),
+        (wasserstein(10.0), PLAIN, SacBackup()),
+        (wasserstein(0.0, hinge=True), SPECTRAL, SqlBackup(8)),
+        (jsd(), PLAIN, SqlBackup(8, proposal="mixture")),
+        (reverse_kl(), PLAIN, SqlBackup(8)),
+        (PEARSON(), PLAIN, SacBackup("mean")),
+    ],
+    ids=["wasserstein", "penalty", "hinge", "jsd", "rkl", "pearson"],
+)
+def test_every_divergence_and_backup(matching, network, backup):
+    agent = make_agent(matching=matching, backup=backup, discriminator_network=network, entropy_weight=0.1)
+    f = discriminator_of(agent).network
+    trained = [
+        *agent.actor_network.trainable_variables,
+        *agent.critic_network.trainable_variables,
+        # The output's bias cancels in E f − E f.
+        *f.trainable_variables[:-1],
+        *agent.temperature.variables[:1],
+    ]
+    before = copies(trained)
+    metrics = agent.update(batch(), tf.constant([1, 2]))
+    assert set(metrics) == METRICS
+    for name, value in metrics.items():
+        assert value.shape == () and np.isfinite(value), name
+    assert all(moved(trained, before))
+    assert float(metrics["particle_displacement"]) == pytest.approx(np.sqrt(2 * 5 * 3e-4), rel=0.4)
+    assert 0 <= float(metrics["discriminator_accuracy"]) <= 1
+
+
+def test_the_discriminator_learns_before_the_policy_and_after_the_critic():
+    # The policy hardly moves, so that what it saw can be asked for again.
+    settings = dict(
+        matching=jsd(), discriminator_network=PLAIN, step_size=0.05, entropy_weight=0.2, score_reduction="min"
+    )
+    agent = make_agent(actor_optimizer=Adam(1e-12), **settings)
+    untrained = make_agent(actor_optimizer=Adam(1e-12), **settings)
+    transitions, seed = batch(), tf.constant([1, 2])
+    metrics = agent.update(transitions, seed)
+    valid = transitions.valid
+    improvement_seed = split_seed(seed, 2)[1]
+
+    def policy(observation):
+        return agent.actor_network(observation)[0]
+
+    def losses(f, critic):
+        fold_in = tf.random.experimental.stateless_fold_in
+        contrast = langevin_particles(
+            transitions.observation,
+            policy,
+            critic,
+            tf.constant(1.0),
+            split_seed(fold_in(fold_in(improvement_seed, -1), 0), 2)[0],
+            box=small.ACTION,
+            langevin=langevin,
+            step_size=0.05,
+        )
+        of_policy, of_other = (f((transitions.observation, each))[0] for each in contrast[:2])
+        value = tf.math.log_sigmoid(of_policy) + tf.math.log_sigmoid(-of_other)
+        action, log_prob = policy(transitions.observation).experimental_sample_and_log_prob(
+            seed=improvement_seed
+        )
+        loss = tf.nn.softplus(f((transitions.observation, action))[0]) + 0.2 * (log_prob + np.log(2.0))
+        return [float(tf.reduce_mean(tf.boolean_mask(each, valid))) for each in (-value, loss)]
+
+    old, new = (discriminator_of(each).network for each in (untrained, agent))
+    # The discriminator's loss is that before its step, on the new critic's particles.
+    found = float(metrics["discriminator_loss"])
+    assert found == pytest.approx(losses(old, agent.critic)[0], abs=1e-6)
+    assert abs(found - losses(old, untrained.critic)[0]) > 1e-5
+    # The policy's is by the discriminator after it.
+    found = float(metrics["actor_loss"])
+    assert found == pytest.approx(losses(new, agent.critic)[1], abs=1e-6)
+    assert abs(found - losses(old, agent.critic)[1]) > 1e-3
+
+
+def test_the_metrics_of_a_masked_batch_are_those_of_the_rest():
+    transitions = batch()
+    spoilt = transitions._replace(reward=tf.where(transitions.valid, transitions.reward, 1e9))
+    one, other = (make_agent().update(each, tf.constant([1, 2])) for each in (transitions, spoilt))
+    for name in METRICS:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_steps_of_the_discriminator():
+    refreshed = []
+
+    class Counting(DiscriminatorNetwork):
+        def update_spectral_norms(self, num_iterations=1):
+            refreshed.append(num_iterations)
+            super().update_spectral_norms(num_iterations)
+
+    agents = {}
+    for steps in (1, 3):
+        refreshed.clear()
+        agents[steps] = make_agent(
+            discriminator_steps=steps,
+            discriminator_network=functools.partial(Counting, hidden_units=(8,), spectral_normalization=True),
+        )
+        agents[steps].update(batch(), tf.constant([1, 2]))
+        assert len(refreshed) == steps and int(discriminator_of(agents[steps]).optimizer.step) == steps
+    # Each on particles of its own: an agent that repeats the batch with one step each sees others.
+    one, three = (discriminator_of(each).network.variables[0].numpy() for each in agents.values())
+    assert np.abs(one - three).max() > 1e-3
+
+
+def test_norms_stay_at_one():
+    agent = make_agent(discriminator_optimizer=Adam(0.03))
+    update = tf.function(agent.update, autograph=False)
+    for i in range(30):
+        update(batch(i), tf.constant([1, i]))
+    network = discriminator_of(agent).network
+    network.update_spectral_norms(50)
+    transitions = batch(99, 500)
+    f = network((transitions.observation, transitions.action))[0]
+    x = tf.concat([transitions.observation, (transitions.action - [0.0, 2.0]) / [1.0, 2.0]], axis=-1)
+    slopes = tf.abs(f[1:] - f[:-1]) / tf.norm(x[1:] - x[:-1], axis=-1)
+    assert 0.1 < float(tf.reduce_max(slopes)) <= 1.0 + 1e-4
+
+
+def trace(agent):
+    found = agent.update(batch(), tf.constant([1, 2]))
+    action, _ = agent.collect_policy.act(batch().observation)
+    return [*(float(value) for value in found.values()), action.numpy(), *copies(agent.variables)]
+
+
+def test_the_same_seed_is_the_same_run():
+    first, again, other = (trace(make_agent(seed=seed)) for seed in (0, 0, 1))
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert any(np.any(one != two) for one, two in zip(first, other, strict=True))
+
+
+def test_everything_sees_normalized_observations():
+    normalizer = ObservationNormalizer(small.OBSERVATION)
+    agent = make_agent(observation_normalizer=normalizer, actor_optimizer=Adam(1e-12))
+    transitions = batch()._replace(observation=100.0 * batch().observation)
+    seen = []
+    network = discriminator_of(agent).network
+    call = network.call
+    network.call = lambda inputs, **kwargs: (seen.append(inputs[0].numpy()), call(inputs, **kwargs))[1]
+    agent.update(transitions, tf.constant([1, 2]))
+    assert seen and all(np.abs(each).max() < 10 for each in seen)
+
+
+def test_a_checkpoint_holds_the_discriminator(tmp_path):
+    agent, other = make_agent(seed=0), make_agent(seed=5)
+    agent.update(batch(), tf.constant([1, 0]))
+    path = tf.train.Checkpoint(agent=agent).write(str(tmp_path / "checkpoint"))
+    tf.train.Checkpoint(agent=other).read(path).assert_existing_objects_matched().assert_consumed()
+    pairs = zip(
+        discriminator_of(agent).network.variables, discriminator_of(other).network.variables, strict=True
+    )
+    for one, two in pairs:
+        np.testing.assert_array_equal(one, two)
+    found, expected = (each.update(batch(2), tf.constant([1, 2])) for each in (other, agent))
+    for name in METRICS:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    stored = {name for name, _ in tf.train.list_variables(path)}
+    assert any("discriminators" in name and "network" in name for name in stored)
+    assert any("discriminators" in name and "optimizer" in name for name in stored)
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        functools.partial(MixtureActorNetwork, squash=True),
+        functools.partial(FlowActorNetwork, squash=True, num_transformations=1),
+    ],
+    ids=["mixture", "flow"],
+)
+def test_other_densities(actor):
+    agent = make_agent(actor)
+    before = copies(agent.actor_network.trainable_variables)
+    metrics = agent.update(batch(), tf.constant([1, 2]))
+    assert set(metrics) == METRICS and any(moved(agent.actor_network.trainable_variables, before))
+
+
+@pytest.mark.parametrize(
+    ("actor", "temperature"),
+    [
+        (SamplingActorNetwork, FixedTemperature(0.3)),
+        (NoisyActorNetwork, ScheduledTemperature(lambda step: 0.3)),
+    ],
+)
+def test_policies_without_density(actor, temperature):
+    agent = make_agent(actor, backup=SqlBackup(8), temperature=temperature)
+    before = copies(agent.actor_network.trainable_variables)
+    metrics = agent.update(batch(), tf.constant([1, 2]))
+    assert set(metrics) == METRICS - {"entropy", "entropy_spread"}
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert any(moved(agent.actor_network.trainable_variables, before))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(backup=SacBackup()),
+        dict(backup=SqlBackup(8, proposal="mixture")),
+        dict(temperature=LearnedTemperature(0.3)),
+        dict(entropy_weight=0.1),
+    ],
+    ids=["backup", "mixture", "temperature", "weight"],
+)
+def test_what_a_policy_without_density_cannot_do(settings):
+    with pytest.raises(
+        CapabilityError, match="(?s)NoisyActorNetwork.*sample_and_log_prob|sample_and_log_prob.*Noisy"
+    ):
+        make_agent(NoisyActorNetwork, **WITHOUT_DENSITY | settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        (dict(entropy_weight=-0.1), ConfigurationError, "entropy_weight must be 0 or more; got -0.1"),
+        (dict(entropy_weight=float("nan")), ConfigurationError, "entropy_weight must be 0 or more; got nan"),
+        (dict(discriminator_steps=0), ConfigurationError, "discriminator_steps must be 1 or more; got 0"),
+        (dict(num_sampler_steps=0), ConfigurationError, "num_sampler_steps must be 1 or more; got 0"),
+        (dict(step_size=0.0), ConfigurationError, "step_size must be positive; got 0.0"),
+        (dict(temperature=FixedTemperature(0.0)), ConfigurationError, "temperature must be positive.*got 0"),
+    ],
+    ids=["weight", "NaN", "discriminator", "steps", "size", "temperature"],
+)
+def test_what_is_refused(settings, error, words):
+    with pytest.raises(error, match=words):
+        make_agent(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        (dict(score_reduction="max"), ConfigurationError, "reduction must be one of .*got 'max'"),
+        (dict(actor=GaussianActorNetwork), CapabilityError, "squash=True"),
+    ],
+    ids=["reduction", "unsquashed"],
+)
+def test_what_the_first_update_refuses(settings, error, words):
+    with pytest.raises(error, match=words):
+        make_agent(**settings).update(batch(), tf.constant([1, 2]))
+
+
+def test_it_learns():
+    """Where reward is −|a − s₁|², with larger steps than the defaults, the policy comes near to the best."""
+    best = np.array([0.5, 2.0], np.float32)
+    generator = np.random.default_rng(0)
+    count = 256
+    action = generator.uniform([-1, 0], [1, 4], size=[count, 2]).astype(np.float32)
+    transitions = small.make_transitions(count)._replace(
+        action=action,
+        reward=-5.0 * np.square((action - best) / [1.0, 2.0]).sum(axis=1).astype(np.float32),
+        discount=np.zeros(count, np.float32),
+        valid=np.ones(count, bool),
+    )
+    transitions = small.as_tensors(transitions)
+    keras.utils.set_random_seed(0)
+    agent = ParpiAgent(
+        *small.SPECS,
+        GaussianActorNetwork(small.OBSERVATION, small.ACTION, (16,), squash=True),
+        CriticNetwork(small.OBSERVATION, small.ACTION, (32,)),
+        matching=jsd(),
+        discriminator_network=functools.partial(DiscriminatorNetwork, hidden_units=(32,)),
+        step_size=0.01,
+        num_sampler_steps=3,
+        temperature=FixedTemperature(0.5),
+        # Without it policy and discriminator chase each other around the best action.
+        entropy_weight=0.05,
+        actor_optimizer=Adam(0.003),
+        critic_optimizer=Adam(0.01),
+        discriminator_optimizer=Adam(0.01),
+        seed=0,
+        jit_compile=False,
+    )
+
+    @tf.function(autograph=False)
+    def train():
+        def step(i):
+            agent.update(transitions, tf.stack([3, i]))
+            return (i + 1,)
+
+        return tf.while_loop(lambda i: i < 600, step, [0], parallel_iterations=1)
+
+    train()
+    greedy = agent.policy.act(transitions.observation[:50])[0].numpy()
+    assert np.mean(np.abs(greedy - best) / [1.0, 2.0]) < 0.15, greedy.mean(axis=0)
