@@ -53,9 +53,10 @@ class ParpiAgent(ActorCriticAgent):
         `f_divergence(…)`.
       backup: `SacBackup()` by default, or `SqlBackup()`.
       num_sampler_steps: K, Langevin steps.
-      step_size: η, of each.
+      step_size: η, of each; ten times the paper's, whose particles hardly move (see `docs/parpi.md`).
       score_reduction: Of the critics' values that move the particles: "first", "min" or "mean".
-      entropy_weight: w, in units of D per nat.
+      entropy_weight: w, in units of D per nat. The paper has 1, which keeps policies from ever narrowing;
+        without any, they collapse before f has learned something.
       discriminator_network: Makes f from the specs of observations and actions; with spectral normalization
         by default, which the Wasserstein distance needs and the others do not.
       discriminator_steps: Of f per step of the policy, each on particles of its own.
@@ -65,7 +66,7 @@ class ParpiAgent(ActorCriticAgent):
       exploration: Noise added to the actions that the collect policy draws, or None.
       actor_optimizer: `Adam(3e-4)` by default.
       critic_optimizer: `Adam(3e-4)` by default.
-      discriminator_optimizer: `Adam(3e-4)` by default.
+      discriminator_optimizer: `Adam(1e-3)` by default.
       seed: Of all randomness of this agent; None takes entropy from the system.
       train_step_counter: int64 variable counting updates; a new one by default.
       jit_compile: Whether XLA compiles acting.
@@ -82,9 +83,9 @@ class ParpiAgent(ActorCriticAgent):
         matching: Matching | None = None,
         backup: Backup | None = None,
         num_sampler_steps: int = 5,
-        step_size: float = 3e-4,
+        step_size: float = 3e-3,
         score_reduction: str = "first",
-        entropy_weight: float = 0.0,
+        entropy_weight: float = 0.01,
         discriminator_network: NetworkFactory = _DISCRIMINATOR,
         discriminator_steps: int = 1,
         temperature: Temperature | None = None,
@@ -150,7 +151,7 @@ class ParpiAgent(ActorCriticAgent):
                         reduction=score_reduction,
                     ),
                     matching,
-                    discriminator_optimizer or Adam(3e-4),
+                    discriminator_optimizer or Adam(1e-3),
                     discriminator_steps,
                 )
             ],
