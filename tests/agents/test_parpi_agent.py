@@ -51,7 +51,7 @@ PEARSON = functools.partial(f_divergence, lambda t: t + t**2 / 4, name="pearson"
 PLAIN = functools.partial(DiscriminatorNetwork, hidden_units=(8,))
 SPECTRAL = functools.partial(PLAIN, spectral_normalization=True)
 # Of policies without density.
-WITHOUT_DENSITY = dict(backup=SqlBackup(8), temperature=FixedTemperature(0.3))
+WITHOUT_DENSITY = dict(backup=SqlBackup(8), temperature=FixedTemperature(0.3), entropy_weight=0.0)
 
 
 def make_agent(actor=None, seed=0, **settings):
