@@ -18,7 +18,12 @@ from tf_agents.typing import types
 from expol_tf.agents.actor_policy import ActorPolicy, Selection
 from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.agents.learner_strategy import learner_strategy
-from expol_tf.agents.off_policy_checks import copy_of_network, count_critics, require_of_policy
+from expol_tf.agents.off_policy_checks import (
+    copy_of_network,
+    copy_of_policy,
+    count_critics,
+    require_of_policy,
+)
 from expol_tf.agents.off_policy_parts import (
     Companion,
     Discriminator,
@@ -187,7 +192,7 @@ class ActorCriticAgent(tf_agent.TFAgent):
         self._target_critic_network = copy_of_network(critic_network, "TargetCritic", self._example)
         self._target_actor_network = None
         if target_actor:
-            self._target_actor_network = copy_of_network(actor_network, "TargetActor", self._example[0])
+            self._target_actor_network = copy_of_policy(actor_network, self._example[0], type(self).__name__)
         if actor_network.trainable_variables:
             self._actor_optimizer.build(actor_network.trainable_variables)
         self._critic_optimizer.build(critic_network.trainable_variables)

@@ -10,8 +10,12 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
+from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.distributions import capabilities, require
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import CapabilityError, ConfigurationError
+
+# What Gaussian, mixture and flow policies have, all three, with squash=True.
+OF_SQUASHED_POLICIES = frozenset({"sample", "reparameterized_sample", "log_prob", "sample_and_log_prob"})
 
 
 def copy_of_network(network_: network.Network, name: str, example: Any) -> network.Network:
@@ -30,6 +34,17 @@ def copy_of_network(network_: network.Network, name: str, example: Any) -> netwo
     return copy
 
 
+def copy_of_policy(actor_network: network.Network, example: tf.Tensor, algorithm: str) -> network.Network:
+    """As `copy_of_network`, of a policy; raises a `CapabilityError` if its network refuses to be copied."""
+    try:
+        return copy_of_network(actor_network, "TargetActor", example)
+    except ConfigurationError as error:
+        raise CapabilityError(
+            f"actor_network: {algorithm} needs a policy whose network has copy, for a target policy; "
+            f"{type(actor_network).__name__} has none. {error} {accepting_agents(actor_network, example)}"
+        ) from error
+
+
 def count_critics(critic_network: network.Network, example: tuple[tf.Tensor, tf.Tensor]) -> int:
     """Returns C, the number of values that a critic network gives; raises for any other shape."""
     q = critic_network(example)[0]
@@ -45,15 +60,24 @@ def require_of_policy(
     actor_network: network.Network, time_step_spec: ts.TimeStep, algorithm: str, needed: Sequence[str]
 ) -> None:
     """Raises a `CapabilityError` unless the network's distributions can do what is needed of them."""
+    missing = set(needed) - capabilities_of_policy(actor_network, time_step_spec)
+    if not missing:
+        return
+    accepting = accepting_agents(actor_network, _example(time_step_spec))
+    if missing <= OF_SQUASHED_POLICIES:
+        pronoun = "it" if len(missing) == 1 else "them"
+        instead = (
+            "GaussianActorNetwork, MixtureActorNetwork and FlowActorNetwork with squash=True have "
+            f"{pronoun}. {accepting}"
+        )
+    else:
+        instead = f"`expol_tf.distributions.capabilities` tells what a distribution has. {accepting}"
     require(
         _example_distribution(actor_network, time_step_spec),
         tuple(needed),
         policy=type(actor_network).__name__,
         algorithm=algorithm,
-        instead="SacAgent takes policies that know the density of their own samples (GaussianActorNetwork, "
-        "MixtureActorNetwork, FlowActorNetwork with squash=True), SqlAgent, NbpAgent and DdpgAgent any whose "
-        "samples gradients flow through (SamplingActorNetwork, NoisyActorNetwork, "
-        "DeterministicActorNetwork).",
+        instead=instead,
     )
 
 
@@ -62,6 +86,10 @@ def capabilities_of_policy(actor_network: network.Network, time_step_spec: ts.Ti
     return capabilities(_example_distribution(actor_network, time_step_spec))
 
 
-def _example_distribution(actor_network, time_step_spec):
+def _example(time_step_spec):
     spec = tensor_spec.from_spec(time_step_spec.observation)
-    return actor_network(tf.zeros([1, *spec.shape], spec.dtype))[0]
+    return tf.zeros([1, *spec.shape], spec.dtype)
+
+
+def _example_distribution(actor_network, time_step_spec):
+    return actor_network(_example(time_step_spec))[0]

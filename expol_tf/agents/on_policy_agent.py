@@ -16,6 +16,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.agents.learner_strategy import learner_strategy
 from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
@@ -225,17 +226,19 @@ class OnPolicyAgent(tf_agent.TFAgent):
 
 def _require_capabilities(actor_network, time_step_spec, algorithm, entropy_weight) -> None:
     spec = tensor_spec.from_spec(time_step_spec.observation)
-    distribution, _ = actor_network(tf.zeros([1, *spec.shape], spec.dtype))
+    example = tf.zeros([1, *spec.shape], spec.dtype)
+    distribution, _ = actor_network(example)
     policy = type(actor_network).__name__
-    require(
-        distribution,
-        ("log_prob", "sample_and_log_prob"),
-        policy=policy,
-        algorithm=algorithm,
-        instead="On-policy agents (TRPO, PPO, ACKTR) compare densities of given actions: use a Gaussian, "
-        "mixture or flow policy (GaussianActorNetwork, MixtureActorNetwork, FlowActorNetwork). Policies "
-        "without a density are trained by algorithms that only sample from them.",
-    )
+    if not {"log_prob", "sample_and_log_prob"} <= capabilities(distribution):
+        require(
+            distribution,
+            ("log_prob", "sample_and_log_prob"),
+            policy=policy,
+            algorithm=algorithm,
+            instead="On-policy agents (TRPO, PPO, ACKTR) compare densities of given actions: use a Gaussian, "
+            "mixture or flow policy (GaussianActorNetwork, MixtureActorNetwork, FlowActorNetwork). "
+            + accepting_agents(actor_network, example),
+        )
     if entropy_weight and "entropy" not in capabilities(distribution):
         # Samples that gradients do not flow through would give a wrong gradient, not an error.
         require(

@@ -13,11 +13,12 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
+from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.agents.off_policy_parts import Companion, Optimizer
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.distributions import SELECTIONS, SteinSampler
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import ObservationNormalizer, SteinActorNetwork
 from expol_tf.objectives import (
     amortized_svgd,
@@ -124,7 +125,7 @@ class S2acAgent(ActorCriticAgent):
         super().__init__(
             time_step_spec,
             action_spec,
-            SteinActorNetwork(actor_network, critic_network, temperature, sampler, score_reduction),
+            _stein_network(actor_network, critic_network, temperature, sampler, score_reduction),
             critic_network,
             soft_value=functools.partial(
                 expected_soft_value,
@@ -165,6 +166,18 @@ class S2acAgent(ActorCriticAgent):
             "has no inverse, and log π is wrong. If it is more than a few, lower SteinSampler.step_size, "
             f'which is {self._sampler.step_size:g}, or set SteinSampler.step = "per_temperature".',
         )
+
+
+def _stein_network(initial, *arguments):
+    try:
+        return SteinActorNetwork(initial, *arguments)
+    except CapabilityError as error:
+        reason = str(error).partition("initial_network: ")[2].splitlines()[0]
+        example = tf.zeros([1, *initial.input_tensor_spec.shape])
+        raise CapabilityError(
+            f"actor_network: S2acAgent makes it the initial_network: {reason} "
+            + accepting_agents(initial, example)
+        ) from error
 
 
 def _select(distribution: tfd.Distribution, seed: tf.Tensor, rule: str) -> tf.Tensor:
