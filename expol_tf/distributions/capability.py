@@ -77,7 +77,7 @@ def require(
     if missing:
         raise CapabilityError(
             f"actor_network: {algorithm} needs a policy whose distribution has {' and '.join(missing)}; "
-            f"{policy} gives a {type(distribution).__name__} without. {instead}"
+            f"{policy}'s {type(distribution).__name__} does not. {instead}"
         )
 
 

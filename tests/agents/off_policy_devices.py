@@ -206,6 +206,7 @@ def parpi_without_randomness():
             ),
             discriminator_steps=2,
             step_size=0.05,
+            entropy_weight=0.0,
             actor_optimizer=Adam(0.01),
             critic_optimizer=Adam(0.01),
             discriminator_optimizer=Adam(0.01),

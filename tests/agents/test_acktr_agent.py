@@ -197,7 +197,7 @@ def test_an_agent_shows_its_coverage_and_that_of_its_value():
 def test_a_policy_without_density_is_named():
     with pytest.raises(CapabilityError) as caught:
         make_acktr(actor_network=CustomActorNetwork(Unseen))
-    for part in ("AcktrAgent needs", "log_prob", "CustomActorNetwork gives a Unseen"):
+    for part in ("AcktrAgent needs", "log_prob", "CustomActorNetwork's Unseen"):
         assert part in str(caught.value)
 
 

@@ -196,7 +196,7 @@ def test_an_observation_space_that_does_not_do_is_named():
 def test_a_policy_without_density_is_named_with_what_to_use_instead():
     with pytest.raises(CapabilityError) as caught:
         make_agent(actor_network=CustomActorNetwork(Unseen))
-    for part in ("TrpoAgent needs", "log_prob", "CustomActorNetwork gives a Unseen", "FlowActorNetwork"):
+    for part in ("TrpoAgent needs", "log_prob", "CustomActorNetwork's Unseen", "FlowActorNetwork"):
         assert part in str(caught.value)
 
 

@@ -117,7 +117,7 @@ def test_every_divergence_and_backup(matching, network, backup):
     for name, value in metrics.items():
         assert value.shape == () and np.isfinite(value), name
     assert all(moved(trained, before))
-    assert float(metrics["particle_displacement"]) == pytest.approx(np.sqrt(2 * 5 * 3e-4), rel=0.4)
+    assert float(metrics["particle_displacement"]) == pytest.approx(np.sqrt(2 * 5 * 3e-3), rel=0.4)
     assert 0 <= float(metrics["discriminator_accuracy"]) <= 1
 
 

@@ -135,7 +135,7 @@ def test_one_optimizer_serves_one_policy():
 
 
 def test_a_policy_without_density_is_named():
-    with pytest.raises(CapabilityError, match="PpoAgent needs .*log_prob.*CustomActorNetwork gives a Unseen"):
+    with pytest.raises(CapabilityError, match="PpoAgent needs .*log_prob.*CustomActorNetwork's Unseen"):
         make_ppo(actor_network=CustomActorNetwork(Unseen))
 
 

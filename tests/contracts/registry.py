@@ -15,10 +15,13 @@ from expol_tf.agents import (
     DdpgAgent,
     FixedTemperature,
     GaussianNoise,
+    NbpAgent,
+    ParpiAgent,
     PpoAgent,
     S2acAgent,
     SacAgent,
     SqlAgent,
+    SqlBackup,
     TrpoAgent,
 )
 from expol_tf.bijectors import (
@@ -35,6 +38,7 @@ from expol_tf.environments import NoisyObservation, load
 from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
+    DiscriminatorNetwork,
     FixedGaussianActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
@@ -45,6 +49,7 @@ from expol_tf.networks import (
     SteinActorNetwork,
     ValueNetwork,
 )
+from expol_tf.objectives import jsd, wasserstein
 from expol_tf.optimizers import Kfac, KfacRegression, MinibatchAdam, MinibatchRegression
 from tests.environments.tasks import make_with_both_ends
 
@@ -257,6 +262,52 @@ AGENTS |= {
         sampler=SteinSampler(4, 2),
         amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(8,)),
     ),
+}
+_SAMPLING_WITHOUT_DENSITY = dict(
+    backup=SqlBackup(5), temperature=FixedTemperature(0.5), entropy_weight=0.0, num_sampler_steps=2
+)
+_SMALL_DISCRIMINATOR = functools.partial(DiscriminatorNetwork, hidden_units=(8,))
+AGENTS |= {
+    "parpi_wasserstein": functools.partial(
+        make_off_policy,
+        ParpiAgent,
+        _SQUASHED_GAUSSIAN,
+        normalize=True,
+        discriminator_network=functools.partial(_SMALL_DISCRIMINATOR, spectral_normalization=True),
+    ),
+    "parpi_jsd_flow_with_entropy": functools.partial(
+        make_off_policy,
+        ParpiAgent,
+        _SQUASHED_FLOW,
+        matching=jsd(),
+        backup=SqlBackup(5),
+        entropy_weight=0.1,
+        discriminator_network=_SMALL_DISCRIMINATOR,
+        discriminator_steps=2,
+    ),
+    "parpi_sampling": functools.partial(
+        make_off_policy,
+        ParpiAgent,
+        SamplingActorNetwork,
+        discriminator_network=functools.partial(_SMALL_DISCRIMINATOR, spectral_normalization=True),
+        **_SAMPLING_WITHOUT_DENSITY,
+    ),
+    "parpi_gradient_penalty": functools.partial(
+        make_off_policy,
+        ParpiAgent,
+        _SQUASHED_GAUSSIAN,
+        matching=wasserstein(gradient_penalty=1.0),
+        # Smooth, so that the penalty's gradient is, too.
+        discriminator_network=functools.partial(_SMALL_DISCRIMINATOR, activation="tanh"),
+    ),
+    "nbp_per_episode": functools.partial(
+        make_off_policy,
+        NbpAgent,
+        functools.partial(NoisyActorNetwork, noise="per_episode"),
+        temperature=FixedTemperature(0.5),
+        classifier_network=_SMALL_DISCRIMINATOR,
+    ),
+    "nbp_without_entropy": functools.partial(make_off_policy, NbpAgent, NoisyActorNetwork),
 }
 AGENTS["ppo_with_early_stop"] = functools.partial(make_ppo, GaussianActorNetwork, max_kl=1e-3)
 

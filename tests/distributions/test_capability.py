@@ -113,7 +113,7 @@ def test_what_the_library_declares_is_what_tracing_finds(cls, monkeypatch):
 
 
 def test_a_missing_capability_is_named_with_policy_algorithm_and_remedy():
-    words = "TRPO needs .* has log_prob and sample_and_log_prob; MyNetwork gives a Sampler .* Use another."
+    words = "TRPO needs .* has log_prob and sample_and_log_prob; MyNetwork's Sampler does not.* Use another."
     arguments = dict(policy="MyNetwork", algorithm="TRPO", instead="Use another.")
     with pytest.raises(CapabilityError, match=words):
         require(Sampler(), ("sample", "log_prob", "sample_and_log_prob"), **arguments)

@@ -1,0 +1,397 @@
+"""Every algorithm with every policy class: how a cell of docs/matrix.md is built, trained and judged.
+
+python -m tests.contracts.matrix > docs/matrix.md
+"""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+import expol_tf.environments  # noqa: F401  (registers the bandit)
+from expol_tf.agents import (
+    AcktrAgent,
+    DdpgAgent,
+    FixedTemperature,
+    NbpAgent,
+    ParpiAgent,
+    PpoAgent,
+    Rollout,
+    S2acAgent,
+    SacAgent,
+    SqlAgent,
+    SqlBackup,
+    TargetUpdate,
+    Transitions,
+    TrpoAgent,
+)
+from expol_tf.distributions import SteinSampler
+from expol_tf.errors import ExpolError
+from expol_tf.keras_api import keras
+from expol_tf.networks import (
+    CriticNetwork,
+    DeterministicActorNetwork,
+    DiscriminatorNetwork,
+    FlowActorNetwork,
+    GaussianActorNetwork,
+    MixtureActorNetwork,
+    NoisyActorNetwork,
+    SamplingActorNetwork,
+    SteinActorNetwork,
+    ValueNetwork,
+)
+from expol_tf.objectives import jsd
+from expol_tf.optimizers import Adam, Kfac, KfacRegression, MinibatchAdam, MinibatchRegression, TrustRegion
+
+TASK = "expol/GaussianBandit-v0"
+FIRST_UPDATES = 10
+PAGE = pathlib.Path(__file__).absolute().parents[2] / "docs" / "matrix.md"
+# Of the first return, what may be left: the best is 0.
+SHARE = 0.5
+
+_OBSERVATION = tensor_spec.TensorSpec([1], tf.float32, "observation")
+_ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0, "action")
+_SPECS = ts.time_step_spec(_OBSERVATION), _ACTION
+# The rewards' curvature is some hundreds; larger steps overshoot.
+_SAMPLER = SteinSampler(num_particles=4, num_sampler_steps=2, step_size=1e-2)
+# α: the best policy's return is −α there, N(0, αΣ/2)'s.
+_ALPHA = 1.0
+_UNITS = (16,)
+_ROLLOUT = 256
+_REPLAY = 1024
+_BATCH = 64
+
+
+def _gaussian(critic: network.Network | None, squash: bool) -> network.Network:
+    return GaussianActorNetwork(_OBSERVATION, _ACTION, _UNITS, squash=squash)
+
+
+def _mixture(critic: network.Network | None, squash: bool) -> network.Network:
+    return MixtureActorNetwork(_OBSERVATION, _ACTION, hidden_units=_UNITS, squash=squash)
+
+
+def _flow(critic: network.Network | None, squash: bool) -> network.Network:
+    return FlowActorNetwork(_OBSERVATION, _ACTION, num_transformations=1, hidden_units=_UNITS, squash=squash)
+
+
+def _sampling(critic: network.Network | None, squash: bool) -> network.Network:
+    return SamplingActorNetwork(_OBSERVATION, _ACTION, _UNITS)
+
+
+def _noisy(critic: network.Network | None, squash: bool) -> network.Network:
+    return NoisyActorNetwork(_OBSERVATION, _ACTION, _UNITS)
+
+
+def _deterministic(critic: network.Network | None, squash: bool) -> network.Network:
+    actor = DeterministicActorNetwork(_OBSERVATION, _ACTION, _UNITS)
+    # It would start in the middle of the box, where the best action is.
+    actor.trainable_variables[-1].assign([0.5, -0.5])
+    return actor
+
+
+def _stein(critic: network.Network | None, squash: bool) -> network.Network:
+    initial, critic = _gaussian(None, squash=True), critic or _critic()
+    return SteinActorNetwork(initial, critic, FixedTemperature(_ALPHA), _SAMPLER)
+
+
+POLICIES = {
+    "Gaussian": _gaussian,
+    "mixture": _mixture,
+    "flow": _flow,
+    "sampling": _sampling,
+    "noisy": _noisy,
+    "deterministic": _deterministic,
+    "Stein": _stein,
+}
+
+
+def _critic() -> network.Network:
+    return CriticNetwork(_OBSERVATION, _ACTION, (32, 32), activation="elu")
+
+
+_DISCRIMINATOR = functools.partial(DiscriminatorNetwork, hidden_units=(32, 32))
+
+
+def _on_policy(cls, **arguments: Any):
+    def make(policy: str) -> tf_agent.TFAgent:
+        actor = POLICIES[policy](None, squash=False)
+        value = ValueNetwork(_OBSERVATION, (8,))
+        fresh = {name: make_argument() for name, make_argument in arguments.items()}
+        return cls(*_SPECS, actor, value, seed=0, jit_compile=False, **fresh)
+
+    return make
+
+
+def _off_policy(cls, actor_rate: float = 2e-3, **arguments: Any):
+    def make(policy: str) -> tf_agent.TFAgent:
+        critic = _critic()
+        fresh = {name: make_argument() for name, make_argument in arguments.items()}
+        return cls(
+            *_SPECS,
+            POLICIES[policy](critic, squash=True),
+            critic,
+            actor_optimizer=Adam(actor_rate),
+            critic_optimizer=Adam(1e-2),
+            seed=0,
+            jit_compile=False,
+            **fresh,
+        )
+
+    return make
+
+
+_FIXED = functools.partial(FixedTemperature, _ALPHA)
+_VALUE_FIT = functools.partial(MinibatchRegression, epochs=1, minibatch_size=_ROLLOUT)
+
+
+class Algorithm(NamedTuple):
+    """How one makes its agent for a policy class, of that name, and how many updates it gets."""
+
+    make: Any
+    updates: int
+
+
+ON_POLICY = {
+    "TRPO": Algorithm(
+        _on_policy(TrpoAgent, trust_region=lambda: TrustRegion(0.03), value_fit=_VALUE_FIT),
+        30,
+    ),
+    "PPO": Algorithm(
+        _on_policy(
+            PpoAgent,
+            policy_optimizer=lambda: MinibatchAdam(3e-3, 5, _ROLLOUT // 4),
+            value_fit=_VALUE_FIT,
+        ),
+        30,
+    ),
+    "ACKTR": Algorithm(
+        _on_policy(
+            AcktrAgent,
+            desired_kl=lambda: 0.03,
+            kfac=lambda: Kfac(0.1, clip_kl=0.03, jit_compile=False),
+            value_fit=lambda: KfacRegression(Kfac(1e-2, 0.1, 0.3, jit_compile=False), updates=2),
+        ),
+        40,
+    ),
+}
+OFF_POLICY = {
+    "SAC": Algorithm(_off_policy(SacAgent, temperature=_FIXED), 800),
+    "SQL": Algorithm(
+        _off_policy(
+            SqlAgent,
+            temperature=_FIXED,
+            num_particles=lambda: 4,
+            value_samples=lambda: 10,
+            target_update=lambda: TargetUpdate(0.01),
+        ),
+        800,
+    ),
+    "S²AC": Algorithm(_off_policy(S2acAgent, temperature=_FIXED, sampler=lambda: _SAMPLER), 800),
+    "ParPI (WD, SAC backup)": Algorithm(
+        _off_policy(
+            ParpiAgent,
+            temperature=_FIXED,
+            step_size=lambda: 3e-3,
+            entropy_weight=lambda: 0.05,
+            discriminator_network=lambda: functools.partial(_DISCRIMINATOR, spectral_normalization=True),
+            discriminator_optimizer=lambda: Adam(1e-2),
+        ),
+        1200,
+    ),
+    "ParPI (JSD, SQL backup)": Algorithm(
+        _off_policy(
+            ParpiAgent,
+            temperature=_FIXED,
+            matching=jsd,
+            backup=lambda: SqlBackup(10),
+            entropy_weight=lambda: 0.0,
+            step_size=lambda: 1e-2,
+            discriminator_network=lambda: _DISCRIMINATOR,
+            discriminator_optimizer=lambda: Adam(1e-2),
+        ),
+        800,
+    ),
+    "NBP": Algorithm(
+        _off_policy(
+            NbpAgent,
+            temperature=_FIXED,
+            classifier_network=lambda: _DISCRIMINATOR,
+            classifier_optimizer=lambda: Adam(1e-2),
+        ),
+        800,
+    ),
+    "DDPG": Algorithm(_off_policy(DdpgAgent), 800),
+}
+ALGORITHMS = ON_POLICY | OFF_POLICY
+
+
+@functools.cache
+def _reward():
+    return gymnasium.make(TASK).unwrapped.reward
+
+
+def reward(action: np.ndarray) -> np.ndarray:
+    """What the task pays for actions `[..., 2]`, which it clips to its box as the runners do."""
+    return _reward()(np.clip(action, -1.0, 1.0)).astype(np.float32)
+
+
+def make_agent(algorithm: str, policy: str) -> tf_agent.TFAgent:
+    """Returns the agent of a cell, always the same; raises what its constructor raises."""
+    keras.utils.set_random_seed(0)
+    return ALGORITHMS[algorithm].make(policy)
+
+
+def mean_return(agent: tf_agent.TFAgent) -> float:
+    """The mean return of 1000 actions of the policy that is trained, in the only state of the task."""
+    distribution, _ = agent.actor_network(tf.ones([1000, 1]))
+    return float(np.mean(reward(distribution.sample(seed=tf.constant([1, 2])).numpy())))
+
+
+class Trainer:
+    """Trains an agent on the bandit."""
+
+    def __init__(self, agent: tf_agent.TFAgent) -> None:
+        self._agent = agent
+        self._train = self._off_policy() if hasattr(agent, "update") else self._on_policy
+
+    def train(self, updates: int) -> None:
+        """Does so many updates."""
+        self._train(updates)
+
+    def _on_policy(self, updates: int) -> None:
+        observation = np.ones([_ROLLOUT, 1], np.float32)
+        ends = np.ones([_ROLLOUT, 1], bool)
+        for _ in range(updates):
+            action, info = self._agent.collect_policy.act(observation)
+            rewards = reward(action.numpy())[:, np.newaxis]
+            rollout = Rollout(
+                observation[:, np.newaxis],
+                action.numpy()[:, np.newaxis],
+                rewards,
+                np.zeros_like(rewards),
+                observation[:, np.newaxis],
+                ends,
+                ends,
+                {name: value.numpy()[:, np.newaxis] for name, value in info.items()},
+            )
+            self._agent.train_on_rollout(tf.nest.map_structure(tf.constant, rollout))
+
+    def _off_policy(self):
+        actions = np.random.default_rng(0).uniform(-1.0, 1.0, [_REPLAY, 2]).astype(np.float32)
+        rewards = tf.constant(reward(actions))
+        observation = tf.ones([_BATCH, 1])
+        done = tf.Variable(0)
+
+        def update(i):
+            begin = _BATCH * (i % (_REPLAY // _BATCH))
+            batch = Transitions(
+                observation,
+                tf.constant(actions)[begin : begin + _BATCH],
+                rewards[begin : begin + _BATCH],
+                tf.zeros([_BATCH]),
+                observation,
+            )
+            batch = tf.nest.map_structure(
+                lambda each: None if each is None else tf.ensure_shape(each, [_BATCH, *each.shape[1:]]), batch
+            )
+            self._agent.update(batch, tf.stack([7, i]))
+            return (i + 1,)
+
+        @tf.function(autograph=False)
+        def train(updates):
+            end = done + updates
+            done.assign(tf.while_loop(lambda i: i < end, update, [done.value()], parallel_iterations=1)[0])
+
+        return lambda updates: train(tf.constant(updates))
+
+
+def outcome(algorithm: str, policy: str) -> tuple[str, str]:
+    """Returns what stands in a cell, and the message if its agent cannot be made, else nothing."""
+    try:
+        make_agent(algorithm, policy)
+    except ExpolError as error:
+        message = str(error).split("\n")[0]
+        found = re.search(r"has ([a-z_ ]+)[,;]|must give a (squashed Gaussian)", message)
+        return f"no {found[1] or found[2]}" if found else type(error).__name__, message
+    return "works", ""
+
+
+def parse(page: str) -> dict[tuple[str, str], str]:
+    """Returns the cells of the committed page's table."""
+    cells = {}
+    for line in page.splitlines():
+        row = [each.strip() for each in line.strip("|").split("|")]
+        if row[0] in ALGORITHMS:
+            cells |= {(row[0], policy): cell for policy, cell in zip(POLICIES, row[1:], strict=True)}
+    return cells
+
+
+def render(outcomes: Mapping[tuple[str, str], tuple[str, str]]) -> str:
+    """Returns the page."""
+    lines = [_HEAD, "| | " + " | ".join(POLICIES) + " |", "|---" * (len(POLICIES) + 1) + "|"]
+    for algorithm in ALGORITHMS:
+        cells = [outcomes[algorithm, policy][0] for policy in POLICIES]
+        lines.append(f"| {algorithm} | " + " | ".join(cells) + " |")
+    lines.append("\n## What the others raise\n")
+    for (algorithm, policy), (_, message) in outcomes.items():
+        if message:
+            lines.append(f"* {algorithm}, {policy}: {message}")
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = f"""# Which policy goes with which algorithm
+
+A policy's distribution has capabilities (`expol_tf.distributions.capabilities`), an algorithm needs some of
+them, and an agent that is given a policy without them raises when it is constructed. Every cell is built by
+the tests. Where it says *works*, it trains, and after some hundred updates (off policy; some tens on policy)
+has closed half of the gap between its first return on `{TASK}` and the best, 0. Where it does
+not, it says what is missing.
+
+Columns are actor networks: `GaussianActorNetwork`, `MixtureActorNetwork`, `FlowActorNetwork` (off policy with
+`squash=True`), `SamplingActorNetwork`, `NoisyActorNetwork`, `DeterministicActorNetwork`, and
+`SteinActorNetwork` over a Gaussian. S²AC makes the Stein policy itself: there the column is the initial
+network.
+
+This page is written by `python -m tests.contracts.matrix > docs/matrix.md`.
+"""
+
+
+def all_outcomes() -> dict[tuple[str, str], tuple[str, str]]:
+    """Returns the outcomes of all cells."""
+    return {(each, policy): outcome(each, policy) for each in ALGORITHMS for policy in POLICIES}
+
+
+def working_cells(*algorithms: str) -> list[tuple[str, str]]:
+    """Returns the cells of these algorithms that work, as the committed page has them."""
+    return [
+        cell for cell, says in parse(PAGE.read_text()).items() if cell[0] in algorithms and says == "works"
+    ]
+
+
+def check_that_it_works(algorithm: str, policy: str) -> None:
+    """Trains a cell's agent, first for ten updates, and asserts that it stays finite and improves."""
+    agent = make_agent(algorithm, policy)
+    before, start = mean_return(agent), [each.numpy() for each in agent.actor_network.trainable_variables]
+    trainer = Trainer(agent)
+    trainer.train(FIRST_UPDATES)
+    after_ten = [each.numpy() for each in agent.actor_network.trainable_variables]
+    assert all(np.all(np.isfinite(each)) for each in after_ten)
+    assert any(np.any(old != new) for old, new in zip(start, after_ten, strict=True))
+    trainer.train(ALGORITHMS[algorithm].updates - FIRST_UPDATES)
+    assert before < -15.0  # Far enough off that half of it is no noise.
+    assert mean_return(agent) > SHARE * before
+
+
+if __name__ == "__main__":
+    print(render(all_outcomes()), end="")
