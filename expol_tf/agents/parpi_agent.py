@@ -60,7 +60,8 @@ class ParpiAgent(ActorCriticAgent):
       discriminator_network: Makes f from the specs of observations and actions; with spectral normalization
         by default, which the Wasserstein distance needs and the others do not.
       discriminator_steps: Of f per step of the policy, each on particles of its own.
-      temperature: α; `LearnedTemperature()` by default.
+      temperature: α; by default learned from 0.02 on: with α = 1, the particles' noise hides Q for the first
+        ten thousand updates.
       gamma: Discount per step.
       target_update: How the target critics follow; `TargetUpdate(0.005)` by default.
       exploration: Noise added to the actions that the collect policy draws, or None.
@@ -108,7 +109,7 @@ class ParpiAgent(ActorCriticAgent):
         if not step_size > 0:
             raise ConfigurationError(f"step_size must be positive; got {step_size}.")
         matching, backup = matching or wasserstein(gradient_penalty=0.0), backup or SacBackup()
-        temperature = temperature or LearnedTemperature()
+        temperature = temperature or LearnedTemperature(initial_temperature=0.02)
         if isinstance(temperature, FixedTemperature) and temperature.temperature == 0:
             raise ConfigurationError(
                 "temperature must be positive, as particles move toward exp(Q/α); got 0. Give a small one; "
