@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import pathlib
 import re
 
@@ -10,6 +11,9 @@ import gin
 import numpy as np
 import pytest
 
+import expol_tf
+from expol_tf.networks import CriticNetwork
+from expol_tf.training import OffPolicyRunner
 from tests.agents import small_agents as small
 
 DOCS = pathlib.Path(__file__).absolute().parents[2] / "docs"
@@ -83,3 +87,23 @@ def test_kfac_alone(capsys):
     assert "2 layers with Kronecker factors" in capsys.readouterr().out
     # log N(y; f, 1) at f = y is −½·log 2π.
     assert -0.5 * np.log(2 * np.pi) - float(names["report"].objective) < 0.05
+
+
+@pytest.mark.parametrize("page", ["parpi.md", "nbp.md"])
+def test_the_code_of_an_agents_page_trains(page, run_page, monkeypatch):
+    """As it stands, but for the length of it."""
+    train = expol_tf.train
+    runner = functools.partial(OffPolicyRunner, warm_up_steps=100, batch_size=8)
+    small_critic = functools.partial(CriticNetwork, hidden_units=(8,))
+
+    def short(*args, **kwargs):
+        return train(*args, **kwargs, critic_network=small_critic, runner=runner, num_env_steps=120)
+
+    monkeypatch.setattr(expol_tf, "train", short)
+    run_page(page)
+    (table,) = pathlib.Path("runs").glob("*/metrics.csv")
+    found = columns(table)
+    explained = set(re.findall(r"`([a-z_]+)`", (DOCS / page).read_text(encoding="utf-8")))
+    for name in found.keys() & explained:
+        assert np.isfinite(found[name][-1]), name
+    assert {"critic_loss", "actor_loss", "q_mean", "temperature"} <= found.keys() & explained
