@@ -6,7 +6,9 @@ import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf.distributions import capabilities
+from expol_tf.errors import CapabilityError
 from expol_tf.networks import SteinActorNetwork
+from expol_tf.objectives import latent_and_squash
 
 
 def accepting_agents(actor_network: network.Network, observation: tf.Tensor) -> str:
@@ -16,16 +18,27 @@ def accepting_agents(actor_network: network.Network, observation: tf.Tensor) -> 
       actor_network: The policy's.
       observation: `[N, O]`, to ask it for a distribution.
     """
-    found = capabilities(actor_network(observation)[0])
+    distribution = actor_network(observation)[0]
+    found, squashed = capabilities(distribution), _is_squashed(distribution)
     names = []
     if {"log_prob", "sample_and_log_prob"} <= found:
         names += ["TrpoAgent", "PpoAgent", "AcktrAgent"]
     if "reparameterized_sample" in found:
         if "sample_and_log_prob" in found:
-            names += ["SacAgent", "ParpiAgent"]
-        else:
-            names += ["ParpiAgent (with SqlBackup, entropy_weight=0 and a FixedTemperature)"]
-        names += ["SqlAgent"]
+            names += ["SacAgent", "ParpiAgent"] if squashed else ["SacAgent"]
+        elif squashed:
+            names += [
+                "ParpiAgent (with SqlBackup, a FixedTemperature and entropy_weight=0 or a classifier_network)"
+            ]
+        names += ["SqlAgent" if squashed else 'SqlAgent (with kernel_space="action")']
         if not isinstance(actor_network, SteinActorNetwork):  # Target policies are copies; it has none.
-            names += ["NbpAgent", "DdpgAgent"]
+            names += ["NbpAgent" if squashed else "NbpAgent (with temperature 0)", "DdpgAgent"]
     return f"Agents that accept such a policy: {', '.join(names) or 'none'}."
+
+
+def _is_squashed(distribution):
+    try:
+        latent_and_squash(distribution)
+    except CapabilityError:
+        return False
+    return True

@@ -11,7 +11,12 @@ import gin
 from tf_agents.typing import types
 
 from expol_tf.agents.off_policy_parts import SoftValue
-from expol_tf.objectives import expected_soft_value, sampled_soft_value
+from expol_tf.objectives import (
+    expected_soft_value,
+    require_reduction,
+    require_samples,
+    sampled_soft_value,
+)
 
 
 class Backup(Protocol):
@@ -35,6 +40,9 @@ class SacBackup:
     """
 
     reduction: str = "min"
+
+    def __post_init__(self) -> None:
+        require_reduction("SacBackup.reduction", self.reduction)
 
     @property
     def capabilities(self) -> Sequence[str]:
@@ -61,6 +69,10 @@ class SqlBackup:
     num_samples: int = 50
     proposal: str = "uniform"
     reduction: str = "min"
+
+    def __post_init__(self) -> None:
+        require_samples(self.num_samples, self.proposal)
+        require_reduction("SqlBackup.reduction", self.reduction)
 
     @property
     def capabilities(self) -> Sequence[str]:

@@ -13,12 +13,18 @@ from tf_agents.typing import types
 
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.exploration import ExplorationNoise
+from expol_tf.agents.off_policy_checks import require_count, require_in_box, require_of_policy
 from expol_tf.agents.off_policy_parts import Discriminator, Optimizer, discriminator_function
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork, ObservationNormalizer
-from expol_tf.objectives import density_ratio_improvement, deterministic_value, jsd, uniform_actions
+from expol_tf.objectives import (
+    density_ratio_improvement,
+    deterministic_value,
+    jsd,
+    require_reduction,
+    uniform_actions,
+)
 from expol_tf.optimizers import Adam
 
 NetworkFactory = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
@@ -43,7 +49,7 @@ class NbpAgent(ActorCriticAgent):
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
       action_spec: Bounded float vector with finite bounds.
       actor_network: `network(observation) -> (distribution, state)`: `NoisyActorNetwork` usually, or any
-        policy whose samples gradients flow through.
+        policy whose samples gradients flow through; with β > 0, one that stays in the box.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`; one critic (C = 1) as published.
       observation_normalizer: Shared by the policies, the critics and the classifier, or None.
       temperature: β, `FixedTemperature(0.0)` by default; or a `ScheduledTemperature`.
@@ -83,11 +89,13 @@ class NbpAgent(ActorCriticAgent):
         train_step_counter: tf.Variable | None = None,
         jit_compile: bool = True,
     ) -> None:
-        if classifier_steps < 1:
-            raise ConfigurationError(f"classifier_steps must be 1 or more; got {classifier_steps}.")
+        require_count("classifier_steps", classifier_steps)
+        require_reduction("reduction", reduction)
         temperature = temperature or FixedTemperature(0.0)
         discriminators, log_ratio = [], None
         if not (isinstance(temperature, FixedTemperature) and temperature.temperature == 0):
+            require_of_policy(actor_network, time_step_spec, type(self).__name__, ("reparameterized_sample",))
+            require_in_box(actor_network, time_step_spec, action_spec, type(self).__name__)
             classifier = classifier_network(time_step_spec.observation, action_spec)
             log_ratio = discriminator_function(classifier)
             contrast = functools.partial(uniform_actions, box=action_spec)

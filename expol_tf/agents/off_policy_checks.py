@@ -9,10 +9,12 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
+from tf_agents.typing import types
 
 from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.distributions import capabilities, require
 from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.objectives import latent_and_squash
 
 # What Gaussian, mixture and flow policies have, all three, with squash=True.
 OF_SQUASHED_POLICIES = frozenset({"sample", "reparameterized_sample", "log_prob", "sample_and_log_prob"})
@@ -40,8 +42,9 @@ def copy_of_policy(actor_network: network.Network, example: tf.Tensor, algorithm
         return copy_of_network(actor_network, "TargetActor", example)
     except ConfigurationError as error:
         raise CapabilityError(
-            f"actor_network: {algorithm} needs a policy whose network has copy, for a target policy; "
-            f"{type(actor_network).__name__} has none. {error} {accepting_agents(actor_network, example)}"
+            f"actor_network: {algorithm} needs a target policy, a copy of the network; "
+            f"{type(actor_network).__name__}'s copy does not give one. {error} "
+            f"{accepting_agents(actor_network, example)}"
         ) from error
 
 
@@ -79,6 +82,47 @@ def require_of_policy(
         algorithm=algorithm,
         instead=instead,
     )
+
+
+def require_squashed(actor_network: network.Network, time_step_spec: ts.TimeStep, algorithm: str) -> None:
+    """Raises a `CapabilityError` unless the policy squashes what can be moved before."""
+    distribution = _example_distribution(actor_network, time_step_spec)
+    try:
+        latent_and_squash(distribution)
+    except CapabilityError as error:
+        raise CapabilityError(
+            f"actor_network: {algorithm} needs a squashed policy, whose actions are moved before the squash; "
+            f"{type(actor_network).__name__}'s {type(distribution).__name__} is none. Make the network with "
+            f"squash=True. {accepting_agents(actor_network, _example(time_step_spec))}"
+        ) from error
+
+
+def require_in_box(
+    actor_network: network.Network,
+    time_step_spec: ts.TimeStep,
+    action_spec: types.NestedTensorSpec,
+    algorithm: str,
+) -> None:
+    """Raises a `CapabilityError` if some of 1000 actions, at one observation, lie outside of the box."""
+    observation = tf.repeat(_example(time_step_spec), 1000, axis=0)
+    action = actor_network(observation)[0].sample(seed=tf.constant([0, 0]))
+    outside = tf.reduce_any((action < action_spec.minimum) | (action > action_spec.maximum), axis=-1)
+    share = float(tf.reduce_mean(tf.cast(outside, tf.float32)))
+    if share:
+        raise CapabilityError(
+            f"actor_network: {algorithm} with entropy needs a policy that stays in the box, as it is "
+            f"compared with uniform actions; {type(actor_network).__name__} draws {share:.1%} of its actions "
+            "outside. Make the network with squash=True. "
+            f"{accepting_agents(actor_network, _example(time_step_spec))}"
+        )
+
+
+def require_count(argument: str, value: int) -> None:
+    """Raises a `ConfigurationError` unless the value is a whole number of 1 or more."""
+    if not isinstance(value, int):
+        raise ConfigurationError(f"{argument} must be a whole number; got {value!r}.")
+    if value < 1:
+        raise ConfigurationError(f"{argument} must be 1 or more; got {value}.")
 
 
 def capabilities_of_policy(actor_network: network.Network, time_step_spec: ts.TimeStep) -> frozenset[str]:

@@ -60,7 +60,7 @@ class Discriminator(NamedTuple):
       name: What its metrics begin with.
       network: `network((observation [N, O], action [N, A])) -> (f [N], state)`, such as a
         `DiscriminatorNetwork`. If it has a method `update_spectral_norms()`, that is called before each step.
-      contrast: Draws the actions, anew for each step.
+      contrast: Draws the actions, anew for each step. Its own metrics keep their names.
       matching: What f maximizes; see `Matching`.
       optimizer: `Adam(3e-4)`, say.
       num_steps: Its steps per step of the policy.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import gin
@@ -15,18 +16,29 @@ from expol_tf import samplers
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.backups import Backup, SacBackup
 from expol_tf.agents.exploration import ExplorationNoise
-from expol_tf.agents.off_policy_checks import capabilities_of_policy
+from expol_tf.agents.off_policy_checks import (
+    capabilities_of_policy,
+    require_count,
+    require_of_policy,
+    require_squashed,
+)
 from expol_tf.agents.off_policy_parts import Discriminator, Optimizer, discriminator_function
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature, Temperature
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork, ObservationNormalizer
-from expol_tf.objectives import Matching, langevin_particles, matching_improvement, wasserstein
+from expol_tf.objectives import (
+    Matching,
+    jsd,
+    langevin_particles,
+    matching_improvement,
+    require_reduction,
+    uniform_actions,
+    wasserstein,
+)
 from expol_tf.optimizers import Adam
 
 NetworkFactory = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
-
-_DISCRIMINATOR = functools.partial(DiscriminatorNetwork, spectral_normalization=True)
 
 
 @gin.configurable(module="expol_tf")
@@ -57,9 +69,12 @@ class ParpiAgent(ActorCriticAgent):
       score_reduction: Of the critics' values that move the particles: "first", "min" or "mean".
       entropy_weight: w, in units of D per nat. The paper has 1, which keeps policies from ever narrowing;
         without any, they collapse before f has learned something.
-      discriminator_network: Makes f from the specs of observations and actions; with spectral normalization
-        by default, which the Wasserstein distance needs and the others do not.
+      discriminator_network: Makes f from the specs of observations and actions; by default a
+        `DiscriminatorNetwork`, with spectral normalization if the matching asks for a bound of f's slope and
+        has no penalty.
       discriminator_steps: Of f per step of the policy, each on particles of its own.
+      classifier_network: Makes c from the specs, which learns log(π·|A|) as NBP's does (`NbpAgent`) and gives
+        H of a policy that has no density. None by default.
       temperature: α; by default learned from 0.02 on: with α = 1, the particles' noise hides Q for the first
         ten thousand updates.
       gamma: Discount per step.
@@ -87,8 +102,9 @@ class ParpiAgent(ActorCriticAgent):
         step_size: float = 3e-3,
         score_reduction: str = "first",
         entropy_weight: float = 0.01,
-        discriminator_network: NetworkFactory = _DISCRIMINATOR,
+        discriminator_network: NetworkFactory | None = None,
         discriminator_steps: int = 1,
+        classifier_network: NetworkFactory | None = None,
         temperature: Temperature | None = None,
         gamma: float = 0.99,
         target_update: TargetUpdate | None = None,
@@ -102,12 +118,11 @@ class ParpiAgent(ActorCriticAgent):
     ) -> None:
         if not entropy_weight >= 0:
             raise ConfigurationError(f"entropy_weight must be 0 or more; got {entropy_weight}.")
-        if discriminator_steps < 1:
-            raise ConfigurationError(f"discriminator_steps must be 1 or more; got {discriminator_steps}.")
-        if num_sampler_steps < 1:
-            raise ConfigurationError(f"num_sampler_steps must be 1 or more; got {num_sampler_steps}.")
-        if not step_size > 0:
-            raise ConfigurationError(f"step_size must be positive; got {step_size}.")
+        require_count("discriminator_steps", discriminator_steps)
+        require_count("num_sampler_steps", num_sampler_steps)
+        if not 0 < step_size < math.inf:
+            raise ConfigurationError(f"step_size must be positive and finite; got {step_size}.")
+        require_reduction("score_reduction", score_reduction)
         matching, backup = matching or wasserstein(gradient_penalty=0.0), backup or SacBackup()
         temperature = temperature or LearnedTemperature(initial_temperature=0.02)
         if isinstance(temperature, FixedTemperature) and temperature.temperature == 0:
@@ -116,10 +131,29 @@ class ParpiAgent(ActorCriticAgent):
                 "DdpgAgent and NbpAgent maximize Q alone."
             )
         needs = {"reparameterized_sample", *backup.capabilities}
-        if entropy_weight or temperature.needs_log_prob:
+        if temperature.needs_log_prob or (entropy_weight and classifier_network is None):
             needs.add("sample_and_log_prob")
-        f = discriminator_network(time_step_spec.observation, action_spec)
-        found = capabilities_of_policy(actor_network, time_step_spec)
+        require_of_policy(actor_network, time_step_spec, type(self).__name__, sorted(needs))
+        require_squashed(actor_network, time_step_spec, type(self).__name__)
+        f = _make_discriminator(discriminator_network, matching, time_step_spec.observation, action_spec)
+        particles = functools.partial(
+            langevin_particles,
+            box=action_spec,
+            langevin=samplers.langevin,
+            num_steps=num_sampler_steps,
+            step_size=step_size,
+            reduction=score_reduction,
+        )
+        optimizer = discriminator_optimizer or Adam(1e-3)
+        discriminators = [
+            Discriminator("discriminator", f, particles, matching, optimizer, discriminator_steps)
+        ]
+        log_ratio = None
+        if classifier_network is not None:
+            classifier = classifier_network(time_step_spec.observation, action_spec)
+            log_ratio = discriminator_function(classifier)
+            contrast = functools.partial(uniform_actions, box=action_spec)
+            discriminators.append(Discriminator("classifier", classifier, contrast, jsd(), Adam(1e-3)))
         super().__init__(
             time_step_spec,
             action_spec,
@@ -132,30 +166,15 @@ class ParpiAgent(ActorCriticAgent):
                 matching=matching,
                 discriminator=discriminator_function(f),
                 entropy_weight=entropy_weight,
-                density="sample_and_log_prob" in found,
+                density="sample_and_log_prob" in capabilities_of_policy(actor_network, time_step_spec),
+                log_ratio=log_ratio,
             ),
             capabilities=sorted(needs),
             temperature=temperature,
             gamma=gamma,
             target_update=target_update,
             exploration=exploration,
-            discriminators=[
-                Discriminator(
-                    "discriminator",
-                    f,
-                    functools.partial(
-                        langevin_particles,
-                        box=action_spec,
-                        langevin=samplers.langevin,
-                        num_steps=num_sampler_steps,
-                        step_size=step_size,
-                        reduction=score_reduction,
-                    ),
-                    matching,
-                    discriminator_optimizer or Adam(1e-3),
-                    discriminator_steps,
-                )
-            ],
+            discriminators=discriminators,
             actor_optimizer=actor_optimizer,
             critic_optimizer=critic_optimizer,
             observation_normalizer=observation_normalizer,
@@ -163,3 +182,26 @@ class ParpiAgent(ActorCriticAgent):
             train_step_counter=train_step_counter,
             jit_compile=jit_compile,
         )
+
+
+def _make_discriminator(make, matching, observation_spec, action_spec):
+    penalized = matching.penalty > 0
+    if make is None:
+        bounded = matching.needs_slope_bound and not penalized
+        make = functools.partial(DiscriminatorNetwork, spectral_normalization=bounded)
+    f = make(observation_spec, action_spec)
+    # Of a network of the user's own nothing is known.
+    bounded = getattr(f, "spectral_normalization", None)
+    if bounded and penalized:
+        raise ConfigurationError(
+            "discriminator_network must not have spectral normalization beside a gradient penalty, which "
+            "asks for slopes that such layers cannot give; got both, the penalty with weight "
+            f"{matching.penalty}. Turn one off: gradient_penalty=0.0 or spectral_normalization=False."
+        )
+    if matching.needs_slope_bound and not penalized and bounded is False:
+        raise ConfigurationError(
+            f"discriminator_network must be bounded in slope for the matching {matching.name!r}, whose f "
+            "grows without end otherwise; got neither spectral normalization nor a gradient penalty. Set "
+            "DiscriminatorNetwork's spectral_normalization=True, or gradient_penalty=10.0 of the matching."
+        )
+    return f

@@ -6,7 +6,7 @@ A temperature is a `tf.Module` with
 * `value()`, α as a scalar tensor;
 * `update(mean_log_prob)`, called after every update of the policy with E[log π] of fresh actions scaled to
   [−1, 1], a scalar, None where the policy has no density;
-* `needs_log_prob`, whether it can do without that density.
+* `needs_log_prob`, whether it needs that density.
 """
 
 from __future__ import annotations

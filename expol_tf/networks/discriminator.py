@@ -89,6 +89,11 @@ class DiscriminatorNetwork(network.Network):
             hidden = layer(hidden)
         return tf.squeeze(hidden, axis=-1), network_state
 
+    @property
+    def spectral_normalization(self) -> bool:
+        """Whether f is 1-Lipschitz by its layers."""
+        return self._spectral_normalization
+
     def update_spectral_norms(self, num_iterations: int = 1) -> None:
         """Lets the singular vectors follow the kernels; does nothing without spectral normalization.
 

@@ -15,6 +15,7 @@ from expol_tf.objectives.discriminated_improvement import (
     discriminator_loss,
     matching_improvement,
 )
+from expol_tf.objectives.latent import latent_and_squash
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
 from expol_tf.objectives.matching import (
     Matching,
@@ -34,6 +35,8 @@ from expol_tf.objectives.soft_values import (
     deterministic_value,
     expected_soft_value,
     reduce_critics,
+    require_reduction,
+    require_samples,
     sampled_soft_value,
 )
 from expol_tf.objectives.surrogates import clip_fraction, clipped_surrogate, importance_surrogate
@@ -64,10 +67,13 @@ __all__ = [
     "improvement_in_parts",
     "jsd",
     "langevin_particles",
+    "latent_and_squash",
     "masked_mean",
     "masked_variance",
     "matching_improvement",
     "reduce_critics",
+    "require_reduction",
+    "require_samples",
     "reparameterized_improvement",
     "reverse_kl",
     "sampled_soft_value",

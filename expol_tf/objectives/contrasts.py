@@ -6,6 +6,7 @@ arguments of `policy_improvement`; no gradient flows through what they return.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -79,8 +80,8 @@ def langevin_particles(
     """
     if num_steps < 1:
         raise ConfigurationError(f"num_steps must be 1 or more; got {num_steps}.")
-    if not step_size > 0:
-        raise ConfigurationError(f"step_size must be positive; got {step_size}.")
+    if not 0 < step_size < math.inf:
+        raise ConfigurationError(f"step_size must be positive and finite; got {step_size}.")
     seeds = tf.random.experimental.stateless_split(seed, 2)
     latent, squash = latent_and_squash(policy(observation))
     start = latent.sample(seed=seeds[0])[:, tf.newaxis]  # One particle a state, [N, 1, A].
@@ -128,7 +129,8 @@ def uniform_actions(
 
     Args:
       observation: s `[N, O]`.
-      policy: With `sample`.
+      policy: With `sample`, of actions in the box: outside of it, where no uniform action is, f grows without
+        bound.
       critic: Of no importance.
       temperature: Of no importance.
       seed: int32 `[2]`.

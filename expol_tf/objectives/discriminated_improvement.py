@@ -90,8 +90,8 @@ def matching_improvement(
     """Minimizes E[ policy_loss(f(s, a)) ] − w·H(π), a reparameterized: π goes where the particles are.
 
     The metric `entropy_spread` is the standard deviation over states of the entropy of π(·|s), estimated from
-    8 actions of each of the batch's first 64 states, less what so few actions add to it. It is there where
-    the policy has a density.
+    8 actions of each of the batch's first 64 states, those that count, less what so few actions add to it. It
+    is there where the policy has a density.
 
     Reference: *Particle Based Stochastic Policy Optimization* (ParPI), §3.4.
 
@@ -118,10 +118,13 @@ def matching_improvement(
     elif density:
         action, log_prob = sample_actions(distribution, 1, seed)
         log_prob = scaling.scaled_log_prob(log_prob)
-        some = policy(tf.stop_gradient(observation[:_ENTROPY_STATES]))
-        metrics["entropy_spread"] = _entropy_spread(some, tf.random.experimental.stateless_fold_in(seed, 1))
     else:
         action = distribution.sample(seed=seed)
+    if density:
+        some = policy(tf.stop_gradient(observation[:_ENTROPY_STATES]))
+        counts = None if valid is None else valid[:_ENTROPY_STATES]
+        spread_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        metrics["entropy_spread"] = _entropy_spread(some, spread_seed, counts)
     loss = _differentiable(
         lambda states, actions: matching.policy_loss(discriminator(states, actions)), observation, action
     )
@@ -181,10 +184,11 @@ def _differentiable(function: DiscriminatorFunction, observation: tf.Tensor, act
     return linearized(value, action, tape.gradient(value, fixed))
 
 
-def _entropy_spread(distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+def _entropy_spread(distribution: tfd.Distribution, seed: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     """√Var_s H(π(·|s)): the variance between states of mean −log π, less the part that actions make."""
     _, log_prob = distribution.experimental_sample_and_log_prob(_ENTROPY_ACTIONS, seed=seed)  # [M, N]
     log_prob = tf.stop_gradient(log_prob)
-    within = tf.reduce_mean(tf.math.reduce_variance(log_prob, axis=0)) / (_ENTROPY_ACTIONS - 1)
-    between = tf.math.reduce_variance(tf.reduce_mean(log_prob, axis=0))
+    within = masked_mean(tf.math.reduce_variance(log_prob, axis=0), valid) / (_ENTROPY_ACTIONS - 1)
+    of_states = tf.reduce_mean(log_prob, axis=0)
+    between = masked_mean(tf.square(of_states - masked_mean(of_states, valid)), valid)
     return tf.sqrt(tf.maximum(between - within, 0.0))

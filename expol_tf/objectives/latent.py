@@ -32,7 +32,7 @@ def latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution,
         raise CapabilityError(
             "policy: moving actions before the squash needs a squashed policy, "
             "tfd.TransformedDistribution(latent, Squash(…)) or an ImplicitDistribution with a Squash; got "
-            f"{type(distribution).__name__}. Make the network with squash=True, or, for soft Q-learning, use "
-            'space="action".'
+            f"{type(distribution).__name__}. Make the network with squash=True; soft Q-learning takes "
+            'it with kernel_space="action".'
         )
     return latent, squash

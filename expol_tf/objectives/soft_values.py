@@ -41,6 +41,22 @@ def reduce_critics(q: tf.Tensor, reduction: str = "min") -> tf.Tensor:
     raise ConfigurationError(f"reduction must be one of {REDUCTIONS}; got {reduction!r}.")
 
 
+def require_reduction(argument: str, reduction: str) -> None:
+    """Raises a `ConfigurationError` if `reduce_critics` does not know the argument's value."""
+    if reduction not in REDUCTIONS:
+        raise ConfigurationError(f"{argument} must be one of {REDUCTIONS}; got {reduction!r}.")
+
+
+def require_samples(num_samples: int, proposal: str) -> None:
+    """Raises a `ConfigurationError` if `sampled_soft_value` does not take these."""
+    if proposal not in PROPOSALS:
+        raise ConfigurationError(f"proposal must be one of {PROPOSALS}; got {proposal!r}.")
+    if num_samples < (2 if proposal == "mixture" else 1):
+        raise ConfigurationError(
+            f"num_samples must be 1 or more, 2 or more for the mixture; got {num_samples} for {proposal!r}."
+        )
+
+
 @gin.configurable(module="expol_tf")
 def expected_soft_value(
     observation: tf.Tensor,
@@ -108,12 +124,7 @@ def sampled_soft_value(
       num_samples: M, drawn anew for every state.
       proposal: "uniform" or "mixture".
     """
-    if proposal not in PROPOSALS:
-        raise ConfigurationError(f"proposal must be one of {PROPOSALS}; got {proposal!r}.")
-    if num_samples < (2 if proposal == "mixture" else 1):
-        raise ConfigurationError(
-            f"num_samples must be 1 or more, 2 or more for the mixture; got {num_samples} for {proposal!r}."
-        )
+    require_samples(num_samples, proposal)
     scaling = ActionBox.of(box)
     from_policy = num_samples // 2 if proposal == "mixture" else 0
     from_box = num_samples - from_policy

@@ -30,6 +30,7 @@ from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
     DiscriminatorNetwork,
+    GaussianActorNetwork,
     NoisyActorNetwork,
     SamplingActorNetwork,
 )
@@ -217,9 +218,15 @@ def test_it_keeps_both_modes():
     ("settings", "error", "words"),
     [
         (dict(classifier_steps=0), ConfigurationError, "classifier_steps must be 1 or more; got 0"),
+        (
+            dict(temperature=FixedTemperature(0.1), actor=GaussianActorNetwork),
+            CapabilityError,
+            "GaussianActorNetwork draws .* outside.*squash=True.*NbpAgent .with temperature 0",
+        ),
+        (dict(reduction="max"), ConfigurationError, "reduction must be one of .*got 'max'"),
         (dict(temperature=LearnedTemperature(0.1)), CapabilityError, "LearnedTemperature.*FixedTemperature"),
     ],
-    ids=["steps", "temperature"],
+    ids=["steps", "unsquashed", "reduction", "temperature"],
 )
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):

@@ -102,7 +102,13 @@ def moved(variables, before):
     ids=["wasserstein", "penalty", "hinge", "jsd", "rkl", "pearson"],
 )
 def test_every_divergence_and_backup(matching, network, backup):
-    agent = make_agent(matching=matching, backup=backup, discriminator_network=network, entropy_weight=0.1)
+    agent = make_agent(
+        matching=matching,
+        backup=backup,
+        discriminator_network=network,
+        entropy_weight=0.1,
+        temperature=LearnedTemperature(),
+    )
     f = discriminator_of(agent).network
     trained = [
         *agent.actor_network.trainable_variables,
@@ -124,7 +130,12 @@ def test_every_divergence_and_backup(matching, network, backup):
 def test_the_discriminator_learns_before_the_policy_and_after_the_critic():
     # The policy hardly moves, so that what it saw can be asked for again.
     settings = dict(
-        matching=jsd(), discriminator_network=PLAIN, step_size=0.05, entropy_weight=0.2, score_reduction="min"
+        matching=jsd(),
+        discriminator_network=PLAIN,
+        step_size=0.05,
+        entropy_weight=0.2,
+        score_reduction="min",
+        temperature=FixedTemperature(1.0),
     )
     agent = make_agent(actor_optimizer=Adam(1e-12), **settings)
     untrained = make_agent(actor_optimizer=Adam(1e-12), **settings)
@@ -169,7 +180,11 @@ def test_the_discriminator_learns_before_the_policy_and_after_the_critic():
 
 def test_the_metrics_of_a_masked_batch_are_those_of_the_rest():
     transitions = batch()
-    spoilt = transitions._replace(reward=tf.where(transitions.valid, transitions.reward, 1e9))
+    masked = ~transitions.valid
+    spoilt = transitions._replace(
+        reward=tf.where(masked, 1e9, transitions.reward),
+        observation=tf.where(masked[:, tf.newaxis], 7.0, transitions.observation),
+    )
     one, other = (make_agent().update(each, tf.constant([1, 2])) for each in (transitions, spoilt))
     for name in METRICS:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
@@ -309,10 +324,33 @@ def test_what_a_policy_without_density_cannot_do(settings):
         (dict(entropy_weight=float("nan")), ConfigurationError, "entropy_weight must be 0 or more; got nan"),
         (dict(discriminator_steps=0), ConfigurationError, "discriminator_steps must be 1 or more; got 0"),
         (dict(num_sampler_steps=0), ConfigurationError, "num_sampler_steps must be 1 or more; got 0"),
-        (dict(step_size=0.0), ConfigurationError, "step_size must be positive; got 0.0"),
+        (
+            dict(num_sampler_steps=5.0),
+            ConfigurationError,
+            "num_sampler_steps must be a whole number; got 5.0",
+        ),
+        (dict(step_size=0.0), ConfigurationError, "step_size must be positive and finite; got 0.0"),
+        (dict(step_size=float("inf")), ConfigurationError, "step_size must be positive and finite; got inf"),
+        (dict(score_reduction="max"), ConfigurationError, "score_reduction must be one of .*got 'max'"),
+        (dict(actor=GaussianActorNetwork), CapabilityError, "Gaussian.*squash=True.*kernel_space="),
+        (dict(matching=wasserstein(10.0)), ConfigurationError, "discriminator_network must not .*got both"),
+        (dict(discriminator_network=PLAIN), ConfigurationError, "bounded in slope .*got neither"),
         (dict(temperature=FixedTemperature(0.0)), ConfigurationError, "temperature must be positive.*got 0"),
     ],
-    ids=["weight", "NaN", "discriminator", "steps", "size", "temperature"],
+    ids=[
+        "weight",
+        "NaN",
+        "discriminator",
+        "steps",
+        "whole",
+        "size",
+        "infinite",
+        "reduction",
+        "unsquashed",
+        "both",
+        "neither",
+        "temperature",
+    ],
 )
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):
@@ -320,16 +358,31 @@ def test_what_is_refused(settings, error, words):
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "words"),
-    [
-        (dict(score_reduction="max"), ConfigurationError, "reduction must be one of .*got 'max'"),
-        (dict(actor=GaussianActorNetwork), CapabilityError, "squash=True"),
-    ],
-    ids=["reduction", "unsquashed"],
+    ("matching", "bounded"),
+    [(None, True), (wasserstein(0.0, hinge=True), True), (wasserstein(1.0), False), (jsd(), False)],
+    ids=["default", "hinge", "penalty", "jsd"],
 )
-def test_what_the_first_update_refuses(settings, error, words):
-    with pytest.raises(error, match=words):
-        make_agent(**settings).update(batch(), tf.constant([1, 2]))
+def test_the_default_discriminator_is_the_one_that_the_matching_needs(matching, bounded):
+    agent = make_agent(matching=matching, discriminator_network=None)
+    assert discriminator_of(agent).network.spectral_normalization is bounded
+
+
+def test_a_classifier_knows_the_entropy_of_a_policy_without_density():
+    settings = WITHOUT_DENSITY | dict(entropy_weight=0.1, classifier_network=PLAIN)
+    agent = make_agent(NoisyActorNetwork, **settings)
+    _, classifier = agent._discriminators
+    before = copies(classifier.network.trainable_variables)
+    metrics = agent.update(batch(), tf.constant([1, 2]))
+    assert all(moved(classifier.network.trainable_variables, before))
+    assert (
+        set(metrics) >= {"entropy", "classifier_accuracy", "classifier_loss"}
+        and "entropy_spread" not in metrics
+    )
+    # Its weight is felt: without, the same policy moves elsewhere.
+    other = make_agent(NoisyActorNetwork, **settings | dict(entropy_weight=0.0))
+    other.update(batch(), tf.constant([1, 2]))
+    pairs = zip(agent.actor_network.trainable_variables, other.actor_network.trainable_variables, strict=True)
+    assert any(np.any(one.numpy() != two.numpy()) for one, two in pairs)
 
 
 def test_it_learns():

@@ -322,7 +322,9 @@ def outcome(algorithm: str, policy: str) -> tuple[str, str]:
         make_agent(algorithm, policy)
     except ExpolError as error:
         message = str(error).split("\n")[0]
-        found = re.search(r"has ([a-z_ ]+)[,;]|must give a (squashed Gaussian)", message)
+        found = re.search(
+            r"has ([a-z_ ]+)[,;]|(?:must give|needs) a (squashed Gaussian|target policy)", message
+        )
         return f"no {found[1] or found[2]}" if found else type(error).__name__, message
     return "works", ""
 

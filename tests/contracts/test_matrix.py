@@ -72,3 +72,15 @@ def test_refusals_recommend_no_policy_that_lacks_it_as_well(needed):
         require_of_policy(network, make_agent("SQL", "sampling").time_step_spec, "Algorithm", needed)
     assert "GaussianActorNetwork" not in str(caught.value)
     assert "Agents that accept such a policy: ParpiAgent" in str(caught.value)
+
+
+@pytest.mark.parametrize("algorithm", ["S²AC", "ParPI (WD, SAC backup)"])
+def test_an_unsquashed_policy_is_not_sent_to_who_refuses_it(algorithm, monkeypatch):
+    monkeypatch.setitem(POLICIES, "unsquashed", lambda critic, squash: POLICIES["mixture"](critic, False))
+    with pytest.raises(CapabilityError) as caught:
+        make_agent(algorithm, "unsquashed")
+    accepting = str(caught.value).split("\n")[0].partition("Agents that accept")[2]
+    assert "ParpiAgent" not in accepting and 'SqlAgent (with kernel_space="action")' in accepting
+    assert "NbpAgent (with temperature 0)" in accepting
+    with pytest.raises(CapabilityError, match="draws .* outside"):
+        make_agent("NBP", "unsquashed")

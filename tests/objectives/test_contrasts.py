@@ -282,8 +282,8 @@ def test_uniform_actions():
     ("settings", "words"),
     [
         (dict(num_steps=0), "num_steps must be 1 or more; got 0"),
-        (dict(step_size=0.0), "step_size must be positive; got 0.0"),
-        (dict(step_size=float("nan")), "step_size must be positive; got nan"),
+        (dict(step_size=0.0), "step_size must be positive and finite; got 0.0"),
+        (dict(step_size=float("nan")), "step_size must be positive and finite; got nan"),
         (dict(reduction="max"), "reduction must be one of .*got 'max'"),
     ],
 )
@@ -304,3 +304,20 @@ def test_what_is_refused(settings, words):
 def test_policies_without_a_squash_are_refused(policy):
     with pytest.raises(CapabilityError, match="squashed policy.*squash=True"):
         particles(states(3), policy, concave, tf.constant(1.0), SEED, box=WIDE)
+
+
+@pytest.mark.parametrize(("weight", "num_steps", "step_size"), [(0.01, 5, 3e-3), (0.1, 20, 0.01)])
+def test_the_variance_that_reverse_kl_and_an_entropy_bonus_settle_on(weight, num_steps, step_size):
+    """Of a Gaussian, toward a Gaussian of variance 1, as docs/parpi.md has it.
+
+    With the best f held, dKL(π ‖ p)/d log s = s²/v − 1, v the particles' variance, and dH/d log s = 1: the
+    fixed point is where s² = (1 + w)v.
+    """
+    left = np.exp(-2 * num_steps * step_size)
+    variance = (1 + weight) * (1 - left) / (1 - (1 + weight) * left)
+    assert variance > 1.1 * (1 + weight)  # Not what particles at rest would give.
+    start = tf.random.stateless_normal([1_000_000, 1, 1], SEED) * np.sqrt(variance)
+    moved = langevin(start, lambda u: -u, num_steps, step_size, seed=tf.constant([3, 4])).particles
+    found = float(tf.math.reduce_variance(moved))
+    # Steps are not infinitely small, and a variance of a million draws errs by 0.14 %.
+    assert (1 + weight) * found == pytest.approx(variance, rel=0.006)

@@ -147,6 +147,15 @@ def test_the_entropy_of_a_truncated_normal():
     assert found == pytest.approx(expected, abs=0.05)
 
 
+def test_what_the_classifier_has_not_learned_is_too_much_entropy():
+    policy = lambda observation: TruncatedNormal(observation.shape[0], 0.0, 0.02)  # noqa: E731
+    exact, found = 0.5 * math.log(2 * math.pi * math.e * 0.02**2), []
+    for steps in (1, 50, 300):
+        classifier = train_classifier(policy, box_of(1), steps, rate=1e-3)
+        found.append(entropy_by(classifier, policy, box_of(1), count=2000))
+    assert math.log(2.0) > found[0] > found[1] > found[2] > exact + 0.2
+
+
 def test_the_entropys_gradient_in_the_deviation():
     """With c held, through the actions alone; by β·c − Q with Q = 0 and β = 1, that is −H."""
     std = tf.Variable(STD)

@@ -39,7 +39,7 @@ def f_divergence(
     Args:
       conjugate: F*, elementwise, differentiable.
       activation: g, elementwise, increasing; None for the identity.
-      name: What to call it in reports.
+      name: What it is, for whoever reads; metrics are called alike for all.
     """
 
     def transformed(f: tf.Tensor) -> tf.Tensor:

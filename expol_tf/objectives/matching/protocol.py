@@ -29,11 +29,13 @@ class Matching(NamedTuple):
     direction of Algorithm 1's step corrected as `docs/errata.md` says.
 
     Attributes:
-      name: What it estimates.
+      name: What it estimates, for whoever reads.
       value: `(f_policy [N], f_target [N]) -> [N]`, whose mean the discriminator maximizes.
       policy_loss: `f_policy [N] -> [N]`, whose mean the policy minimizes.
       divergence: `mean_value -> D`, scalars; below the true D as far as f is not the best one.
       penalty: Weight of `gradient_penalty` in the discriminator's loss, 0 for none.
+      needs_slope_bound: Whether f must be kept from growing steep, by the penalty or by spectral
+        normalization. The others' best f is a finite one by itself.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Matching(NamedTuple):
     policy_loss: Callable[[tf.Tensor], tf.Tensor]
     divergence: Callable[[tf.Tensor], tf.Tensor]
     penalty: float = 0.0
+    needs_slope_bound: bool = False
 
 
 def check_alike(f_policy: tf.Tensor, f_target: tf.Tensor) -> None:

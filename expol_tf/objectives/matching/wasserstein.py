@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import gin
 import tensorflow as tf
 
@@ -43,9 +45,10 @@ def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching
       gradient_penalty: λ, 0 for none.
       hinge: Whether the discriminator maximizes the hinge form.
     """
-    if gradient_penalty < 0:
+    if not 0 <= gradient_penalty < math.inf:
         raise ConfigurationError(
-            f"gradient_penalty must be 0 (none) or more; got {gradient_penalty}. The usual weight is 10."
+            "gradient_penalty must be finite, 0 (none) or more; got "
+            f"{gradient_penalty}. The usual weight is 10."
         )
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
@@ -57,4 +60,5 @@ def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching
     def divergence(mean_value: tf.Tensor) -> tf.Tensor:
         return 1.0 + 0.5 * mean_value if hinge else mean_value
 
-    return Matching("hinge" if hinge else "wasserstein", value, lambda f: f, divergence, gradient_penalty)
+    name = "hinge" if hinge else "wasserstein"
+    return Matching(name, value, lambda f: f, divergence, gradient_penalty, needs_slope_bound=True)
