@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.errors import CapabilityError
+from expol_tf.randomness import standard_normal
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -138,7 +139,7 @@ class ImplicitDistribution(_WithoutDensity):
             batch = tf.concat([[n], batch], 0)
         if self._noise_set is None:
             shape = tf.concat([batch, [self._noise_size]], 0)
-            noise = tf.random.stateless_normal(shape, seed, dtype=self.dtype)
+            noise = standard_normal(shape, seed, self.dtype)
         else:
             count = tf.shape(self._noise_set)[0]
             chosen = tf.random.stateless_uniform(batch, seed, maxval=count, dtype=tf.int32)
