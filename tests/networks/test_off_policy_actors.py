@@ -19,6 +19,7 @@ from expol_tf.networks import (
     MixtureActorNetwork,
     SamplingActorNetwork,
 )
+from expol_tf.randomness import standard_normal
 from expol_tf.testing.assertions import perturbed
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
@@ -119,7 +120,7 @@ def test_a_sampler_is_a_function_of_state_and_noise():
     for index, variable in enumerate(network.variables):  # Biases begin at 0.
         variable.assign_add(tf.random.stateless_normal(variable.shape, [index, 0], stddev=0.1))
     u = split_squash(network(STATES)[0])[0].sample(3, seed=SEED)
-    noise = tf.random.stateless_normal([3, 4, 5], tfp.random.sanitize_seed(SEED, salt="implicit"))
+    noise = standard_normal(tf.constant([3, 4, 5]), tfp.random.sanitize_seed(SEED, salt="implicit"))
     kernels = {tuple(v.shape): v.numpy() for v in network.variables if v.shape.rank == 2}
     biases = [v.numpy() for v in network.variables if v.shape.rank == 1]
     assert kernels.keys() == {(3, 8), (5, 8), (8, 7), (7, 2)} and len(biases) == 3
