@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tf_agents.networks import network
 
 from expol_tf.distributions import capabilities
@@ -19,7 +20,7 @@ def accepting_agents(actor_network: network.Network, observation: tf.Tensor) -> 
       observation: `[N, O]`, to ask it for a distribution.
     """
     distribution = actor_network(observation)[0]
-    found, squashed = capabilities(distribution), _is_squashed(distribution)
+    found, squashed = capabilities(distribution), is_squashed(distribution)
     names = []
     if {"log_prob", "sample_and_log_prob"} <= found:
         names += ["TrpoAgent", "PpoAgent", "AcktrAgent"]
@@ -36,7 +37,8 @@ def accepting_agents(actor_network: network.Network, observation: tf.Tensor) -> 
     return f"Agents that accept such a policy: {', '.join(names) or 'none'}."
 
 
-def _is_squashed(distribution):
+def is_squashed(distribution: tfp.distributions.Distribution) -> bool:
+    """Whether actions can be moved before the squash; see `objectives.latent_and_squash`."""
     try:
         latent_and_squash(distribution)
     except CapabilityError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import gin
 import tensorflow as tf
@@ -13,21 +12,22 @@ from tf_agents.typing import types
 
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.exploration import ExplorationNoise
-from expol_tf.agents.off_policy_checks import require_count, require_in_box, require_of_policy
-from expol_tf.agents.off_policy_parts import Discriminator, Optimizer, discriminator_function
+from expol_tf.agents.off_policy_checks import require_count, require_in_box
+from expol_tf.agents.off_policy_parts import (
+    NetworkFactory,
+    Optimizer,
+    discriminator_function,
+    entropy_classifier,
+)
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.networks import DiscriminatorNetwork, ObservationNormalizer
 from expol_tf.objectives import (
     density_ratio_improvement,
     deterministic_value,
-    jsd,
     require_reduction,
-    uniform_actions,
 )
 from expol_tf.optimizers import Adam
-
-NetworkFactory = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
 
 _CLASSIFIER = functools.partial(DiscriminatorNetwork, hidden_units=(64, 64))
 
@@ -94,15 +94,10 @@ class NbpAgent(ActorCriticAgent):
         temperature = temperature or FixedTemperature(0.0)
         discriminators, log_ratio = [], None
         if not (isinstance(temperature, FixedTemperature) and temperature.temperature == 0):
-            require_of_policy(actor_network, time_step_spec, type(self).__name__, ("reparameterized_sample",))
-            require_in_box(actor_network, time_step_spec, action_spec, type(self).__name__)
             classifier = classifier_network(time_step_spec.observation, action_spec)
             log_ratio = discriminator_function(classifier)
-            contrast = functools.partial(uniform_actions, box=action_spec)
             optimizer = classifier_optimizer or Adam(3e-4)
-            discriminators.append(
-                Discriminator("classifier", classifier, contrast, jsd(), optimizer, classifier_steps)
-            )
+            discriminators.append(entropy_classifier(classifier, action_spec, optimizer, classifier_steps))
         super().__init__(
             time_step_spec,
             action_spec,
@@ -125,3 +120,5 @@ class NbpAgent(ActorCriticAgent):
             train_step_counter=train_step_counter,
             jit_compile=jit_compile,
         )
+        if discriminators:
+            require_in_box(actor_network, time_step_spec, action_spec, type(self).__name__)

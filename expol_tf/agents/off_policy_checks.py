@@ -11,10 +11,9 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.alternatives import accepting_agents
+from expol_tf.agents.alternatives import accepting_agents, is_squashed
 from expol_tf.distributions import capabilities, require
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.objectives import latent_and_squash
 
 # What Gaussian, mixture and flow policies have, all three, with squash=True.
 OF_SQUASHED_POLICIES = frozenset({"sample", "reparameterized_sample", "log_prob", "sample_and_log_prob"})
@@ -87,14 +86,12 @@ def require_of_policy(
 def require_squashed(actor_network: network.Network, time_step_spec: ts.TimeStep, algorithm: str) -> None:
     """Raises a `CapabilityError` unless the policy squashes what can be moved before."""
     distribution = _example_distribution(actor_network, time_step_spec)
-    try:
-        latent_and_squash(distribution)
-    except CapabilityError as error:
+    if not is_squashed(distribution):
         raise CapabilityError(
             f"actor_network: {algorithm} needs a squashed policy, whose actions are moved before the squash; "
             f"{type(actor_network).__name__}'s {type(distribution).__name__} is none. Make the network with "
             f"squash=True. {accepting_agents(actor_network, _example(time_step_spec))}"
-        ) from error
+        )
 
 
 def require_in_box(

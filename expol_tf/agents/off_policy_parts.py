@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
 from tf_agents.networks import network
+from tf_agents.typing import types
 
 from expol_tf.keras_api import keras
-from expol_tf.objectives import Contrast, Critic, DiscriminatorFunction, Improvement, Matching, Policy
+from expol_tf.objectives import (
+    Contrast,
+    Critic,
+    DiscriminatorFunction,
+    Improvement,
+    Matching,
+    Policy,
+    jsd,
+    uniform_actions,
+)
 from expol_tf.optimizers import Adam
 
 Optimizer: TypeAlias = Adam | keras.optimizers.Optimizer
+# Of the specs of observations and actions.
+NetworkFactory: TypeAlias = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
 
 
 class SoftValue(Protocol):
@@ -82,6 +96,14 @@ def discriminator_function(network_: network.Network) -> DiscriminatorFunction:
         return f if f.shape.rank < action.shape.rank else tf.squeeze(f, axis=-1)
 
     return values
+
+
+def entropy_classifier(
+    network_: network.Network, box: types.NestedTensorSpec, optimizer: Optimizer, num_steps: int = 1
+) -> Discriminator:
+    """c between the policy's actions and uniform ones, at best log(π·|A|): H of a policy without density."""
+    contrast = functools.partial(uniform_actions, box=box)
+    return Discriminator("classifier", network_, contrast, jsd(), optimizer, num_steps)
 
 
 class Companion(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 
 import gin
 import tensorflow as tf
@@ -16,29 +15,26 @@ from expol_tf import samplers
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.backups import Backup, SacBackup
 from expol_tf.agents.exploration import ExplorationNoise
-from expol_tf.agents.off_policy_checks import (
-    capabilities_of_policy,
-    require_count,
-    require_of_policy,
-    require_squashed,
+from expol_tf.agents.off_policy_checks import capabilities_of_policy, require_count, require_squashed
+from expol_tf.agents.off_policy_parts import (
+    Discriminator,
+    NetworkFactory,
+    Optimizer,
+    discriminator_function,
+    entropy_classifier,
 )
-from expol_tf.agents.off_policy_parts import Discriminator, Optimizer, discriminator_function
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature, Temperature
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork, ObservationNormalizer
 from expol_tf.objectives import (
     Matching,
-    jsd,
     langevin_particles,
     matching_improvement,
     require_reduction,
-    uniform_actions,
     wasserstein,
 )
 from expol_tf.optimizers import Adam
-
-NetworkFactory = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
 
 
 @gin.configurable(module="expol_tf")
@@ -133,8 +129,6 @@ class ParpiAgent(ActorCriticAgent):
         needs = {"reparameterized_sample", *backup.capabilities}
         if temperature.needs_log_prob or (entropy_weight and classifier_network is None):
             needs.add("sample_and_log_prob")
-        require_of_policy(actor_network, time_step_spec, type(self).__name__, sorted(needs))
-        require_squashed(actor_network, time_step_spec, type(self).__name__)
         f = _make_discriminator(discriminator_network, matching, time_step_spec.observation, action_spec)
         particles = functools.partial(
             langevin_particles,
@@ -152,8 +146,7 @@ class ParpiAgent(ActorCriticAgent):
         if classifier_network is not None:
             classifier = classifier_network(time_step_spec.observation, action_spec)
             log_ratio = discriminator_function(classifier)
-            contrast = functools.partial(uniform_actions, box=action_spec)
-            discriminators.append(Discriminator("classifier", classifier, contrast, jsd(), Adam(1e-3)))
+            discriminators.append(entropy_classifier(classifier, action_spec, Adam(1e-3)))
         super().__init__(
             time_step_spec,
             action_spec,
@@ -182,6 +175,7 @@ class ParpiAgent(ActorCriticAgent):
             train_step_counter=train_step_counter,
             jit_compile=jit_compile,
         )
+        require_squashed(actor_network, time_step_spec, type(self).__name__)
 
 
 def _make_discriminator(make, matching, observation_spec, action_spec):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import gin
 import tensorflow as tf
@@ -14,7 +14,7 @@ from tf_agents.typing import types
 
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.alternatives import accepting_agents
-from expol_tf.agents.off_policy_parts import Companion, Optimizer
+from expol_tf.agents.off_policy_parts import Companion, NetworkFactory, Optimizer
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.distributions import SELECTIONS, SteinSampler
@@ -30,8 +30,6 @@ from expol_tf.optimizers import Adam
 from expol_tf.samplers import svgd_direction
 
 tfd = tfp.distributions
-
-NetworkFactory = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
 
 
 @gin.configurable(module="expol_tf")

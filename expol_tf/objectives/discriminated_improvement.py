@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 
 from expol_tf.objectives.action_box import ActionBox, BoxSpec
 from expol_tf.objectives.contrasts import Contrast
-from expol_tf.objectives.masked import masked_mean
+from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty
 from expol_tf.objectives.policy_improvement import action_value, linearized
 from expol_tf.objectives.protocols import Critic, Improvement, Policy
@@ -189,6 +189,5 @@ def _entropy_spread(distribution: tfd.Distribution, seed: tf.Tensor, valid: tf.T
     _, log_prob = distribution.experimental_sample_and_log_prob(_ENTROPY_ACTIONS, seed=seed)  # [M, N]
     log_prob = tf.stop_gradient(log_prob)
     within = masked_mean(tf.math.reduce_variance(log_prob, axis=0), valid) / (_ENTROPY_ACTIONS - 1)
-    of_states = tf.reduce_mean(log_prob, axis=0)
-    between = masked_mean(tf.square(of_states - masked_mean(of_states, valid)), valid)
+    between = masked_variance(tf.reduce_mean(log_prob, axis=0), valid)
     return tf.sqrt(tf.maximum(between - within, 0.0))

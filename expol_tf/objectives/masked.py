@@ -17,9 +17,11 @@ def masked_mean(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     return total / tf.maximum(count, 1)
 
 
-def masked_variance(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """Variance (divided by the count) of `values` where `valid`."""
-    deviation = tf.where(valid, values - masked_mean(values, valid), tf.zeros_like(values))
+def masked_variance(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
+    """Variance (divided by the count) of `values` where `valid`; without it (None) of all."""
+    deviation = values - masked_mean(values, valid)
+    if valid is not None:
+        deviation = tf.where(valid, deviation, tf.zeros_like(values))
     return masked_mean(tf.square(deviation), valid)
 
 

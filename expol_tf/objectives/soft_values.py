@@ -32,13 +32,10 @@ PROPOSALS = ("uniform", "mixture")
 
 def reduce_critics(q: tf.Tensor, reduction: str = "min") -> tf.Tensor:
     """min, mean or first over the critics: Q `[..., C]` -> `[...]`."""
+    require_reduction("reduction", reduction)
     if reduction == "min":
         return tf.reduce_min(q, axis=-1)
-    if reduction == "mean":
-        return tf.reduce_mean(q, axis=-1)
-    if reduction == "first":
-        return q[..., 0]
-    raise ConfigurationError(f"reduction must be one of {REDUCTIONS}; got {reduction!r}.")
+    return tf.reduce_mean(q, axis=-1) if reduction == "mean" else q[..., 0]
 
 
 def require_reduction(argument: str, reduction: str) -> None:

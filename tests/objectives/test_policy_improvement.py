@@ -273,9 +273,8 @@ def no_preference(observation, action):
 
 
 def test_without_preferences_the_latent_space_fills_the_box():
-    actions = train_a_sampler(no_preference, 1.0, steps=1200)
-    # A uniform one has 0.05 there; eight seeds of this short training 0.01 to 0.03.
-    assert 0.005 <= np.mean(np.abs(actions) > 0.95) <= 0.08
+    actions = train_a_sampler(no_preference, 1.0, steps=2400)
+    assert 0.02 <= np.mean(np.abs(actions) > 0.95) <= 0.08
     histogram = np.histogram(actions, bins=4, range=(-1, 1))[0] / len(actions)
     np.testing.assert_allclose(histogram, np.full(4, 0.25), atol=0.07)
 
