@@ -22,7 +22,7 @@ PROJECT = Path(__file__).absolute().parents[1]
 # The library is found whether or not it is installed.
 sys.path.append(str(PROJECT))
 
-from expol_tf import gin_syntax  # noqa: E402  (without TensorFlow)
+from expol_tf.configuration import gin_syntax  # noqa: E402  (without TensorFlow)
 
 # Compilation, first touches of memory: what a run pays once is not its speed.
 WARM_UP_ITERATIONS = 2

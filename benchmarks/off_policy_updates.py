@@ -35,12 +35,12 @@ from interference import Interference
 from measuring import PROJECT, Experiment
 from parts import build_agent, update_loop
 
-from expol_tf import gin_syntax
 from expol_tf.agents import SacAgent, Transitions
+from expol_tf.configuration import gin_syntax
 from expol_tf.errors import ConfigurationError, ExpolError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork
+from expol_tf.runs.environment_record import describe_environment
 from expol_tf.training import UniformReplay
-from expol_tf.training.environment_record import describe_environment
 
 _REPLAY_SIZE = 20_000
 _TF_AGENTS = "TF-Agents SacAgent.train"

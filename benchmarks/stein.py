@@ -35,8 +35,8 @@ from expol_tf.agents import ActorCriticAgent, S2acAgent, SacAgent, Transitions
 from expol_tf.distributions import SteinSampler
 from expol_tf.environments import load
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, SamplingActorNetwork
+from expol_tf.runs.environment_record import describe_environment
 from expol_tf.training import configure_devices
-from expol_tf.training.environment_record import describe_environment
 
 _LOG_STD_BOUNDS = (-2.302585, 0.0)
 

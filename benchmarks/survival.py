@@ -22,7 +22,7 @@ import time
 
 from absl import app, flags
 
-from expol_tf.paths import user_path
+from expol_tf.cli.paths import user_path
 
 _GIN_FILE = flags.DEFINE_multi_string("gin_file", ["gin/gaussian_trpo.gin"], "The experiment.")
 _BINDINGS = flags.DEFINE_multi_string("gin_bindings", ["CHECKPOINT_INTERVAL = 10000"], "Its settings.")

@@ -38,13 +38,13 @@ sys.path.append(str(PROJECT))
 
 from parts import build, timed_update  # noqa: E402
 
-from expol_tf import gin_syntax  # noqa: E402
 from expol_tf.agents import OnPolicyAgent, Rollout  # noqa: E402
+from expol_tf.configuration import configuration as configurations  # noqa: E402
+from expol_tf.configuration import gin_syntax  # noqa: E402
 from expol_tf.distributions import action_log_prob  # noqa: E402
 from expol_tf.errors import ConfigurationError, ExpolError  # noqa: E402
+from expol_tf.runs.environment_record import describe_environment  # noqa: E402
 from expol_tf.training import OnPolicyRunner  # noqa: E402
-from expol_tf.training import configuration as configurations  # noqa: E402
-from expol_tf.training.environment_record import describe_environment  # noqa: E402
 
 # Fewer would not average over what is done every ten updates.
 _LEAST_UPDATES = 30

@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.training import command_line
+from expol_tf.cli.commands.train import evaluate_main
 
 if __name__ == "__main__":
-    sys.exit(command_line.evaluate_main())
+    sys.exit(evaluate_main())

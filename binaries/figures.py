@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.analysis import figures_command
+from expol_tf.cli.commands.figures import figures_main
 
 if __name__ == "__main__":
-    sys.exit(figures_command.figures_main())
+    sys.exit(figures_main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.analysis import command_line
+from expol_tf.cli.commands.report import report_main
 
 if __name__ == "__main__":
-    sys.exit(command_line.report_main())
+    sys.exit(report_main())

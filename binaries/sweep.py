@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.distributed import sweep_command
+from expol_tf.cli.commands.sweep import sweep_main
 
 if __name__ == "__main__":
-    sys.exit(sweep_command.sweep_main())
+    sys.exit(sweep_main())

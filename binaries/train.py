@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.training import command_line
+from expol_tf.cli.commands.train import train_main
 
 if __name__ == "__main__":
-    sys.exit(command_line.train_main())
+    sys.exit(train_main())

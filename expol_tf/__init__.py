@@ -12,11 +12,18 @@ __all__ = ["load_policy", "train"]
 _PACKAGES = (
     "agents",
     "bijectors",
+    "diagnostics",
     "distributions",
     "environments",
     "networks",
     "objectives",
     "optimizers",
+    "papers",
+    "random",
+    "reports",
+    "runs",
+    "samplers",
+    "sweeps",
     "testing",
     "training",
 )

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import expol_tf
-from expol_tf._resources import gin_root
+from expol_tf.configuration.resources import gin_root
 from tools import bazel_environment
 
 ROOT = pathlib.Path(expol_tf.__file__).absolute().parents[1]

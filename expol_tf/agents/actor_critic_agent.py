@@ -37,7 +37,6 @@ from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.generators import make_generator
 from expol_tf.networks import ObservationNormalizer, values_at, vector_size
 from expol_tf.objectives import (
     Critic,
@@ -48,6 +47,7 @@ from expol_tf.objectives import (
     soft_value_in_parts,
 )
 from expol_tf.optimizers import Adam
+from expol_tf.random import make_generator, stream
 from expol_tf.replicas import (
     parts_of_replicas,
     run_on_replicas,
@@ -56,7 +56,6 @@ from expol_tf.replicas import (
     split_seed,
     sum_over_replicas,
 )
-from expol_tf.seeding import stream
 
 
 @gin.configurable(module="expol_tf")

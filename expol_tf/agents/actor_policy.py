@@ -18,8 +18,8 @@ from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
-from expol_tf.generators import draw_seed, make_generator
 from expol_tf.networks import ObservationNormalizer
+from expol_tf.random import draw_seed, make_generator
 
 tfd = tfp.distributions
 

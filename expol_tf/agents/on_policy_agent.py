@@ -23,12 +23,11 @@ from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import capabilities, require
 from expol_tf.errors import ConfigurationError
-from expol_tf.generators import make_generator
 from expol_tf.networks import ObservationNormalizer, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
+from expol_tf.random import make_generator, stream
 from expol_tf.replicas import compiled
-from expol_tf.seeding import stream
 
 
 @gin.configurable(module="expol_tf")

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.errors import CapabilityError
-from expol_tf.randomness import standard_normal
+from expol_tf.random import standard_normal
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

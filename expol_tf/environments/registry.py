@@ -10,9 +10,9 @@ from typing import Any
 
 import gymnasium
 
+from expol_tf.cli import nearest
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 from expol_tf.gymnasium_plugin import register_tasks
-from expol_tf.suggestions import nearest
 
 
 def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:

@@ -9,8 +9,8 @@ import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import repeat
-from expol_tf.samplers.noise import Seed, as_seed, seed_of_step
 from expol_tf.samplers.svgd import Score, as_scalar
 
 

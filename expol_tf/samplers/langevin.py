@@ -8,8 +8,8 @@ import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import Moved, repeat_steps
-from expol_tf.samplers.noise import Seed, as_seed, seed_of_step
 from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar
 
 

@@ -32,7 +32,7 @@ import tensorflow as tf
 from absl import logging
 
 from expol_tf.errors import CheckpointError
-from expol_tf.training import atomic_files
+from expol_tf.runs import atomic_files
 
 FORMAT_VERSION = 1
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError
-from expol_tf.seeding import stream
+from expol_tf.random import stream
 
 EVALUATION_COLUMNS = ("env_step", "return_mean", "return_std", "length_mean", "episodes")
 

@@ -11,18 +11,17 @@ import gin
 import gymnasium
 
 from expol_tf.agents import TrpoAgent
+from expol_tf.configuration import configuration_from_call
 from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.seeding import stream
-from expol_tf.training.call_configuration import configuration_from_call
+from expol_tf.random import stream
+from expol_tf.runs import RunDirectory, describe_environment
 from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.devices import ensure_configured, learner_scope
-from expol_tf.training.environment_record import describe_environment
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import choose_parts
-from expol_tf.training.run_directory import RunDirectory
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from expol_tf.distributions import greedy_action
 from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
-from expol_tf.generators import draw_seed, make_generator
-from expol_tf.training import atomic_files
+from expol_tf.random import draw_seed, make_generator
+from expol_tf.runs import atomic_files
 
 _SAVED_MODEL = "saved_model.pb"
 

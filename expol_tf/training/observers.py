@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import gin
 
-from expol_tf.training import atomic_files
+from expol_tf.runs import atomic_files
 from expol_tf.training.export import export_policy
 
 

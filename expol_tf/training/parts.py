@@ -22,9 +22,9 @@ from expol_tf.networks import (
     SamplingActorNetwork,
     ValueNetwork,
 )
-from expol_tf.training.iteration import Runner
-from expol_tf.training.off_policy_runner import OffPolicyRunner
-from expol_tf.training.on_policy_runner import OnPolicyRunner
+from expol_tf.training.runners.iteration import Runner
+from expol_tf.training.runners.off_policy_runner import OffPolicyRunner
+from expol_tf.training.runners.on_policy_runner import OnPolicyRunner
 
 Factory = Callable[..., Any]
 

@@ -16,7 +16,7 @@ from google.protobuf import message
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.training import atomic_files
+from expol_tf.runs import atomic_files
 
 
 class TensorBoardLog:

@@ -11,17 +11,13 @@ import numpy as np
 
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import CheckpointError, NonFiniteError
+from expol_tf.runs import CsvTable, Progress, RunDirectory, StopRequest, plot_learning_curve
 from expol_tf.training.checkpointing import CheckpointStore
-from expol_tf.training.episodes import EpisodeStatistics
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_critic, export_policy
-from expol_tf.training.interruption import StopRequest
-from expol_tf.training.iteration import Runner
-from expol_tf.training.learning_curve import plot_learning_curve
-from expol_tf.training.metrics import CsvTable
 from expol_tf.training.observers import Observer, TrainingEvent
-from expol_tf.training.progress import Progress
-from expol_tf.training.run_directory import RunDirectory
+from expol_tf.training.runners.episodes import EpisodeStatistics
+from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.tensorboard import TensorBoardLog
 
 COMMON_COLUMNS = (

@@ -10,7 +10,7 @@ import pytest
 from expol_tf.agents import AcktrAgent, PpoAgent, TrpoAgent
 from expol_tf.networks import MixtureActorNetwork
 from expol_tf.optimizers import KfacRegression, MinibatchAdam
-from expol_tf.training import on_policy_runner
+from expol_tf.training.runners import on_policy_runner
 from tests.agents.small_agents import OBSERVATION, box, make_actor, make_agent, make_rollout, values_of
 
 # Name: (agent, settings, columns of its own).

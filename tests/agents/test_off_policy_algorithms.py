@@ -33,7 +33,7 @@ from expol_tf.networks import (
     ValueNetwork,
 )
 from expol_tf.optimizers import Adam
-from expol_tf.training import off_policy_runner
+from expol_tf.training.runners import off_policy_runner
 
 OBSERVATION = tensor_spec.TensorSpec([2], tf.float32, "observation")
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, [-1.0, 0.0], [1.0, 4.0], "action")

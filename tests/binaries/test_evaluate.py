@@ -12,8 +12,8 @@ import pytest
 
 from expol_tf import train
 from expol_tf.agents import TrpoAgent
+from expol_tf.cli.commands import train as command_line
 from expol_tf.networks import GaussianActorNetwork
-from expol_tf.training import command_line
 
 
 @pytest.fixture(scope="module")

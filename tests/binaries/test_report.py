@@ -10,14 +10,13 @@ import sys
 import pytest
 
 import expol_tf
-from expol_tf.analysis import command_line
-from tests.analysis.synthetic import write_run, write_study
+from tests.reports.synthetic import write_run, write_study
 
 BINARY = pathlib.Path(expol_tf.__file__).absolute().parents[1] / "binaries" / "report.py"
 
 
 def report(*arguments: str) -> int:
-    return command_line.report_main(["expol-report", *arguments])
+    return report.report_main(["expol-report", *arguments])
 
 
 @pytest.fixture(name="directory")
@@ -50,8 +49,8 @@ def test_the_program_writes_a_report_where_the_user_is(directory: pathlib.Path) 
 
 def test_reports_do_not_wait_for_tensorflow(directory: pathlib.Path) -> None:
     program = (
-        "import sys; from expol_tf.analysis import command_line; "
-        "assert command_line.report_main(sys.argv) == 0; "
+        "import sys; from expol_tf.cli.commands import report; "
+        "assert report.report_main(sys.argv) == 0; "
         "assert not {'tensorflow', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(BINARY.parents[1]), *sys.path])}

@@ -17,8 +17,8 @@ from collections.abc import Callable
 import pytest
 
 import expol_tf
-from expol_tf.distributed import sweep_command
-from expol_tf.training import command_line
+from expol_tf.cli.commands import sweep as sweep_command
+from expol_tf.cli.commands import train as command_line
 
 BINARY = pathlib.Path(expol_tf.__file__).absolute().parents[1] / "binaries" / "sweep.py"
 TIMINGS = {"wall_time_s", "env_steps_per_s"}

@@ -15,7 +15,8 @@ import time
 import pytest
 
 import expol_tf
-from expol_tf.training import command_line, load_policy
+from expol_tf.cli.commands import train as command_line
+from expol_tf.training import load_policy
 
 BINARY = pathlib.Path(expol_tf.__file__).absolute().parents[1] / "binaries" / "train.py"
 TIMINGS = {"wall_time_s", "env_steps_per_s"}

@@ -13,13 +13,16 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf import _resources, agents, gin_syntax, networks
+from expol_tf import agents, networks
+from expol_tf.cli.commands import train as command_line
+from expol_tf.configuration import configuration, gin_syntax
+from expol_tf.configuration import resources as _resources
+from expol_tf.configuration.configuration import EXPERIMENT_MACROS
+from expol_tf.configuration.gin_syntax import Binding
 from expol_tf.environments import load_vector, time_step_spec
-from expol_tf.gin_syntax import Binding
 from expol_tf.keras_api import keras
 from expol_tf.networks import GaussianActorNetwork, SamplingActorNetwork, ValueNetwork
-from expol_tf.training import OffPolicyRunner, command_line, configuration
-from expol_tf.training.configuration import EXPERIMENT_MACROS
+from expol_tf.training import OffPolicyRunner
 from expol_tf.training.parts import choose_parts
 
 ROOT = _resources.gin_root()

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from expol_tf.agents import Transitions
 from expol_tf.errors import CheckpointError, ConfigurationError
-from expol_tf.training import UniformReplay, replay
+from expol_tf.training import UniformReplay
+from expol_tf.training.runners import replay
 
 OBSERVATION, ACTION = 3, 2
 

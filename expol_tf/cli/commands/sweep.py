@@ -1,0 +1,83 @@
+"""The program `expol-sweep`: flags → plan → check → runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from expol_tf.cli import command_start, run_program, shown, user_path
+from expol_tf.errors import ConfigurationError
+from expol_tf.sweeps import check_runs, find_file, import_ray, plan_sweep, read_sweep, run_sweep
+from expol_tf.sweeps import table as sweep_table
+
+_PROGRAM = "expol-sweep"
+
+
+def sweep_main(argv: Sequence[str] | None = None) -> int:
+    """Runs the sweep that the flags describe; returns the exit status.
+
+    0: every run is finished. 1: a run failed. 2: a mistake that is the user's to mend, nothing was started.
+    130 or 143: interrupted, to be resumed by the same command.
+    """
+    return run_program(_PROGRAM, _define_flags, _sweep, argv, interrupted="the same command goes on.")
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    def integer(name: str, default: int | None, least: int, text: str) -> None:
+        flags.DEFINE_integer(name, default, text, lower_bound=least, flag_values=values)
+
+    def string(name: str, text: str) -> None:
+        flags.DEFINE_string(name, None, text, flag_values=values)
+
+    string("sweep_file", "gin file of the sweep, such as gin/sweeps/on_policy.gin.")
+    string("root_dir", "Directory of the sweep; by default runs/sweeps/<sweep file>.")
+    string("address", 'Address of a Ray cluster ("auto", "host:6379"); by default this machine is used.')
+    integer("max_parallel", None, 1, "Runs at once; by default as many as the CPUs allow.")
+    integer("cpus_per_run", 1, 1, "CPUs reserved for a run.")
+    text = "GPUs reserved for a run, also a fraction of one."
+    flags.DEFINE_float("gpus_per_run", 0.0, text, lower_bound=0.0, flag_values=values)
+    integer("retries", 2, 0, "Further attempts at a run that fails.")
+    string("device", 'Device of the runs: "auto", "cpu", "gpu" or "gpu:<index>".')
+    text = "Check and list the runs, start none."
+    flags.DEFINE_bool("dry_run", False, text, flag_values=values)
+
+
+def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
+    if not values.sweep_file:
+        raise ConfigurationError(
+            "--sweep_file must name a sweep, such as gin/sweeps/on_policy.gin; got none."
+        )
+    path = find_file(values.sweep_file, "--sweep_file")
+    runs = plan_sweep(read_sweep(path), path.parent)
+    if not values.dry_run:
+        # Before seconds go into checking what cannot be run.
+        import_ray(local=values.address is None)
+    checked = check_runs(runs)
+    if values.dry_run:
+        for each in checked:
+            print(f"{each.run.name}: {each.num_env_steps:,} steps")
+        print(f"{len(checked)} runs, {sum(each.num_env_steps for each in checked):,} steps")
+        return 0
+    root = user_path(values.root_dir or Path("runs", "sweeps", path.stem))
+    result = run_sweep(
+        checked, root, values.address, values.max_parallel, values.cpus_per_run,
+        values.gpus_per_run, values.retries, values.device,
+    )  # fmt: skip
+    print(sweep_table.summary(result.states))
+    if result.interrupted_by is not None:
+        print(f"Resume with:\n  {_resume_command(root, arguments)}", file=sys.stderr)
+        return 128 + result.interrupted_by
+    print(f"{root / sweep_table.FILE_NAME} lists the runs.")
+    return 1 if result.failed else 0
+
+
+def _resume_command(root: Path, arguments: Sequence[str]) -> str:
+    """Returns the command that goes on with the sweep, to be typed in the directory of the first one."""
+    named = any(re.match(r"--?root_dir(=|$)", argument) for argument in arguments)
+    place = [] if named else [f"--root_dir={shown(root)}"]
+    return shlex.join([*command_start(_PROGRAM), *arguments, *place])

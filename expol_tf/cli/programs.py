@@ -1,0 +1,125 @@
+"""What every program does alike: flags, --help, --version, errors as one message, the command that goes on.
+
+Nothing here imports TensorFlow, which takes seconds: a program that needs it imports it in its `main`, after
+whatever can be said without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from expol_tf.cli.paths import user_directory
+from expol_tf.cli.versions import installed_versions
+from expol_tf.errors import ExpolError
+
+# The exit status of a mistake that the user has to mend.
+USAGE_ERROR = 2
+_INTERRUPTED = 130
+
+# --help shows the flags that are defined here among those of the program.
+flags.disclaim_key_flags()
+
+
+def run_program(
+    name: str,
+    define_flags: Callable[[flags.FlagValues], None],
+    main: Callable[[flags.FlagValues, list[str]], int],
+    argv: Sequence[str] | None,
+    *,
+    interrupted: str,
+    packages: Sequence[str] = ("expol_tf",),
+    uses_tensorflow: bool = False,
+    more_help: str = "",
+) -> int:
+    """Parses flags, calls `main(flags, arguments)`, and turns errors of the user's into one message.
+
+    To be called from the module that has `define_flags`.
+
+    Args:
+      name: What the user types.
+      define_flags: Defines the program's own flags; --version, --debug and --help are added.
+      main: Does the work; returns the exit status.
+      argv: The command line, the program's name first; by default that of the process.
+      interrupted: What Ctrl-C left behind, for the message about it.
+      packages: Those whose versions --version prints.
+      uses_tensorflow: Whether TensorFlow is to be kept from talking.
+      more_help: Follows the flags in --help.
+
+    Returns:
+      The exit status: that of `main`, 2 for a mistake that the user has to mend, 130 for Ctrl-C.
+    """
+    # A set of flags of its own: programs share names of flags, and tests call several in one process.
+    values = flags.FlagValues()
+    define_flags(values)
+    flags.DEFINE_bool("version", False, "Print the versions and exit.", flag_values=values)
+    shows = "tracebacks and TensorFlow's own messages" if uses_tensorflow else "tracebacks"
+    flags.DEFINE_bool("debug", False, f"Show {shows}.", flag_values=values)
+    flags.DEFINE_bool("help", False, "Show this.", short_name="h", flag_values=values)
+    argv = list(sys.argv if argv is None else argv)
+    try:
+        rest = values(argv)[1:]
+        if rest:
+            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
+    except flags.Error as error:
+        print(f"{name}: {error}\nSee {name} --help.", file=sys.stderr)
+        return USAGE_ERROR
+    if values.help:
+        print(f"usage: {name} [flags]\n{values.module_help(define_flags.__module__)}{more_help}")
+        return 0
+    if values.version:
+        for package, version in installed_versions(packages).items():
+            print(package, version or "(not installed)")
+        return 0
+    if uses_tensorflow and not values.debug:
+        _silence_tensorflow()
+    try:
+        return main(values, argv[1:])
+    except ExpolError as error:
+        if values.debug:
+            raise
+        print(f"{name}: error: {error_message(error)}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        if values.debug:
+            raise
+        # The terminal shows ^C on the line, perhaps after a progress bar.
+        start = "\n" if sys.stderr.isatty() else ""
+        print(f"{start}{name}: interrupted; {interrupted}", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def command_start(name: str) -> list[str]:
+    """Returns the words with which the user started the program `expol-…`, before its flags.
+
+    They hold in the user's directory, for a program that was started by Bazel, as a file or by its name.
+    """
+    workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if workspace:
+        bazelw = os.path.relpath(os.path.join(workspace, "bazelw"), user_directory())
+        target = f"//binaries:{name.removeprefix('expol-')}"
+        return [bazelw if os.sep in bazelw else f"./{bazelw}", "run", target, "--"]
+    return ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [name]
+
+
+def error_message(error: Exception) -> str:
+    """Returns the error's message without the call stack that gin appends to it."""
+    supplied = r"\n  (No values supplied by Gin|Gin had values bound|Caller supplied values).*"
+    text = re.sub(supplied, "", str(error))
+    return re.sub(r"\n  In call to configurable '.*?' \(.*\)( in scope '.*')?", "", text)
+
+
+def _silence_tensorflow() -> None:
+    """Keeps what TensorFlow and gym say about themselves off the terminal; a user's own setting stands."""
+    # Level 3, since TensorFlow calls a second registration of its CUDA plugins an error.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from gym_notices import notices
+
+        notices.notices.clear()
+    except ImportError:
+        pass

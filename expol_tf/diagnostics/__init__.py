@@ -1,0 +1,19 @@
+"""What a policy is like: its density, its entropy, how smooth its critic is; and what the optimum does."""
+
+from __future__ import annotations
+
+from expol_tf.diagnostics.densities import DensityComparison, compare_densities, spread
+from expol_tf.diagnostics.sample_entropy import nearest_neighbour_entropy
+from expol_tf.diagnostics.smoothness import Critic, q_smoothness
+from expol_tf.diagnostics.soft_value_oracle import SoftOptimum, soft_value_iteration
+
+__all__ = [
+    "Critic",
+    "DensityComparison",
+    "SoftOptimum",
+    "compare_densities",
+    "nearest_neighbour_entropy",
+    "q_smoothness",
+    "soft_value_iteration",
+    "spread",
+]

@@ -1,0 +1,1 @@
+"""Bandits whose optimum is known: correlated actions, two best actions."""

@@ -1,0 +1,1 @@
+"""How well samplers know the entropy of what they sample."""

@@ -1,0 +1,1 @@
+"""Where runs go on the tasks with several goals, beside the optimum."""

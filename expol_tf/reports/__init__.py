@@ -1,0 +1,52 @@
+"""What finished runs say: learning curves, aggregates over tasks, sensitivity, reports. No TensorFlow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from expol_tf.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from expol_tf.reports.aggregate import (
+        aggregate_metrics,
+        improvement_probabilities,
+        performance_profiles,
+        sample_efficiency,
+    )
+    from expol_tf.reports.curves import bootstrap_band, smoothed_returns
+    from expol_tf.reports.peer_curves import read_peer_curves
+    from expol_tf.reports.quantiles import quantile_curve
+    from expol_tf.reports.recorded import METRICS, literal, read_columns
+    from expol_tf.reports.report import Report, write_report
+    from expol_tf.reports.runs import Run, find_runs
+    from expol_tf.reports.study import SETTINGS
+    from expol_tf.reports.style import Palette, legend, note_handle, panels, plain, save
+
+# Imported when asked for: rliable takes seconds, and not every report needs it.
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "METRICS": "recorded",
+        "Palette": "style",
+        "Report": "report",
+        "Run": "runs",
+        "SETTINGS": "study",
+        "aggregate_metrics": "aggregate",
+        "bootstrap_band": "curves",
+        "find_runs": "runs",
+        "improvement_probabilities": "aggregate",
+        "legend": "style",
+        "literal": "recorded",
+        "note_handle": "style",
+        "panels": "style",
+        "performance_profiles": "aggregate",
+        "plain": "style",
+        "quantile_curve": "quantiles",
+        "read_columns": "recorded",
+        "read_peer_curves": "peer_curves",
+        "sample_efficiency": "aggregate",
+        "save": "style",
+        "smoothed_returns": "curves",
+        "write_report": "report",
+    },
+)

@@ -1,0 +1,199 @@
+"""The numbers of a report: curves on common steps, final returns, and rliable's aggregates of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from expol_tf.reports import aggregate, curves
+from expol_tf.reports.aggregate import Estimate
+from expol_tf.reports.curve_plots import Band, Key
+from expol_tf.reports.normalization import Normalization, normalization
+from expol_tf.reports.study import Member, Study
+
+_EFFICIENCY_POINTS = 101
+# Tasks of lengths within two per cent of each other are of the same length.
+_SAME_LENGTH = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Final:
+    """The end of one run, as far as its task's runs are compared.
+
+    Attributes:
+      training: Mean return of the last 100 training episodes.
+      episodes: How many they were, if fewer had ended.
+      evaluation: Mean return of the last evaluation; NaN if there was none.
+    """
+
+    training: float
+    episodes: int
+    evaluation: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Aggregates:
+    """rliable's numbers over the tasks that every experiment has.
+
+    Attributes:
+      tasks: Those tasks.
+      runs: Experiment → how many runs of each task count.
+      normalizations: Task → how returns became scores.
+      metrics: Metric → experiment → estimate.
+      improvements: (x, y) → probability that x is better.
+      thresholds: [P] scores of the profiles.
+      profiles: Experiment → [P] share of runs above them.
+      env_step: [Q] steps of the sample efficiency.
+      efficiency: Experiment → [Q] interquartile mean.
+      notes: What a reader must know, a sentence each.
+    """
+
+    tasks: tuple[str, ...]
+    runs: Mapping[str, int]
+    normalizations: Mapping[str, Normalization]
+    metrics: Mapping[str, Mapping[str, Estimate]]
+    improvements: Mapping[tuple[str, str], Estimate]
+    thresholds: np.ndarray
+    profiles: Mapping[str, Estimate]
+    env_step: np.ndarray
+    efficiency: Mapping[str, Estimate]
+    notes: tuple[str, ...]
+
+
+def finals(study: Study) -> dict[Key, list[Final]]:
+    """Returns (task, experiment) → the ends of its runs, by seed."""
+    return {
+        key: [_final(member, study.compared_at[key[0]]) for member in group]
+        for key, group in study.groups.items()
+    }
+
+
+def training_bands(study: Study, repetitions: int, rng: np.random.Generator) -> dict[Key, Band]:
+    """Returns (task, experiment) → curves of the return of the last 100 episodes, with their mean's band."""
+    bands = {}
+    for key, group in study.groups.items():
+        episodes = [member.run.episodes for member in group]
+        grid = curves.common_grid(
+            [each.env_step[0] for each in episodes], [member.run.env_step for member in group]
+        )
+        values = [curves.on_grid(each.env_step, curves.smoothed_returns(each), grid) for each in episodes]
+        bands[key] = _band(grid, np.stack(values), repetitions, rng)
+    return bands
+
+
+def evaluation_bands(study: Study, repetitions: int, rng: np.random.Generator) -> dict[Key, Band]:
+    """Returns (task, experiment) → evaluation curves, of the groups whose runs all were evaluated."""
+    bands = {}
+    for key, group in study.groups.items():
+        found = [member.run.evaluations for member in group]
+        if not all(len(each.env_step) for each in found):
+            continue
+        first = found[0].env_step
+        grid = first
+        if not all(np.array_equal(each.env_step, first) for each in found):
+            grid = curves.common_grid(
+                [each.env_step[0] for each in found],
+                [each.env_step[-1] for each in found],
+                max(2, min(len(each.env_step) for each in found)),
+            )
+        values = [curves.on_grid(each.env_step, each.return_mean, grid) for each in found]
+        bands[key] = _band(grid, np.stack(values), repetitions, rng)
+    return bands
+
+
+def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, seed: int) -> Aggregates:
+    """Returns rliable's aggregates of the final returns, and of the returns over steps.
+
+    Args:
+      study: The runs.
+      ends: What `finals` returns.
+      repetitions: Bootstrap resamples.
+      seed: Of the resamples.
+    """
+    tasks, experiments, notes = study.common_tasks, study.experiments, []
+    if left_out := [task for task in study.tasks if task not in tasks]:
+        notes.append(
+            f"The aggregates are over {', '.join(tasks)}; not over {', '.join(left_out)}, which some "
+            "experiments do not have."
+        )
+    smoothed = {
+        key: [curves.smoothed_returns(member.run.episodes) for member in group]
+        for key, group in study.groups.items()
+        if key[0] in tasks
+    }
+    normalizations = {
+        task: normalization(
+            task, np.concatenate([c for key, each in smoothed.items() if key[0] == task for c in each])
+        )
+        for task in tasks
+    }
+    scores, numbers = aggregate.score_matrices(
+        {
+            (task, name): [normalizations[task](np.array(end.training)) for end in ends[task, name]]
+            for task, name in smoothed
+        },
+        tasks,
+        experiments,
+    )
+    for name, number in numbers.items():
+        more = [f"{len(ends[task, name])} on {task}" for task in tasks if len(ends[task, name]) > number]
+        if more:
+            notes.append(
+                f"{name} has {', '.join(more)}, elsewhere {number} runs: the aggregates take the {number} "
+                "with the lowest seeds of each task."
+            )
+    members = [study.groups[key] for key in smoothed]
+    grid = curves.common_grid(
+        [member.run.episodes.env_step[0] for group in members for member in group],
+        [float(study.compared_at[task]) for task in tasks],
+        _EFFICIENCY_POINTS,
+    )
+    longest = max(study.compared_at[task] for task in tasks)
+    if longest > grid[-1] * (1 + _SAME_LENGTH):
+        notes.append(
+            f"The sample efficiency ends at {grid[-1]:,.0f} env steps, where the shortest task does."
+        )
+    over_steps, _ = aggregate.score_matrices(
+        {
+            key: [
+                normalizations[key[0]](curves.on_grid(member.run.episodes.env_step, values, grid))
+                for member, values in zip(study.groups[key], smoothed[key], strict=True)
+            ]
+            for key in smoothed
+        },
+        tasks,
+        experiments,
+    )
+    thresholds = aggregate.thresholds_between(scores)
+    return Aggregates(
+        tasks=tasks,
+        runs=numbers,
+        normalizations=normalizations,
+        metrics=aggregate.aggregate_metrics(scores, repetitions, seed),
+        improvements=aggregate.improvement_probabilities(scores, repetitions, seed),
+        thresholds=thresholds,
+        profiles=aggregate.performance_profiles(scores, thresholds, repetitions, seed),
+        env_step=grid,
+        efficiency=aggregate.sample_efficiency(over_steps, repetitions, seed),
+        notes=tuple(notes),
+    )
+
+
+def _final(member: Member, limit: int) -> Final:
+    run = member.run
+    # A first episode may end after the length of a shorter run of another experiment.
+    limit = max(limit, int(run.episodes.env_step[0]))
+    ended = run.episodes.count[run.episodes.env_step <= limit].sum()
+    return Final(
+        training=curves.final_return(run.episodes, limit),
+        episodes=int(min(ended, curves.WINDOW)),
+        evaluation=curves.final_evaluation(run.evaluations, limit),
+    )
+
+
+def _band(grid: np.ndarray, values: np.ndarray, repetitions: int, rng: np.random.Generator) -> Band:
+    if len(values) < 2:
+        return Band(grid, values, None, None)
+    return Band(grid, values, *curves.bootstrap_band(values, repetitions, rng))

@@ -1,0 +1,221 @@
+"""Tables of a run as CSV files: a row is there whole or not at all, and equal values are equal text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from expol_tf.errors import RunDirectoryError
+from expol_tf.runs import atomic_files
+
+
+class CsvTable:
+    """An append-only CSV file with fixed columns, one of them `env_step`, that can be cut back to a step.
+
+    Floats are written with `repr`, the shortest text that reads back as the same double; an empty cell is
+    None. The file appears with the first row.
+
+    Args:
+      path: The CSV file.
+      columns: The column names, `env_step` among them.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], columns: Sequence[str]):
+        if "env_step" not in columns:
+            raise ValueError(f"columns must contain 'env_step'; got {list(columns)}.")
+        self._path = Path(path)
+        self._columns = tuple(columns)
+        self._descriptor: int | None = None
+
+    @classmethod
+    def header(cls, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
+        """Returns the columns of an existing table, None if there is no whole header line."""
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                line = file.readline()
+        except FileNotFoundError:
+            return None
+        return tuple(next(csv.reader([line]))) if line.endswith("\n") else None
+
+    @property
+    def path(self) -> Path:
+        """The CSV file."""
+        return self._path
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column names."""
+        return self._columns
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Writes one row, given to the system before this returns; columns not in `row` stay empty.
+
+        Raises:
+          ValueError: `row` has a key that is not a column.
+          RunDirectoryError: The file cannot be written; the rows before are whole.
+        """
+        unknown = [key for key in row if key not in self._columns]
+        if unknown:
+            raise ValueError(f"row has the keys {unknown}, which are not columns of {self._path.name}.")
+        try:
+            if self._descriptor is None:
+                self._open()
+            self._write(_line([_cell(row.get(column)) for column in self._columns]))
+        except OSError as error:
+            raise RunDirectoryError(self._cannot_write(error)) from error
+
+    def truncate_after(self, env_step: int) -> int:
+        """Removes the rows with a later `env_step`, and lines that a kill or a power cut left incomplete.
+
+        The lines kept stay byte for byte the same. The file is replaced in one step.
+
+        Returns:
+          The number of lines removed.
+
+        Raises:
+          RunDirectoryError: The file has other columns, or cannot be written.
+        """
+        self.close()
+        try:
+            lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+            if not lines:
+                return 0
+            if not lines[0].endswith(b"\n"):
+                self._path.unlink()
+                return len(lines)
+            self._check_header(lines[0])
+            kept = [line for line in lines[1:] if self._belongs(line, env_step)]
+            removed = len(lines) - 1 - len(kept)
+            if removed:
+                atomic_files.write_atomically(self._path, b"".join([lines[0], *kept]))
+            return removed
+        except OSError as error:
+            raise RunDirectoryError(self._cannot_write(error)) from error
+
+    def read(self) -> list[dict[str, Any]]:
+        """Returns the complete rows, cells as int, float, str or None where empty."""
+        return read_table(self._path)
+
+    def sync(self) -> None:
+        """Waits until the rows are on the disk, so that a power cut cannot lose what a checkpoint needs."""
+        if self._descriptor is not None:
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise RunDirectoryError(self._cannot_write(error)) from error
+
+    def close(self) -> None:
+        """Closes the file; the next `append` opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.ftruncate(self._descriptor, whole)
+        if whole == 0:
+            self._write(_line(self._columns))
+        else:
+            self._check_header(content[: content.find(b"\n") + 1])
+
+    def _write(self, line: bytes) -> None:
+        """Appends the line with one system call, or leaves the file as it was."""
+        assert self._descriptor is not None
+        size = os.fstat(self._descriptor).st_size
+        try:
+            written = os.write(self._descriptor, line)
+            if written < len(line):
+                # A disk that fills up takes a part first; the second attempt names the reason.
+                os.write(self._descriptor, line[written:])
+        except OSError:
+            os.ftruncate(self._descriptor, size)
+            raise
+
+    def _check_header(self, header: bytes) -> None:
+        if header != _line(self._columns):
+            found = header.decode(errors="replace").strip()
+            raise RunDirectoryError(
+                f"{self._path} has the columns {found}; this run writes {','.join(self._columns)}. "
+                "Resume with the version and configuration that wrote it, or train in another root directory."
+            )
+
+    def _belongs(self, line: bytes, env_step: int) -> bool:
+        cells = _parse_line(line)
+        if cells is None or len(cells) != len(self._columns):
+            return False
+        step = _value(cells[self._columns.index("env_step")])
+        return isinstance(step, int | float) and step <= env_step
+
+    def _cannot_write(self, error: Exception) -> str:
+        return (
+            f"cannot write {self._path}: {atomic_files.reason(error)}. Rows and checkpoints written before "
+            "are kept; free space or make the directory writable, then start the same command again."
+        )
+
+
+def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Returns the complete rows of a run's CSV file, also while it is being written; none if it is missing.
+
+    Cells are int, float, str, or None where empty.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    parsed = [_parse_line(line) for line in path.read_bytes().splitlines(keepends=True)]
+    if not parsed or parsed[0] is None:
+        return []
+    columns = parsed[0]
+    rows = [cells for cells in parsed[1:] if cells is not None and len(cells) == len(columns)]
+    return [dict(zip(columns, map(_value, cells), strict=True)) for cells in rows]
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue().encode()
+
+
+def _parse_line(line: bytes) -> list[str] | None:
+    """Returns the cells of a complete line, None for one that breaks off or is not text."""
+    if not line.endswith(b"\n") or b"\0" in line:
+        return None
+    try:
+        return next(csv.reader([line.decode()]), None)
+    except (UnicodeDecodeError, csv.Error):
+        return None
+
+
+def _cell(value: Any) -> str:
+    """Returns the text of a cell; NumPy and TensorFlow scalars count as their Python values."""
+    if value is None:
+        return ""
+    if hasattr(value, "numpy"):
+        value = value.numpy()
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value)
+    if "\n" in text or "\r" in text:
+        raise ValueError(f"a cell must be one line; got {text!r}.")
+    return text
+
+
+def _value(cell: str) -> Any:
+    if cell == "":
+        return None
+    for convert in (int, float):
+        try:
+            return convert(cell)
+        except ValueError:
+            continue
+    return cell

@@ -1,0 +1,131 @@
+"""Sweep files: gin syntax, read as data, so that gin's own state stays as it is."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+from expol_tf.cli import did_you_mean
+from expol_tf.configuration import Binding, Macro, Reference, gin_syntax, map_leaves, render
+from expol_tf.errors import ConfigurationError
+from expol_tf.sweeps.sweep import LogUniform, Sweep, Uniform
+
+_CONFIGURABLES = {"Sweep": Sweep, "Uniform": Uniform, "LogUniform": LogUniform}
+
+
+def read_sweep(name: str | os.PathLike[str]) -> Sweep:
+    """Returns the sweep that a file describes; see `Sweep`.
+
+    ```
+    Sweep.experiments = {"nfp": "gin/nfp_trpo.gin", "gaussian": "gin/gaussian_trpo.gin"}
+    Sweep.tasks = ["gin/tasks/hopper.gin"]
+    Sweep.seeds = (0, 1, 2)
+    Sweep.draws = {"TrustRegion.max_kl": @LogUniform()}
+    LogUniform.low = 1e-3
+    LogUniform.high = 1e-2
+    ```
+
+    Args:
+      name: The file, looked for in the user's directory and among the library's (`gin/sweeps/…`).
+
+    Raises:
+      ConfigurationError: With the line, and the nearest known name for one that does not exist.
+    """
+    path = find_file(os.fspath(name), "--sweep_file")
+    statements = [each for each in gin_syntax.read_files([str(path)]) if isinstance(each, Binding)]
+    macros = {each.selector: each for each in statements if each.is_macro}
+    bound: dict[tuple[str, str], dict[str, Any]] = {}
+    used: set[str] = set()
+    for statement in statements:
+        if statement.is_macro:
+            continue
+        _check_name(statement)
+        value = _expand(statement.value, macros, used)
+        bound.setdefault((statement.scope, statement.selector), {})[statement.parameter] = value
+    for macro in macros.values():
+        if macro.selector not in used:
+            raise ConfigurationError(
+                f"{macro.location}: the macro {macro.selector} is defined, but nothing uses it. A setting of "
+                f'the runs goes into Sweep.bindings = ["{macro.selector} = {render(macro.value)}"].'
+            )
+    arguments = bound.pop(("", "Sweep"), {})
+    draws = arguments.get("draws", {})
+    if isinstance(draws, dict):
+        arguments["draws"] = {key: _distribution(key, value, bound) for key, value in draws.items()}
+    if "experiments" not in arguments:
+        raise ConfigurationError(
+            f"{path}: Sweep.experiments must be set. Write "
+            'Sweep.experiments = {"nfp_trpo": "gin/nfp_trpo.gin"}.'
+        )
+    sweep = Sweep(**arguments)
+    if bound:
+        shown = "/".join(filter(None, next(iter(bound))))
+        raise ConfigurationError(
+            f"{path}: {shown} is bound, but Sweep.draws does not refer to it. "
+            f"Remove the lines, or write @{shown}() there."
+        )
+    return sweep
+
+
+def find_file(name: str, what: str, directory: Path | None = None) -> Path:
+    """Returns the gin file called `name` in the directory, the user's or the library, the first that has it.
+
+    Raises:
+      ConfigurationError: There is none; `what` begins the message, which tells the nearest known name.
+    """
+    path = gin_syntax.find_file(name, directory)
+    if path is None:
+        raise ConfigurationError(gin_syntax.missing_file(what, name, directory))
+    return path
+
+
+def _check_name(statement: Binding) -> None:
+    selector = statement.selector.removeprefix("expol_tf.")
+    if selector != statement.selector or selector not in _CONFIGURABLES:
+        raise ConfigurationError(
+            f"{statement.location}: a sweep file sets {', '.join(_CONFIGURABLES)}; "
+            f"got {statement.selector!r}."
+            f"{did_you_mean(selector, _CONFIGURABLES)} A setting of the runs goes into "
+            f'Sweep.bindings = ["{statement.selector}.{statement.parameter} = {render(statement.value)}"].'
+        )
+    known = [name for name in inspect.signature(_CONFIGURABLES[selector]).parameters]
+    if statement.parameter not in known:
+        raise ConfigurationError(
+            f"{statement.location}: {selector} has no parameter {statement.parameter!r}."
+            f"{did_you_mean(statement.parameter, known)} Its parameters: {', '.join(known)}."
+        )
+
+
+def _expand(value: Any, macros: dict[str, Binding], used: set[str], within: tuple[str, ...] = ()) -> Any:
+    """Returns `value` with the file's own macros replaced; others are left to the runs."""
+
+    def expand(leaf: Any) -> Any:
+        if not isinstance(leaf, Macro) or leaf.name not in macros:
+            return leaf
+        macro = macros[leaf.name]
+        if leaf.name in within:
+            raise ConfigurationError(f"{macro.location}: the macro {leaf.name} is defined by itself.")
+        used.add(leaf.name)
+        return _expand(macro.value, macros, used, (*within, leaf.name))
+
+    return map_leaves(expand, value)
+
+
+def _distribution(name: str, value: Any, bound: dict[tuple[str, str], dict[str, Any]]) -> Any:
+    """Returns the distribution that `@scope/LogUniform()` stands for, its bindings taken out of `bound`."""
+    if not isinstance(value, Reference) or not value.evaluate:
+        return value
+    scope, _, selector = value.name.rpartition("/")
+    if selector not in ("Uniform", "LogUniform"):
+        return value
+    arguments = bound.pop((scope, selector), None)
+    missing = sorted({"low", "high"} - set(arguments or ()))
+    if arguments is None or missing:
+        shown = f"{scope}/{selector}" if scope else selector
+        raise ConfigurationError(
+            f"Sweep.draws[{name!r}] = {value}: {shown}.{missing[0]} must be set on a line of its own. "
+            f"Two parameters need scopes: @one/{selector}(), @two/{selector}()."
+        )
+    return _CONFIGURABLES[selector](**arguments)

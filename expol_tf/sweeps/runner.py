@@ -1,0 +1,252 @@
+"""`run_sweep`: every run in a process of its own, again after failures, until it is finished or given up."""
+
+from __future__ import annotations
+
+import collections
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from expol_tf.errors import RunDirectoryError
+from expol_tf.sweeps import table as sweep_table
+from expol_tf.sweeps.check import CheckedRun
+from expol_tf.sweeps.plan import RESERVED
+from expol_tf.sweeps.process import Attempt, AttemptResult, inherited_variables
+from expol_tf.sweeps.progress import SweepProgress
+from expol_tf.sweeps.ray_pool import RayPool
+from expol_tf.sweeps.table import RunState
+
+_LOCK = ".sweep.lock"
+_STOP = ".stop"
+
+
+class SweepResult(NamedTuple):
+    """How a sweep ended.
+
+    Attributes:
+      states: Every run with its status.
+      interrupted_by: The signal that stopped it, or None.
+    """
+
+    states: list[RunState]
+    interrupted_by: int | None
+
+    @property
+    def failed(self) -> list[RunState]:
+        """The runs that were given up."""
+        return [state for state in self.states if state.status == "failed"]
+
+
+def run_sweep(
+    runs: Sequence[CheckedRun],
+    root_dir: str | os.PathLike[str],
+    address: str | None = None,
+    max_parallel: int | None = None,
+    cpus_per_run: int = 1,
+    gpus_per_run: float = 0.0,
+    retries: int = 2,
+    device: str | None = None,
+) -> SweepResult:
+    """Trains the runs on Ray and keeps `root_dir/sweep.csv`; called again, it goes on where it was.
+
+    A run is a process: its crash, or its end by the kernel when memory is short, ends nothing else. It is
+    started again in its directory, where it resumes from its checkpoint. A mistake in its settings is not
+    tried again. Finished runs are passed over. SIGINT and SIGTERM let the running ones save and end.
+
+    Args:
+      runs: The runs; see `plan_sweep` and `check_runs`.
+      root_dir: The sweep's directory. A run's own is `<experiment>/<task>[/<parameters>]/seed<seed>` in it,
+        its output is in `logs/`.
+      address: Of a Ray cluster whose nodes have this environment, and `root_dir`, at the same paths; None for
+        this machine.
+      max_parallel: Runs at once; None for as many as the CPUs allow.
+      cpus_per_run: CPUs reserved for a run. It does not set a run's threads: that is `configure_devices`.
+      gpus_per_run: GPUs reserved for a run, also a fraction of one.
+      retries: Further attempts at a run that fails.
+      device: `--device` of the runs.
+
+    Raises:
+      ExpolError: Ray is missing or does not answer, or `root_dir` cannot be used.
+    """
+    root = Path(root_dir).absolute()
+    try:
+        (root / RESERVED[0]).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"cannot write in root_dir {root}: {error.strerror}. Give another."
+        ) from error
+    with _locked(root):
+        scheduler = _Scheduler(runs, root, retries, device)
+        if not scheduler.open:
+            return SweepResult(scheduler.states, None)
+        with RayPool(address, max_parallel, cpus_per_run, gpus_per_run) as pool:
+            return SweepResult(scheduler.states, scheduler.run(pool))
+
+
+class _Scheduler:
+    """Which run is started when, and what becomes of it."""
+
+    def __init__(self, runs: Sequence[CheckedRun], root: Path, retries: int, device: str | None) -> None:
+        self._root = root
+        self._retries = retries
+        self._device = device
+        self._variables = inherited_variables()
+        self._failures: collections.Counter[str] = collections.Counter()
+        before = sweep_table.read_index(root)
+        self.states = [self._first_state(run, before.get(run.run.name, {})) for run in runs]
+        self._queue = collections.deque(state for state in self.states if state.status == "pending")
+        (root / _STOP).unlink(missing_ok=True)
+        self._write()
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is left to do."""
+        return bool(self._queue)
+
+    def run(self, pool: RayPool) -> int | None:
+        """Makes attempts until nothing is left to do; returns the signal that ended it early, or None."""
+        # Ray sets handlers of its own when it starts.
+        with _StopRequest() as stop, SweepProgress(self._root, self.states) as progress:
+            done = len(self.states) - len(self._queue)
+            skipped = f", {done} of them finished before" if done else ""
+            progress.message(f"{len(self.states)} runs{skipped}; {pool.slots} at once; {self._root}")
+            try:
+                while pool.running or (self._queue and stop.number is None):
+                    while self._queue and stop.number is None and pool.running < pool.slots:
+                        self._start(pool, self._queue.popleft(), progress.message)
+                    for state, result in pool.wait():
+                        self._end(state, result, progress.message)
+                    if stop.number is not None and not (self._root / _STOP).exists():
+                        (self._root / _STOP).touch()
+                        progress.message(f"interrupted: {pool.running} runs save and end")
+                    progress.update()
+                progress.message(progress.line())
+            finally:
+                self._write()
+                # Runs whose worker has gone get their signal from the kernel.
+                (self._root / _STOP).unlink(missing_ok=True)
+            return stop.number
+
+    def _first_state(self, checked: CheckedRun, before: dict[str, str]) -> RunState:
+        state = RunState(checked)
+        state.attempts = int(before.get("attempts") or 0)
+        state.env_step = sweep_table.env_step(state.metrics_csv(self._root))
+        directory = self._root / checked.run.directory
+        # What a run writes last.
+        ended = all((directory / name).exists() for name in ("policy/saved_model.pb", "learning_curve.png"))
+        # A run that an observer of its own ended early is finished too, unless it is to be another now.
+        same = before.get("status") == "finished" and self._recorded(checked) == checked.text
+        if ended and (same or (state.env_step or 0) >= checked.num_env_steps):
+            state.status = "finished"
+        return state
+
+    def _start(self, pool: RayPool, state: RunState, message: Callable[[str], None]) -> None:
+        run = state.checked.run
+        state.attempts += 1
+        state.status = "running"
+        self._logs(state.checked, ".gin").parent.mkdir(parents=True, exist_ok=True)
+        # What was checked is what runs, also when a gin file is edited meanwhile.
+        self._logs(state.checked, ".gin").write_text(state.checked.text, encoding="utf-8")
+        arguments = [f"--gin_file={self._logs(state.checked, '.gin')}", f"--seed={run.seed}"]
+        arguments += [f"--root_dir={self._root / run.directory}"]
+        arguments += [f"--device={self._device}"] if self._device else []
+        attempt = Attempt(
+            tuple(arguments), self._logs(state.checked, ".log"), self._root / _STOP, os.getcwd(),
+            self._variables, f"{run.name}, attempt {state.attempts}",
+        )  # fmt: skip
+        pool.submit(state, attempt)
+        at = f", at env_step {state.env_step:,}" if state.env_step else ""
+        message(f"{run.name}: started, attempt {state.attempts}{at}")
+        self._write()
+
+    def _end(self, state: RunState, result: AttemptResult, message: Callable[[str], None]) -> None:
+        state.env_step = sweep_table.env_step(state.metrics_csv(self._root))
+        state.message = result.message
+        at = f"at env_step {state.env_step or 0:,}"
+        if result.returncode == 0:
+            state.status = "finished"
+            message(f"{state.name}: finished {at}")
+        elif result.stopped:
+            state.status, state.message = "interrupted", ""
+            message(f"{state.name}: interrupted {at}")
+        else:
+            self._failures[state.name] += 1
+            if result.retry and self._failures[state.name] <= self._retries:
+                state.status = "pending"
+                message(f"{state.name}: {result.message}, {at}; will be resumed")
+                # At the end: if this was the machine's doing, others come first.
+                self._queue.append(state)
+            else:
+                state.status = "failed"
+                log = self._logs(state.checked, ".log")
+                message(f"{state.name}: failed {at}: {result.message}\n  see {log}")
+        self._write()
+
+    def _logs(self, checked: CheckedRun, suffix: str) -> Path:
+        """Returns the place of a run's file outside its directory, which holds only what `train` writes."""
+        place = self._root / RESERVED[0] / checked.run.directory
+        return place.with_name(place.name + suffix)
+
+    def _recorded(self, checked: CheckedRun) -> str | None:
+        try:
+            return self._logs(checked, ".gin").read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    def _write(self) -> None:
+        sweep_table.write_index(self._root, self.states)
+
+
+class _StopRequest:
+    """While the context is open, the first SIGINT or SIGTERM is noted, a second one acts as usual."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> _StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.number = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._previous = {}
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Keeps a second sweep out of the directory; the kernel opens the lock when this process ends."""
+    try:
+        descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"cannot write in root_dir {root}: {error.strerror}. Give another."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RunDirectoryError(
+            f"root_dir {root} is in use by another sweep. Wait until it ends, or give another root_dir."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)

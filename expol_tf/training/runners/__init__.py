@@ -1,0 +1,1 @@
+"""Runners: what collects and trains, one iteration after the other."""

@@ -1,0 +1,117 @@
+"""Collects rollouts from batched environments and trains an on-policy agent on each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gin
+import numpy as np
+
+from expol_tf.agents import OnPolicyAgent, Rollout
+from expol_tf.environments import VectorEnvironment
+from expol_tf.errors import ConfigurationError
+from expol_tf.training.runners.episodes import RunningEpisodes
+from expol_tf.training.runners.iteration import Iteration, require_finite
+
+# Columns of every on-policy algorithm, in this order; an algorithm's own follow.
+ALGORITHM_COLUMNS = (
+    "surrogate",
+    "kl",
+    "accepted_step_fraction",
+    "entropy",
+    "value_loss",
+    "explained_variance",
+)
+
+
+@gin.configurable(module="expol_tf")
+class OnPolicyRunner:
+    """One iteration: `iteration_steps` environment steps with the collect policy, then one compiled update.
+
+    Every transition is a real one, as the environments reset within the step that ends an episode.
+    Observations and actions go through one compiled call a step for all environments, rollouts through
+    preallocated arrays, and metrics are fetched once.
+
+    Args:
+      env: Batched environments; reset here.
+      agent: Whose `collect_policy.act` and `train_on_rollout` are called.
+      iteration_steps: Environment steps of an iteration over all environments; a multiple of their number.
+    """
+
+    algorithm_columns = ALGORITHM_COLUMNS
+
+    def __init__(self, env: VectorEnvironment, agent: OnPolicyAgent, iteration_steps: int = 2048) -> None:
+        if iteration_steps < env.num_envs or iteration_steps % env.num_envs:
+            raise ConfigurationError(
+                f"OnPolicyRunner.iteration_steps must be a multiple of the number of environments; got "
+                f"{iteration_steps} steps for {env.num_envs} environments. "
+                f"Take {max(1, round(iteration_steps / env.num_envs)) * env.num_envs}, or another NUM_ENVS."
+            )
+        self._agent = agent
+        self.iteration_steps = iteration_steps
+        num_envs, num_steps = env.num_envs, iteration_steps // env.num_envs
+        self._num_steps = num_steps
+
+        def array(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+            return np.zeros((num_envs, num_steps, *shape), dtype)
+
+        observation_shape, action_shape = env.observation_spec.shape, env.action_spec.shape
+        info_spec = agent.collect_policy.info_spec
+        self._rollout = Rollout(
+            observation=array(*observation_shape),
+            action=array(*action_shape),
+            reward=array(),
+            discount=array(),
+            next_observation=array(*observation_shape),
+            episode_end=array(dtype=bool),
+            valid=np.ones((num_envs, num_steps), bool),
+            policy_info={name: array(*spec.shape) for name, spec in info_spec.items()},
+        )
+        self._episodes = RunningEpisodes(env)
+
+    def collect(self) -> tuple[Rollout, list[float], list[int]]:
+        """Steps all environments; returns the rollout and the returns and lengths of the episodes that ended.
+
+        The rollout's arrays are overwritten by the next call.
+        """
+        rollout, episodes = self._rollout, self._episodes
+        act = self._agent.collect_policy.act
+        for t in range(self._num_steps):
+            rollout.observation[:, t] = episodes.observation
+            action, info = act(episodes.observation)
+            action = action.numpy()
+            rollout.action[:, t] = action
+            for name, values in info.items():
+                rollout.policy_info[name][:, t] = values.numpy()
+            step, ended = episodes.step(action)
+            rollout.reward[:, t] = step.reward
+            np.logical_not(step.terminated, out=rollout.discount[:, t], casting="unsafe")
+            rollout.next_observation[:, t] = step.next_observation
+            rollout.episode_end[:, t] = False if ended is None else ended
+        return rollout, *episodes.take_finished()
+
+    def iterate(self) -> Iteration:
+        """Collects a rollout and trains on it.
+
+        Raises:
+          NonFiniteError: If the update made anything NaN or infinite; the run's checkpoints are from before.
+        """
+        rollout, returns, lengths = self.collect()
+        info = self._agent.train_on_rollout(rollout)
+        # Fetched before the next rollout overwrites arrays that the update may still be reading.
+        metrics = {name: float(value.numpy()) for name, value in info.extra.items()}
+        require_finite(
+            metrics,
+            self._agent,
+            "of policy and value (such as TrustRegion.max_kl, MinibatchAdam.learning_rate, "
+            "MinibatchRegression.learning_rate, AcktrAgent.desired_kl)",
+        )
+        return Iteration(self.iteration_steps, returns, lengths, metrics)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns the environments' state, where it can be saved, and the running episodes', as arrays."""
+        return self._episodes.get_state()
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `get_state` returned; an empty state leaves the environments as they are."""
+        self._episodes.set_state(state)

@@ -1,0 +1,131 @@
+"""What all programs do alike, and in what words."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import gin
+import pytest
+from absl import flags
+
+import expol_tf
+from expol_tf.cli import programs
+from expol_tf.cli.paths import shown, user_path
+from expol_tf.cli.suggestions import did_you_mean, nearest
+from expol_tf.cli.versions import installed_versions
+from expol_tf.errors import ConfigurationError
+
+HELP = "See expol-act --help.\n"
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer("count", 1, "How many.", lower_bound=1, flag_values=values)
+
+
+def act(values: flags.FlagValues, arguments: list[str]) -> int:
+    if values.count == 2:
+        raise ConfigurationError("count must not be 2.\n  A second line.")
+    if values.count == 3:
+        raise KeyboardInterrupt
+    if values.count == 4:
+        raise ValueError("a defect")
+    print(values.count, arguments)
+    return values.count
+
+
+def run(*arguments: str) -> int:
+    argv = ["anything", *arguments]
+    packages = ("expol_tf", "numpy", "nosuch-package")
+    return programs.run_program(
+        "expol-act", define_flags, act, argv, packages=packages, interrupted="so be it.", more_help="\nMore."
+    )
+
+
+def test_the_status_is_mains(capsys: pytest.CaptureFixture) -> None:
+    assert run("--count=7") == 7 and run() == 1
+    assert capsys.readouterr().out == "7 ['--count=7']\n1 []\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--count=2"], 2, "expol-act: error: count must not be 2.\n  A second line.\n"),
+        (["--count=3"], 130, "expol-act: interrupted; so be it.\n"),
+        (["7"], 2, "expol-act: Unexpected argument '7': every option starts with --.\n" + HELP),
+        (["--cuont=7"], 2, "expol-act: Unknown command line flag 'cuont'. Did you mean: count ?\n" + HELP),
+        (["--count=0"], 2, "expol-act: flag --count=0: 0 is not a positive integer\n" + HELP),
+    ],
+)
+def test_a_mistake_is_one_message(
+    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert run(*arguments) == status
+    printed = capsys.readouterr()
+    assert not printed.out and printed.err == message
+
+
+@pytest.mark.parametrize(("count", "error"), [(2, ConfigurationError), (3, KeyboardInterrupt)])
+def test_debug_shows_the_traceback(count: int, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        run(f"--count={count}", "--debug")
+
+
+def test_a_defect_is_no_mistake_of_the_users() -> None:
+    with pytest.raises(ValueError, match="a defect"):
+        run("--count=4")
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: expol-act [flags]\n") and text.endswith("\nMore.\n")
+    for name in ("count", "[no]version", "[no]debug", "-h,--[no]help"):
+        assert name in text
+    assert run("--version") == 0
+    numpy = installed_versions(["numpy"])["numpy"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"expol_tf {expol_tf.__version__}",
+        f"numpy {numpy}",
+        "nosuch-package (not installed)",
+    ]
+
+
+@gin.configurable(module="programs_test")
+def complain(required: int, other: int = 0) -> None:
+    raise ConfigurationError(f"other must be positive; got {other}.\n  A second line.")
+
+
+def test_messages_do_not_show_gins_call_stack() -> None:
+    with pytest.raises(ConfigurationError) as caught, gin.config_scope("scope"):
+        complain(1)
+    assert "In call to configurable" in str(caught.value)
+    assert programs.error_message(caught.value) == "other must be positive; got 0.\n  A second line."
+
+
+def test_a_command_starts_as_the_user_typed_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("BUILD_WORKSPACE_DIRECTORY", raising=False)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/expol-act"])
+    assert programs.command_start("expol-act") == ["expol-act"]
+    monkeypatch.setattr(sys, "argv", ["binaries/act.py"])
+    assert programs.command_start("expol-act") == ["python", "binaries/act.py"]
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path.parent))
+    assert programs.command_start("expol-act") == ["../bazelw", "run", "//binaries:act", "--"]
+
+
+def test_paths_are_the_users(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_path("runs/a") == tmp_path / "runs" / "a"
+    assert user_path("~/runs") == pathlib.Path("/home/me/runs")
+    assert shown(tmp_path / "runs" / "a") == "runs/a" and shown(tmp_path.parent) == str(tmp_path.parent)
+
+
+def test_the_nearest_name() -> None:
+    known = ["NUM_ENVS", "NUM_ENV_STEPS", "SEED"]
+    assert did_you_mean("num_env", known) == " Did you mean 'NUM_ENVS'?"
+    assert did_you_mean("backend", known) == "" and did_you_mean("", []) == ""
+    assert nearest("num_env", known, count=2) == ["NUM_ENVS", "NUM_ENV_STEPS"]
