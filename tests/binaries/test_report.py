@@ -10,13 +10,14 @@ import sys
 import pytest
 
 import expol_tf
+from expol_tf.cli.commands.report import report_main
 from tests.reports.synthetic import write_run, write_study
 
 BINARY = pathlib.Path(expol_tf.__file__).absolute().parents[1] / "binaries" / "report.py"
 
 
 def report(*arguments: str) -> int:
-    return report.report_main(["expol-report", *arguments])
+    return report_main(["expol-report", *arguments])
 
 
 @pytest.fixture(name="directory")

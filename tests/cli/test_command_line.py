@@ -32,7 +32,7 @@ def refused(capsys: pytest.CaptureFixture, *arguments: str, program: str = "trai
 # What needs no TensorFlow must not wait for it.
 QUICK = """
 import sys
-from expol_tf.training import command_line
+from expol_tf.cli.commands import train as command_line
 for arguments, status in (
     (["--help"], 0),
     (["--version"], 0),
