@@ -17,18 +17,18 @@ ROOT = PACKAGE.parent
 LEVELS = {
     "bijectors": 1,
     "samplers": 1,
-    "objectives": 1,
     "optimizers": 1,
     "distributions": 2,
     "environments": 2,
-    "networks": 3,
-    "agents": 4,
-    "imitation": 5,
-    "offline": 5,
-    "training": 6,
-    "testing": 6,
-    "distributed": 7,
-    "analysis": 7,
+    "objectives": 3,
+    "networks": 4,
+    "agents": 5,
+    "imitation": 6,
+    "offline": 6,
+    "training": 7,
+    "testing": 7,
+    "distributed": 8,
+    "analysis": 8,
 }
 KERAS_MODULES = {"keras", "tf_keras", "tensorflow.keras"}
 ALIASES = {"tf": "tensorflow", "tfp": "tensorflow_probability"}
