@@ -6,10 +6,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
-from expol_tf.distributions import capabilities
+from expol_tf.distributions import capabilities, latent_and_squash
 from expol_tf.errors import CapabilityError
 from expol_tf.networks import SteinActorNetwork
-from expol_tf.objectives import latent_and_squash
 
 
 def accepting_agents(actor_network: network.Network, observation: tf.Tensor) -> str:
@@ -38,7 +37,7 @@ def accepting_agents(actor_network: network.Network, observation: tf.Tensor) -> 
 
 
 def is_squashed(distribution: tfp.distributions.Distribution) -> bool:
-    """Whether actions can be moved before the squash; see `objectives.latent_and_squash`."""
+    """Whether actions can be moved before the squash; see `distributions.latent_and_squash`."""
     try:
         latent_and_squash(distribution)
     except CapabilityError:

@@ -1,18 +1,26 @@
-"""TFP bijectors of expressive policies, and builders that chain them."""
+"""TFP bijectors of expressive policies, builders that chain them, and the box of actions."""
 
+from expol_tf.bijectors.action_box import ActionBox, BoxSpec, require_box
 from expol_tf.bijectors.chains import flow_chain, make_transformations
 from expol_tf.bijectors.conditioner import AffineConditioner
 from expol_tf.bijectors.coupling import AffineCoupling
 from expol_tf.bijectors.spline import ElementwiseSpline
-from expol_tf.bijectors.squash import Squash, box_middle_and_half, to_action_units
+from expol_tf.bijectors.squash import Squash, require_squashable, to_action_units
+
+# The name that ActionBox.of had.
+box_middle_and_half = ActionBox.of
 
 __all__ = [
+    "ActionBox",
     "AffineConditioner",
     "AffineCoupling",
+    "BoxSpec",
     "ElementwiseSpline",
     "Squash",
     "box_middle_and_half",
     "flow_chain",
     "make_transformations",
+    "require_box",
+    "require_squashable",
     "to_action_units",
 ]

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.distributions.image import ImageDistribution
 from expol_tf.errors import CapabilityError
 from expol_tf.random import standard_normal
 
@@ -15,41 +16,23 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-class _WithoutDensity(tfd.Distribution):
-    """Samples a = bijector(u) of some u, reparameterized; refuses what needs a density."""
+class _WithoutDensity(ImageDistribution):
+    """Can be drawn from, and refuses what needs a density."""
 
-    declared_capabilities = ("sample", "reparameterized_sample", "greedy_action")
-
-    _instead = ""
-
-    def __init__(
-        self, dtype: tf.DType, bijector: tfb.Bijector | None, parameters: dict[str, Any], name: str
-    ) -> None:
-        self._bijector = bijector
-        super().__init__(dtype, tfd.FULLY_REPARAMETERIZED, False, False, parameters, name=name)
-
-    @property
-    def bijector(self) -> tfb.Bijector | None:
-        """The map from u to actions, if any."""
-        return self._bijector
-
-    @property
-    def distribution(self) -> tfd.Distribution:
-        """The distribution of u, this one without its bijector."""
-        return self if self._bijector is None else self.copy(bijector=None)
+    declared_capabilities = (*ImageDistribution.declared_capabilities, "greedy_action")
 
     def greedy_action(self) -> tf.Tensor:
-        """The deterministic action `[..., A]`."""
+        """Returns the deterministic action `[..., A]`."""
         return self._to_action(self._centre())
-
-    def _to_action(self, latent: tf.Tensor) -> tf.Tensor:
-        return latent if self._bijector is None else self._bijector.forward(latent)
 
     def _centre(self) -> tf.Tensor:
         raise NotImplementedError
 
     def _refuse(self, what: str) -> NoReturn:
-        raise CapabilityError(f"{what}: {type(self).__name__} has no density. {self._instead}")
+        raise CapabilityError(
+            f"{what}: {type(self).__name__} has no density. For one, take a GaussianActorNetwork, "
+            "MixtureActorNetwork or FlowActorNetwork."
+        )
 
     def _log_prob(self, value: tf.Tensor) -> NoReturn:
         self._refuse("log_prob")
@@ -64,12 +47,12 @@ class _WithoutDensity(tfd.Distribution):
 class ImplicitDistribution(_WithoutDensity):
     """a = bijector(f(c, ξ)), ξ ~ N(0, I): the image of noise under any function, invertible or not.
 
-    Samples are reparameterized: gradients flow through f. There is no `log_prob` and no `entropy`; what needs
-    them takes a flow, a mixture or a Gaussian, and what only draws (`SqlAgent`, `DdpgAgent`, `NbpAgent`)
-    takes this. The greedy action is f without noise, or `centre`.
+    Samples are reparameterized: gradients flow through f. There is no `log_prob` and no `entropy`; an
+    algorithm that needs them takes a flow, a mixture or a Gaussian. The greedy action is f without noise, or
+    `centre`.
 
-    f sees the context and all samples' noise at once, so that what depends on the context alone is computed
-    once, not once per sample:
+    f gets the context and the noise of all samples in one call, so that what depends on the context alone is
+    computed once, not once per sample:
 
     ```python
     weights = tf.Variable([[0.5], [2.0]])
@@ -79,21 +62,14 @@ class ImplicitDistribution(_WithoutDensity):
 
     Args:
       function: f(c `[..., C]`, ξ `[*S, ..., noise_size]`) -> u `[*S, ..., A]`, row by row; S may be empty.
-      context: c `[..., C]`; what precedes C is the batch shape.
-      noise_size: Components of ξ.
-      event_size: A; None for C.
+      context: c `[..., C]`; the dimensions before C are the batch shape.
+      noise_size: Number of components of ξ.
+      event_size: A, the number of action components; None for C.
       noise_set: Draws ξ uniformly from these rows `[K, noise_size]` instead of from N(0, I).
       bijector: The map from u to actions, a `Squash` usually; None where u is the action.
-      centre: Function of c that gives the greedy u `[..., A]`; None where it is f(c, 0).
-      shared_noise: Whether a sample's rows share one ξ, which f is then given as `[*S, 1, ..., noise_size]`.
+      centre: Function of c that returns the greedy u `[..., A]`; None for f(c, 0).
+      shared_noise: Whether all rows of a sample share one ξ, which f then gets as `[*S, 1, ..., noise_size]`.
     """
-
-    _instead = (
-        "Algorithms that only draw from the policy take it: SqlAgent, DdpgAgent, NbpAgent, and ParpiAgent "
-        "with entropy_weight=0 and a fixed temperature. NbpAgent knows its entropy through a density-ratio "
-        "classifier c, H = -E c + log|A|. For a density take a GaussianActorNetwork, MixtureActorNetwork or "
-        "FlowActorNetwork."
-    )
 
     def __init__(
         self,
@@ -120,7 +96,7 @@ class ImplicitDistribution(_WithoutDensity):
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict[str, Any]:
-        # What indexing and `batch_shape` need to know: c is the one parameter with a batch.
+        # Indexing and `batch_shape` ask for this: c is the only parameter with batch dimensions.
         return dict(context=tfp.util.ParameterProperties(event_ndims=1))
 
     def _event_shape(self) -> tf.TensorShape:
@@ -134,7 +110,9 @@ class ImplicitDistribution(_WithoutDensity):
         batch = tf.shape(self._context)[:-1]
         if self._shared_noise:
             batch = tf.constant([1] * (self._context.shape.rank - 1), tf.int32)
-        alone = tf.get_static_value(n) == 1  # Without a dimension for it, f is cheaper.
+        # A single sample gets no dimension of its own: f then multiplies matrices, which is faster than
+        # multiplying tensors of three dimensions.
+        alone = tf.get_static_value(n) == 1
         if not alone:
             batch = tf.concat([[n], batch], 0)
         if self._noise_set is None:
@@ -157,17 +135,12 @@ class ImplicitDistribution(_WithoutDensity):
 class PointMass(_WithoutDensity):
     """a = bijector(u), always: the deterministic policy as a distribution.
 
-    Every sample, and the greedy action, is that action; gradients flow to u.
+    Every sample is that action, and so is the greedy action. Gradients flow to u.
 
     Args:
       location: u `[..., A]`.
       bijector: The map from u to actions, a `Squash` usually; None where u is the action.
     """
-
-    _instead = (
-        "Algorithms for deterministic policies (DDPG) take it; one that needs densities needs a "
-        "GaussianActorNetwork, MixtureActorNetwork or FlowActorNetwork."
-    )
 
     def __init__(
         self, location: tf.Tensor, bijector: tfb.Bijector | None = None, name: str = "PointMass"

@@ -8,8 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import Squash
-from expol_tf.distributions.implicit import ImplicitDistribution, PointMass
-from expol_tf.distributions.stein import SteinDistribution
+from expol_tf.distributions.image import ImageDistribution
 from expol_tf.errors import CapabilityError
 from expol_tf.tfp_types import is_chain, is_transformed
 
@@ -28,24 +27,70 @@ class ActionSample(NamedTuple):
     pre_squash_action: tf.Tensor | None
 
 
-def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, Squash | None]:
+def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.Bijector | None]:
     """Returns (distribution of u, squash) where actions are squash(u), else (distribution, None).
 
-    Recognizes a `TransformedDistribution` whose bijector is a `Squash` or a `Chain` that ends (is written to
-    start) with one, and the library's own distributions that are no such image of another.
+    A squash is a map of single components with constant parameters and a slope that varies: `Squash`, or
+    another such as `tfb.Tanh`. It is the bijector of a `TransformedDistribution` or of one of the library's
+    own distributions, or the last step of such a bijector that is a `Chain` (the one written first).
+
+    Raises:
+      CapabilityError: If the bijector is a chain with a `Squash` at another step.
     """
-    if isinstance(distribution, ImplicitDistribution | PointMass | SteinDistribution):
-        squash = distribution.bijector
-        return (distribution.distribution, squash) if isinstance(squash, Squash) else (distribution, None)
-    if not is_transformed(distribution):
+    if not (isinstance(distribution, ImageDistribution) or is_transformed(distribution)):
         return distribution, None
     bijector = distribution.bijector
-    if isinstance(bijector, Squash):
-        return distribution.distribution, bijector
-    if is_chain(bijector) and bijector.bijectors and isinstance(bijector.bijectors[0], Squash):
-        rest = tfb.Chain(bijector.bijectors[1:])
-        return tfd.TransformedDistribution(distribution.distribution, rest), bijector.bijectors[0]
+    if bijector is None:
+        return distribution, None
+    if not (is_chain(bijector) and bijector.bijectors):
+        return (distribution.distribution, bijector) if _is_squash(bijector) else (distribution, None)
+    last, *rest = bijector.bijectors
+    if _is_squash(last):
+        return tfd.TransformedDistribution(distribution.distribution, tfb.Chain(rest)), last
+    if any(isinstance(step, Squash) for step in rest):
+        raise CapabilityError(
+            "bijector: a Squash must be the last step of a policy, the first in its Chain; got "
+            f"Chain([{', '.join(type(step).__name__ for step in bijector.bijectors)}]). Give the box of "
+            "actions to the Squash instead of mapping what it returns."
+        )
     return distribution, None
+
+
+def latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.Bijector]:
+    """Returns (distribution of u, squash) as `split_squash` does, where there must be a squash.
+
+    Raises:
+      CapabilityError: If the distribution is not squashed.
+    """
+    latent, squash = split_squash(distribution)
+    if squash is None:
+        raise CapabilityError(
+            "policy: moving actions before the squash needs a squashed policy, "
+            "tfd.TransformedDistribution(latent, Squash(…)) or an ImplicitDistribution with a Squash; got "
+            f"{type(distribution).__name__}. Make the network with squash=True; soft Q-learning takes "
+            'it with kernel_space="action".'
+        )
+    return latent, squash
+
+
+def _is_squash(bijector: tfb.Bijector) -> bool:
+    # A map with parameters that a network made, or one that mixes components, is part of the policy, not of
+    # the box: u would have another image once the parameters move. A map of constant slope has no edges.
+    return (
+        bijector.forward_min_event_ndims == 0
+        and not bijector.is_constant_jacobian
+        and not bijector.trainable_variables
+        and not _has_tensors(bijector)
+    )
+
+
+def _has_tensors(bijector: tfb.Bijector) -> bool:
+    # A spline's knots are tensors made of variables, of which the bijector itself knows nothing.
+    if bijector.parameters is None:  # It does not tell.
+        return True
+    parameters = tf.nest.flatten(list(bijector.parameters.values()))
+    inner = (value for value in parameters if isinstance(value, tfb.Bijector))
+    return any(tf.is_tensor(value) for value in parameters) or any(map(_has_tensors, inner))
 
 
 def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> ActionSample:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.distributions.image import ImageDistribution
 from expol_tf.distributions.stein_sampler import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.samplers import (
@@ -35,7 +36,7 @@ class _Sets(NamedTuple):
     statistics: dict[str, tf.Tensor]
 
 
-class SteinDistribution(tfd.Distribution):
+class SteinDistribution(ImageDistribution):
     """a = bijector(u^L): particles u⁰ ~ q⁰, moved by L steps of SVGD toward the density ∝ exp(ℓ/α).
 
     A set of M particles moves together. With as many samples as M, or a multiple, `sample` returns whole
@@ -100,10 +101,7 @@ class SteinDistribution(tfd.Distribution):
             # TF-Agents takes tensors among the parameters for ones with a batch; a function is left alone.
             self._temperature = temperature
             self._value = value
-            self._bijector = bijector
-            super().__init__(
-                base.dtype, tfd.FULLY_REPARAMETERIZED, False, False, parameters=parameters, name=name
-            )
+            super().__init__(base.dtype, bijector, parameters, name)
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict[str, Any]:
@@ -120,19 +118,9 @@ class SteinDistribution(tfd.Distribution):
         return self._sampler
 
     @property
-    def bijector(self) -> tfb.Bijector | None:
-        """The map from u to actions, if any."""
-        return self._bijector
-
-    @property
-    def distribution(self) -> tfd.Distribution:
-        """The distribution of u, this one without its bijector."""
-        return self if self._bijector is None else self.copy(bijector=None)
-
-    @property
-    def declared_capabilities(self) -> tuple[str, ...]:
-        """See `expol_tf.distributions.capabilities`."""
-        known = ("sample", "reparameterized_sample", "sample_and_log_prob")
+    def declared_capabilities(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Samples with their densities and, with a `value`, a greedy action."""
+        known = (*ImageDistribution.declared_capabilities, "sample_and_log_prob")
         return known if self._value is None else (*known, "greedy_action")
 
     def greedy_action(self) -> tf.Tensor:
@@ -381,9 +369,6 @@ class SteinDistribution(tfd.Distribution):
         values = tf.reshape(values, tf.concat([shape[:batch], [-1], shape[batch + 2 :]], 0))
         rest = list(range(batch + 1, values.shape.rank))
         return tf.transpose(values, [batch, *range(batch), *rest])[:num_samples]
-
-    def _to_action(self, latent: tf.Tensor) -> tf.Tensor:
-        return latent if self._bijector is None else self._bijector.forward(latent)
 
     def _action_log_prob(self, latent: tf.Tensor, log_prob: tf.Tensor) -> tf.Tensor:
         if self._bijector is None:

@@ -11,7 +11,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import Squash
+from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.distributions import PointMass
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
 
@@ -44,7 +44,7 @@ class DeterministicActorNetwork(network.Network):
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         self._box = tensor_spec.from_spec(action_spec)
-        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
+        require_squashable(self._box)
         self._mean = make_mlp(
             vector_size(observation_spec),
             hidden_units,

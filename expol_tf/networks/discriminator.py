@@ -10,7 +10,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import box_middle_and_half
+from expol_tf.bijectors import ActionBox
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import vector_size
@@ -64,7 +64,7 @@ class DiscriminatorNetwork(network.Network):
                 f"{LIPSCHITZ_ACTIVATIONS}; got {activation!r}."
             )
         inputs = vector_size(observation_spec) + vector_size(action_spec, "action_spec")
-        middle, half = box_middle_and_half(tensor_spec.from_spec(action_spec))
+        middle, half = ActionBox.of(tensor_spec.from_spec(action_spec))
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
         make_layer = SpectralDense if spectral_normalization else keras.layers.Dense

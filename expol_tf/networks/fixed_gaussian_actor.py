@@ -9,7 +9,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import Squash
+from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
 
@@ -47,7 +47,7 @@ class FixedGaussianActorNetwork(network.Network):
             raise ConfigurationError(f"variance must be a positive number; got {variance}.")
         self._std = float(variance) ** 0.5
         self._box = tensor_spec.from_spec(action_spec)
-        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
+        require_squashable(self._box)
         self.create_variables()
 
     def call(

@@ -12,7 +12,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import Squash, box_middle_and_half
+from expol_tf.bijectors import ActionBox, Squash
 from expol_tf.networks.mlp import NormalizedColumns, check_log_std_bounds, make_mlp, vector_size
 
 tfd = tfp.distributions
@@ -60,7 +60,7 @@ class GaussianActorNetwork(network.Network):
         super().__init__(observation_spec, state_spec=(), name=name)
         action_size = vector_size(action_spec, "action_spec")
         self._make_squash = functools.partial(Squash, tensor_spec.from_spec(action_spec)) if squash else None
-        middle, half = box_middle_and_half(action_spec)
+        middle, half = ActionBox.of(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
         self._log_std_bounds = check_log_std_bounds(log_std_bounds) if state_dependent_std else None

@@ -14,7 +14,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import Squash
+from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.distributions import ImplicitDistribution, PointMass
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -99,7 +99,7 @@ class NoisyActorNetwork(network.Network):
                 f"dropout must be the share of features to drop, at least 0 and below 1; got {dropout}."
             )
         self._box = tensor_spec.from_spec(action_spec)
-        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
+        require_squashable(self._box)
         self._noise, self._dropout = noise, dropout
         self._action_size = vector_size(action_spec, "action_spec")
         self._activation = keras.activations.get(activation)

@@ -11,7 +11,7 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import Squash
+from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.distributions import ImplicitDistribution
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -56,7 +56,7 @@ class SamplingActorNetwork(network.Network):
         if not hidden_units:
             raise ConfigurationError("hidden_units must name one hidden layer or more; got none.")
         self._box = tensor_spec.from_spec(action_spec)
-        Squash(self._box)  # Refuses a box here; within `call` Keras would hide the reason.
+        require_squashable(self._box)
         self._action_size = vector_size(action_spec, "action_spec")
         self._noise_size = self._action_size if noise_size is None else noise_size
         if self._noise_size < 1:

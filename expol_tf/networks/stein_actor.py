@@ -13,7 +13,7 @@ from tf_agents.networks import network
 from expol_tf.distributions import SteinDistribution, SteinSampler, split_squash
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks.critic import values_at
-from expol_tf.objectives import reduce_critics
+from expol_tf.objectives import reduce_critics, require_reduction
 
 tfd = tfp.distributions
 
@@ -65,7 +65,7 @@ class SteinActorNetwork(network.Network):
         name: str = "SteinActorNetwork",
     ) -> None:
         super().__init__(initial_network.input_tensor_spec, state_spec=(), name=name)
-        reduce_critics(tf.zeros([1, 1]), score_reduction)  # Refuses an unknown one now.
+        require_reduction("score_reduction", score_reduction)
         self._initial_network = initial_network
         self._critic_network = critic_network
         self._temperature = temperature

@@ -15,7 +15,6 @@ from expol_tf.objectives.discriminated_improvement import (
     discriminator_loss,
     matching_improvement,
 )
-from expol_tf.objectives.latent import latent_and_squash
 from expol_tf.objectives.masked import explained_variance, masked_mean, masked_variance
 from expol_tf.objectives.matching import (
     Matching,
@@ -67,7 +66,6 @@ __all__ = [
     "improvement_in_parts",
     "jsd",
     "langevin_particles",
-    "latent_and_squash",
     "masked_mean",
     "masked_variance",
     "matching_improvement",

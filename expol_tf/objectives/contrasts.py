@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import gin
 import tensorflow as tf
 
+from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.distributions import latent_and_squash
 from expol_tf.errors import ConfigurationError
-from expol_tf.objectives.action_box import ActionBox, BoxSpec
-from expol_tf.objectives.latent import latent_and_squash
 from expol_tf.objectives.masked import masked_mean
 from expol_tf.objectives.protocols import Critic, Policy
 from expol_tf.objectives.soft_values import reduce_critics

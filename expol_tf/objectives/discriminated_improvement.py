@@ -12,7 +12,7 @@ import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.objectives.action_box import ActionBox, BoxSpec
+from expol_tf.bijectors import ActionBox, BoxSpec
 from expol_tf.objectives.contrasts import Contrast
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty

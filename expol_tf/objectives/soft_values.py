@@ -20,8 +20,8 @@ import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.bijectors import ActionBox, BoxSpec
 from expol_tf.errors import ConfigurationError
-from expol_tf.objectives.action_box import ActionBox, BoxSpec
 from expol_tf.objectives.protocols import Critic, Policy
 
 tfd = tfp.distributions

@@ -162,14 +162,6 @@ def test_what_needs_a_density_is_refused_with_what_to_use(make, ask):
     assert not has_analytic_kl(make())
 
 
-def test_an_implicit_policy_says_which_algorithms_take_it():
-    for ask in (lambda: implicit().log_prob(CONTEXT), lambda: implicit().entropy()):
-        with pytest.raises(
-            CapabilityError, match="SqlAgent, DdpgAgent, NbpAgent.*ParpiAgent.*classifier c, H = "
-        ):
-            ask()
-
-
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("make", [implicit, point])
 def test_a_compiled_function_of_any_batch_draws_the_same(make, jit_compile):

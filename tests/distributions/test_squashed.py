@@ -8,8 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
-from expol_tf.bijectors import AffineConditioner, AffineCoupling, Squash
-from expol_tf.distributions import action_log_prob, sample_action, split_squash
+from expol_tf.bijectors import AffineConditioner, AffineCoupling, ElementwiseSpline, Squash
+from expol_tf.distributions import action_log_prob, latent_and_squash, sample_action, split_squash
+from expol_tf.errors import CapabilityError
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -55,8 +56,39 @@ def test_what_counts_as_squashed():
         chained.log_prob(squash.forward(tf.identity(u))),
         rtol=1e-3,
     )
-    unsquashed = tfd.TransformedDistribution(normal, tfb.Chain([tfb.Shift([0.5, 1.0]), squash]))
-    assert split_squash(unsquashed) == (unsquashed, None)
+    affine = tfd.TransformedDistribution(normal, tfb.Chain([tfb.Shift([0.5, 1.0]), tfb.Scale([2.0, 3.0])]))
+    assert split_squash(affine) == (affine, None)
+
+
+@pytest.mark.parametrize("squash", [tfb.Tanh(), tfb.Sigmoid(-1.0, 2.0), tfb.Invert(tfb.Tanh())])
+def test_a_squash_of_ones_own_counts_if_its_parameters_are_constants(squash):
+    inner, found = split_squash(tfd.TransformedDistribution(gaussian(), squash))
+    assert isinstance(inner, tfd.MultivariateNormalDiag) and found is squash
+
+
+@pytest.mark.parametrize(
+    "bijector",
+    [
+        tfb.Sigmoid(tf.constant(-1.0), tf.constant(2.0)),  # Whether these come from a network is not known.
+        tfb.Invert(tfb.Sigmoid(tf.constant(-1.0), tf.constant(2.0))),
+        ElementwiseSpline(2).bijector(),
+        tfb.Scale(2.0),
+        tfb.SoftmaxCentered(),
+    ],
+)
+def test_what_a_policy_learns_is_no_squash(bijector):
+    policy = tfd.TransformedDistribution(gaussian(), bijector)
+    assert split_squash(policy) == (policy, None)
+    with pytest.raises(CapabilityError, match="needs a squashed policy.*squash=True"):
+        latent_and_squash(policy)
+
+
+def test_a_chain_whose_squash_is_not_last_is_refused():
+    chain = tfb.Chain([tfb.Shift([0.5, 1.0]), Squash(BOX), tfb.Shift([1.0, 1.0])])
+    policy = tfd.TransformedDistribution(gaussian(), chain)
+    for call in (split_squash, latent_and_squash, lambda policy: sample_action(policy, SEED)):
+        with pytest.raises(CapabilityError, match=r"last step.*Chain\(\[Shift, Squash, Shift\]\)"):
+            call(policy)
 
 
 def test_a_sample_comes_with_its_density_and_pre_image():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from expol_tf.objectives.action_box import ActionBox, BoxSpec
+from expol_tf.bijectors import ActionBox, BoxSpec
 
 
 def gradient_penalty(
