@@ -11,11 +11,35 @@ import tensorflow_probability as tfp
 from tf_agents.networks import network
 
 from expol_tf.agents.exploration import ExplorationNoise
+from expol_tf.distributions import SELECTIONS
+from expol_tf.errors import ConfigurationError
 
 tfd = tfp.distributions
 
 # A distribution over actions [B, A] and a stateless seed → one action of each, [B, A].
 Selection = Callable[[tfd.Distribution, tf.Tensor], tf.Tensor]
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class ParticleSelection:
+    """Chooses which of a Stein policy's particles acts.
+
+    Attributes:
+      rule: "random", "softmax" (with probabilities ∝ exp(Q/α)) or "argmax" (the highest Q).
+    """
+
+    rule: str = "random"
+
+    def __post_init__(self) -> None:
+        if self.rule not in SELECTIONS:
+            raise ConfigurationError(
+                f"ParticleSelection.rule must be one of {SELECTIONS}; got {self.rule!r}."
+            )
+
+    def __call__(self, distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+        """Returns an action `[B, A]` of each distribution."""
+        return distribution.select(self.rule, seed)
 
 
 @gin.configurable(module="expol_tf")

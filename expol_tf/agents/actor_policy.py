@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import gin
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
 from tf_agents.specs import tensor_spec
@@ -14,17 +11,13 @@ from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Selection
 from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.bijectors import box_middle_and_half
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.random import draw_seed, make_generator
-
-tfd = tfp.distributions
-
-# A distribution over actions [B, A] and a stateless seed → one action of each, [B, A].
-Selection = Callable[[tfd.Distribution, tf.Tensor], tf.Tensor]
 
 
 @gin.configurable(module="expol_tf")
@@ -96,6 +89,19 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
         self.act = tf.function(self._act, autograph=False, reduce_retracing=True)
 
+    def greedy_action(self, observation: tf.Tensor) -> tf.Tensor:
+        """Returns the greedy actions `[B, A]` at observations `[B, O]`, clipped to the box."""
+        return self._into_box(greedy_action(self._distribution_of(observation)))
+
+    def sampled_action(self, observation: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Returns actions `[B, A]` without exploration noise, clipped to the box.
+
+        Args:
+          observation: `[B, O]`, as the environment gives them.
+          seed: A stateless seed, int32 `[2]`.
+        """
+        return self._into_box(self._select(self._distribution_of(observation), seed))
+
     def _act(self, observation, policy_state=()):
         """Acts on observations `[B, O]`, in one compiled call.
 
@@ -136,7 +142,7 @@ class ActorPolicy(tf_policy.TFPolicy):
 
     def _compute(self, observation, seed, policy_state):
         if self._greedy:
-            return self._into_box(greedy_action(self._distribution_of(observation))), (), policy_state
+            return self.greedy_action(observation), (), policy_state
         exploration_state, noise = self._parts(policy_state)
         if self._has_parts[1]:
             seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))

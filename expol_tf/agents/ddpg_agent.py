@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import ClassVar
 
 import gin
 import tensorflow as tf
@@ -10,21 +12,25 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.exploration import ExplorationNoise, OrnsteinUhlenbeckNoise
-from expol_tf.agents.off_policy_parts import Optimizer
-from expol_tf.agents.target_update import TargetUpdate
-from expol_tf.agents.temperature import FixedTemperature
-from expol_tf.networks import ObservationNormalizer
-from expol_tf.objectives import deterministic_improvement, deterministic_value
+from expol_tf.agents.critic_fit import CriticFit
+from expol_tf.agents.exploration import OrnsteinUhlenbeckNoise
+from expol_tf.agents.improvements import DeterministicImprovement, PolicyImprovement
+from expol_tf.agents.policy_agent import AgentDefaults
+from expol_tf.agents.settings import with_defaults
+from expol_tf.agents.soft_values import DeterministicValue, SoftValue
+from expol_tf.agents.temperature import FixedTemperature, Temperature
+from expol_tf.agents.variants import Variant
+from expol_tf.networks import CriticNetwork, DeterministicActorNetwork, ObservationNormalizer
 
 
 @gin.configurable(module="expol_tf")
 class DdpgAgent(ActorCriticAgent):
     """DDPG: y = r + γ·discount·Q̄(s′, μ̄(s′));  maximizes E[Q(s, μ(s))], acts by μ(s) + noise.
 
-    A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. See `docs/ddpg.md` for the
-    details and the metrics.
+    A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. `docs/ddpg.md` has the details
+    and the metrics.
 
     Reference: Lillicrap et al. 2016, *Continuous control with deep reinforcement learning*, Alg. 1.
 
@@ -34,17 +40,20 @@ class DdpgAgent(ActorCriticAgent):
       actor_network: `network(observation) -> (distribution, state)`: `DeterministicActorNetwork` usually, or
         any policy whose samples gradients flow through, which is then trained to maximize Q.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`; one critic (C = 1) as published.
-      observation_normalizer: Shared by the policies and the critics, or None.
-      gamma: Discount per step.
-      reduction: Of the critics' values where there are several: "min", "mean" or "first".
-      target_update: How target critics and target policy follow; `TargetUpdate(0.005)` by default.
-      exploration: Noise added to actions while collecting; `OrnsteinUhlenbeckNoise(std=0.2)` by default.
-      actor_optimizer: `Adam(3e-4)` by default.
-      critic_optimizer: `Adam(3e-4)` by default.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      observation_normalizer: Shared by all networks, or None.
+      soft_value: V; `DeterministicValue()` by default.
+      improvement: The policy's improvement; `DeterministicImprovement()` by default.
+      temperature: α, which plays no part; `FixedTemperature(0.0)` by default.
+      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)`,
+        `TargetUpdate(0.005)` and a target policy by default.
+      acting: Exploration, seed and compilation; `Acting()` with `OrnsteinUhlenbeckNoise(std=0.2)` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
-      jit_compile: Whether XLA compiles acting.
     """
+
+    defaults: ClassVar[AgentDefaults] = ActorCriticAgent.defaults._replace(
+        actor_network=DeterministicActorNetwork,
+        values_network=functools.partial(CriticNetwork, num_critics=1),
+    )
 
     def __init__(
         self,
@@ -54,32 +63,29 @@ class DdpgAgent(ActorCriticAgent):
         critic_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         *,
-        gamma: float = 0.99,
-        reduction: str = "min",
-        target_update: TargetUpdate | None = None,
-        exploration: ExplorationNoise | None = None,
-        actor_optimizer: Optimizer | None = None,
-        critic_optimizer: Optimizer | None = None,
-        seed: int | None = None,
+        soft_value: SoftValue | None = None,
+        improvement: PolicyImprovement | None = None,
+        temperature: Temperature | None = None,
+        critic_fit: CriticFit | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             critic_network,
-            soft_value=functools.partial(deterministic_value, reduction=reduction),
-            policy_improvement=functools.partial(deterministic_improvement, reduction=reduction),
-            temperature=FixedTemperature(0.0),
-            gamma=gamma,
-            target_update=target_update,
-            target_actor=True,
-            exploration=exploration or OrnsteinUhlenbeckNoise(std=0.2),
-            actor_optimizer=actor_optimizer,
-            critic_optimizer=critic_optimizer,
-            observation_normalizer=observation_normalizer,
-            seed=seed,
+            observation_normalizer,
+            soft_value=soft_value or DeterministicValue(),
+            improvement=improvement or DeterministicImprovement(),
+            temperature=temperature or FixedTemperature(0.0),
+            critic_fit=with_defaults(critic_fit or CriticFit(), target_actor=True),
+            acting=with_defaults(acting or Acting(), exploration=OrnsteinUhlenbeckNoise(std=0.2)),
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
         )
+
+    @classmethod
+    def variants(cls) -> Sequence[Variant]:
+        """Returns the parts with which DDPG may take a policy."""
+        fit = CriticFit(target_actor=True)
+        return (Variant("", DeterministicValue(), DeterministicImprovement(), FixedTemperature(0.0), fit),)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import ClassVar
 
 import gin
 import tensorflow as tf
@@ -10,26 +12,17 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.exploration import ExplorationNoise
-from expol_tf.agents.off_policy_checks import require_count, require_in_box
-from expol_tf.agents.off_policy_parts import (
-    NetworkFactory,
-    Optimizer,
-    discriminator_function,
-    entropy_classifier,
-)
-from expol_tf.agents.target_update import TargetUpdate
+from expol_tf.agents.critic_fit import CriticFit
+from expol_tf.agents.density_ratio_improvement import DensityRatioImprovement
+from expol_tf.agents.improvements import PolicyImprovement
+from expol_tf.agents.policy_agent import AgentDefaults
+from expol_tf.agents.settings import with_defaults
+from expol_tf.agents.soft_values import DeterministicValue, SoftValue
 from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.networks import DiscriminatorNetwork, ObservationNormalizer
-from expol_tf.objectives import (
-    density_ratio_improvement,
-    deterministic_value,
-    require_reduction,
-)
-from expol_tf.optimizers import Adam
-
-_CLASSIFIER = functools.partial(DiscriminatorNetwork, hidden_units=(64, 64))
+from expol_tf.agents.variants import Variant
+from expol_tf.networks import CriticNetwork, NoisyActorNetwork, ObservationNormalizer
 
 
 @gin.configurable(module="expol_tf")
@@ -39,8 +32,8 @@ class NbpAgent(ActorCriticAgent):
     The policy is any network that turns noise into actions, without density. Its entropy is known by a
     classifier c between its actions and uniform ones, H = −E[c] + log|A|, so that β is a temperature. With
     β = 0 nothing asks for the entropy, no classifier is trained, and this is DDPG whose policy has its own
-    noise. A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. See `docs/nbp.md` for
-    the details and the metrics.
+    noise. A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. `docs/nbp.md` has the
+    details and the metrics.
 
     Reference: Tang & Agrawal, *Implicit Policy for Reinforcement Learning*, Algorithm 1, corrected as
     `docs/errata.md` tells.
@@ -51,21 +44,21 @@ class NbpAgent(ActorCriticAgent):
       actor_network: `network(observation) -> (distribution, state)`: `NoisyActorNetwork` usually, or any
         policy whose samples gradients flow through; with β > 0, one that stays in the box.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`; one critic (C = 1) as published.
-      observation_normalizer: Shared by the policies, the critics and the classifier, or None.
-      temperature: β, `FixedTemperature(0.0)` by default; or a `ScheduledTemperature`.
-      classifier_network: Makes c from the specs of observations and actions; two layers of 64 by default.
-      classifier_steps: Of c per step of the policy.
-      gamma: Discount per step.
-      reduction: Of the critics' values where there are several: "min", "mean" or "first".
-      target_update: How target critics and target policy follow; `TargetUpdate(0.005)` by default.
-      exploration: Noise added to actions while collecting; none by default, as the policy has its own.
-      actor_optimizer: `Adam(3e-4)` by default, the larger of the published two.
-      critic_optimizer: `Adam(3e-4)` by default.
-      classifier_optimizer: `Adam(3e-4)` by default.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      observation_normalizer: Shared by all networks, or None.
+      soft_value: V; `DeterministicValue()` by default.
+      improvement: The policy's improvement, with its classifier; `DensityRatioImprovement()` by default.
+      temperature: β; `FixedTemperature(0.0)` by default, or a `ScheduledTemperature`.
+      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)`,
+        `TargetUpdate(0.005)` and a target policy by default.
+      acting: Exploration, seed and compilation; `Acting()` by default, without exploration, as the policy has
+        its own noise.
       train_step_counter: int64 variable counting updates; a new one by default.
-      jit_compile: Whether XLA compiles acting.
     """
+
+    defaults: ClassVar[AgentDefaults] = ActorCriticAgent.defaults._replace(
+        actor_network=NoisyActorNetwork,
+        values_network=functools.partial(CriticNetwork, hidden_units=(64, 64), num_critics=1),
+    )
 
     def __init__(
         self,
@@ -75,50 +68,36 @@ class NbpAgent(ActorCriticAgent):
         critic_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         *,
+        soft_value: SoftValue | None = None,
+        improvement: PolicyImprovement | None = None,
         temperature: Temperature | None = None,
-        classifier_network: NetworkFactory = _CLASSIFIER,
-        classifier_steps: int = 1,
-        gamma: float = 0.99,
-        reduction: str = "min",
-        target_update: TargetUpdate | None = None,
-        exploration: ExplorationNoise | None = None,
-        actor_optimizer: Optimizer | None = None,
-        critic_optimizer: Optimizer | None = None,
-        classifier_optimizer: Optimizer | None = None,
-        seed: int | None = None,
+        critic_fit: CriticFit | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
-        require_count("classifier_steps", classifier_steps)
-        require_reduction("reduction", reduction)
-        temperature = temperature or FixedTemperature(0.0)
-        discriminators, log_ratio = [], None
-        if not (isinstance(temperature, FixedTemperature) and temperature.temperature == 0):
-            classifier = classifier_network(time_step_spec.observation, action_spec)
-            log_ratio = discriminator_function(classifier)
-            optimizer = classifier_optimizer or Adam(3e-4)
-            discriminators.append(entropy_classifier(classifier, action_spec, optimizer, classifier_steps))
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             critic_network,
-            soft_value=functools.partial(deterministic_value, reduction=reduction),
-            policy_improvement=functools.partial(
-                density_ratio_improvement, box=action_spec, log_ratio=log_ratio, reduction=reduction
-            ),
-            temperature=temperature,
-            gamma=gamma,
-            target_update=target_update,
-            target_actor=True,
-            exploration=exploration,
-            discriminators=discriminators,
-            actor_optimizer=actor_optimizer,
-            critic_optimizer=critic_optimizer,
-            observation_normalizer=observation_normalizer,
-            seed=seed,
+            observation_normalizer,
+            soft_value=soft_value or DeterministicValue(),
+            improvement=improvement or DensityRatioImprovement(),
+            temperature=temperature or FixedTemperature(0.0),
+            critic_fit=with_defaults(critic_fit or CriticFit(), target_actor=True),
+            acting=acting,
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
         )
-        if discriminators:
-            require_in_box(actor_network, time_step_spec, action_spec, type(self).__name__)
+
+    @classmethod
+    def variants(cls) -> Sequence[Variant]:
+        """Returns the parts with which NBP may take a policy."""
+        value, improvement, fit = (
+            DeterministicValue(),
+            DensityRatioImprovement(),
+            CriticFit(target_actor=True),
+        )
+        return (
+            Variant("", value, improvement, FixedTemperature(1.0), fit),
+            Variant("with temperature 0", value, improvement, FixedTemperature(0.0), fit),
+        )

@@ -7,12 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 from tf_agents.networks import network
-from tf_agents.specs import tensor_spec
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
+from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.alternatives import accepting_agents, is_squashed
-from expol_tf.distributions import capabilities, require
+from expol_tf.distributions import require
 from expol_tf.errors import CapabilityError, ConfigurationError
 
 # What Gaussian, mixture and flow policies have, all three, with squash=True.
@@ -24,7 +22,9 @@ def copy_of_network(network_: network.Network, name: str, example: Any) -> netwo
     copy = network_.copy(name=name)
     copy(example)  # A network may create its variables when it is first called.
     own = {variable.ref() for variable in network_.variables}
-    if len(copy.variables) != len(network_.variables) or any(each.ref() in own for each in copy.variables):
+    if len(copy.variables) != len(network_.variables) or any(
+        variable.ref() in own for variable in copy.variables
+    ):
         raise ConfigurationError(
             f"{type(network_).__name__}.copy() must return a network with new variables, as many as it has "
             f"itself; got {len(copy.variables)} for {len(network_.variables)}. Create all layers in the "
@@ -35,15 +35,15 @@ def copy_of_network(network_: network.Network, name: str, example: Any) -> netwo
     return copy
 
 
-def copy_of_policy(actor_network: network.Network, example: tf.Tensor, algorithm: str) -> network.Network:
+def copy_of_policy(actor_network: network.Network, specs: AgentSpecs) -> network.Network:
     """As `copy_of_network`, of a policy; raises a `CapabilityError` if its network refuses to be copied."""
     try:
-        return copy_of_network(actor_network, "TargetActor", example)
+        return copy_of_network(actor_network, "TargetActor", specs.example(2))
     except ConfigurationError as error:
         raise CapabilityError(
-            f"actor_network: {algorithm} needs a target policy, a copy of the network; "
+            f"actor_network: {specs.algorithm} needs a target policy, a copy of the network; "
             f"{type(actor_network).__name__}'s copy does not give one. {error} "
-            f"{accepting_agents(actor_network, example)}"
+            f"{accepting_agents(actor_network, specs)}"
         ) from error
 
 
@@ -58,14 +58,12 @@ def count_critics(critic_network: network.Network, example: tuple[tf.Tensor, tf.
     return 1 if q.shape.rank == 1 else int(q.shape[1])
 
 
-def require_of_policy(
-    actor_network: network.Network, time_step_spec: ts.TimeStep, algorithm: str, needed: Sequence[str]
-) -> None:
+def require_of_policy(actor_network: network.Network, specs: AgentSpecs, needed: Sequence[str]) -> None:
     """Raises a `CapabilityError` unless the network's distributions can do what is needed of them."""
-    missing = set(needed) - capabilities_of_policy(actor_network, time_step_spec)
+    missing = set(needed) - specs.capabilities(actor_network)
     if not missing:
         return
-    accepting = accepting_agents(actor_network, _example(time_step_spec))
+    accepting = accepting_agents(actor_network, specs)
     if missing <= OF_SQUASHED_POLICIES:
         pronoun = "it" if len(missing) == 1 else "them"
         instead = (
@@ -75,43 +73,49 @@ def require_of_policy(
     else:
         instead = f"`expol_tf.distributions.capabilities` tells what a distribution has. {accepting}"
     require(
-        _example_distribution(actor_network, time_step_spec),
+        specs.distribution(actor_network),
         tuple(needed),
         policy=type(actor_network).__name__,
-        algorithm=algorithm,
+        algorithm=specs.algorithm,
         instead=instead,
     )
 
 
-def require_squashed(actor_network: network.Network, time_step_spec: ts.TimeStep, algorithm: str) -> None:
-    """Raises a `CapabilityError` unless the policy squashes what can be moved before."""
-    distribution = _example_distribution(actor_network, time_step_spec)
-    if not is_squashed(distribution):
-        raise CapabilityError(
-            f"actor_network: {algorithm} needs a squashed policy, whose actions are moved before the squash; "
-            f"{type(actor_network).__name__}'s {type(distribution).__name__} is none. Make the network with "
-            f"squash=True. {accepting_agents(actor_network, _example(time_step_spec))}"
-        )
+def why_not_squashed(actor_network: network.Network, specs: AgentSpecs) -> str | None:
+    """Returns why actions cannot be moved before the squash; None if they can."""
+    distribution = specs.distribution(actor_network)
+    if is_squashed(distribution):
+        return None
+    return (
+        f"{specs.algorithm} needs a squashed policy, whose actions are moved before the squash; "
+        f"{type(actor_network).__name__}'s {type(distribution).__name__} is none. Make the network with "
+        "squash=True."
+    )
 
 
-def require_in_box(
-    actor_network: network.Network,
-    time_step_spec: ts.TimeStep,
-    action_spec: types.NestedTensorSpec,
-    algorithm: str,
-) -> None:
-    """Raises a `CapabilityError` if some of 1000 actions, at one observation, lie outside of the box."""
-    observation = tf.repeat(_example(time_step_spec), 1000, axis=0)
-    action = actor_network(observation)[0].sample(seed=tf.constant([0, 0]))
-    outside = tf.reduce_any((action < action_spec.minimum) | (action > action_spec.maximum), axis=-1)
+def why_outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | None:
+    """Returns what share of 1000 actions, at one observation, lies outside of the box; None if none does."""
+    action = actor_network(specs.example(1000))[0].sample(seed=tf.constant([0, 0]))
+    outside = tf.reduce_any((action < specs.action.minimum) | (action > specs.action.maximum), axis=-1)
     share = float(tf.reduce_mean(tf.cast(outside, tf.float32)))
-    if share:
-        raise CapabilityError(
-            f"actor_network: {algorithm} with entropy needs a policy that stays in the box, as it is "
-            f"compared with uniform actions; {type(actor_network).__name__} draws {share:.1%} of its actions "
-            "outside. Make the network with squash=True. "
-            f"{accepting_agents(actor_network, _example(time_step_spec))}"
-        )
+    if not share:
+        return None
+    return (
+        f"{specs.algorithm} with entropy needs a policy that stays in the box, as it is compared with uniform "
+        f"actions; {type(actor_network).__name__} draws {share:.1%} of its actions outside. Make the network "
+        "with squash=True."
+    )
+
+
+def require_part(argument: str, part: Any, kind: type) -> None:
+    """Raises a `ConfigurationError` unless a part derives from the class that its argument asks for."""
+    if isinstance(part, kind):
+        return
+    remedy = f" Call it: {part.__name__}()." if isinstance(part, type) and issubclass(part, kind) else ""
+    raise ConfigurationError(
+        f"{argument} must be a {kind.__name__}; got {part!r}.{remedy} Derive a class from {kind.__name__} for "
+        "one of your own (docs/extending.md)."
+    )
 
 
 def require_count(argument: str, value: int) -> None:
@@ -120,17 +124,3 @@ def require_count(argument: str, value: int) -> None:
         raise ConfigurationError(f"{argument} must be a whole number; got {value!r}.")
     if value < 1:
         raise ConfigurationError(f"{argument} must be 1 or more; got {value}.")
-
-
-def capabilities_of_policy(actor_network: network.Network, time_step_spec: ts.TimeStep) -> frozenset[str]:
-    """Returns what the network's distributions can do; see `expol_tf.distributions.capabilities`."""
-    return capabilities(_example_distribution(actor_network, time_step_spec))
-
-
-def _example(time_step_spec):
-    spec = tensor_spec.from_spec(time_step_spec.observation)
-    return tf.zeros([1, *spec.shape], spec.dtype)
-
-
-def _example_distribution(actor_network, time_step_spec):
-    return actor_network(_example(time_step_spec))[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
@@ -10,12 +10,14 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.off_policy_parts import Optimizer
-from expol_tf.agents.target_update import TargetUpdate
+from expol_tf.agents.critic_fit import CriticFit
+from expol_tf.agents.improvements import PolicyImprovement, ReparameterizedImprovement
+from expol_tf.agents.soft_values import ExpectedValue, SoftValue
 from expol_tf.agents.temperature import LearnedTemperature, Temperature
+from expol_tf.agents.variants import Variant
 from expol_tf.networks import ObservationNormalizer
-from expol_tf.objectives import expected_soft_value, reduce_critics, reparameterized_improvement
 
 
 @gin.configurable(module="expol_tf")
@@ -23,8 +25,8 @@ class SacAgent(ActorCriticAgent):
     """SAC: y = r + γ·discount·(min Q̄(s′, a′) − α log π(a′|s′));  maximizes E[min Q(s, a) − α log π(a|s)].
 
     With a squashed Gaussian this is SAC, with a flow whose couplings see the state SAC-NF, with a mixture
-    SAC-GMM. A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. See `docs/sac.md` for
-    the details and the metrics.
+    SAC-GMM. A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. `docs/sac.md` has the
+    details and the metrics.
 
     References: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Alg. 1; Mazoure et al.
     2020, *Leveraging exploration in off-policy algorithms via normalizing flows*.
@@ -35,17 +37,14 @@ class SacAgent(ActorCriticAgent):
       actor_network: `network(observation) -> (distribution, state)`, squashed into the box.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`: `CriticNetwork`, or a
         `CriticEnsemble` of a network of your own.
-      observation_normalizer: Shared by the policies and the critics, or None.
+      observation_normalizer: Shared by all networks, or None.
+      soft_value: V; `ExpectedValue()` by default.
+      improvement: The policy's improvement; `ReparameterizedImprovement()` by default.
       temperature: α; `LearnedTemperature()` by default.
-      gamma: Discount per step.
-      actor_reduction: Of the critics' values where the policy is improved: "min", "mean" or "first".
-      target_reduction: Of the target critics' values in the backup.
-      target_update: How the target critics follow; `TargetUpdate(0.005)` by default.
-      actor_optimizer: `Adam(3e-4)` by default.
-      critic_optimizer: `Adam(3e-4)` by default.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)` and
+        `TargetUpdate(0.005)` by default.
+      acting: Exploration, seed and compilation; `Acting()` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
-      jit_compile: Whether XLA compiles acting.
     """
 
     def __init__(
@@ -56,36 +55,28 @@ class SacAgent(ActorCriticAgent):
         critic_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         *,
+        soft_value: SoftValue | None = None,
+        improvement: PolicyImprovement | None = None,
         temperature: Temperature | None = None,
-        gamma: float = 0.99,
-        actor_reduction: str = "min",
-        target_reduction: str = "min",
-        target_update: TargetUpdate | None = None,
-        actor_optimizer: Optimizer | None = None,
-        critic_optimizer: Optimizer | None = None,
-        seed: int | None = None,
+        critic_fit: CriticFit | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
-        for reduction in (actor_reduction, target_reduction):
-            reduce_critics(tf.zeros([1, 1]), reduction)  # Refuses unknown ones now.
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             critic_network,
-            soft_value=functools.partial(expected_soft_value, box=action_spec, reduction=target_reduction),
-            policy_improvement=functools.partial(
-                reparameterized_improvement, box=action_spec, reduction=actor_reduction
-            ),
-            capabilities=("reparameterized_sample", "sample_and_log_prob"),
+            observation_normalizer,
+            soft_value=soft_value or ExpectedValue(),
+            improvement=improvement or ReparameterizedImprovement(),
             temperature=temperature or LearnedTemperature(),
-            gamma=gamma,
-            target_update=target_update,
-            actor_optimizer=actor_optimizer,
-            critic_optimizer=critic_optimizer,
-            observation_normalizer=observation_normalizer,
-            seed=seed,
+            critic_fit=critic_fit,
+            acting=acting,
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
         )
+
+    @classmethod
+    def variants(cls) -> Sequence[Variant]:
+        """Returns the parts with which SAC may take a policy."""
+        return (Variant("", ExpectedValue(), ReparameterizedImprovement(), LearnedTemperature()),)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import ClassVar
 
 import gin
 import tensorflow as tf
@@ -10,15 +12,18 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.exploration import ExplorationNoise
-from expol_tf.agents.off_policy_parts import Optimizer
+from expol_tf.agents.critic_fit import CriticFit
+from expol_tf.agents.improvements import PolicyImprovement, SvgdImprovement
+from expol_tf.agents.policy_agent import AgentDefaults
+from expol_tf.agents.settings import with_defaults
+from expol_tf.agents.soft_values import LogSumExpValue, SoftValue
 from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.networks import ObservationNormalizer
-from expol_tf.objectives import amortized_svgd, sampled_soft_value
+from expol_tf.agents.variants import Variant
+from expol_tf.networks import CriticNetwork, ObservationNormalizer, SamplingActorNetwork
 from expol_tf.optimizers import Adam
-from expol_tf.samplers import svgd_direction
 
 
 @gin.configurable(module="expol_tf")
@@ -26,8 +31,8 @@ class SqlAgent(ActorCriticAgent):
     """SQL: y = r + γ·discount·V(s′), V = α log E_q[exp(Q̄/α)/q];  the policy imitates exp(Q/α) by SVGD.
 
     The policy is a sampling network, which needs no density; any policy whose samples gradients flow through
-    will do. A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. See `docs/sql.md` for
-    the details and the metrics, and `docs/errata.md` for the kernel.
+    will do. A wiring of `ActorCriticAgent`; build that yourself to recombine the parts. `docs/sql.md` has the
+    details and the metrics, `docs/errata.md` the kernel's correction.
 
     Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, Alg. 1.
 
@@ -36,24 +41,21 @@ class SqlAgent(ActorCriticAgent):
       action_spec: Bounded float vector with finite bounds.
       actor_network: `network(observation) -> (distribution, state)`: `SamplingActorNetwork` usually.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`.
-      observation_normalizer: Shared by the policies and the critics, or None.
+      observation_normalizer: Shared by all networks, or None.
+      soft_value: V; `LogSumExpValue()` by default.
+      improvement: The policy's improvement; `SvgdImprovement()` by default.
       temperature: α; `FixedTemperature(0.1)` by default.
-      gamma: Discount per step.
-      proposal: q, which V's actions are drawn from: "uniform", or "mixture", half of them from the policy,
-        if that has a density.
-      value_samples: Actions a state that V is estimated from.
-      num_particles: M, particles that a state's kernel sums over, and as many that are moved.
-      separate_particles: Whether those moved are others than those summed over.
-      kernel_space: "latent", before the squash, or "action", where particles pile up at the box's edge.
-      reduction: Of the critics' values, in the backup and in the score: "min", "mean" or "first".
-      target_update: How the target critics follow; a copy every 1000 updates by default.
-      exploration: Noise added to the actions that the collect policy draws, or None.
-      actor_optimizer: `Adam(1e-4)` by default.
-      critic_optimizer: `Adam(1e-3)` by default.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(1e-3)` and a copy every
+        1000 updates, `TargetUpdate(1.0, period=1000)`, by default.
+      acting: Exploration, seed and compilation; `Acting()` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
-      jit_compile: Whether XLA compiles acting.
     """
+
+    defaults: ClassVar[AgentDefaults] = ActorCriticAgent.defaults._replace(
+        actor_network=SamplingActorNetwork,
+        values_network=functools.partial(CriticNetwork, hidden_units=(200, 200), num_critics=1),
+        runner_settings={"batch_size": 64},
+    )
 
     def __init__(
         self,
@@ -63,53 +65,38 @@ class SqlAgent(ActorCriticAgent):
         critic_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         *,
+        soft_value: SoftValue | None = None,
+        improvement: PolicyImprovement | None = None,
         temperature: Temperature | None = None,
-        gamma: float = 0.99,
-        proposal: str = "uniform",
-        value_samples: int = 50,
-        num_particles: int = 32,
-        separate_particles: bool = True,
-        kernel_space: str = "latent",
-        reduction: str = "min",
-        target_update: TargetUpdate | None = None,
-        exploration: ExplorationNoise | None = None,
-        actor_optimizer: Optimizer | None = None,
-        critic_optimizer: Optimizer | None = None,
-        seed: int | None = None,
+        critic_fit: CriticFit | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
-        needs = ("log_prob",) if proposal == "mixture" else ()
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             critic_network,
-            soft_value=functools.partial(
-                sampled_soft_value,
-                box=action_spec,
-                num_samples=value_samples,
-                proposal=proposal,
-                reduction=reduction,
-            ),
-            policy_improvement=functools.partial(
-                amortized_svgd,
-                box=action_spec,
-                direction=svgd_direction,
-                num_particles=num_particles,
-                separate=separate_particles,
-                space=kernel_space,
-                reduction=reduction,
-            ),
-            capabilities=("reparameterized_sample", *needs),
+            observation_normalizer,
+            soft_value=soft_value or LogSumExpValue(),
+            improvement=improvement or SvgdImprovement(),
             temperature=temperature or FixedTemperature(0.1),
-            gamma=gamma,
-            target_update=target_update or TargetUpdate(1.0, period=1000),
-            exploration=exploration,
-            actor_optimizer=actor_optimizer or Adam(1e-4),
-            critic_optimizer=critic_optimizer or Adam(1e-3),
-            observation_normalizer=observation_normalizer,
-            seed=seed,
+            critic_fit=with_defaults(
+                critic_fit or CriticFit(),
+                optimizer=Adam(1e-3),
+                target_update=TargetUpdate(1.0, period=1000),
+            ),
+            acting=acting,
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
+        )
+
+    @classmethod
+    def variants(cls) -> Sequence[Variant]:
+        """Returns the parts with which soft Q-learning may take a policy."""
+        value, temperature = LogSumExpValue(), FixedTemperature(0.1)
+        return (
+            Variant("", value, SvgdImprovement(), temperature),
+            Variant(
+                'with SvgdImprovement(space="action")', value, SvgdImprovement(space="action"), temperature
+            ),
         )

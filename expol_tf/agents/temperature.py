@@ -1,56 +1,56 @@
-"""The temperature α of maximum-entropy algorithms: fixed, on a schedule, or learned.
-
-A temperature is a `tf.Module` with
-
-* `build(action_size)`, called once by the agent;
-* `value()`, α as a scalar tensor;
-* `update(mean_log_prob)`, called after every update of the policy with E[log π] of fresh actions scaled to
-  [−1, 1], a scalar, None where the policy has no density;
-* `needs_log_prob`, whether it needs that density.
-"""
+"""The temperature α of maximum-entropy algorithms: fixed, on a schedule, or learned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import ClassVar
 
 import gin
 import tensorflow as tf
 
+from expol_tf.agents.settings import Optimizer
 from expol_tf.errors import ConfigurationError
-from expol_tf.keras_api import keras
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import run_on_replicas
 
 
-class Temperature(Protocol):
-    """What an agent needs of a temperature."""
+class Temperature(tf.Module):
+    """α, in units of the reward per nat of the action scaled to [−1, 1].
 
-    needs_log_prob: bool
+    Attributes:
+      needs_log_prob: Whether `update` needs E[log π].
+    """
+
+    needs_log_prob: ClassVar[bool] = False
 
     @property
-    def variables(self) -> Sequence[tf.Variable]:
-        """What α is made of."""
+    def is_zero(self) -> bool:
+        """Whether α is 0 for ever, so that nothing needs to know the entropy."""
+        return False
 
     def build(self, action_size: int) -> None:
-        """Creates what depends on the number of actions."""
+        """Creates what depends on the number of action components; called once, by the agent."""
 
     def value(self) -> tf.Tensor:
         """Returns α, a scalar."""
+        raise NotImplementedError
 
     def update(self, mean_log_prob: tf.Tensor | None) -> None:
-        """Moves α, if it is learned, or counts a step of its schedule."""
+        """Moves α, if it is learned, or counts a step of its schedule.
+
+        Args:
+          mean_log_prob: E[log π] of fresh actions scaled to [−1, 1], a scalar; None where there is no
+            density.
+        """
 
 
 @gin.configurable(module="expol_tf")
-class FixedTemperature(tf.Module):
+class FixedTemperature(Temperature):
     """α = `temperature`, always.
 
     Args:
       temperature: 0 or more, in units of the reward per nat.
     """
-
-    needs_log_prob = False
 
     def __init__(self, temperature: float = 1.0, name: str = "FixedTemperature") -> None:
         super().__init__(name=name)
@@ -58,30 +58,22 @@ class FixedTemperature(tf.Module):
         self._temperature = temperature
 
     @property
-    def temperature(self) -> float:
-        """α, for what is decided when an agent is made."""
-        return self._temperature
-
-    def build(self, action_size: int) -> None:
-        """Nothing depends on it."""
+    def is_zero(self) -> bool:
+        """Whether α = 0."""
+        return self._temperature == 0
 
     def value(self) -> tf.Tensor:
         """Returns α, a scalar."""
         return tf.constant(self._temperature, tf.float32)
 
-    def update(self, mean_log_prob: tf.Tensor | None) -> None:
-        """Leaves α as it is."""
-
 
 @gin.configurable(module="expol_tf")
-class ScheduledTemperature(tf.Module):
+class ScheduledTemperature(Temperature):
     """α as a function of the updates done: `ScheduledTemperature(ExponentialDecay(10.0, 20_000, 1e-4))`.
 
     Args:
       schedule: A Keras learning-rate schedule, or another function of the step, int64, to a positive scalar.
     """
-
-    needs_log_prob = False
 
     def __init__(
         self, schedule: Callable[[tf.Tensor], tf.Tensor], name: str = "ScheduledTemperature"
@@ -95,9 +87,6 @@ class ScheduledTemperature(tf.Module):
         self._schedule = schedule
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
 
-    def build(self, action_size: int) -> None:
-        """Nothing depends on it."""
-
     def value(self) -> tf.Tensor:
         """Returns α, a scalar."""
         return tf.cast(self._schedule(self.step), tf.float32)
@@ -108,7 +97,7 @@ class ScheduledTemperature(tf.Module):
 
 
 @gin.configurable(module="expol_tf")
-class LearnedTemperature(tf.Module):
+class LearnedTemperature(Temperature):
     """Moves log α down the gradient of −log α·E[log π + H̄], so that the entropy is kept near H̄.
 
     Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Eq. 18, with log α in
@@ -116,18 +105,17 @@ class LearnedTemperature(tf.Module):
 
     Args:
       initial_temperature: α to begin with, positive.
-      target_entropy: H̄ in nats of the action scaled to [−1, 1]; None for −A, one nat less than nothing
-        for each component of the action.
-      optimizer: Of log α; `Adam(3e-4)` by default.
+      target_entropy: H̄ in nats of the action scaled to [−1, 1]; None for −A, −1 nat per action component.
+      optimizer: The optimizer of log α; `Adam(3e-4)` by default.
     """
 
-    needs_log_prob = True
+    needs_log_prob: ClassVar[bool] = True
 
     def __init__(
         self,
         initial_temperature: float = 1.0,
         target_entropy: float | None = None,
-        optimizer: Adam | keras.optimizers.Optimizer | None = None,
+        optimizer: Optimizer | None = None,
         name: str = "LearnedTemperature",
     ) -> None:
         super().__init__(name=name)

@@ -28,6 +28,7 @@ from expol_tf.objectives.policy_improvement import (
     amortized_svgd,
     deterministic_improvement,
     reparameterized_improvement,
+    require_particles,
 )
 from expol_tf.objectives.protocols import Critic, Improvement, Policy
 from expol_tf.objectives.soft_values import (
@@ -70,6 +71,7 @@ __all__ = [
     "masked_variance",
     "matching_improvement",
     "reduce_critics",
+    "require_particles",
     "require_reduction",
     "require_samples",
     "reparameterized_improvement",

@@ -147,10 +147,7 @@ def amortized_svgd(
       space: "latent" or "action".
       reduction: Over critics, "min", "mean" or "first".
     """
-    if num_particles < 1:
-        raise ConfigurationError(f"num_particles must be 1 or more; got {num_particles}.")
-    if space not in SPACES:
-        raise ConfigurationError(f"space must be one of {SPACES}; got {space!r}.")
+    require_particles(num_particles, space)
     temperature, scaling = tf.stop_gradient(temperature), ActionBox.of(box)
     distribution = policy(observation)
     if space == "latent":
@@ -177,6 +174,14 @@ def amortized_svgd(
     spread = tf.math.reduce_std(fixed, axis=1)
     metrics = {"particle_spread": masked_mean(tf.reduce_mean(spread, axis=-1), valid)}
     return Improvement(-masked_mean(improvement, valid), None, metrics)
+
+
+def require_particles(num_particles: int, space: str) -> None:
+    """Raises a `ConfigurationError` if `amortized_svgd` does not take these."""
+    if num_particles < 1:
+        raise ConfigurationError(f"num_particles must be 1 or more; got {num_particles}.")
+    if space not in SPACES:
+        raise ConfigurationError(f"space must be one of {SPACES}; got {space!r}.")
 
 
 def action_value(critic: Critic, observation: tf.Tensor, action: tf.Tensor, reduction: str) -> tf.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.distributions import greedy_action
+from expol_tf.agents import ActorCriticAgent, PolicyAgent
 from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.runs import atomic_files
@@ -21,31 +21,23 @@ _SAVED_MODEL = "saved_model.pb"
 class _ExportedPolicy(tf.Module):
     """observation `[B, O]` → action `[B, A]` inside the box, greedy or sampled, normalizer included."""
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: PolicyAgent) -> None:
         super().__init__(name="policy")
-        network = getattr(agent, "test_network", agent.actor_network)
-        normalizer = agent.observation_normalizer
-        low, high = agent.action_spec.minimum, agent.action_spec.maximum
-        # A test network acts by its own samples.
-        selection = getattr(agent, "selection", None) if network is agent.actor_network else None
-        self.parameters = _variables(network, normalizer)
+        own = agent.evaluation_network is agent.actor_network
+        # Another network than the actor acts by its own samples, not as the collect policy selects them.
+        sampling = agent.collect_policy if own else agent.policy
+        self.parameters = _variables(agent.evaluation_network, agent.observation_normalizer)
         # The same for every export, so that equal runs export equal files; `load_policy` reseeds it.
         self.generator = make_generator(0)
         self.generator_state = self.generator.state
         size = agent.time_step_spec.observation.shape[0]
         observation = tf.TensorSpec([None, size], tf.float32, "observation")
 
-        def distribution(values: tf.Tensor) -> Any:
-            return network(values if normalizer is None else normalizer(values))[0]
-
         def deterministic(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"action": tf.clip_by_value(greedy_action(distribution(observation)), low, high)}
+            return {"action": agent.policy.greedy_action(observation)}
 
         def sample(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-            seed = draw_seed(self.generator)
-            policy = distribution(observation)
-            action = policy.sample(seed=seed) if selection is None else selection(policy, seed)
-            return {"action": tf.clip_by_value(action, low, high)}
+            return {"action": sampling.sampled_action(observation, draw_seed(self.generator))}
 
         self.deterministic = tf.function(deterministic, input_signature=[observation], autograph=False)
         self.sample = tf.function(sample, input_signature=[observation], autograph=False)
@@ -54,7 +46,7 @@ class _ExportedPolicy(tf.Module):
 class _ExportedCritic(tf.Module):
     """observation `[B, O]`, action `[B, A]` → min over critics of Q `[B]`, normalizer included."""
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: ActorCriticAgent) -> None:
         super().__init__(name="critic")
         self.parameters = _variables(agent.critic_network, agent.observation_normalizer)
         observation_size, action_size = agent.time_step_spec.observation.shape[0], agent.action_spec.shape[0]
@@ -74,7 +66,7 @@ def _variables(network: Any, normalizer: Any) -> list[tf.Variable]:
     return [*network.variables, *([] if normalizer is None else normalizer.variables)]
 
 
-def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
+def export_policy(agent: PolicyAgent, directory: str | os.PathLike[str]) -> None:
     """Writes the agent's present policy as a SavedModel with the signatures "deterministic" and "sample".
 
     Both map `observation` `[B, O]` float32, as the environment gives it, to `{"action": [B, A]}` clipped to
@@ -83,8 +75,7 @@ def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
     is already there is replaced as a whole.
 
     Args:
-      agent: An agent with `actor_network` (or `test_network`), `observation_normalizer`, `time_step_spec` and
-        `action_spec`.
+      agent: The agent, whose `policy` gives the greedy actions.
       directory: The SavedModel's directory.
 
     Raises:
@@ -94,7 +85,7 @@ def export_policy(agent: Any, directory: str | os.PathLike[str]) -> None:
     _save(module, {"deterministic": module.deterministic, "sample": module.sample}, directory)
 
 
-def export_critic(agent: Any, directory: str | os.PathLike[str]) -> None:
+def export_critic(agent: ActorCriticAgent, directory: str | os.PathLike[str]) -> None:
     """Writes the agent's present critics as a SavedModel with the signature "q".
 
     It maps `observation` `[B, O]`, as the environment gives it, and `action` `[B, A]`, in action units, to
@@ -111,7 +102,7 @@ def export_critic(agent: Any, directory: str | os.PathLike[str]) -> None:
     ```
 
     Args:
-      agent: An off-policy agent: with `critic`, `critic_network` and `observation_normalizer`.
+      agent: The off-policy agent.
       directory: The SavedModel's directory.
 
     Raises:

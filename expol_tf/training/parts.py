@@ -5,70 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import math
 import typing
 from collections.abc import Callable
 from typing import Any
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, NbpAgent, ParpiAgent, S2acAgent, SqlAgent
+from expol_tf.agents import ActorCriticAgent, OnPolicyAgent, PolicyAgent
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks import (
-    CriticNetwork,
-    DeterministicActorNetwork,
-    FlowActorNetwork,
-    GaussianActorNetwork,
-    NoisyActorNetwork,
-    ObservationNormalizer,
-    SamplingActorNetwork,
-    ValueNetwork,
-)
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.runners.off_policy_runner import OffPolicyRunner
 from expol_tf.training.runners.on_policy_runner import OnPolicyRunner
 
 Factory = Callable[..., Any]
-
-_GAUSSIAN = functools.partial(
-    GaussianActorNetwork,
-    hidden_units=(256, 256),
-    squash=True,
-    activation="relu",
-    state_dependent_std=True,
-)
-# Actor network, critic network and runner as in the algorithm's gin file, by the class or one that it derives
-# from.
-_OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
-    S2acAgent: (
-        functools.partial(_GAUSSIAN, initial_log_std=-0.5, log_std_bounds=(math.log(0.1), 0.0)),
-        functools.partial(CriticNetwork, activation="elu"),
-        OffPolicyRunner,
-    ),
-    SqlAgent: (
-        SamplingActorNetwork,
-        functools.partial(CriticNetwork, hidden_units=(200, 200), num_critics=1),
-        functools.partial(OffPolicyRunner, batch_size=64),
-    ),
-    DdpgAgent: (
-        DeterministicActorNetwork,
-        functools.partial(CriticNetwork, num_critics=1),
-        OffPolicyRunner,
-    ),
-    NbpAgent: (
-        NoisyActorNetwork,
-        functools.partial(CriticNetwork, hidden_units=(64, 64), num_critics=1),
-        OffPolicyRunner,
-    ),
-    ParpiAgent: (
-        _GAUSSIAN,
-        CriticNetwork,
-        OffPolicyRunner,
-    ),
-    ActorCriticAgent: (
-        _GAUSSIAN,
-        CriticNetwork,
-        OffPolicyRunner,
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +40,8 @@ class Parts:
     runner: Factory
     num_envs: int
 
-    def make_agent(self, agent: Factory, specs: Any, action_spec: Any, seed: int) -> Any:
-        """Returns the agent with its networks."""
+    def make_agent(self, agent: Factory, specs: Any, action_spec: Any, seed: int) -> PolicyAgent:
+        """Returns the agent with its networks, its randomness begun from the run's seed."""
         normalizer = None
         if self.observation_normalizer is not None:
             normalizer = self.observation_normalizer(specs.observation)
@@ -104,7 +51,18 @@ class Parts:
         else:
             assert self.value_network is not None
             values = self.value_network(specs.observation)
-        return agent(specs, action_spec, actor_network, values, observation_normalizer=normalizer, seed=seed)
+        made = agent(specs, action_spec, actor_network, values, observation_normalizer=normalizer)
+        if not isinstance(made, PolicyAgent):
+            raise ConfigurationError(
+                f"agent must make an agent of this library, or of a class that derives from one; got {made!r}."
+            )
+        if made.acting.seed is not None and made.acting.seed != seed:
+            raise ConfigurationError(
+                f"Acting.seed must stay None where `train` has a seed; got {made.acting.seed} beside the run's "
+                f"{seed}. Give train the seed."
+            )
+        made.reset_from_seed(seed)
+        return made
 
     def make_runner(self, env: Any, agent: Any, seed: int) -> Runner:
         """Returns the runner; those off policy draw random numbers of their own."""
@@ -161,22 +119,19 @@ def choose_parts(
             f"runner must be one for {kind} agents such as {name}; got {runner_cls.__name__}. "
             f"Give {own.__name__}, or none."
         )
+    base: type[PolicyAgent] = ActorCriticAgent if off_policy else OnPolicyAgent
+    defaults = (cls if cls is not None and issubclass(cls, base) else base).defaults
     normalizer = observation_normalizer
     if isinstance(normalizer, str):
-        normalizer = None if off_policy else ObservationNormalizer
-    if off_policy:
-        bases = [ActorCriticAgent] if cls is None else cls.__mro__
-        own_actor, own_critic, own_runner = next(_OFF_POLICY[base] for base in bases if base in _OFF_POLICY)
-    else:
-        own_actor, own_critic, own_runner = FlowActorNetwork, None, OnPolicyRunner
+        normalizer = defaults.observation_normalizer
     return Parts(
         off_policy=off_policy,
-        actor_network=actor_network or own_actor,
-        value_network=None if off_policy else value_network or ValueNetwork,
-        critic_network=critic_network or own_critic,
+        actor_network=actor_network or defaults.actor_network,
+        value_network=None if off_policy else value_network or defaults.values_network,
+        critic_network=critic_network or defaults.values_network if off_policy else None,
         observation_normalizer=normalizer,
-        runner=runner or own_runner,
-        num_envs=num_envs if num_envs is not None else 1 if off_policy else 32,
+        runner=runner or functools.partial(own, **defaults.runner_settings),
+        num_envs=num_envs if num_envs is not None else defaults.num_envs,
     )
 
 

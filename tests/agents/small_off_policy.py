@@ -10,10 +10,10 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import ActorCriticAgent, FixedTemperature, SacAgent, Transitions
+from expol_tf.agents import Transitions
 from expol_tf.distributions import PointMass
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork
-from expol_tf.objectives import deterministic_improvement, deterministic_value
+
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32, "observation")
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, [-1.0, 0.0], [1.0, 4.0], "action")

@@ -1,0 +1,36 @@
+"""Networks as the functions that objectives ask."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tf_agents.networks import network
+
+from expol_tf.networks import values_at
+from expol_tf.objectives import Critic, DiscriminatorFunction, Policy
+
+
+def policy_of(network_: network.Network) -> Policy:
+    """Returns π: observations `[N, O]` → distribution over actions `[N, A]`."""
+    return lambda observation: network_(observation)[0]
+
+
+def critic_of(network_: network.Network) -> Critic:
+    """Returns Q: observations `[N, O]`, actions `[N, A]` or `[N, M, A]` → values `[N, C]` or `[N, M, C]`."""
+
+    def critic(observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        if action.shape.rank > observation.shape.rank:
+            return values_at(network_, observation)(action)
+        q = network_((observation, action))[0]
+        return q if q.shape.rank == action.shape.rank else q[..., tf.newaxis]
+
+    return critic
+
+
+def discriminator_of(network_: network.Network) -> DiscriminatorFunction:
+    """Returns f: observations `[N, O]`, actions `[N, A]` → `[N]`, of a network that gives `[N]` or `[N, 1]`."""
+
+    def discriminator(observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        f = network_((observation, action))[0]
+        return f if f.shape.rank < action.shape.rank else tf.squeeze(f, axis=-1)
+
+    return discriminator

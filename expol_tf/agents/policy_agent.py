@@ -1,0 +1,146 @@
+"""What on-policy and off-policy agents share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.networks import network
+from tf_agents.trajectories import time_step as ts
+from tf_agents.typing import types
+
+from expol_tf.agents.acting import Acting
+from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.agent_specs import AgentSpecs
+from expol_tf.networks import ObservationNormalizer
+from expol_tf.random import make_generator, stream
+
+Factory = Callable[..., Any]
+
+
+class AgentDefaults(NamedTuple):
+    """What `expol_tf.train` gives an agent where its user names nothing else.
+
+    Attributes:
+      actor_network: Specs of observations and actions → policy.
+      values_network: Specs → critics of an off-policy agent; spec of observations → V of an on-policy one.
+      observation_normalizer: Spec of observations → normalizer; None for observations as they are.
+      num_envs: Environments stepped as one batch.
+      runner_settings: Arguments of the runner that differ from the runner's own defaults.
+    """
+
+    actor_network: Factory
+    values_network: Factory
+    observation_normalizer: Factory | None
+    num_envs: int
+    runner_settings: Mapping[str, Any] = {}
+
+
+class PolicyAgent(tf_agent.TFAgent):
+    """An agent with one actor network, a policy that acts greedily by it, and one that explores.
+
+    Attributes:
+      defaults: The parts that `expol_tf.train` adds; each algorithm has its own.
+    """
+
+    defaults: ClassVar[AgentDefaults]
+
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: types.NestedTensorSpec,
+        actor_network: network.Network,
+        observation_normalizer: ObservationNormalizer | None,
+        acting: Acting,
+        train_sequence_length: int | None,
+        train_step_counter: tf.Variable | None,
+    ) -> None:
+        make_policy = functools.partial(
+            ActorPolicy,
+            time_step_spec,
+            action_spec,
+            observation_normalizer=observation_normalizer,
+            jit_compile=acting.jit_compile,
+        )
+        if train_step_counter is None:
+            train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
+        super().__init__(
+            time_step_spec,
+            action_spec,
+            policy=make_policy(actor_network=acting.evaluation_network or actor_network, greedy=True),
+            collect_policy=make_policy(
+                actor_network=actor_network,
+                seed=_stream(acting.seed, "acting"),
+                exploration=acting.exploration,
+                selection=acting.selection,
+            ),
+            train_sequence_length=train_sequence_length,
+            train_step_counter=train_step_counter,
+        )
+        self._actor_network = actor_network
+        self._observation_normalizer = observation_normalizer
+        self._acting = acting
+        self._generator = make_generator(_stream(acting.seed, "minibatches"))
+
+    @classmethod
+    def accepts(cls, specs: AgentSpecs, actor_network: network.Network) -> str | None:
+        """Returns this agent's name if it takes such a policy, with the settings that this needs; else None.
+
+        An agent that refuses a policy names those that accept it.
+
+        Args:
+          specs: The specs that the policy is for.
+          actor_network: The policy's network.
+        """
+        del specs, actor_network
+        return None
+
+    @property
+    def actor_network(self) -> network.Network:
+        """The policy's network, which is trained."""
+        return self._actor_network
+
+    @property
+    def evaluation_network(self) -> network.Network:
+        """The network by which `policy` acts, and which is exported."""
+        return self._acting.evaluation_network or self._actor_network
+
+    @property
+    def acting(self) -> Acting:
+        """How the policies act."""
+        return self._acting
+
+    @property
+    def observation_normalizer(self) -> ObservationNormalizer | None:
+        """What observations pass before a network sees them, or None."""
+        return self._observation_normalizer
+
+    @property
+    def generator(self) -> tf.random.Generator:
+        """What seeds of updates are drawn from; checkpoints hold it."""
+        return self._generator
+
+    def reset_from_seed(self, seed: int) -> None:
+        """Begins the randomness of training and collecting anew, as if the agent were made with this seed."""
+        self._generator.reset_from_seed(stream(seed, "minibatches"))
+        self.collect_policy.generator.reset_from_seed(stream(seed, "acting"))
+
+    def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Returns what a user should know of means over some updates, a sentence each; usually nothing.
+
+        Args:
+          metrics: The means of what training returned.
+        """
+        del metrics
+        return ()
+
+    def _normalize(self, observation: tf.Tensor) -> tf.Tensor:
+        normalizer = self._observation_normalizer
+        return observation if normalizer is None else normalizer(observation)
+
+
+def _stream(seed: int | None, name: str) -> int | None:
+    return None if seed is None else stream(seed, name)

@@ -1,0 +1,209 @@
+"""V(s), on which the critics are regressed: what the policy earns, or what the best policy would."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
+
+import gin
+import tensorflow as tf
+
+from expol_tf.bijectors import BoxSpec
+from expol_tf.objectives import (
+    Critic,
+    Policy,
+    deterministic_value,
+    expected_soft_value,
+    require_reduction,
+    require_samples,
+    sampled_soft_value,
+    soft_value_in_parts,
+)
+
+
+class SoftValue:
+    """V(s) `[N]` of states, from a policy and (target) critics: the backup of an algorithm.
+
+    Attributes:
+      requires: What V needs of the policy's distribution (`expol_tf.distributions.capabilities`).
+    """
+
+    requires: ClassVar[Sequence[str]] | Sequence[str] = ()
+
+    def __call__(
+        self,
+        observation: tf.Tensor,
+        policy: Policy,
+        critic: Critic,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+        *,
+        box: BoxSpec,
+    ) -> tf.Tensor:
+        """Returns V `[N]`.
+
+        Args:
+          observation: s `[N, O]`, normalized.
+          policy: π(·|s), the target policy where there is one.
+          critic: Q(s, a) of the target critics.
+          temperature: α, a scalar.
+          seed: int32 `[2]`.
+          box: The action spec.
+        """
+        raise NotImplementedError
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class ExpectedValue(SoftValue):
+    """V(s) = E_π[ Q(s, a) − α log π(a|s) ]: what the policy earns; see `objectives.expected_soft_value`.
+
+    Attributes:
+      reduction: Over the target critics: "min", "mean" or "first".
+      num_samples: Actions a state; None for one, and for all particles of a Stein policy.
+    """
+
+    reduction: str = "min"
+    num_samples: int | None = None
+
+    requires: ClassVar[Sequence[str]] = ("sample_and_log_prob",)
+
+    def __post_init__(self) -> None:
+        require_reduction("ExpectedValue.reduction", self.reduction)
+        if self.num_samples is not None:
+            require_samples(self.num_samples, "uniform")
+
+    def __call__(
+        self,
+        observation: tf.Tensor,
+        policy: Policy,
+        critic: Critic,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+        *,
+        box: BoxSpec,
+    ) -> tf.Tensor:
+        """Returns V `[N]`; see `SoftValue`."""
+        return expected_soft_value(
+            observation,
+            policy,
+            critic,
+            temperature,
+            seed,
+            box=box,
+            reduction=self.reduction,
+            num_samples=self.num_samples or 1,
+        )
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class LogSumExpValue(SoftValue):
+    """V(s) = α log ∫ exp(Q(s, a)/α) da: what the best policy would earn; see `objectives.sampled_soft_value`.
+
+    Attributes:
+      reduction: Over the target critics: "min", "mean" or "first".
+      num_samples: Actions a state that the integral is estimated from.
+      proposal: Where these actions come from: "uniform", or "mixture", half of them from the policy, if that
+        has a density.
+    """
+
+    reduction: str = "min"
+    num_samples: int = 50
+    proposal: str = "uniform"
+
+    def __post_init__(self) -> None:
+        require_samples(self.num_samples, self.proposal)
+        require_reduction("LogSumExpValue.reduction", self.reduction)
+
+    @property
+    def requires(self) -> Sequence[str]:  # type: ignore[override]
+        """What V needs of the policy's distribution."""
+        return ("sample_and_log_prob", "log_prob") if self.proposal == "mixture" else ()
+
+    def __call__(
+        self,
+        observation: tf.Tensor,
+        policy: Policy,
+        critic: Critic,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+        *,
+        box: BoxSpec,
+    ) -> tf.Tensor:
+        """Returns V `[N]`; see `SoftValue`."""
+        return sampled_soft_value(
+            observation,
+            policy,
+            critic,
+            temperature,
+            seed,
+            box=box,
+            reduction=self.reduction,
+            num_samples=self.num_samples,
+            proposal=self.proposal,
+        )
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class DeterministicValue(SoftValue):
+    """V(s) = Q(s, a), a drawn once: what a policy without entropy earns; see `objectives.deterministic_value`.
+
+    Attributes:
+      reduction: Over the target critics: "min", "mean" or "first".
+    """
+
+    reduction: str = "min"
+
+    def __post_init__(self) -> None:
+        require_reduction("DeterministicValue.reduction", self.reduction)
+
+    def __call__(
+        self,
+        observation: tf.Tensor,
+        policy: Policy,
+        critic: Critic,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+        *,
+        box: BoxSpec,
+    ) -> tf.Tensor:
+        """Returns V `[N]`; see `SoftValue`."""
+        return deterministic_value(observation, policy, critic, temperature, seed, reduction=self.reduction)
+
+
+@dataclasses.dataclass(frozen=True)
+class ValueInParts(SoftValue):
+    """V of a batch as V of its parts, which a CPU computes side by side; see `objectives.soft_value_in_parts`.
+
+    Attributes:
+      soft_value: V.
+      num_parts: Parts of the batch: as many as the CPU has cores.
+    """
+
+    soft_value: SoftValue
+    num_parts: int
+
+    @property
+    def requires(self) -> Sequence[str]:  # type: ignore[override]
+        """What V needs of the policy's distribution."""
+        return self.soft_value.requires
+
+    def __call__(
+        self,
+        observation: tf.Tensor,
+        policy: Policy,
+        critic: Critic,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+        *,
+        box: BoxSpec,
+    ) -> tf.Tensor:
+        """Returns V `[N]`; see `SoftValue`."""
+
+        def value(*arguments: tf.Tensor) -> tf.Tensor:
+            return self.soft_value(*arguments, box=box)
+
+        return soft_value_in_parts(value, self.num_parts, observation, policy, critic, temperature, seed)

@@ -1,0 +1,142 @@
+"""S²AC's improvement: SAC's loss over particles that the critic steers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import gin
+from tf_agents.networks import network
+
+from expol_tf.agents.agent_specs import AgentSpecs
+from expol_tf.agents.alternatives import accepting_agents
+from expol_tf.agents.improvements import (
+    Companion,
+    ImprovementParts,
+    PolicyImprovement,
+    ReparameterizedImprovement,
+    SvgdImprovement,
+    in_parts,
+)
+from expol_tf.agents.settings import NetworkFactory, Optimizer
+from expol_tf.agents.temperature import Temperature
+from expol_tf.distributions import SteinSampler
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.networks import SteinActorNetwork
+from expol_tf.objectives import require_reduction
+from expol_tf.optimizers import Adam
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class AmortizedPolicy:
+    """A network trained beside a Stein policy to imitate exp(Q/α), as in soft Q-learning.
+
+    `policy` acts by it: it needs no critic, and is what is exported.
+
+    Attributes:
+      network: Makes the network from the specs of observations and actions: `SamplingActorNetwork`.
+      optimizer: Its optimizer; `Adam(3e-4)` by default.
+    """
+
+    network: NetworkFactory
+    optimizer: Optimizer | None = None
+
+
+@gin.configurable(module="expol_tf")
+@dataclasses.dataclass(frozen=True)
+class SteinImprovement(PolicyImprovement):
+    """Maximizes mean_i [Q(s, a_i) − α log π(a_i|s)] over the M particles of a `SteinActorNetwork`.
+
+    The network that the agent is given is where particles start; it is what learns.
+
+    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
+    Alg. 1; with an amortized policy Alg. 2.
+
+    Attributes:
+      sampler: How particles move; `SteinSampler()` by default.
+      score_reduction: Over the critics that steer the particles: "first", "min" or "mean".
+      reduction: Over the critics in the loss: "min", "mean" or "first".
+      amortized: A network that acts when the policy is evaluated; None for none.
+      batch_parts: Parts of a batch whose particles are moved side by side: as many as a CPU has cores, or 1
+        on a GPU.
+      optimizer: The initial network's; `Adam(3e-4)` by default.
+    """
+
+    sampler: SteinSampler | None = None
+    score_reduction: str = "first"
+    reduction: str = "min"
+    amortized: AmortizedPolicy | None = None
+    batch_parts: int = 2
+    optimizer: Optimizer | None = None
+
+    requires: ClassVar[Sequence[str]] = ("reparameterized_sample", "sample_and_log_prob", "greedy_action")
+    knows_density: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_reduction("SteinImprovement.score_reduction", self.score_reduction)
+        require_reduction("SteinImprovement.reduction", self.reduction)
+        if self.batch_parts < 1:
+            raise ConfigurationError(
+                f"SteinImprovement.batch_parts must be 1 or more; got {self.batch_parts}."
+            )
+        if self.sampler is None:
+            object.__setattr__(self, "sampler", SteinSampler())
+
+    @property
+    def num_particles(self) -> int:
+        """M, of one state."""
+        assert self.sampler is not None, "filled when made"
+        return self.sampler.num_particles
+
+    def build(
+        self,
+        specs: AgentSpecs,
+        actor_network: network.Network,
+        critic_network: network.Network,
+        temperature: Temperature,
+    ) -> ImprovementParts:
+        """Makes the amortized network, and the particles' network over the initial one."""
+        sampler = self.sampler
+        assert sampler is not None, "filled when made"
+        companions, evaluation_network = [], None
+        if self.amortized is not None:
+            evaluation_network = self.amortized.network(specs.time_step.observation, specs.action)
+            svgd = SvgdImprovement(
+                num_particles=sampler.num_particles,
+                reduction=self.score_reduction,
+                bandwidth=sampler.bandwidth,
+                floor=sampler.floor,
+            )
+            optimizer = self.amortized.optimizer or Adam(3e-4)
+            loss = in_parts(svgd, self.batch_parts)
+            companions.append(Companion("amortized", evaluation_network, loss, optimizer))
+        particles = _particles_of(
+            specs, actor_network, critic_network, temperature, sampler, self.score_reduction
+        )
+        loss = in_parts(ReparameterizedImprovement(self.reduction, sampler.num_particles), self.batch_parts)
+        return ImprovementParts(loss, particles, companions=companions, evaluation_network=evaluation_network)
+
+    def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Returns a sentence if the particles' map has lost its inverse, else nothing."""
+        share = metrics.get("folded_share", 0.0)
+        if not share > 0:
+            return ()
+        assert self.sampler is not None, "filled when made"
+        return (
+            f"S2acAgent: steps fold {share:.2g} of the particles over others (folded_share): there the map "
+            "has no inverse, and log π is wrong. If it is more than a few, lower SteinSampler.step_size, "
+            f'which is {self.sampler.step_size:g}, or set SteinSampler.step = "per_temperature".',
+        )
+
+
+def _particles_of(specs, initial, *arguments):
+    try:
+        return SteinActorNetwork(initial, *arguments)
+    except CapabilityError as error:
+        reason = str(error).partition("initial_network: ")[2].splitlines()[0]
+        raise CapabilityError(
+            f"actor_network: {specs.algorithm} makes it the initial_network: {reason} "
+            + accepting_agents(initial, specs)
+        ) from error
