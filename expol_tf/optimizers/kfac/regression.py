@@ -8,8 +8,8 @@ import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.optimizers.kfac import Kfac
-from expol_tf.optimizers.kfac_plan import KfacCoverage
+from expol_tf.optimizers.kfac.optimizer import Kfac
+from expol_tf.optimizers.kfac.plan import KfacCoverage
 from expol_tf.replicas import parts_of_replicas
 
 
