@@ -18,7 +18,26 @@ from expol_tf.errors import ConfigurationError
 T = TypeVar("T")
 
 # Old name → what completes the sentence "OLD is now …": the new name, or words where nothing replaces it.
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "AcktrAgent.desired_kl": "KroneckerUpdate.desired_kl",
+    "AcktrAgent.jit_compile": "Acting.jit_compile",
+    "AcktrAgent.kfac": "KroneckerUpdate.kfac",
+    "AcktrAgent.seed": "Acting.seed",
+    "ClippedUpdate.objective": "OnPolicyAgent.objective",
+    "KroneckerUpdate.jit_compile": "Acting.jit_compile",
+    "KroneckerUpdate.objective": "OnPolicyAgent.objective",
+    "OnPolicyAgent.jit_compile": "Acting.jit_compile",
+    "OnPolicyAgent.seed": "Acting.seed",
+    "PpoAgent.clip_range": "ClippedUpdate.clip_range",
+    "PpoAgent.jit_compile": "Acting.jit_compile",
+    "PpoAgent.max_kl": "ClippedUpdate.max_kl",
+    "PpoAgent.policy_optimizer": "ClippedUpdate.optimizer",
+    "PpoAgent.seed": "Acting.seed",
+    "TrpoAgent.jit_compile": "Acting.jit_compile",
+    "TrpoAgent.seed": "Acting.seed",
+    "TrpoAgent.trust_region": "TrustRegionUpdate.trust_region",
+    "TrustRegionUpdate.objective": "OnPolicyAgent.objective",
+}
 
 
 def renamed(name: str) -> str | None:

@@ -23,13 +23,41 @@ from __future__ import annotations
 import contextvars
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 
 Result = TypeVar("Result")
+
+
+class UpdatePart(tf.Module):
+    """Base of what agents run inside their compiled update. A subclass says what it can do as it is defined.
+
+    ```python
+    class MyUpdate(PolicyUpdate, supports_replicas=True): ...
+    ```
+
+    A misspelt keyword is a TypeError there, where a misspelt attribute would quietly mean "no".
+
+    Attributes:
+      compiles_itself: Whether it compiles its own parts. XLA may compile the others whole.
+      supports_replicas: Whether it divides its work over the replicas of a strategy; see `docs/devices.md`.
+    """
+
+    compiles_itself: ClassVar[bool] = False
+    supports_replicas: ClassVar[bool] = False
+
+    def __init_subclass__(
+        cls, *, compiles_itself: bool | None = None, supports_replicas: bool | None = None
+    ) -> None:
+        super().__init_subclass__()
+        if compiles_itself is not None:
+            cls.compiles_itself = compiles_itself
+        if supports_replicas is not None:
+            cls.supports_replicas = supports_replicas
+
 
 _compile: contextvars.ContextVar[bool] = contextvars.ContextVar("compile_in_replicas", default=False)
 

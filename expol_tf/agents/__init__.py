@@ -1,6 +1,7 @@
 """TF-Agents agents: short wirings of networks, objectives and update rules."""
 
 from expol_tf.agents.acktr_agent import AcktrAgent
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.actor_policy import ActorPolicy, Selection
 from expol_tf.agents.backups import Backup, SacBackup, SqlBackup
@@ -18,8 +19,9 @@ from expol_tf.agents.off_policy_parts import (
 )
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.parpi_agent import ParpiAgent
-from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
+from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.agents.ppo_agent import PpoAgent
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.agents.s2ac_agent import S2acAgent
@@ -38,6 +40,7 @@ from expol_tf.agents.trust_region_update import TrustRegionUpdate
 
 __all__ = [
     "AcktrAgent",
+    "Acting",
     "ActionContrast",
     "ActorCriticAgent",
     "ActorPolicy",

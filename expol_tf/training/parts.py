@@ -104,7 +104,17 @@ class Parts:
         else:
             assert self.value_network is not None
             values = self.value_network(specs.observation)
-        return agent(specs, action_spec, actor_network, values, observation_normalizer=normalizer, seed=seed)
+        networks = (specs, action_spec, actor_network, values)
+        if self.off_policy:
+            return agent(*networks, observation_normalizer=normalizer, seed=seed)
+        made = agent(*networks, observation_normalizer=normalizer)
+        if made.acting.seed not in (None, seed):
+            raise ConfigurationError(
+                f"Acting.seed must be left out here, as the agent gets the run's seed, {seed}; got "
+                f"{made.acting.seed}. Set SEED (in Python: the argument seed of expol_tf.train) instead."
+            )
+        made.reset_from_seed(seed)
+        return made
 
     def make_runner(self, env: Any, agent: Any, seed: int) -> Runner:
         """Returns the runner; those off policy draw random numbers of their own."""
