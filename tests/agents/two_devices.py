@@ -246,6 +246,44 @@ def sums_and_parts():
         assert float(mean) == 4.0
 
 
+def gradients_and_means():
+    data = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    batch = dict(x=tf.constant(data), none=None, scale=tf.constant(2.0))
+    valid = tf.constant([True, False, True, False, True])
+    seeds = []
+
+    def loss(batch, seed):
+        assert batch["none"] is None
+        seeds.append(seed)
+        error = tf.reduce_sum(tf.square(batch["x"] * weights), axis=-1)
+        counted = tf.cast(batch.get("valid", tf.ones_like(error)), tf.float32)
+        mean = tf.reduce_sum(counted * error) / tf.maximum(tf.reduce_sum(counted), 1.0)
+        return batch["scale"] * mean, {"mean": mean}
+
+    def results():
+        for each in (None, valid):
+            given = batch if each is None else {**batch, "valid": each}
+            yield replicas.gradients(loss, given, [weights, unused], each, [1, 2])
+            yield replicas.means(loss, given, each, [1, 2])
+
+    weights, unused = tf.Variable([1.0, 3.0]), tf.Variable(1.0)
+    expected = list(results())
+    np.testing.assert_allclose(expected[0][1][0], 4.0 * np.mean(data**2, axis=0) * [1.0, 3.0], rtol=1e-5)
+    assert float(expected[0][1][1]) == 0.0
+    assert all(seed == [1, 2] for seed in seeds)
+    with strategy().scope():
+        weights, unused = tf.Variable([1.0, 3.0]), tf.Variable(1.0)
+        seeds.clear()
+        tf.nest.map_structure(
+            functools.partial(np.testing.assert_allclose, rtol=1e-5), list(results()), expected
+        )
+        assert len({tuple(np.array(seed)) for seed in seeds}) == 2
+        # Weights that add up to 1 count their samples by them.
+        parts = {"x": tf.constant([[1.0], [2.0], [5.0]])}
+        mean = replicas.means(lambda part: tf.reduce_mean(part["x"]), parts, tf.constant([0.25, 0.5, 0.25]))
+        assert float(mean) == 0.5 * 3.0 + 0.5 * 2.0
+
+
 def fisher_products_with_equal_weights():
     x = tf.random.stateless_normal([5, 2], [1, 2])
     single = tf.Variable([0.3, -0.2])
@@ -334,6 +372,7 @@ CHECKS = (
     acting_is_that_of_one_device,
     checkpoints_of_ppo,
     sums_and_parts,
+    gradients_and_means,
     fisher_products_with_equal_weights,
     a_kfac_step_with_equal_weights,
     what_cannot_be_divided_is_refused,
