@@ -1,20 +1,18 @@
-"""Sums over the replicas of a `tf.distribute.MirroredStrategy`, of which each has a part of the batch.
+"""The one door to data-parallel learning: sums, means and gradients over a batch, on one device or several.
 
-Without a strategy everything here does nothing: functions are called as they are, on the whole batch. With
-one, the algorithms' loops stay outside of its replicas, where they see whole batches and summed results,
-and only what is added up over samples runs in each of them. (TensorFlow's replicas exchange nothing inside a
-loop.)
+An algorithm says what it computes of a batch. Without a strategy `gradients` is a tape and nothing else.
+Under a `tf.distribute.MirroredStrategy` each replica does the same with its part of the batch, and the results
+are added up. The algorithms' loops stay outside of the replicas, where they see whole batches and summed
+results: TensorFlow's replicas exchange nothing inside a loop.
 
 ```python
-part = parts_of_replicas((x, y, weights))  # Weights of all samples, adding to 1.
+def squared_error(batch):
+    x, y, valid = batch
+    error = masked_mean(tf.square(predict(x) - y), valid)
+    return error, {"largest": masked_mean(predict(x), valid)}
 
-def squared_error():
-    x, y, w = part()
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(w * tf.square(predict(x) - y))
-    return loss, tape.gradient(loss, variables)
-
-loss, gradients = sum_over_replicas(squared_error)
+(loss, metrics), gradient = gradients(squared_error, (x, y, valid), variables, valid)
+optimizer.apply_gradients(zip(gradient, variables, strict=True))
 ```
 """
 
@@ -22,14 +20,42 @@ from __future__ import annotations
 
 import contextvars
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 
 Result = TypeVar("Result")
+
+
+class UpdatePart(tf.Module):
+    """Base of what agents run inside their compiled update. A subclass says what it can do as it is defined.
+
+    ```python
+    class MyUpdate(PolicyUpdate, supports_replicas=True): ...
+    ```
+
+    A misspelt keyword is a TypeError there, where a misspelt attribute would quietly mean "no".
+
+    Attributes:
+      compiles_itself: Whether it compiles its own parts. XLA may compile the others whole.
+      supports_replicas: Whether it divides its work over the replicas of a strategy; see `docs/devices.md`.
+    """
+
+    compiles_itself: ClassVar[bool] = False
+    supports_replicas: ClassVar[bool] = False
+
+    def __init_subclass__(
+        cls, *, compiles_itself: bool | None = None, supports_replicas: bool | None = None
+    ) -> None:
+        super().__init_subclass__()
+        if compiles_itself is not None:
+            cls.compiles_itself = compiles_itself
+        if supports_replicas is not None:
+            cls.supports_replicas = supports_replicas
+
 
 _compile: contextvars.ContextVar[bool] = contextvars.ContextVar("compile_in_replicas", default=False)
 
@@ -54,6 +80,94 @@ def mirrored_strategy() -> tf.distribute.MirroredStrategy | None:
 def divided() -> bool:
     """Whether work is divided over replicas here: under a strategy, but outside of its replicas."""
     return tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context()
+
+
+def gradients(
+    loss: Callable[..., Result],
+    batch: Any,
+    variables: Sequence[tf.Variable],
+    valid: tf.Tensor | None = None,
+    seed: tf.Tensor | None = None,
+    prepare: Callable[..., Any] | None = None,
+) -> tuple[Result, list[tf.Tensor]]:
+    """Returns what a loss is on a batch, and its gradient.
+
+    ```python
+    def critic_loss(batch, seed):
+        q, target = critic(batch.observation, batch.action), soft_target(batch, seed)
+        return masked_mean(tf.square(q - target), batch.valid), {"q_mean": masked_mean(q, batch.valid)}
+
+    (loss, metrics), gradient = gradients(critic_loss, batch, critic.trainable_variables, batch.valid, seed)
+    ```
+
+    Args:
+      loss: A pure function of the batch, or of the batch and a seed where `seed` is given. It returns a mean
+        over the batch's valid samples, a scalar; or a tuple of that and further such means, in any structure.
+      batch: A structure of tensors `[N, …]`; scalars and None stay what they are.
+      variables: Those to differentiate by.
+      valid: Bool `[N]`: the samples that the means are over; all of them by default. Floats `[N]` that add up
+        to 1 are their weights.
+      seed: A stateless seed, int32 `[2]`. A replica gets one of its own made of it.
+      prepare: Computes outside of the tape, from the loss's arguments, what the loss is given in the seed's
+        place: a target, say.
+
+    Returns:
+      What the loss returned, as means over the whole batch, and the gradient of the first: a tensor for each
+      variable, 0 where the loss does not depend on it.
+    """
+
+    def differentiate(part: Any, share: Callable[[tf.Tensor], tf.Tensor], *seeds: tf.Tensor) -> Any:
+        given = seeds if prepare is None else (prepare(part, *seeds),)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            values = tf.nest.map_structure(share, loss(part, *given))
+            value = values[0] if isinstance(values, tuple) else values
+        gradient = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return values, gradient
+
+    return sum_over_parts(differentiate, batch, valid, seed)
+
+
+def means(
+    function: Callable[..., Result],
+    batch: Any,
+    valid: tf.Tensor | None = None,
+    seed: tf.Tensor | None = None,
+) -> Result:
+    """Returns means over a batch: what `gradients` does without the gradient, with the same arguments."""
+
+    def measure(part: Any, share: Callable[[tf.Tensor], tf.Tensor], *seeds: tf.Tensor) -> Any:
+        return tf.nest.map_structure(share, function(part, *seeds))
+
+    return sum_over_parts(measure, batch, valid, seed)
+
+
+def sum_over_parts(
+    function: Callable[..., Result],
+    batch: Any,
+    valid: tf.Tensor | None = None,
+    seed: tf.Tensor | None = None,
+) -> Result:
+    """Returns the sum of what a function returns for each replica's part of a batch.
+
+    Args:
+      function: Takes a part of the batch, a function `share` and, where `seed` is given, a seed. It returns
+        tensors of static structure and shape: sums over the part's samples, or means over its valid samples
+        that went through `share`, so that they add up to the mean over the whole batch.
+      batch: As for `gradients`.
+      valid: As for `gradients`.
+      seed: As for `gradients`.
+
+    Returns:
+      The sums, on the first device. Without a strategy the function is called once, with the whole batch and
+      a `share` that returns its argument.
+    """
+    seeds = () if seed is None else (seed,)
+    if not divided():
+        return function(batch, lambda mean: mean, *seeds)
+    part = parts_of_replicas(batch)
+    share = shares_of_replicas(lambda: tf.ones([_count(batch)], tf.bool) if valid is None else valid)
+    return sum_over_replicas(lambda: function(part(), share, *map(seed_of_replica, seeds)))
 
 
 def sum_over_replicas(function: Callable[[], Result]) -> Result:
@@ -154,13 +268,13 @@ def split_seed(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 
 def compiled(function: Callable[..., Result], jit_compile: bool | None) -> Callable[..., Result]:
-    """Returns a `tf.function`; under a strategy, a function of whose parts in replicas alone this is made.
+    """Compiles `function`; under a strategy only the code inside replicas is compiled.
 
-    What is around those parts XLA cannot compile, as it is of several devices.
+    XLA cannot compile what is around that code, as it is of several devices.
 
     Args:
-      function: Of tensors.
-      jit_compile: As of `tf.function`.
+      function: Takes and returns tensors.
+      jit_compile: Whether XLA compiles it, as `tf.function` understands it.
     """
     if not divided():
         return tf.function(function, jit_compile=jit_compile, autograph=False)
@@ -173,6 +287,12 @@ def compiled(function: Callable[..., Result], jit_compile: bool | None) -> Calla
             _compile.reset(token)
 
     return compiled_in_replicas
+
+
+def _count(batch):
+    """N, of a structure of tensors `[N, …]`."""
+    tensors = (each for each in tf.nest.flatten(batch) if each is not None)
+    return next(tf.shape(tensor)[0] for tensor in tensors if tensor.shape.rank)
 
 
 def _every(step, first, tensor):

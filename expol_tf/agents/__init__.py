@@ -26,8 +26,9 @@ from expol_tf.agents.nbp_agent import NbpAgent
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.parpi_agent import ParpiAgent
 from expol_tf.agents.policy_agent import AgentDefaults, PolicyAgent
-from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
+from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.agents.ppo_agent import PpoAgent
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.agents.s2ac_agent import S2acAgent

@@ -8,15 +8,18 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.kronecker_update import KroneckerUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
-from expol_tf.optimizers import Kfac, KfacCoverage, KfacRegression, Regression
+from expol_tf.optimizers import KfacCoverage, KfacRegression, Regression
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class AcktrAgent(OnPolicyAgent):
     """ACKTR (Wu et al. 2017): policy and value by K-FAC, for Gaussian, mixture and flow policies.
 
@@ -32,12 +35,11 @@ class AcktrAgent(OnPolicyAgent):
       observation_normalizer: Shared by the policies and the value network, or None.
       advantages: Discount, λ and scaling; `AdvantageEstimation(gae_lambda=0.97)` by default.
       entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
-      desired_kl: Divergence per update, in nats, that the learning rate aims at.
-      kfac: The policy's optimizer; that of `KroneckerUpdate` by default.
+      policy_update: The K-FAC step; `KroneckerUpdate()` by default.
       value_fit: How the value network is fitted; `KfacRegression()` by default.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
+        `Acting()` by default.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
-      jit_compile: Whether XLA compiles acting and training.
     """
 
     def __init__(
@@ -50,35 +52,29 @@ class AcktrAgent(OnPolicyAgent):
         *,
         advantages: AdvantageEstimation | None = None,
         entropy_weight: float = 0.0,
-        desired_kl: float = 0.01,
-        kfac: Kfac | None = None,
+        policy_update: KroneckerUpdate | None = None,
         value_fit: Regression | None = None,
-        seed: int | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
-        update = KroneckerUpdate(
-            PolicyObjective(actor_network, entropy_weight),
-            kfac,
-            desired_kl,
-            jit_compile=jit_compile,
-        )
+        acting = acting or Acting()
+        policy_update = policy_update or KroneckerUpdate()
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             value_network,
-            policy_update=update,
-            observation_normalizer=observation_normalizer,
+            observation_normalizer,
+            policy_update=policy_update,
+            objective=PolicyObjective(actor_network, entropy_weight),
             advantages=advantages or AdvantageEstimation(gae_lambda=0.97),
-            value_fit=value_fit or KfacRegression(jit_compile=jit_compile),
-            seed=seed,
+            value_fit=value_fit or KfacRegression(jit_compile=acting.jit_compile),
+            acting=acting,
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
         )
-        self._kronecker_update = update
+        self._kronecker_update = policy_update
 
     @property
     def kfac_coverage(self) -> KfacCoverage:
         """Which of the policy's variables have Kronecker factors and which are in the exact Fisher block."""
-        return self._kronecker_update.kfac.coverage
+        return self._kronecker_update.coverage

@@ -19,7 +19,7 @@ from expol_tf.agents.acting import Acting
 from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.critic_fit import CriticFit
 from expol_tf.agents.discriminators import Discriminator
-from expol_tf.agents.gradient_step import BatchLoss, Metrics, descend, valid_or_all
+from expol_tf.agents.gradient_step import BatchLoss, Metrics, descend
 from expol_tf.agents.improvements import Companion, ImprovementLoss, PolicyImprovement
 from expol_tf.agents.learner_strategy import learner_strategy
 from expol_tf.agents.network_functions import critic_of, discriminator_of, policy_of
@@ -331,7 +331,9 @@ class ActorCriticAgent(PolicyAgent):
     def _normalized(self, transitions: Transitions) -> Transitions:
         """Returns the transitions as networks take them; the normalizer has learned from them first."""
         if self._observation_normalizer is not None:
-            self._observation_normalizer.update(transitions.observation, valid_or_all(transitions))
+            valid = transitions.valid
+            counted = tf.ones(tf.shape(transitions.reward), tf.bool) if valid is None else valid
+            self._observation_normalizer.update(transitions.observation, counted)
         return transitions._replace(
             observation=self._normalize(transitions.observation),
             next_observation=self._normalize(transitions.next_observation),

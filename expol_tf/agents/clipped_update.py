@@ -7,32 +7,31 @@ import tensorflow as tf
 
 from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.distributions import sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchAdam
+from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import split_seed
 
 
 @gin.configurable(module="expol_tf")
-class ClippedUpdate(tf.Module):
+@answers_renamed
+class ClippedUpdate(PolicyUpdate, supports_replicas=True):
     """Maximizes mean[ min( r·Â, clip(r, 1 − c, 1 + c)·Â ) ] + β·H[π], r = π/π_old, by epochs of Adam.
 
     Reference: Schulman et al. 2017, *Proximal Policy Optimization Algorithms*, Eq. 7 and Alg. 1.
 
     Args:
-      objective: The policy, β, and how entropy and divergence are estimated.
       optimizer: Epochs, minibatches and step size; by default `MinibatchAdam(max_gradient_norm=0.5)`.
       clip_range: c.
       max_kl: Early stop: no step is made any more as soon as KL[π_old ‖ π], estimated by k3 at a minibatch's
         own actions, exceeds it (nats); None never stops.
     """
 
-    supports_replicas = True
-
     def __init__(
         self,
-        objective: PolicyObjective,
         optimizer: MinibatchAdam | None = None,
         clip_range: float = 0.2,
         max_kl: float | None = None,
@@ -41,18 +40,18 @@ class ClippedUpdate(tf.Module):
         for name, value in (("clip_range", clip_range), ("max_kl", max_kl)):
             if value is not None and value <= 0:
                 raise ConfigurationError(f"ClippedUpdate.{name} must be positive; got {value}.")
-        self._objective = objective
         self.optimizer = optimizer or MinibatchAdam(max_gradient_norm=0.5)
-        self.entropy_weight = objective.entropy_weight
         self._clip_range = clip_range
         self._max_kl = max_kl
 
-    def build(self) -> None:
-        """Creates the optimizer's state for the policy; called by the agent, once."""
-        self.optimizer.build(self._objective.variables)
+    def build(self, objective: PolicyObjective, jit_compile: bool = True) -> None:
+        """Creates Adam's moments for the policy's variables."""
+        self.optimizer.build(objective.variables)
 
-    def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        objective = self._objective
+    def __call__(
+        self, objective: PolicyObjective, batch: PolicyBatch, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Takes all steps; the divergence is measured after them, at fresh actions or exactly."""
         kl_seed, entropy_seed, steps_seed = split_seed(seed, 3)
 
         def evaluate(part, bonus_seed):
@@ -62,18 +61,15 @@ class ClippedUpdate(tf.Module):
             return surrogate + objective.entropy_bonus(distribution, part, bonus_seed), log_prob, distribution
 
         def loss(minibatch, step_seed):
-            part = batch._replace(**minibatch)
-            surrogate, log_prob, _ = evaluate(part, step_seed)
+            surrogate, log_prob, _ = evaluate(minibatch, step_seed)
             if self._max_kl is None:
                 return -surrogate
-            kl = masked_mean(sampled_kl(part.log_prob, log_prob, "k3"), part.valid)
+            kl = masked_mean(sampled_kl(minibatch.log_prob, log_prob, "k3"), minibatch.valid)
             return -surrogate, kl - self._max_kl
 
         old_surrogate, _, old = evaluate(batch, entropy_seed)
         divergence = objective.divergence_from(old, batch.valid, kl_seed)
-        data = {name: part for name, part in batch._asdict().items() if part is not None}
-        del data["entropy_scale"]  # One number for the whole batch.
-        report = self.optimizer.minimize(loss, objective.variables, data, steps_seed, batch.valid)
+        report = self.optimizer.minimize(loss, objective.variables, batch, steps_seed, batch.valid)
         surrogate, log_prob, new = evaluate(batch, entropy_seed)
         return {
             "surrogate": surrogate - old_surrogate,

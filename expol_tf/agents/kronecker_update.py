@@ -7,17 +7,21 @@ import tensorflow as tf
 
 from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
-from expol_tf.optimizers import Kfac, assign, flatten
+from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten
+from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import compiled, parts_of_replicas, shares_of_replicas, sum_over_replicas
 
 # Of one learning rate to the next.
 _RATE_FACTOR = 1.5
 
 
+# It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
 @gin.configurable(module="expol_tf")
-class KroneckerUpdate(tf.Module):
+@answers_renamed
+class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True):
     """Ascends mean[(π/π_old)·Â] + β·H[π] by one `Kfac` step whose rate is adapted to E_s KL[π_old ‖ π].
 
     The rate is divided by 1.5 after a step with KL > 2·desired_kl, and multiplied by 1.5 after one with
@@ -28,25 +32,19 @@ class KroneckerUpdate(tf.Module):
     Kronecker-factored approximation*, §3 and 4.
 
     Args:
-      objective: The policy, β, and how entropy and divergence are estimated.
-      kfac: The optimizer, of this policy alone; `Kfac(clip_kl=0.05, factor_interval=2)` by default.
+      kfac: The optimizer, of this policy alone; by default `Kfac(clip_kl=0.05, factor_interval=2)`,
+        compiled as the agent is.
       desired_kl: Divergence per update that the learning rate aims at, in nats.
       min_learning_rate: Lower bound of the rate.
       max_learning_rate: Upper bound of the rate.
-      jit_compile: Whether XLA compiles what is measured after the step, and the default optimizer's steps.
     """
-
-    supports_replicas = True
-    compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
 
     def __init__(
         self,
-        objective: PolicyObjective,
         kfac: Kfac | None = None,
         desired_kl: float = 0.01,
         min_learning_rate: float = 1e-4,
         max_learning_rate: float = 1.0,
-        jit_compile: bool = True,
     ) -> None:
         super().__init__(name="KroneckerUpdate")
         if desired_kl <= 0:
@@ -56,20 +54,35 @@ class KroneckerUpdate(tf.Module):
                 "KroneckerUpdate.min_learning_rate must be positive and at most max_learning_rate; got "
                 f"{min_learning_rate} and {max_learning_rate}."
             )
-        self._objective = objective
-        self.kfac = kfac or Kfac(clip_kl=0.05, factor_interval=2, jit_compile=jit_compile)
-        self.entropy_weight = objective.entropy_weight
+        self.kfac = kfac
         self._desired_kl = desired_kl
         self._rate_bounds = min_learning_rate, max_learning_rate
+        self._jit_compile = True
+
+    @property
+    def coverage(self) -> KfacCoverage:
+        """Which of the policy's variables have Kronecker factors and which are in the exact Fisher block."""
+        assert self.kfac is not None, "build comes first"
+        return self.kfac.coverage
+
+    def build(self, objective: PolicyObjective, jit_compile: bool = True) -> None:
+        """Finds the policy's layers and creates the optimizer's state for them.
+
+        Args:
+          objective: Measures the policy.
+          jit_compile: Whether XLA compiles what is measured after a step, and the default optimizer's steps.
+        """
         self._jit_compile = jit_compile
+        if self.kfac is None:
+            self.kfac = Kfac(clip_kl=0.05, factor_interval=2, jit_compile=jit_compile)
+        example = objective.example()
+        self.kfac.build(objective.variables, lambda: objective.log_prob(example)[0])
 
-    def build(self) -> None:
-        """Creates the optimizer's state for the policy; called by the agent, once."""
-        example = self._objective.example()
-        self.kfac.build(self._objective.variables, lambda: self._objective.log_prob(example)[0])
-
-    def __call__(self, batch: PolicyBatch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        objective = self._objective
+    def __call__(
+        self, objective: PolicyObjective, batch: PolicyBatch, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Takes the step, measures what it led to, and adapts the rate."""
+        assert self.kfac is not None, "build comes first"
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         valid = tf.cast(batch.valid, tf.float32)
         old = flatten(objective.variables)
@@ -99,7 +112,7 @@ class KroneckerUpdate(tf.Module):
         assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
         # What led there would also be a part of the next steps.
         self.kfac.forget_momentum(undone)
-        self._adapt(kl, taken=report.trust_region_scale > 0)
+        self._adapt(self.kfac.learning_rate, kl, taken=report.trust_region_scale > 0)
         improvement, kl, fraction = (
             tf.where(undone, tf.zeros_like(number), number)
             for number in (improvement, kl, report.trust_region_scale)
@@ -113,8 +126,7 @@ class KroneckerUpdate(tf.Module):
             "gradient_norm": report.gradient_norm,
         }
 
-    def _adapt(self, kl, taken):
-        rate = self.kfac.learning_rate
+    def _adapt(self, rate, kl, taken):
         # A divergence that is not finite counts as too large.
         factor = tf.where(taken & (kl < 0.5 * self._desired_kl), _RATE_FACTOR, 1.0)
         factor = tf.where(kl <= 2.0 * self._desired_kl, factor, 1.0 / _RATE_FACTOR)

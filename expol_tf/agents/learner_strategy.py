@@ -8,17 +8,17 @@ import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.replicas import mirrored_strategy
+from expol_tf.replicas import UpdatePart, mirrored_strategy
 
 
 def learner_strategy(
-    networks: Mapping[str, network.Network], parts: Mapping[str, object] | None = None
+    networks: Mapping[str, network.Network], parts: Mapping[str, UpdatePart] | None = None
 ) -> tf.distribute.MirroredStrategy | None:
     """Returns the strategy that an agent of these parts is to train under, None where there is none.
 
     Args:
       networks: Those that the agent trains, by the names of its arguments.
-      parts: Other things that take part in updates, by name, which must say that they divide their work.
+      parts: Other parts of an update, by the names of the agent's arguments; they must support replicas.
 
     Raises:
       ConfigurationError: If one of them does not belong to the strategy.
@@ -34,9 +34,9 @@ def learner_strategy(
                 "inside `with strategy.scope():`."
             )
     for name, part in (parts or {}).items():
-        if not getattr(part, "supports_replicas", False):
+        if not part.supports_replicas:
             raise ConfigurationError(
                 f"{name}: {type(part).__name__} does not say that it divides its work over replicas "
-                "(attribute supports_replicas; see docs/devices.md). Train on one device, or divide it."
+                "(class keyword supports_replicas; see docs/devices.md). Train on one device, or divide it."
             )
     return strategy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
+from typing import ClassVar
 
 import gin
 import numpy as np
@@ -15,23 +16,30 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.acting import Acting
+from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.agents.learner_strategy import learner_strategy
-from expol_tf.agents.policy_batch import PolicyBatch, PolicyUpdate
+from expol_tf.agents.policy_agent import AgentDefaults, PolicyAgent
+from expol_tf.agents.policy_batch import PolicyBatch
+from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.bijectors import box_middle_and_half
-from expol_tf.distributions import capabilities, require
+from expol_tf.distributions import require
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks import ObservationNormalizer, vector_size
+from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
-from expol_tf.random import make_generator, stream
-from expol_tf.replicas import compiled
+from expol_tf.renamed import answers_renamed
+from expol_tf.replicas import UpdatePart, compiled
+
+_DENSITIES = {"log_prob", "sample_and_log_prob"}
 
 
 @gin.configurable(module="expol_tf")
-class OnPolicyAgent(tf_agent.TFAgent):
+@answers_renamed
+class OnPolicyAgent(PolicyAgent):
     """One iteration of an on-policy algorithm: estimate advantages, update the policy, fit the value.
 
     TRPO, PPO and ACKTR differ in `policy_update` and `value_fit` alone. `train` takes TF-Agents trajectories,
@@ -50,19 +58,23 @@ class OnPolicyAgent(tf_agent.TFAgent):
       action_spec: Bounded float vector with finite bounds.
       actor_network: `network(observation) -> (distribution with log_prob, state)`.
       value_network: `network(observation) -> (value [B], state)`.
-      policy_update: A function `(PolicyBatch, seed) -> metrics` that moves the actor network's variables,
-        inside this agent's compiled function; the metrics are scalars, `surrogate` among them. If it has
-        state of its own, make it a `tf.Module`, so that checkpoints hold it; if it rewards entropy, give it
-        the attribute `entropy_weight`, so that what this needs is checked here. Its method `build()`, if it
-        has one, is called once that has been found to be in order. XLA compiles it whole, unless its
-        attribute `compiles_itself` is true.
       observation_normalizer: Shared by the policies and the value network, or None.
+      policy_update: The rule that moves the actor network's variables.
+      objective: Measures the actor network, and holds the weight of its entropy; `PolicyObjective` of it by
+        default, without an entropy bonus.
       advantages: Discount, λ and scaling; `AdvantageEstimation()` by default.
       value_fit: How the value network is fitted; `MinibatchRegression()` by default.
-      seed: Of all randomness of this agent and of its collect policy; None takes entropy from the system.
+      acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
+        `Acting()` by default.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
-      jit_compile: Whether XLA compiles acting and training.
     """
+
+    defaults: ClassVar[AgentDefaults] = AgentDefaults(
+        actor_network=FlowActorNetwork,
+        values_network=ValueNetwork,
+        observation_normalizer=ObservationNormalizer,
+        num_envs=32,
+    )
 
     def __init__(
         self,
@@ -70,81 +82,83 @@ class OnPolicyAgent(tf_agent.TFAgent):
         action_spec: types.NestedTensorSpec,
         actor_network: network.Network,
         value_network: network.Network,
+        observation_normalizer: ObservationNormalizer | None = None,
         *,
         policy_update: PolicyUpdate,
-        observation_normalizer: ObservationNormalizer | None = None,
+        objective: PolicyObjective | None = None,
         advantages: AdvantageEstimation | None = None,
         value_fit: Regression | None = None,
-        seed: int | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
         action_spec = tensor_spec.from_spec(action_spec)
         vector_size(time_step_spec.observation)
         vector_size(action_spec, "action_spec")
         _, half = box_middle_and_half(action_spec)
-        entropy_weight = getattr(policy_update, "entropy_weight", 0.0)
-        _require_capabilities(actor_network, time_step_spec, type(self).__name__, entropy_weight)
+        objective = objective or PolicyObjective(actor_network)
+        acting = acting or Acting()
+        value_fit = value_fit or MinibatchRegression()
+        _require_parts(type(self).__name__, actor_network, policy_update, objective, value_fit, acting)
+        _require_capabilities(
+            AgentSpecs(type(self).__name__, time_step_spec, action_spec),
+            actor_network,
+            objective.entropy_weight,
+        )
 
-        acting = (time_step_spec, action_spec, actor_network, observation_normalizer)
-        acting_seed = None if seed is None else stream(seed, "acting")
-        collect_policy = ActorPolicy(*acting, seed=acting_seed, jit_compile=jit_compile)
-        if entropy_weight > 0 and "pre_squash_action" not in collect_policy.info_spec:
-            warnings.warn(
-                f"entropy_weight: should be 0 for a policy that is not squashed; got {entropy_weight}. The "
-                "environment clips its actions, so that entropy outside the box is free, and the density "
-                "spreads without bound. Construct the actor network with squash=True.",
-                stacklevel=2,
-            )
-        if train_step_counter is None:
-            train_step_counter = tf.Variable(0, trainable=False, dtype=tf.int64, name="train_step")
         super().__init__(
             time_step_spec,
             action_spec,
-            policy=ActorPolicy(*acting, greedy=True, jit_compile=jit_compile),
-            collect_policy=collect_policy,
+            actor_network,
+            observation_normalizer,
+            acting,
             train_sequence_length=None,
             train_step_counter=train_step_counter,
         )
-        self._actor_network = actor_network
+        if objective.entropy_weight > 0 and "pre_squash_action" not in self.collect_policy.info_spec:
+            warnings.warn(
+                "entropy_weight: should be 0 for a policy that is not squashed; got "
+                f"{objective.entropy_weight}. The environment clips its actions, so that entropy outside the "
+                "box is free, and the density spreads without bound. Construct the actor network with "
+                "squash=True.",
+                stacklevel=2,
+            )
         self._value_network = value_network
         self._policy_update = policy_update
-        self._value_fit = value_fit or MinibatchRegression()
+        self._value_fit = value_fit
         example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
         self._value_of(example)  # A network may create its variables when it is first called.
         self._strategy = learner_strategy(
             dict(actor_network=actor_network, value_network=value_network),
-            dict(policy_update=policy_update, value_fit=self._value_fit),
+            dict(policy_update=policy_update, value_fit=value_fit),
         )
-        if hasattr(policy_update, "build"):
-            policy_update.build()
-        self._observation_normalizer = observation_normalizer
+        policy_update.build(objective, acting.jit_compile)
         self._advantages = advantages or AdvantageEstimation()
-        self._entropy_weight = entropy_weight
-        self._value_fit.build(self._value_of, value_network.trainable_variables, example)
+        self._entropy_weight = objective.entropy_weight
+        value_fit.build(self._value_of, value_network.trainable_variables, example)
         # Entropies are reported of the normalized action, so that they compare across action units.
         self._log_half_widths = float(np.sum(np.log(half)))
-        self._generator = make_generator(None if seed is None else stream(seed, "minibatches"))
 
-        def compiled_rule(function: Callable, rule: object) -> Callable:
-            return compiled(function, jit_compile and not getattr(rule, "compiles_itself", False))
+        def update_policy(batch: PolicyBatch, entropy_scale: tf.Tensor, seed: tf.Tensor):
+            return policy_update(objective.scaled(entropy_scale), batch, seed)
 
-        self._compiled_evaluate = tf.function(self._evaluate, jit_compile=jit_compile, autograph=False)
-        self._compiled_policy_update = compiled_rule(policy_update, policy_update)
-        self._compiled_value_fit = compiled_rule(self._fit_value, self._value_fit)
+        def compiled_part(function: Callable, part: UpdatePart) -> Callable:
+            return compiled(function, acting.jit_compile and not part.compiles_itself)
+
+        self._compiled_evaluate = tf.function(self._evaluate, jit_compile=acting.jit_compile, autograph=False)
+        self._compiled_policy_update = compiled_part(update_policy, policy_update)
+        self._compiled_value_fit = compiled_part(self._fit_value, value_fit)
         self._compiled_train = tf.function(self._compute_update, autograph=False)
 
-    @property
-    def actor_network(self) -> network.Network:
-        return self._actor_network
+    @classmethod
+    def accepts(cls, specs: AgentSpecs, actor_network: network.Network) -> str | None:
+        """Returns this agent's name if it takes such a policy, one with densities of given actions; else None."""
+        takes = cls is not OnPolicyAgent and _DENSITIES <= specs.capabilities(actor_network)
+        return cls.__name__ if takes else None
 
     @property
     def value_network(self) -> network.Network:
+        """V, of observations as the normalizer returns them."""
         return self._value_network
-
-    @property
-    def observation_normalizer(self) -> ObservationNormalizer | None:
-        return self._observation_normalizer
 
     def train_on_rollout(self, rollout: Rollout) -> tf_agent.LossInfo:
         """Trains on transitions; `extra` holds the iteration's metrics as scalar tensors.
@@ -163,9 +177,9 @@ class OnPolicyAgent(tf_agent.TFAgent):
 
     def _compute_update(self, rollout):
         seeds = tf.bitcast(self._generator.make_seeds(2), tf.int32)[0]  # Two int32 pairs.
-        batch, target, metrics = self._compiled_evaluate(rollout)
+        batch, entropy_scale, target, metrics = self._compiled_evaluate(rollout)
         # The functions run in this order, as each is stateful.
-        metrics |= self._compiled_policy_update(batch, seeds[0])
+        metrics |= self._compiled_policy_update(batch, entropy_scale, seeds[0])
         metrics["value_loss"] = self._compiled_value_fit(batch.observation, target, batch.valid, seeds[1])
         if self._observation_normalizer is not None:
             self._observation_normalizer.update(rollout.observation, rollout.valid)
@@ -181,7 +195,7 @@ class OnPolicyAgent(tf_agent.TFAgent):
         return self._value_network(observation)[0]
 
     def _evaluate(self, rollout):
-        """Returns the policy's batch, the value targets `[N]`, N = B·T, and the first metrics."""
+        """Returns the policy's batch, the entropy's scale, the value targets `[N]`, N = B·T, and metrics."""
         batch, time = rollout.reward.shape
 
         def merge(tensor):
@@ -209,42 +223,64 @@ class OnPolicyAgent(tf_agent.TFAgent):
             log_prob=info["log_prob"],
             advantage=scaled.advantage,
             valid=valid,
-            entropy_scale=scaled.entropy_scale,
         )
         target = advantage + value
         metrics = {
             "entropy": -masked_mean(policy_batch.log_prob, valid) - self._log_half_widths,
             "explained_variance": explained_variance(value, target, valid),
         }
-        return policy_batch, target, metrics
-
-    def _normalize(self, observation):
-        normalizer = self._observation_normalizer
-        return observation if normalizer is None else normalizer(observation)
+        return policy_batch, scaled.entropy_scale, target, metrics
 
 
-def _require_capabilities(actor_network, time_step_spec, algorithm, entropy_weight) -> None:
-    spec = tensor_spec.from_spec(time_step_spec.observation)
-    example = tf.zeros([1, *spec.shape], spec.dtype)
-    distribution, _ = actor_network(example)
+def _require_parts(algorithm, actor_network, policy_update, objective, value_fit, acting) -> None:
+    """Refuses what cannot be a part of an on-policy agent, by the name of the argument."""
+    if not isinstance(policy_update, PolicyUpdate):
+        raise ConfigurationError(
+            f"policy_update must be a PolicyUpdate; got {_name(policy_update)}. Make a subclass of "
+            "expol_tf.agents.PolicyUpdate whose __call__(objective, batch, seed) returns the metrics."
+        )
+    if not isinstance(value_fit, Regression):
+        raise ConfigurationError(
+            f"value_fit must be a Regression; got {_name(value_fit)}. Give MinibatchRegression() or "
+            "KfacRegression(), or make a subclass of expol_tf.optimizers.Regression."
+        )
+    if objective.actor_network is not actor_network:
+        raise ConfigurationError(
+            "objective must measure the agent's actor_network; it was given another one. Make it with "
+            "PolicyObjective(actor_network)."
+        )
+    for name in ("exploration", "selection"):
+        if getattr(acting, name) is not None:
+            raise ConfigurationError(
+                f"acting.{name} must be None for {algorithm}; got {_name(getattr(acting, name))}. On-policy "
+                "agents learn from actions that their policy drew, with the densities they had."
+            )
+
+
+def _name(value) -> str:
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def _require_capabilities(specs: AgentSpecs, actor_network: network.Network, entropy_weight: float) -> None:
+    found, distribution = specs.capabilities(actor_network), specs.distribution(actor_network)
     policy = type(actor_network).__name__
-    if not {"log_prob", "sample_and_log_prob"} <= capabilities(distribution):
+    if not _DENSITIES <= found:
         require(
             distribution,
             ("log_prob", "sample_and_log_prob"),
             policy=policy,
-            algorithm=algorithm,
+            algorithm=specs.algorithm,
             instead="On-policy agents (TRPO, PPO, ACKTR) compare densities of given actions: use a Gaussian, "
             "mixture or flow policy (GaussianActorNetwork, MixtureActorNetwork, FlowActorNetwork). "
-            + accepting_agents(actor_network, example),
+            + accepting_agents(actor_network, specs),
         )
-    if entropy_weight and "entropy" not in capabilities(distribution):
+    if entropy_weight and "entropy" not in found:
         # Samples that gradients do not flow through would give a wrong gradient, not an error.
         require(
             distribution,
             ("reparameterized_sample",),
             policy=policy,
-            algorithm=f"{algorithm} with entropy_weight={entropy_weight}",
+            algorithm=f"{specs.algorithm} with entropy_weight={entropy_weight}",
             instead="The entropy's gradient flows through samples where there is no closed form: use a "
             "reparameterized distribution, or entropy_weight=0.",
         )

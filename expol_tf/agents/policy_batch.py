@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,8 +17,6 @@ class PolicyBatch(NamedTuple):
       log_prob: log π_old(a|s) as recorded at collection, `[N]`.
       advantage: Scaled Â, `[N]`.
       valid: Bool `[N]`; other frames do not count.
-      entropy_scale: What an entropy bonus is to be multiplied by, so that it keeps its weight against the
-        scaled advantages; a scalar, 1 unless they were divided together.
     """
 
     observation: tf.Tensor
@@ -28,18 +25,9 @@ class PolicyBatch(NamedTuple):
     log_prob: tf.Tensor
     advantage: tf.Tensor
     valid: tf.Tensor
-    entropy_scale: tf.Tensor
 
     def every(self, step: int) -> PolicyBatch:
         """Returns the batch of every `step`-th transition."""
         if step == 1:
             return self
-        parts = self._asdict()
-        scale = parts.pop("entropy_scale")
-        return PolicyBatch(
-            **{name: None if part is None else part[::step] for name, part in parts.items()},
-            entropy_scale=scale,
-        )
-
-
-PolicyUpdate = Callable[[PolicyBatch, tf.Tensor], dict[str, tf.Tensor]]
+        return PolicyBatch(*(None if tensor is None else tensor[::step] for tensor in self))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import gin
@@ -70,6 +71,12 @@ class PolicyObjective:
         self.entropy_weight = entropy_weight
         self._entropy_samples = entropy_samples
         self._kl_estimator = kl_estimator
+        self._entropy_scale: float | tf.Tensor = 1.0
+
+    @property
+    def actor_network(self) -> network.Network:
+        """The policy's network."""
+        return self._actor_network
 
     @property
     def variables(self) -> list[tf.Variable]:
@@ -106,15 +113,24 @@ class PolicyObjective:
             sample.log_prob,
             advantage=tf.zeros([size], sample.log_prob.dtype),
             valid=tf.fill([size], True),
-            entropy_scale=tf.ones([], sample.log_prob.dtype),
         )
 
+    def scaled(self, entropy_scale: tf.Tensor) -> PolicyObjective:
+        """Returns this objective with its entropy bonus multiplied by a scalar.
+
+        `AdvantageEstimation.scale` may divide advantages by a number. An entropy bonus that is divided by it
+        too keeps its weight against them.
+        """
+        scaled = copy.copy(self)
+        scaled._entropy_scale = entropy_scale
+        return scaled
+
     def entropy_bonus(self, distribution: tfd.Distribution, batch: PolicyBatch, seed: tf.Tensor) -> tf.Tensor:
-        """β·(the batch's `entropy_scale`)·mean H[π], a scalar; 0 without any computation where β is 0."""
+        """β·(entropy scale)·mean H[π], a scalar; 0 without any computation where β is 0."""
         if not self.entropy_weight:
             return tf.zeros([], batch.advantage.dtype)
         entropy = entropy_estimate(distribution, self._entropy_samples, seed_of_replica(seed))
-        return self.entropy_weight * batch.entropy_scale * masked_mean(entropy, batch.valid)
+        return self.entropy_weight * self._entropy_scale * masked_mean(entropy, batch.valid)
 
     def divergence_from(
         self,

@@ -8,15 +8,18 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.clipped_update import ClippedUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
-from expol_tf.optimizers import MinibatchAdam, MinibatchRegression, Regression
+from expol_tf.optimizers import MinibatchRegression, Regression
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class PpoAgent(OnPolicyAgent):
     """PPO with the clipped surrogate (Schulman et al. 2017), for Gaussian, mixture and flow policies.
 
@@ -31,14 +34,12 @@ class PpoAgent(OnPolicyAgent):
       observation_normalizer: Shared by the policies and the value network, or None.
       advantages: Discount, λ and scaling; `AdvantageEstimation(gae_lambda=0.95)` by default.
       entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
-      clip_range: c.
-      max_kl: KL at which an iteration's epochs end early; None never ends them.
-      policy_optimizer: Epochs, minibatches and step size; by default `MinibatchAdam(max_gradient_norm=0.5)`.
+      policy_update: The clip and the epochs; `ClippedUpdate()` by default.
       value_fit: How the value network is fitted; by default as the policy is:
         `MinibatchRegression(3e-4, epochs=10, max_gradient_norm=0.5)`.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
+        `Acting()` by default.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
-      jit_compile: Whether XLA compiles acting and training.
     """
 
     def __init__(
@@ -51,26 +52,21 @@ class PpoAgent(OnPolicyAgent):
         *,
         advantages: AdvantageEstimation | None = None,
         entropy_weight: float = 0.0,
-        clip_range: float = 0.2,
-        max_kl: float | None = None,
-        policy_optimizer: MinibatchAdam | None = None,
+        policy_update: ClippedUpdate | None = None,
         value_fit: Regression | None = None,
-        seed: int | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             value_network,
-            policy_update=ClippedUpdate(
-                PolicyObjective(actor_network, entropy_weight), policy_optimizer, clip_range, max_kl
-            ),
-            observation_normalizer=observation_normalizer,
+            observation_normalizer,
+            policy_update=policy_update or ClippedUpdate(),
+            objective=PolicyObjective(actor_network, entropy_weight),
             advantages=advantages or AdvantageEstimation(gae_lambda=0.95),
             value_fit=value_fit or MinibatchRegression(3e-4, epochs=10, max_gradient_norm=0.5),
-            seed=seed,
+            acting=acting,
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
         )

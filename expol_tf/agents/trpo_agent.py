@@ -8,15 +8,18 @@ from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
-from expol_tf.optimizers import Regression, TrustRegion
+from expol_tf.optimizers import Regression
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class TrpoAgent(OnPolicyAgent):
     """TRPO (Schulman et al. 2015) with sampled or exact KL, for Gaussian, mixture and flow policies.
 
@@ -32,11 +35,11 @@ class TrpoAgent(OnPolicyAgent):
       observation_normalizer: Shared by the policies and the value network, or None.
       advantages: Discount, λ and scaling; `AdvantageEstimation(gae_lambda=0.98)` by default.
       entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
-      trust_region: The step rule; `TrustRegion()` by default.
+      policy_update: The step; `TrustRegionUpdate()` by default.
       value_fit: How the value network is fitted; `MinibatchRegression()` by default.
-      seed: Of all randomness of this agent; None takes entropy from the system.
+      acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
+        `Acting()` by default.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
-      jit_compile: Whether XLA compiles acting and training.
     """
 
     def __init__(
@@ -49,22 +52,21 @@ class TrpoAgent(OnPolicyAgent):
         *,
         advantages: AdvantageEstimation | None = None,
         entropy_weight: float = 0.0,
-        trust_region: TrustRegion | None = None,
+        policy_update: TrustRegionUpdate | None = None,
         value_fit: Regression | None = None,
-        seed: int | None = None,
+        acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
-        jit_compile: bool = True,
     ) -> None:
         super().__init__(
             time_step_spec,
             action_spec,
             actor_network,
             value_network,
-            policy_update=TrustRegionUpdate(PolicyObjective(actor_network, entropy_weight), trust_region),
-            observation_normalizer=observation_normalizer,
+            observation_normalizer,
+            policy_update=policy_update or TrustRegionUpdate(),
+            objective=PolicyObjective(actor_network, entropy_weight),
             advantages=advantages or AdvantageEstimation(gae_lambda=0.98),
             value_fit=value_fit,
-            seed=seed,
+            acting=acting,
             train_step_counter=train_step_counter,
-            jit_compile=jit_compile,
         )

@@ -4,10 +4,14 @@ from expol_tf.optimizers.adam import Adam
 from expol_tf.optimizers.conjugate_gradient import ConjugateGradientResult, conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
-from expol_tf.optimizers.kfac import Kfac, KfacReport
-from expol_tf.optimizers.kfac_factors import KroneckerFactors
-from expol_tf.optimizers.kfac_plan import KfacCoverage, KfacLayer
-from expol_tf.optimizers.kfac_regression import KfacRegression
+from expol_tf.optimizers.kfac import (
+    Kfac,
+    KfacCoverage,
+    KfacLayer,
+    KfacRegression,
+    KfacReport,
+    KroneckerFactors,
+)
 from expol_tf.optimizers.line_search import LineSearchResult, backtracking_line_search
 from expol_tf.optimizers.minibatch_adam import MinibatchAdam, MinibatchReport
 from expol_tf.optimizers.regression import MinibatchRegression, Regression

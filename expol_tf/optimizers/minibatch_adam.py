@@ -101,7 +101,7 @@ class MinibatchAdam(tf.Module):
             mean loss, or a pair of it and another mean: unless that is 0 or less (or false) the loop
             ends, without this minibatch's step.
           variables: Those to move.
-          data: A structure of tensors `[N, …]`.
+          data: A structure of tensors `[N, …]`; None stays None.
           seed: int32 `[2]`, of the shuffles and of the steps' seeds.
           valid: Bool `[N]`, the examples that the loss is the mean over; by default all. Replicas weigh their
             parts by the number of those.
@@ -120,7 +120,7 @@ class MinibatchAdam(tf.Module):
 
         def step(index, _, loss_sum, norm_sum):
             chosen = minibatches[index]
-            minibatch = tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
+            minibatch = tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, chosen), data)
             step_seed = tf.random.experimental.stateless_fold_in(seed, index)
             part = parts_of_replicas(minibatch)
             share = shares_of_replicas(

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import gin
 import tensorflow as tf
 
 from expol_tf.keras_api import keras
 from expol_tf.optimizers.minibatch_adam import MinibatchAdam
+from expol_tf.replicas import UpdatePart
 
 Prediction = Callable[[tf.Tensor], tf.Tensor]
 
 
-class Regression(Protocol):
+class Regression(UpdatePart):
     """How a network is fitted to fixed targets inside a caller's graph: what agents do with value networks.
 
-    An implementation with state is a `tf.Module`, so that checkpoints hold it. One that compiles its own
-    parts sets `compiles_itself = True`; otherwise XLA may be asked to compile `fit` whole. One
-    that divides its work over the replicas of a strategy sets `supports_replicas = True`.
+    A base class: `build` and `fit` are to be implemented. What a subclass can do beyond that it says in
+    keywords of its class (see `UpdatePart`).
     """
 
     def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:
-        """Creates all state; called once, before any `fit`. `example` `[n, …]` has the shape of inputs."""
+        """Creates all state; to be called once, before any `fit`.
+
+        Args:
+          predict: `[n, …] -> [n]`, computed from `variables`.
+          variables: Those to fit.
+          example: Inputs `[n, …]`; their values do not matter.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.build must be implemented.")
 
     def fit(
         self,
@@ -34,11 +40,21 @@ class Regression(Protocol):
         valid: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """Moves `variables` so that `predict(inputs)` nears `targets` where `valid`; returns the loss."""
+        """Moves the variables so that predictions near the targets; returns the loss, a scalar.
+
+        Args:
+          predict: `[n, …] -> [n]`, computed from `variables`.
+          variables: Those given to `build`.
+          inputs: `[N, …]`.
+          targets: `[N]`.
+          valid: Bool `[N]`; other examples do not count.
+          seed: int32 `[2]`, the stateless seed of all randomness.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.fit must be implemented.")
 
 
 @gin.configurable(module="expol_tf")
-class MinibatchRegression(tf.Module):
+class MinibatchRegression(Regression, supports_replicas=True):
     """Minimizes ½·mean (f(x) − y)² by epochs of Adam over shuffled minibatches.
 
     Args:
@@ -47,8 +63,6 @@ class MinibatchRegression(tf.Module):
       minibatch_size: Examples per gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
     """
-
-    supports_replicas = True
 
     def __init__(
         self,
@@ -63,7 +77,7 @@ class MinibatchRegression(tf.Module):
         )
 
     def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:
-        """Creates the optimizer's slots for these variables; to be called once, before any `fit`."""
+        """Creates Adam's moments; see `Regression.build`."""
         self.adam.build(variables)
 
     def fit(
@@ -75,16 +89,7 @@ class MinibatchRegression(tf.Module):
         valid: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """Runs all epochs and returns the mean loss over the last one.
-
-        Args:
-          predict: `[n, …] -> [n]`, computed from `variables`.
-          variables: Those to fit.
-          inputs: `[N, …]`.
-          targets: `[N]`.
-          valid: Bool `[N]`; other examples do not count.
-          seed: int32 `[2]`, of the shuffles.
-        """
+        """Runs all epochs and returns the mean loss over the last one; see `Regression.fit`."""
 
         def loss(minibatch, _):
             x, y, weight = minibatch

@@ -42,7 +42,8 @@ def check_agent(
     Example:
 
     ```python
-    check_agent(lambda: TrpoAgent(time_step_spec, action_spec, MyNetwork(…), ValueNetwork(…), seed=0))
+    acting = Acting(seed=0)
+    check_agent(lambda: TrpoAgent(specs, action_spec, MyNetwork(…), ValueNetwork(…), acting=acting))
     ```
 
     Args:

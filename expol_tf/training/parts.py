@@ -54,12 +54,12 @@ class Parts:
         made = agent(specs, action_spec, actor_network, values, observation_normalizer=normalizer)
         if not isinstance(made, PolicyAgent):
             raise ConfigurationError(
-                f"agent must make an agent of this library, or of a class that derives from one; got {made!r}."
+                f"agent must make an agent of this library, or of a class derived from one; got {made!r}."
             )
-        if made.acting.seed is not None and made.acting.seed != seed:
+        if made.acting.seed not in (None, seed):
             raise ConfigurationError(
-                f"Acting.seed must stay None where `train` has a seed; got {made.acting.seed} beside the run's "
-                f"{seed}. Give train the seed."
+                f"Acting.seed must be left out here, as the agent gets the run's seed, {seed}; got "
+                f"{made.acting.seed}. Set SEED (in Python: the argument seed of expol_tf.train) instead."
             )
         made.reset_from_seed(seed)
         return made

@@ -41,8 +41,9 @@ class SlowPpo:
         self.epochs, self.size, self.clip_range = epochs, size, clip_range
         self.max_norm, self.max_kl, self.entropy_weight = max_norm, max_kl, entropy_weight
 
-    def update(self, batch, seed):
+    def update(self, batch, seed, entropy_scale=1.0):
         """Trains on arrays of a `PolicyBatch`, given the update's seed; returns its metrics."""
+        self.entropy_scale = float(entropy_scale)
         batch = batch._replace(
             **{name: np.array(part) for name, part in batch._asdict().items() if part is not None}
         )
@@ -103,7 +104,7 @@ class SlowPpo:
             gradient += ratio * advantage / count * np.array(score)
         if len(chosen):
             # H = Σ log σ + (A/2)·log 2πe, whatever the observation.
-            weight = self.entropy_weight * batch.entropy_scale
+            weight = self.entropy_weight * self.entropy_scale
             surrogate += weight * np.sum(self.log_std + 0.5 * np.log(2 * np.pi * np.e))
             gradient[-2:] += weight
         return {"surrogate": surrogate, "gradient": gradient, "kl": kl, "clip_fraction": clipped}

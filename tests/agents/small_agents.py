@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import PolicyBatch, Rollout, TrpoAgent
+from expol_tf.agents import Acting, PolicyBatch, PolicyObjective, Rollout, TrpoAgent
 from expol_tf.bijectors import AffineConditioner
 from expol_tf.distributions import sample_action
 from expol_tf.keras_api import keras
@@ -55,9 +55,9 @@ def make_agent(
     keras.utils.set_random_seed((seed or 0) + 1)
     value = settings.pop("value_network", None) or ValueNetwork(observation, hidden_units=[4])
     settings.setdefault("value_fit", MinibatchRegression(epochs=1, minibatch_size=32))
-    settings.setdefault("jit_compile", False)
+    settings.setdefault("acting", Acting(seed=seed, jit_compile=settings.pop("jit_compile", False)))
     specs = ts.time_step_spec(observation), action or box()
-    return cls(*specs, actor, value, seed=seed, **settings)
+    return cls(*specs, actor, value, **settings)
 
 
 def make_rollout(agent, batch=4, time=16, seed=0, end_probability=0.2):
@@ -107,8 +107,21 @@ def make_batch(actor, count=400, advantage=None, seed=0):
         sample.log_prob,
         tf.constant(advantage, tf.float32),
         tf.constant(generator.uniform(size=count) < 0.9),
-        tf.constant(1.0),
     )
+
+
+def built(update, actor, *objective):
+    """Builds a policy update for a policy, and returns it as a function of a batch and a seed.
+
+    Its keyword `entropy_scale` is that of the batch's advantages.
+    """
+    objective = PolicyObjective(actor, *objective)
+    update.build(objective, jit_compile=False)
+
+    def run(batch, seed, entropy_scale=1.0):
+        return update(objective.scaled(entropy_scale), batch, seed)
+
+    return run
 
 
 def perturb(network, scale=0.3, seed=0):

@@ -14,7 +14,6 @@ from expol_tf.agents import Transitions
 from expol_tf.distributions import PointMass
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork
 
-
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32, "observation")
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, [-1.0, 0.0], [1.0, 4.0], "action")
 SPECS = ts.time_step_spec(OBSERVATION), ACTION

@@ -16,6 +16,7 @@ from expol_tf.optimizers import Kfac, KfacRegression
 from tests.agents.checkpoints import check_continuation
 from tests.agents.small_agents import (
     OBSERVATION,
+    built,
     make_actor,
     make_agent,
     make_batch,
@@ -29,14 +30,13 @@ tfd = tfp.distributions
 
 
 def make_update(actor, kfac=None, entropy_weight=0.0, **settings):
-    kfac = kfac or Kfac(jit_compile=False)
-    update = KroneckerUpdate(PolicyObjective(actor, entropy_weight), kfac, jit_compile=False, **settings)
-    update.build()
-    return update
+    """Returns the update as a function, and its optimizer."""
+    update = KroneckerUpdate(kfac or Kfac(jit_compile=False), **settings)
+    return built(update, actor, entropy_weight), update.kfac
 
 
 def compile_update(update):
-    compiled = tf.function(update, autograph=False)
+    compiled = tf.function(update[0], autograph=False)
     return lambda batch, seed=(1, 2): {
         name: float(value) for name, value in compiled(batch, tf.constant(seed)).items()
     }
@@ -92,17 +92,17 @@ def test_the_learning_rate_follows_the_divergence():
         actor, Kfac(0.5, clip_kl=1e9, jit_compile=False), desired_kl=1e-3, max_learning_rate=10.0
     )
     run = compile_update(update)
-    state = [*actor.trainable_variables, *update.kfac.variables]
+    state = [*actor.trainable_variables, *update[1].variables]
     start = values_of(state)
     per_square = run(batch)["kl"] / 0.5**2
     for ratio, factor in ((2.5, 1 / 1.5), (1.6, 1.0), (1 / 1.6, 1.0), (1 / 2.5, 1.5)):
         set_values(state, start)
         rate = (1e-3 * ratio / per_square) ** 0.5
-        update.kfac.learning_rate.assign(rate)
+        update[1].learning_rate.assign(rate)
         found = run(batch)
         assert found["kl"] == pytest.approx(1e-3 * ratio, rel=0.15)
         assert found["learning_rate"] == pytest.approx(rate * factor, rel=1e-4)
-        assert float(update.kfac.learning_rate) == pytest.approx(found["learning_rate"])
+        assert float(update[1].learning_rate) == pytest.approx(found["learning_rate"])
 
 
 @pytest.mark.parametrize(("aim", "bound"), [(1e-9, 0.02), (1e3, 0.05)], ids=["lower", "upper"])
@@ -146,7 +146,7 @@ def test_what_a_broken_decomposition_does_is_undone():
     run = compile_update(update)
     run(make_batch(actor, 100))
     set_values(actor.trainable_variables, start)
-    basis = next(each for each in update.kfac.variables if each.name.startswith("output_basis"))
+    basis = next(each for each in update[1].variables if each.name.startswith("output_basis"))
     basis.assign(tf.fill(basis.shape, np.nan))
     run(make_batch(actor, 100))
     for variable, value in zip(actor.trainable_variables, start, strict=True):
@@ -174,7 +174,7 @@ def test_a_batch_that_is_not_finite_changes_nothing_and_shows():
 @pytest.mark.parametrize("squash", [False, True], ids=["open", "squashed"])
 def test_coverage_names_what_each_variable_gets(kind, num_layers, squash):
     actor = make_actor(kind, squash=squash)
-    coverage = make_update(actor).kfac.coverage
+    coverage = make_update(actor)[1].coverage
     assert [layer.shape for layer in coverage.layers] == [(4, 4), (5, 2)] * (num_layers // 2)
     layered = [name for layer in coverage.layers for name in (layer.kernel, layer.bias)]
     names = [variable.name.removesuffix(":0") for variable in actor.trainable_variables]
@@ -225,7 +225,7 @@ def test_networks_may_make_their_variables_when_first_called():
 def test_one_optimizer_serves_one_network():
     kfac = Kfac(jit_compile=False)
     with pytest.raises(ConfigurationError, match="Kfac: it holds the state for one model"):
-        make_acktr(kfac=kfac, value_fit=KfacRegression(kfac))
+        make_acktr(policy_update=KroneckerUpdate(kfac), value_fit=KfacRegression(kfac))
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,7 @@ def test_settings_outside_their_rule_are_refused(settings, message):
 def test_it_learns():
     # One-step episodes: the first component of the action is to be the first of the observation.
     agent = make_acktr(
-        kfac=Kfac(learning_rate=0.3, jit_compile=False),
-        desired_kl=0.02,
+        policy_update=KroneckerUpdate(Kfac(learning_rate=0.3, jit_compile=False), desired_kl=0.02),
         advantages=AdvantageEstimation(gamma=0.0),
         value_fit=KfacRegression(Kfac(0.1, 0.1, 0.3, jit_compile=False), updates=10),
     )
@@ -278,7 +277,7 @@ def new_acktr(seed=0):
         squash=True,
         seed=seed,
         entropy_weight=0.01,
-        kfac=Kfac(eigen_interval=3, jit_compile=False),
+        policy_update=KroneckerUpdate(Kfac(eigen_interval=3, jit_compile=False)),
         observation_normalizer=ObservationNormalizer(OBSERVATION),
     )
 

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from expol_tf.agents import AcktrAgent, PpoAgent, TrpoAgent
+from expol_tf.agents import AcktrAgent, ClippedUpdate, PpoAgent, TrpoAgent
 from expol_tf.networks import MixtureActorNetwork
 from expol_tf.optimizers import KfacRegression, MinibatchAdam
 from expol_tf.training.runners import on_policy_runner
@@ -18,7 +18,7 @@ ALGORITHMS = {
     "trpo": (TrpoAgent, dict, {"gradient_norm", "cg_residual"}),
     "ppo": (
         PpoAgent,
-        lambda: {"policy_optimizer": MinibatchAdam(1e-3, 2, 32, max_gradient_norm=0.5)},
+        lambda: {"policy_update": ClippedUpdate(MinibatchAdam(1e-3, 2, 32, max_gradient_norm=0.5))},
         {"clip_fraction", "gradient_norm"},
     ),
     "acktr": (

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.agents import ClippedUpdate, PolicyObjective
+from expol_tf.agents import ClippedUpdate
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import SCALINGS, scale_advantages
 from expol_tf.optimizers import MinibatchAdam
 from tests.agents.slow_ppo import LinearGaussianActorNetwork, SlowPpo
-from tests.agents.small_agents import make_actor, make_batch, perturb, set_values, values_of
+from tests.agents.small_agents import built, make_actor, make_batch, perturb, set_values, values_of
 
 COUNT = 60
 
 
 def make_update(actor, *optimizer, entropy_weight=0.0, max_norm=None, **settings):
+    """Returns the update as a function, and its optimizer."""
     adam = MinibatchAdam(*optimizer, max_gradient_norm=max_norm) if optimizer else None
-    update = ClippedUpdate(PolicyObjective(actor, entropy_weight), adam, **settings)
-    update.build()
-    return update
+    update = ClippedUpdate(adam, **settings)
+    return built(update, actor, entropy_weight), update.optimizer
 
 
 def run(update, batch, seed=(1, 2), jit_compile=False):
-    compiled = tf.function(update, jit_compile=jit_compile, autograph=False)
+    compiled = tf.function(update[0], jit_compile=jit_compile, autograph=False)
     return {name: float(value) for name, value in compiled(batch, tf.constant(seed)).items()}
 
 
@@ -55,12 +55,13 @@ def test_equal_to_the_slow_loop(entropy_weight, max_norm, clip_range):
     actor = LinearGaussianActorNetwork()
     settings = dict(clip_range=clip_range, max_norm=max_norm, entropy_weight=entropy_weight)
     slow = SlowPpo(actor, 0.02, 4, 16, **settings)
-    update = make_update(actor, 0.02, 4, 16, **settings)
+    update, _ = make_update(actor, 0.02, 4, 16, **settings)
     compiled = tf.function(update, autograph=False)
+    scale = tf.constant(0.7)
     for seed in range(2):  # Adam's moments are kept from update to update.
-        batch = noisy_batch(actor, seed)._replace(entropy_scale=tf.constant(0.7))
-        found = {name: float(value) for name, value in compiled(batch, tf.constant([seed, 2])).items()}
-        assert_same(actor, slow, found, slow.update(batch, [seed, 2]))
+        batch = noisy_batch(actor, seed)
+        found = {name: float(value) for name, value in compiled(batch, tf.constant([seed, 2]), scale).items()}
+        assert_same(actor, slow, found, slow.update(batch, [seed, 2], scale))
         assert found["accepted_step_fraction"] == 1.0
         assert 0.0 < found["clip_fraction"] < 1.0 and found["kl"] > 0.003
 
@@ -96,7 +97,7 @@ def test_a_minibatch_beyond_the_divergence_moves_nothing(jit_compile):
     found = run(update, noisy_batch(actor), jit_compile=jit_compile)
     for variable, value in zip(actor.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
-    assert int(update.optimizer.optimizer.iterations) == 0
+    assert int(update[1].optimizer.iterations) == 0
     assert found["accepted_step_fraction"] == found["surrogate"] == found["kl"] == 0.0
     assert found["gradient_norm"] > 0.0
 
@@ -105,7 +106,7 @@ def test_the_old_densities_are_the_recorded_ones():
     actor = make_actor()
     start = values_of(actor.variables)
     batch = make_batch(actor, COUNT)
-    compiled = tf.function(make_update(actor, 1e-4, 1, COUNT), autograph=False)
+    compiled = tf.function(make_update(actor, 1e-4, 1, COUNT)[0], autograph=False)
     results = []
     for change in (tf.zeros([COUNT]), tf.fill([COUNT], 0.1), tf.linspace(-0.3, 0.3, COUNT)):
         set_values(actor.variables, start)
@@ -144,16 +145,16 @@ def test_dividing_advantages_and_entropy_together_changes_no_step():
     # Adam does not see a common factor, here of 1/50.
     actor = LinearGaussianActorNetwork()
     batch = make_batch(actor, COUNT)
-    update = make_update(actor, 0.02, 3, 16, entropy_weight=20.0)
+    update, optimizer = make_update(actor, 0.02, 3, 16, entropy_weight=20.0)
     compiled = tf.function(update, autograph=False)
-    variables = [*actor.variables, *update.optimizer.optimizer.variables]
+    variables = [*actor.variables, *optimizer.optimizer.variables]
     start = values_of(variables)
     ends = {}
     for scaling in SCALINGS:
         set_values(variables, start)
         scaled = scale_advantages(50.0 * batch.advantage, batch.valid, scaling)
-        given = batch._replace(advantage=scaled.advantage, entropy_scale=scaled.entropy_scale)
-        compiled(given, tf.constant([1, 2]))
+        given = batch._replace(advantage=scaled.advantage)
+        compiled(given, tf.constant([1, 2]), scaled.entropy_scale)
         ends[scaling] = np.concatenate([np.ravel(value) for value in values_of(actor.variables)])
     np.testing.assert_allclose(ends["standardize_all"], ends["center"], atol=1e-4)
     assert np.abs(ends["standardize"] - ends["center"]).max() > 0.02
@@ -161,7 +162,9 @@ def test_dividing_advantages_and_entropy_together_changes_no_step():
 
 def test_a_second_build_is_refused():
     with pytest.raises(ConfigurationError, match="MinibatchAdam: it holds the optimizer of one network"):
-        make_update(make_actor()).build()
+        update = ClippedUpdate()
+        for _ in range(2):
+            built(update, make_actor())
 
 
 @pytest.mark.parametrize(

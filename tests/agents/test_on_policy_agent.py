@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 
 import numpy as np
@@ -9,7 +10,14 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
-from expol_tf.agents import OnPolicyAgent, TrpoAgent
+from expol_tf.agents import (
+    Acting,
+    GaussianNoise,
+    OnPolicyAgent,
+    PolicyObjective,
+    PolicyUpdate,
+    TrpoAgent,
+)
 from expol_tf.errors import CapabilityError, ConfigurationError, SpaceError
 from expol_tf.networks import GaussianActorNetwork, ObservationNormalizer, ValueNetwork
 from expol_tf.objectives import AdvantageEstimation, generalized_advantages, scale_advantages
@@ -18,14 +26,16 @@ from tests.agents.small_agents import OBSERVATION, box, make_actor, make_agent, 
 from tests.agents.unusual_networks import CustomActorNetwork, NotReparameterized, Unseen
 
 
-def record(batch, seed):
+class Record(PolicyUpdate):
     """A policy update that leaves the policy alone and reports all that it was given."""
-    given = {name: part for name, part in batch._asdict().items() if part is not None}
-    return {"surrogate": tf.constant(0.25), "seed": seed, **given}
+
+    def __call__(self, objective, batch, seed):
+        given = {name: part for name, part in batch._asdict().items() if part is not None}
+        return {"surrogate": tf.constant(0.25), "seed": seed, **given}
 
 
 def make_recorder(kind="gaussian", **settings):
-    return make_agent(kind, cls=OnPolicyAgent, policy_update=record, **settings)
+    return make_agent(kind, cls=OnPolicyAgent, policy_update=Record(), **settings)
 
 
 def test_the_update_receives_the_batch():
@@ -224,6 +234,60 @@ def test_one_value_fit_serves_one_agent():
         ConfigurationError, match="MinibatchRegression: it holds the optimizer of one network"
     ):
         make_agent(value_fit=fit)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            lambda: dict(policy_update=lambda batch, seed: {}),
+            "policy_update must be a PolicyUpdate; got <lambda>",
+        ),
+        (lambda: dict(policy_update=Record), "policy_update must be a PolicyUpdate; got Record"),
+        (
+            lambda: dict(policy_update=Record(), value_fit=object()),
+            "value_fit must be a Regression; got object",
+        ),
+        (
+            lambda: dict(policy_update=Record(), objective=PolicyObjective(make_actor())),
+            "objective must measure the agent's actor_network",
+        ),
+    ],
+)
+def test_parts_of_another_kind_are_refused(settings, message):
+    with pytest.raises(ConfigurationError, match=message):
+        make_agent(cls=OnPolicyAgent, **settings())
+
+
+@pytest.mark.parametrize("name", ["exploration", "selection"])
+def test_actions_without_a_density_are_refused(name):
+    with pytest.raises(ConfigurationError, match=f"acting.{name} must be None for TrpoAgent; got"):
+        make_agent(acting=Acting(**{name: GaussianNoise(0.1)}))
+
+
+def test_a_misspelt_keyword_of_an_update_is_an_error():
+    with pytest.raises(TypeError, match="suports_replicas"):
+
+        class Misspelt(PolicyUpdate, suports_replicas=True):
+            pass
+
+    assert not Record.supports_replicas and not Record.compiles_itself
+
+
+def test_a_reset_from_a_seed_is_construction_with_it():
+    made, reset = make_agent(seed=7), make_agent(seed=None)
+    reset.reset_from_seed(7)
+    for generator in ("_generator", "collect_policy.generator"):
+        states = [operator.attrgetter(generator)(agent).state.numpy() for agent in (made, reset)]
+        np.testing.assert_array_equal(*states)
+
+
+def test_the_evaluation_network_acts_greedily():
+    actor, other = make_actor(seed=0), make_actor(seed=1)
+    agent = make_agent(actor_network=actor, acting=Acting(evaluation_network=other, jit_compile=False))
+    expected = make_agent(actor_network=other)
+    observation = np.ones([2, 3], np.float32)
+    np.testing.assert_array_equal(agent.policy.act(observation)[0], expected.policy.act(observation)[0])
 
 
 def test_what_an_agent_offers():

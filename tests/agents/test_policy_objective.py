@@ -28,8 +28,9 @@ def bonus_and_gradient(objective, batch, seed=SEED):
 
 def test_a_gaussians_entropy_bonus_is_exact():
     actor = LinearGaussianActorNetwork()
-    batch = make_batch(actor, 20)._replace(entropy_scale=tf.constant(0.25))
-    value, (of_mean, of_log_std) = bonus_and_gradient(PolicyObjective(actor, entropy_weight=2.0), batch)
+    batch = make_batch(actor, 20)
+    objective = PolicyObjective(actor, entropy_weight=2.0).scaled(tf.constant(0.25))
+    value, (of_mean, of_log_std) = bonus_and_gradient(objective, batch)
     entropy = np.sum(actor.log_std.numpy() + 0.5 * np.log(2.0 * np.pi * np.e))
     assert value == pytest.approx(2.0 * 0.25 * entropy, rel=1e-5)
     np.testing.assert_allclose(of_log_std, [0.5, 0.5], rtol=1e-5)
@@ -98,11 +99,11 @@ def test_scalings_of_advantages_and_the_direction_of_ascent():
     directions, lengths = {}, {}
     for scaling in SCALINGS:
         scaled = scale_advantages(7.0 * batch.advantage, batch.valid, scaling)
-        given = batch._replace(advantage=scaled.advantage, entropy_scale=scaled.entropy_scale)
+        given = batch._replace(advantage=scaled.advantage)
         with tf.GradientTape() as tape:
             log_prob, distribution = objective.log_prob(given)
             value = importance_surrogate(log_prob, given.log_prob - 0.1, given.advantage, given.valid)
-            value += objective.entropy_bonus(distribution, given, SEED)
+            value += objective.scaled(scaled.entropy_scale).entropy_bonus(distribution, given, SEED)
         gradient = np.concatenate([np.ravel(g) for g in tape.gradient(value, objective.variables)])
         lengths[scaling] = np.linalg.norm(gradient)
         directions[scaling] = gradient / lengths[scaling]

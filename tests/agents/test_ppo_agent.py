@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.agents import ClippedUpdate, OnPolicyAgent, PolicyObjective, PpoAgent
+from expol_tf.agents import ClippedUpdate, OnPolicyAgent, PpoAgent
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
@@ -25,8 +25,12 @@ from tests.agents.unusual_networks import CustomActorNetwork, LateActorNetwork, 
 
 
 def make_ppo(kind="gaussian", **settings):
-    settings.setdefault("policy_optimizer", MinibatchAdam(1e-2, 2, 16, max_gradient_norm=0.5))
+    settings.setdefault("policy_update", clipped(1e-2, 2, 16))
     return make_agent(kind, cls=PpoAgent, **settings)
+
+
+def clipped(*adam, max_gradient_norm=0.5, **settings):
+    return ClippedUpdate(MinibatchAdam(*adam, max_gradient_norm=max_gradient_norm), **settings)
 
 
 def slow_standardized_advantages(rollout, value, next_value, gamma, gae_lambda):
@@ -49,8 +53,7 @@ def test_a_whole_update_equals_the_slow_one():
     slow = SlowPpo(actor, 0.02, 3, 16, **settings)
     agent = make_ppo(
         actor_network=actor,
-        policy_optimizer=MinibatchAdam(0.02, 3, 16, max_gradient_norm=0.5),
-        clip_range=0.1,
+        policy_update=clipped(0.02, 3, 16, clip_range=0.1),
     )
     twin = make_ppo(actor_network=LinearGaussianActorNetwork())  # Draws the seeds that the agent will draw.
     for _ in range(2):
@@ -75,10 +78,10 @@ def test_a_whole_update_equals_the_slow_one():
 
 
 def test_the_defaults_are_those_of_the_parts_composed_by_hand():
-    agents = [make_ppo(policy_optimizer=None, value_fit=MinibatchRegression(3e-4, 10, 64, 0.5))]
+    agents = [make_ppo(policy_update=None, value_fit=MinibatchRegression(3e-4, 10, 64, 0.5))]
     actor = make_ppo().actor_network
     set_values(actor.variables, values_of(agents[0].actor_network.variables))
-    update = ClippedUpdate(PolicyObjective(actor), MinibatchAdam(3e-4, 10, 64, 0.5), 0.2, None)
+    update = ClippedUpdate(MinibatchAdam(3e-4, 10, 64, 0.5), 0.2, None)
     agents.append(
         make_agent(
             actor_network=actor,
@@ -113,7 +116,7 @@ def test_tampered_densities_change_the_update():
 
 
 def test_it_stops_where_it_is_told():
-    agent = make_ppo(max_kl=1e-4, policy_optimizer=MinibatchAdam(0.03, 10, 16))
+    agent = make_ppo(policy_update=clipped(0.03, 10, 16, max_gradient_norm=None, max_kl=1e-4))
     metrics = agent.train_on_rollout(make_rollout(agent)).extra
     assert 0.0 < float(metrics["accepted_step_fraction"]) < 0.5
 
@@ -129,9 +132,9 @@ def test_networks_may_make_their_variables_when_first_called():
 
 def test_one_optimizer_serves_one_policy():
     optimizer = MinibatchAdam()
-    make_ppo(policy_optimizer=optimizer)
+    make_ppo(policy_update=ClippedUpdate(optimizer))
     with pytest.raises(ConfigurationError, match="MinibatchAdam: it holds the optimizer of one network"):
-        make_ppo(policy_optimizer=optimizer)
+        make_ppo(policy_update=ClippedUpdate(optimizer))
 
 
 def test_a_policy_without_density_is_named():
@@ -142,7 +145,7 @@ def test_a_policy_without_density_is_named():
 def test_it_learns():
     # One-step episodes: the first component of the action is to be the first of the observation.
     agent = make_ppo(
-        policy_optimizer=MinibatchAdam(1e-2, 5, 64, max_gradient_norm=0.5),
+        policy_update=clipped(1e-2, 5, 64),
         advantages=AdvantageEstimation(gamma=0.0),
     )
     rewards = []
@@ -160,7 +163,7 @@ def new_ppo(seed=0):
         squash=True,
         seed=seed,
         entropy_weight=0.01,
-        max_kl=0.05,
+        policy_update=clipped(1e-2, 2, 16, max_kl=0.05),
         observation_normalizer=ObservationNormalizer(OBSERVATION),
     )
 

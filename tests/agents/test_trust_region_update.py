@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.agents import OnPolicyAgent, PolicyObjective, TrustRegionUpdate
+from expol_tf.agents import OnPolicyAgent, TrustRegionUpdate
 from expol_tf.distributions import action_log_prob, sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
 from tests.agents.small_agents import (
+    built,
     make_actor,
     make_agent,
     make_batch,
@@ -22,8 +23,8 @@ from tests.agents.small_agents import (
 
 
 def make_update(actor, *rule, entropy_weight=0.0, entropy_samples=10, kl_estimator="auto", **settings):
-    objective = PolicyObjective(actor, entropy_weight, entropy_samples, kl_estimator)
-    return TrustRegionUpdate(objective, *rule, **settings)
+    update = TrustRegionUpdate(*rule, **settings)
+    return built(update, actor, entropy_weight, entropy_samples, kl_estimator)
 
 
 def surrogate_of(actor, rollout, advantage):
@@ -37,12 +38,12 @@ def surrogate_of(actor, rollout, advantage):
 
 
 def test_an_accepted_step_improves_the_surrogate_as_reported():
-    def record_and_step(batch, seed):
-        return {**update(batch, seed), "advantage": batch.advantage}
+    class RecordingUpdate(TrustRegionUpdate):
+        def __call__(self, objective, batch, seed):
+            return {**super().__call__(objective, batch, seed), "advantage": batch.advantage}
 
     actor = make_actor("mixture", squash=True)
-    update = make_update(actor)
-    agent = make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=record_and_step)
+    agent = make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=RecordingUpdate())
     for seed in range(3):
         rollout = make_rollout(agent, seed=seed)
         metrics = agent.train_on_rollout(rollout).extra

@@ -19,8 +19,10 @@ import tensorflow as tf
 from expol_tf import replicas
 from expol_tf.agents import (
     AcktrAgent,
+    ClippedUpdate,
+    KroneckerUpdate,
     OnPolicyAgent,
-    PolicyObjective,
+    PolicyUpdate,
     PpoAgent,
     TrustRegionUpdate,
 )
@@ -48,27 +50,24 @@ def strategy():
 
 def make_trpo(kind="mixture", **settings):
     # Few iterations: conjugate gradients multiply rounding errors.
-    region = TrustRegion(cg_iterations=3)
+    update = TrustRegionUpdate(TrustRegion(cg_iterations=3))
     return make_agent(
-        kind, trust_region=region, observation_normalizer=ObservationNormalizer(OBSERVATION), **settings
+        kind, policy_update=update, observation_normalizer=ObservationNormalizer(OBSERVATION), **settings
     )
 
 
 def make_subsampling_trpo():
-    actor = make_actor("mixture", squash=True)
-    update = TrustRegionUpdate(
-        PolicyObjective(actor), TrustRegion(cg_iterations=3), fisher_subsample=3, fisher_actions="fresh"
-    )
-    return make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=update)
+    region = TrustRegion(cg_iterations=3)
+    update = TrustRegionUpdate(region, fisher_subsample=3, fisher_actions="fresh")
+    return make_agent("mixture", squash=True, cls=OnPolicyAgent, policy_update=update)
 
 
 def make_ppo(kind="gaussian", max_kl=None, **settings):
     rate = PolynomialDecay(0.02, 20, 0.001)
     optimizer = MinibatchAdam(rate, epochs=3, minibatch_size=15, max_gradient_norm=0.5)
     fit = MinibatchRegression(epochs=1, minibatch_size=13)
-    return make_agent(
-        kind, cls=PpoAgent, policy_optimizer=optimizer, value_fit=fit, max_kl=max_kl, **settings
-    )
+    update = ClippedUpdate(optimizer, max_kl=max_kl)
+    return make_agent(kind, cls=PpoAgent, policy_update=update, value_fit=fit, **settings)
 
 
 def make_acktr(kind="gaussian", jit_compile=False, **settings):
@@ -77,7 +76,8 @@ def make_acktr(kind="gaussian", jit_compile=False, **settings):
         return Kfac(**settings, **arguments)
 
     fit = KfacRegression(kfac(learning_rate=0.01), updates=3)
-    return make_agent(kind, cls=AcktrAgent, kfac=kfac(), value_fit=fit, jit_compile=jit_compile, **settings)
+    settings |= dict(policy_update=KroneckerUpdate(kfac()), value_fit=fit, jit_compile=jit_compile)
+    return make_agent(kind, cls=AcktrAgent, **settings)
 
 
 def rollouts(agent, count=3):
@@ -246,6 +246,44 @@ def sums_and_parts():
         assert float(mean) == 4.0
 
 
+def gradients_and_means():
+    data = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    batch = dict(x=tf.constant(data), none=None, scale=tf.constant(2.0))
+    valid = tf.constant([True, False, True, False, True])
+    seeds = []
+
+    def loss(batch, seed):
+        assert batch["none"] is None
+        seeds.append(seed)
+        error = tf.reduce_sum(tf.square(batch["x"] * weights), axis=-1)
+        counted = tf.cast(batch.get("valid", tf.ones_like(error)), tf.float32)
+        mean = tf.reduce_sum(counted * error) / tf.maximum(tf.reduce_sum(counted), 1.0)
+        return batch["scale"] * mean, {"mean": mean}
+
+    def results():
+        for each in (None, valid):
+            given = batch if each is None else {**batch, "valid": each}
+            yield replicas.gradients(loss, given, [weights, unused], each, [1, 2])
+            yield replicas.means(loss, given, each, [1, 2])
+
+    weights, unused = tf.Variable([1.0, 3.0]), tf.Variable(1.0)
+    expected = list(results())
+    np.testing.assert_allclose(expected[0][1][0], 4.0 * np.mean(data**2, axis=0) * [1.0, 3.0], rtol=1e-5)
+    assert float(expected[0][1][1]) == 0.0
+    assert all(seed == [1, 2] for seed in seeds)
+    with strategy().scope():
+        weights, unused = tf.Variable([1.0, 3.0]), tf.Variable(1.0)
+        seeds.clear()
+        tf.nest.map_structure(
+            functools.partial(np.testing.assert_allclose, rtol=1e-5), list(results()), expected
+        )
+        assert len({tuple(np.array(seed)) for seed in seeds}) == 2
+        # Weights that add up to 1 count their samples by them.
+        parts = {"x": tf.constant([[1.0], [2.0], [5.0]])}
+        mean = replicas.means(lambda part: tf.reduce_mean(part["x"]), parts, tf.constant([0.25, 0.5, 0.25]))
+        assert float(mean) == 0.5 * 3.0 + 0.5 * 2.0
+
+
 def fisher_products_with_equal_weights():
     x = tf.random.stateless_normal([5, 2], [1, 2])
     single = tf.Variable([0.3, -0.2])
@@ -295,12 +333,16 @@ def what_cannot_be_divided_is_refused():
     with strategy().scope():
         refuses(("actor_network", "strategy"), lambda: make_agent(actor_network=actor))
 
-        def undivided(batch, seed):
-            return {"surrogate": tf.reduce_sum(batch.advantage)}
+        class Undivided(PolicyUpdate):
+            pass
 
         refuses(
-            ("policy_update", "function", "supports_replicas"),
-            lambda: make_agent(cls=OnPolicyAgent, policy_update=undivided),
+            ("policy_update", "Undivided", "supports_replicas"),
+            lambda: make_agent(cls=OnPolicyAgent, policy_update=Undivided()),
+        )
+        refuses(
+            ("policy_update", "function", "PolicyUpdate"),
+            lambda: make_agent(cls=OnPolicyAgent, policy_update=lambda objective, batch, seed: {}),
         )
         refuses(("value_fit", "object"), lambda: make_agent(value_fit=object()))
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
@@ -317,9 +359,7 @@ def the_page_on_devices_runs():
     assert all(np.isfinite(value) for value in metrics.values())
 
     def make():
-        actor = make_actor()
-        rule = names["GradientStep"](PolicyObjective(actor), rate=1.0)
-        return make_agent(actor_network=actor, cls=OnPolicyAgent, policy_update=rule)
+        return make_agent(cls=OnPolicyAgent, policy_update=names["GradientStep"](rate=1.0))
 
     check_same_updates(make)
 
@@ -332,6 +372,7 @@ CHECKS = (
     acting_is_that_of_one_device,
     checkpoints_of_ppo,
     sums_and_parts,
+    gradients_and_means,
     fisher_products_with_equal_weights,
     a_kfac_step_with_equal_weights,
     what_cannot_be_divided_is_refused,

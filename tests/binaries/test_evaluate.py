@@ -11,7 +11,7 @@ import imageio.v3 as imageio
 import pytest
 
 from expol_tf import train
-from expol_tf.agents import TrpoAgent
+from expol_tf.agents import Acting, TrpoAgent
 from expol_tf.cli.commands import train as command_line
 from expol_tf.networks import GaussianActorNetwork
 
@@ -22,7 +22,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     train(
         root,
         "Pendulum-v1",
-        agent=partial(TrpoAgent, jit_compile=False),
+        agent=partial(TrpoAgent, acting=Acting(jit_compile=False)),
         actor_network=partial(GaussianActorNetwork, hidden_units=(4,)),
         num_envs=4,
         num_env_steps=2048,
@@ -76,4 +76,4 @@ def test_an_environment_from_python_cannot_be_made_again(
 
 
 def GaussianAgent(*arguments: object, **keywords: object) -> TrpoAgent:
-    return TrpoAgent(*arguments, jit_compile=False, **keywords)
+    return TrpoAgent(*arguments, acting=Acting(jit_compile=False), **keywords)

@@ -28,7 +28,7 @@ CHECKPOINT_INTERVAL = 256
 OnPolicyRunner.iteration_steps = 128
 GaussianActorNetwork.hidden_units = (4,)
 expol_tf.ValueNetwork.hidden_units = (4,)
-TrpoAgent.jit_compile = False
+Acting.jit_compile = False
 """
 SWEEP = """
 Sweep.experiments = {{"tiny": "gin/gaussian_trpo.gin"}}

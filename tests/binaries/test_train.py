@@ -26,7 +26,7 @@ SMALL = [
     "--gin_bindings=OnPolicyRunner.iteration_steps = 128",
     "--gin_bindings=GaussianActorNetwork.hidden_units = (4,)",
     "--gin_bindings=expol_tf.ValueNetwork.hidden_units = (4,)",
-    "--gin_bindings=TrpoAgent.jit_compile = False",
+    "--gin_bindings=Acting.jit_compile = False",
     "--gin_bindings=EVAL_INTERVAL = 256\nEVAL_EPISODES = 2",
 ]
 

@@ -22,8 +22,11 @@ from tf_agents.trajectories import time_step as ts
 import expol_tf.environments  # noqa: F401  (registers the bandit)
 from expol_tf.agents import (
     AcktrAgent,
+    Acting,
+    ClippedUpdate,
     DdpgAgent,
     FixedTemperature,
+    KroneckerUpdate,
     NbpAgent,
     ParpiAgent,
     PpoAgent,
@@ -35,6 +38,7 @@ from expol_tf.agents import (
     TargetUpdate,
     Transitions,
     TrpoAgent,
+    TrustRegionUpdate,
 )
 from expol_tf.distributions import SteinSampler
 from expol_tf.errors import ExpolError
@@ -128,7 +132,7 @@ def _on_policy(cls, **arguments: Any):
         actor = POLICIES[policy](None, squash=False)
         value = ValueNetwork(_OBSERVATION, (8,))
         fresh = {name: make_argument() for name, make_argument in arguments.items()}
-        return cls(*_SPECS, actor, value, seed=0, jit_compile=False, **fresh)
+        return cls(*_SPECS, actor, value, acting=Acting(seed=0, jit_compile=False), **fresh)
 
     return make
 
@@ -164,13 +168,15 @@ class Algorithm(NamedTuple):
 
 ON_POLICY = {
     "TRPO": Algorithm(
-        _on_policy(TrpoAgent, trust_region=lambda: TrustRegion(0.03), value_fit=_VALUE_FIT),
+        _on_policy(
+            TrpoAgent, policy_update=lambda: TrustRegionUpdate(TrustRegion(0.03)), value_fit=_VALUE_FIT
+        ),
         30,
     ),
     "PPO": Algorithm(
         _on_policy(
             PpoAgent,
-            policy_optimizer=lambda: MinibatchAdam(3e-3, 5, _ROLLOUT // 4),
+            policy_update=lambda: ClippedUpdate(MinibatchAdam(3e-3, 5, _ROLLOUT // 4)),
             value_fit=_VALUE_FIT,
         ),
         30,
@@ -178,8 +184,9 @@ ON_POLICY = {
     "ACKTR": Algorithm(
         _on_policy(
             AcktrAgent,
-            desired_kl=lambda: 0.03,
-            kfac=lambda: Kfac(0.1, clip_kl=0.03, jit_compile=False),
+            policy_update=lambda: KroneckerUpdate(
+                Kfac(0.1, clip_kl=0.03, jit_compile=False), desired_kl=0.03
+            ),
             value_fit=lambda: KfacRegression(Kfac(1e-2, 0.1, 0.3, jit_compile=False), updates=2),
         ),
         40,

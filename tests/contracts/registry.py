@@ -12,9 +12,12 @@ from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import (
     AcktrAgent,
+    Acting,
+    ClippedUpdate,
     DdpgAgent,
     FixedTemperature,
     GaussianNoise,
+    KroneckerUpdate,
     NbpAgent,
     ParpiAgent,
     PpoAgent,
@@ -167,8 +170,7 @@ def make_agent(cls, actor_network, **arguments):
         actor_network(observations(), action_spec, hidden_units=(8,)),
         ValueNetwork(observations(), hidden_units=(8,)),
         ObservationNormalizer(observations()),
-        seed=0,
-        jit_compile=False,  # Compiling takes longer than all that is checked.
+        acting=Acting(seed=0, jit_compile=False),  # Compiling takes longer than all that is checked.
         **arguments,
     )
 
@@ -180,15 +182,15 @@ def make_trpo(actor_network, **arguments):
 
 def make_ppo(actor_network, **arguments):
     value_fit = MinibatchRegression(epochs=2, minibatch_size=8)
-    optimizer = MinibatchAdam(1e-3, 3, 8, max_gradient_norm=0.5)
-    return make_agent(PpoAgent, actor_network, value_fit=value_fit, policy_optimizer=optimizer, **arguments)
+    update = ClippedUpdate(MinibatchAdam(1e-3, 3, 8, max_gradient_norm=0.5))
+    return make_agent(PpoAgent, actor_network, value_fit=value_fit, policy_update=update, **arguments)
 
 
 def make_acktr(actor_network, **arguments):
     # Decomposed after every other update only, so that restored agents need the decompositions too.
-    kfac = Kfac(eigen_interval=2, jit_compile=False)
+    update = KroneckerUpdate(Kfac(eigen_interval=2, jit_compile=False))
     value_fit = KfacRegression(Kfac(1e-2, 0.1, 0.3, eigen_interval=2, jit_compile=False), updates=3)
-    return make_agent(AcktrAgent, actor_network, kfac=kfac, value_fit=value_fit, **arguments)
+    return make_agent(AcktrAgent, actor_network, policy_update=update, value_fit=value_fit, **arguments)
 
 
 def make_off_policy(cls, actor_network, normalize=False, hidden_units=(8,), **arguments):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import OnPolicyAgent, rollout_from_trajectory
+from expol_tf.agents import Acting, OnPolicyAgent, PolicyUpdate, rollout_from_trajectory
 from expol_tf.networks import GaussianActorNetwork, ObservationNormalizer, ValueNetwork
 from expol_tf.objectives import masked_mean
 from expol_tf.optimizers import MinibatchRegression
@@ -19,19 +19,16 @@ OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, [-0.4, 0.0], [0.4, 1.0])
 
 
-class PolicyGradient:
+class PolicyGradient(PolicyUpdate):
     """A gradient step on log π·Â; the cases below break it."""
-
-    def __init__(self, actor_network):
-        self.network = actor_network
 
     def rate(self):
         return 0.01
 
-    def __call__(self, batch, seed):
-        variables = self.network.trainable_variables
+    def __call__(self, objective, batch, seed):
+        network, variables = objective.actor_network, objective.variables
         with tf.GradientTape() as tape:
-            log_prob = self.network(batch.observation)[0].log_prob(tf.identity(batch.action))
+            log_prob = network(batch.observation)[0].log_prob(tf.identity(batch.action))
             objective = masked_mean(log_prob * batch.advantage, batch.valid)
         for variable, gradient in zip(variables, tape.gradient(objective, variables), strict=True):
             variable.assign_add(self.rate() * gradient)
@@ -44,19 +41,21 @@ class DoesNothing(PolicyGradient):
 
 
 class DoesNotMask(PolicyGradient):
-    def __call__(self, batch, seed):
+    def __call__(self, objective, batch, seed):
         # The advantages are masked already: so is a mean over them.
-        self.network.trainable_variables[0].assign_add(tf.fill([2], 1e-4 * tf.reduce_mean(batch.action)))
-        return super().__call__(batch, seed)
+        objective.variables[0].assign_add(tf.fill([2], 1e-4 * tf.reduce_mean(batch.action)))
+        return super().__call__(objective, batch, seed)
 
 
 class KeepsHiddenState(PolicyGradient):
-    def __init__(self, actor_network):
-        super().__init__(actor_network)
-        self.count = tf.Variable(1.0)
+    def __init__(self):
+        super().__init__()
+        # Not an attribute that a tf.Module would track.
+        count = tf.Variable(1.0)
+        self.count = lambda: count
 
     def rate(self):
-        return 0.01 / self.count.assign_add(1.0)
+        return 0.01 / self.count().assign_add(1.0)
 
 
 class OtherRollouts(OnPolicyAgent):
@@ -76,11 +75,10 @@ def make_agent(update=PolicyGradient, cls=OnPolicyAgent, seed=0):
         ACTION,
         network,
         ValueNetwork(OBSERVATION, hidden_units=(4,)),
-        policy_update=update(network),
+        policy_update=update(),
         observation_normalizer=ObservationNormalizer(OBSERVATION),
         value_fit=MinibatchRegression(epochs=1, minibatch_size=8),
-        seed=seed,
-        jit_compile=False,
+        acting=Acting(seed=seed, jit_compile=False),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import expol_tf
-from expol_tf.agents import AcktrAgent, PpoAgent
+from expol_tf.agents import AcktrAgent, Acting, ClippedUpdate, KroneckerUpdate, PpoAgent
 from expol_tf.networks import FlowActorNetwork, GaussianActorNetwork, ValueNetwork
 from expol_tf.optimizers import Kfac, KfacRegression, MinibatchAdam, MinibatchRegression
 from expol_tf.training import OnPolicyRunner, TrainingEvent
@@ -23,10 +23,9 @@ END = 8 * ITERATION
 def make_ppo(*networks: Any, **arguments: Any) -> PpoAgent:
     return PpoAgent(
         *networks,
-        policy_optimizer=MinibatchAdam(1e-3, 2, 32, max_gradient_norm=0.5),
+        policy_update=ClippedUpdate(MinibatchAdam(1e-3, 2, 32, max_gradient_norm=0.5), max_kl=0.01),
         value_fit=MinibatchRegression(1e-3, 2, 32),
-        max_kl=0.01,
-        jit_compile=False,
+        acting=Acting(jit_compile=False),
         **arguments,
     )
 
@@ -35,9 +34,9 @@ def make_acktr(*networks: Any, **arguments: Any) -> AcktrAgent:
     # Decomposed at updates 1 and 4 of a run that breaks off after the sixth and goes on after the fourth.
     return AcktrAgent(
         *networks,
-        kfac=Kfac(eigen_interval=3, jit_compile=False),
+        policy_update=KroneckerUpdate(Kfac(eigen_interval=3, jit_compile=False)),
         value_fit=KfacRegression(Kfac(0.01, 0.1, 0.3, eigen_interval=7, jit_compile=False), updates=2),
-        jit_compile=False,
+        acting=Acting(jit_compile=False),
         **arguments,
     )
 

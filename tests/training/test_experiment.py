@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import expol_tf
-from expol_tf.agents import TrpoAgent
+from expol_tf.agents import Acting, TrpoAgent
 from expol_tf.errors import (
     CheckpointError,
     ConfigurationError,
@@ -32,7 +32,7 @@ TIMINGS = ("wall_time_s", "env_steps_per_s")
 # Small enough to need no XLA: a compilation would take longer than the run.
 small = dict(
     task="InvertedPendulum-v5",
-    agent=functools.partial(TrpoAgent, jit_compile=False),
+    agent=functools.partial(TrpoAgent, acting=Acting(jit_compile=False)),
     actor_network=functools.partial(GaussianActorNetwork, hidden_units=(16,)),
     runner=functools.partial(OnPolicyRunner, iteration_steps=256),
     num_envs=4,
@@ -47,13 +47,13 @@ PROGRAM = textwrap.dedent(
     """
     import functools, sys
     import expol_tf
-    from expol_tf.agents import TrpoAgent
+    from expol_tf.agents import Acting, TrpoAgent
     from expol_tf.networks import GaussianActorNetwork
     from expol_tf.training import OnPolicyRunner
     result = expol_tf.train(
         sys.argv[1],
         "InvertedPendulum-v5",
-        agent=functools.partial(TrpoAgent, jit_compile=False),
+        agent=functools.partial(TrpoAgent, acting=Acting(jit_compile=False)),
         actor_network=functools.partial(GaussianActorNetwork, hidden_units=(16,)),
         runner=functools.partial(OnPolicyRunner, iteration_steps=256),
         num_envs=4, num_env_steps=int(sys.argv[2]),
@@ -330,7 +330,7 @@ def test_training_learns_to_balance(tmp_path, network):
     result = expol_tf.train(
         tmp_path / "run",
         "InvertedPendulum-v5",
-        agent=functools.partial(TrpoAgent, jit_compile=False),
+        agent=functools.partial(TrpoAgent, acting=Acting(jit_compile=False)),
         actor_network=network,
         runner=functools.partial(OnPolicyRunner, iteration_steps=512),
         num_envs=8,

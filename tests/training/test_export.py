@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import TrpoAgent
+from expol_tf.agents import Acting, TrpoAgent
 from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
 from expol_tf.networks import (
     FlowActorNetwork,
@@ -37,7 +37,7 @@ def make_agent(actor_class: type = GaussianActorNetwork, **arguments: object) ->
     normalizer.update(tf.constant(OBSERVATIONS, tf.float32))
     value_network = ValueNetwork(OBSERVATION_SPEC, (8,))
     specs = (ts.time_step_spec(OBSERVATION_SPEC), ACTION_SPEC)
-    return TrpoAgent(*specs, network, value_network, normalizer, seed=0, jit_compile=False)
+    return TrpoAgent(*specs, network, value_network, normalizer, acting=Acting(seed=0, jit_compile=False))
 
 
 @pytest.fixture(scope="module")

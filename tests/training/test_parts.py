@@ -9,6 +9,7 @@ import gin
 import pytest
 
 from expol_tf.agents import (
+    Acting,
     ActorCriticAgent,
     DdpgAgent,
     NbpAgent,
@@ -50,7 +51,9 @@ def underlying(factory: Any) -> Any:
     return factory.func if isinstance(factory, functools.partial) else factory
 
 
-@pytest.mark.parametrize("agent", [TrpoAgent, PpoAgent, functools.partial(TrpoAgent, seed=1), make_something])
+@pytest.mark.parametrize(
+    "agent", [TrpoAgent, PpoAgent, functools.partial(TrpoAgent, acting=Acting(seed=1)), make_something]
+)
 def test_on_policy_agents(agent: Any) -> None:
     parts = choose_parts(agent)
     assert not parts.off_policy and parts.num_envs == 32

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import expol_tf
-from expol_tf.agents import AcktrAgent, PpoAgent, TrpoAgent
+from expol_tf.agents import AcktrAgent, Acting, ClippedUpdate, KroneckerUpdate, PpoAgent, TrpoAgent
 from expol_tf.networks import GaussianActorNetwork, ValueNetwork
 from expol_tf.optimizers import Kfac, KfacRegression, MinibatchAdam, MinibatchRegression
 from expol_tf.training import OnPolicyRunner, TrainingResult, configure_devices
@@ -20,15 +20,16 @@ ITERATION = 96
 
 def make(agent: str) -> Any:
     """Returns what makes an agent; the parts are made before its strategy is in scope, as users do."""
+    acting = Acting(jit_compile=False)
     if agent == "trpo":
-        return functools.partial(TrpoAgent, jit_compile=False)
+        return functools.partial(TrpoAgent, acting=acting)
     if agent == "ppo":
-        optimizer = MinibatchAdam(1e-3, 2, 33, max_gradient_norm=0.5)
+        update = ClippedUpdate(MinibatchAdam(1e-3, 2, 33, max_gradient_norm=0.5))
         fit = MinibatchRegression(1e-3, 2, 32)
-        return functools.partial(PpoAgent, policy_optimizer=optimizer, value_fit=fit, jit_compile=False)
-    kfac = Kfac(factor_interval=2, jit_compile=False)
+        return functools.partial(PpoAgent, policy_update=update, value_fit=fit, acting=acting)
+    update = KroneckerUpdate(Kfac(factor_interval=2, jit_compile=False))
     fit = KfacRegression(updates=2, jit_compile=False)
-    return functools.partial(AcktrAgent, kfac=kfac, value_fit=fit, jit_compile=False)
+    return functools.partial(AcktrAgent, policy_update=update, value_fit=fit, acting=acting)
 
 
 def run(root_dir: Any, agent: str, iterations: int) -> TrainingResult:

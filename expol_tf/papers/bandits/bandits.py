@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.networks import network
 
-from expol_tf.agents import ClippedUpdate, OnPolicyAgent, PolicyObjective
+from expol_tf.agents import Acting, ClippedUpdate, OnPolicyAgent, PolicyObjective
 from expol_tf.bijectors import AffineConditioner
 from expol_tf.diagnostics import DensityComparison, compare_densities
 from expol_tf.environments import (
@@ -168,14 +168,14 @@ class BanditTrainer:
             # With one state and centred advantages its value changes nothing but roundings.
             ValueNetwork(specs.observation, hidden_units=(8,)),
             policy_update=ClippedUpdate(
-                PolicyObjective(self._network, bandit.temperature, _ENTROPY_SAMPLES),
                 MinibatchAdam(learning_rate, _EPOCHS, _BATCH_SIZE, max_gradient_norm=0.5),
             ),
+            objective=PolicyObjective(self._network, bandit.temperature, _ENTROPY_SAMPLES),
             # Not standardized, which would rescale the reward against the entropy.
             advantages=AdvantageEstimation(scaling="center"),
             value_fit=MinibatchRegression(epochs=1, minibatch_size=_BATCH_SIZE),
-            seed=0,
-            jit_compile=False,  # Compiling takes longer than the training.
+            # Compiling takes longer than the training.
+            acting=Acting(seed=0, jit_compile=False),
         )
         self._checkpoint = tf.train.Checkpoint(agent=self._agent)
         self._start = self._checkpoint.write(os.path.join(directory, "start"))

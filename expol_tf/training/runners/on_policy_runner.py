@@ -104,7 +104,7 @@ class OnPolicyRunner:
             metrics,
             self._agent,
             "of policy and value (such as TrustRegion.max_kl, MinibatchAdam.learning_rate, "
-            "MinibatchRegression.learning_rate, AcktrAgent.desired_kl)",
+            "MinibatchRegression.learning_rate, KroneckerUpdate.desired_kl)",
         )
         return Iteration(self.iteration_steps, returns, lengths, metrics)
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.optimizers.kfac_capture import DenseLayer, dense_layers, inputs_and_gradients
-from expol_tf.optimizers.kfac_factors import batch_statistics
+from expol_tf.optimizers.kfac.capture import DenseLayer, dense_layers, inputs_and_gradients
+from expol_tf.optimizers.kfac.factors import batch_statistics
 from expol_tf.replicas import run_on_replicas
 
 

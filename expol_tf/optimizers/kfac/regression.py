@@ -8,13 +8,15 @@ import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.optimizers.kfac import Kfac
-from expol_tf.optimizers.kfac_plan import KfacCoverage
+from expol_tf.optimizers.kfac.optimizer import Kfac
+from expol_tf.optimizers.kfac.plan import KfacCoverage
+from expol_tf.optimizers.regression import Regression
 from expol_tf.replicas import parts_of_replicas
 
 
+# It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
 @gin.configurable(module="expol_tf")
-class KfacRegression(tf.Module):
+class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
     """Minimizes ½·mean (f(x) − y)² by `Kfac` steps with the Gauss–Newton matrix E[∇f ∇fᵀ].
 
     That is the Fisher matrix of y ~ N(f(x), 1), for which ∇log p = (y − f)·∇f and E(y − f)² = 1: the
@@ -29,9 +31,6 @@ class KfacRegression(tf.Module):
       updates: Steps of a fit, each on the whole batch.
       jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
     """
-
-    supports_replicas = True
-    compiles_itself = True  # Eigendecompositions must stay outside of what XLA compiles.
 
     def __init__(self, kfac: Kfac | None = None, updates: int = 25, jit_compile: bool = True) -> None:
         super().__init__(name="KfacRegression")
@@ -58,13 +57,7 @@ class KfacRegression(tf.Module):
         variables: Sequence[tf.Variable],
         example: tf.Tensor,
     ) -> None:
-        """Creates the optimizer's state; to be called once, before any `fit`.
-
-        Args:
-          predict: `[n, …] -> [n]`, computed from `variables`.
-          variables: Those to fit.
-          example: Inputs `[n, …]`; their values do not matter.
-        """
+        """Finds the network's layers and creates their state; see `Regression.build`."""
         # Of a single one nothing tells whether a layer sees every example, or something once for all.
         self.kfac.build(variables, lambda: predict(tf.repeat(example, 2, axis=0)))
 
@@ -77,16 +70,7 @@ class KfacRegression(tf.Module):
         valid: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """Takes all steps and returns the loss before the last one. To be called inside a `tf.function`.
-
-        Args:
-          predict: `[n, …] -> [n]`, computed from `variables`.
-          variables: Those given to `build`.
-          inputs: `[N, …]`.
-          targets: `[N]`.
-          valid: Bool `[N]`; other examples do not count.
-          seed: Not used: nothing here is random.
-        """
+        """Takes all steps and returns the loss before the last one; see `Regression.fit`."""
         del variables, seed
         count = tf.maximum(tf.reduce_sum(tf.cast(valid, targets.dtype)), 1.0)
         part = parts_of_replicas((inputs, targets, valid, tf.cast(valid, targets.dtype) / count))

@@ -13,8 +13,8 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import flat_gradient, unflatten
-from expol_tf.optimizers.kfac_factors import KroneckerFactors
-from expol_tf.optimizers.kfac_plan import KfacCoverage, KfacPlan, make_plan, variable_names
+from expol_tf.optimizers.kfac.factors import KroneckerFactors
+from expol_tf.optimizers.kfac.plan import KfacCoverage, KfacPlan, make_plan, variable_names
 from expol_tf.replicas import compiled, divided, sum_over_replicas
 
 UNFACTORED = ("exact", "error")
