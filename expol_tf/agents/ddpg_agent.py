@@ -23,9 +23,11 @@ from expol_tf.agents.soft_values import DeterministicValue, SoftValue
 from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.agents.variants import Variant
 from expol_tf.networks import CriticNetwork, DeterministicActorNetwork, ObservationNormalizer
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class DdpgAgent(ActorCriticAgent):
     """DDPG: y = r + γ·discount·Q̄(s′, μ̄(s′));  maximizes E[Q(s, μ(s))], acts by μ(s) + noise.
 

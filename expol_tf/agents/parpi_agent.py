@@ -19,9 +19,11 @@ from expol_tf.agents.soft_values import ExpectedValue, LogSumExpValue, SoftValue
 from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature, Temperature
 from expol_tf.agents.variants import Variant
 from expol_tf.networks import ObservationNormalizer
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class ParpiAgent(ActorCriticAgent):
     """ParPI: the policy minimizes D(ρ·π, ρ·p) − w·H(π), p particles moved from π toward exp(Q/α).
 

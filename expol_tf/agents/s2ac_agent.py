@@ -22,9 +22,11 @@ from expol_tf.agents.soft_values import ExpectedValue, ValueInParts
 from expol_tf.agents.stein_improvement import SteinImprovement
 from expol_tf.agents.temperature import Temperature
 from expol_tf.networks import CriticNetwork, ObservationNormalizer
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class S2acAgent(ActorCriticAgent):
     """S²AC: the SAC objective with π = particles of a learned Gaussian, moved by SVGD toward exp(Q/α).
 

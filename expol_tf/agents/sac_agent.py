@@ -18,9 +18,11 @@ from expol_tf.agents.soft_values import ExpectedValue, SoftValue
 from expol_tf.agents.temperature import LearnedTemperature, Temperature
 from expol_tf.agents.variants import Variant
 from expol_tf.networks import ObservationNormalizer
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class SacAgent(ActorCriticAgent):
     """SAC: y = r + γ·discount·(min Q̄(s′, a′) − α log π(a′|s′));  maximizes E[min Q(s, a) − α log π(a|s)].
 

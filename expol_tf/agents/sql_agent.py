@@ -24,9 +24,11 @@ from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.agents.variants import Variant
 from expol_tf.networks import CriticNetwork, ObservationNormalizer, SamplingActorNetwork
 from expol_tf.optimizers import Adam
+from expol_tf.renamed import answers_renamed
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class SqlAgent(ActorCriticAgent):
     """SQL: y = r + γ·discount·V(s′), V = α log E_q[exp(Q̄/α)/q];  the policy imitates exp(Q/α) by SVGD.
 
