@@ -8,13 +8,16 @@ from typing import Any, cast
 import gin
 import gymnasium
 
-from expol_tf.environments import array_backend, mujoco_backend
-from expol_tf.environments.array_backend import ArrayVectorEnvironment
-from expol_tf.environments.envpool_backend import EnvPoolVectorEnvironment
+from expol_tf.environments.backends import (
+    ArrayVectorEnvironment,
+    EnvPoolVectorEnvironment,
+    MujocoVectorEnvironment,
+    SyncVectorEnvironment,
+    array_backend,
+    mujoco_backend,
+)
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
-from expol_tf.environments.mujoco_backend import MujocoVectorEnvironment
 from expol_tf.environments.registry import make_registered
-from expol_tf.environments.sync_backend import SyncVectorEnvironment
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 
