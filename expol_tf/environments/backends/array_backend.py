@@ -12,7 +12,7 @@ import numpy as np
 from expol_tf.environments import simulator_state
 from expol_tf.environments.rendering import rendered
 from expol_tf.environments.seeds import sub_environment_seeds
-from expol_tf.environments.step_arrays import StepArrays
+from expol_tf.environments.backends.step_arrays import StepArrays
 from expol_tf.environments.tasks import ArrayTaskEnv
 from expol_tf.environments.vector_environment import VectorStep
 from expol_tf.environments.wrapper_chain import peel_time_limit

@@ -10,7 +10,7 @@ import numpy as np
 
 from expol_tf.environments.registry import near_names
 from expol_tf.environments.seeds import sub_environment_seeds
-from expol_tf.environments.step_arrays import StepArrays
+from expol_tf.environments.backends.step_arrays import StepArrays
 from expol_tf.environments.vector_environment import VectorStep
 from expol_tf.errors import CapabilityError, ConfigurationError, DependencyError, UnknownEnvironmentError
 
