@@ -44,6 +44,11 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
         return self._vector.task
 
     @property
+    def can_save_state(self) -> bool:
+        """Whether `get_state` and `set_state` work."""
+        return self._vector.can_save_state
+
+    @property
     def batched(self) -> bool:
         """True: observations and actions have a leading dimension, also for one sub-environment."""
         return True

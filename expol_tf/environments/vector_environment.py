@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from tf_agents.specs import array_spec
 
+from expol_tf.errors import CapabilityError
+
 
 class VectorStep(NamedTuple):
     """What one step of N sub-environments returned.
@@ -46,7 +48,7 @@ class VectorEnvironment(Protocol):
     num_envs: int
     observation_spec: array_spec.BoundedArraySpec
     action_spec: array_spec.BoundedArraySpec
-    can_save_state: bool
+    can_save_state: bool = False
 
     def reset(self) -> np.ndarray:
         """Starts a new episode in every sub-environment and returns the observations `[N, O]`."""
@@ -64,13 +66,35 @@ class VectorEnvironment(Protocol):
         """Returns the last observations to act on, `[N, O]`; valid after `reset`, `step` and `set_state`."""
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns all that decides the future, as arrays that `np.savez` stores without pickle."""
+        """Returns all that decides the future, as arrays that `np.savez` stores without pickle.
+
+        Raises:
+          CapabilityError: If the state cannot be saved.
+        """
+        raise CapabilityError(_cannot(self, "save its state"))
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned: the next step is bit-identical to what it would have been."""
+        """Restores what `get_state` returned: the next step is bit-identical to what it would have been.
+
+        Raises:
+          CapabilityError: If the state cannot be saved.
+          CheckpointError: If the state is that of other environments.
+        """
+        raise CapabilityError(_cannot(self, "restore a state"))
 
     def render(self) -> np.ndarray:
-        """Returns an RGB picture `[height, width, 3]` of the first sub-environment."""
+        """Returns an RGB picture `[height, width, 3]` uint8 of the first sub-environment.
+
+        Raises:
+          CapabilityError: If this environment makes no pictures.
+          ConfigurationError: If it was not made with `render_mode="rgb_array"`.
+        """
+        raise CapabilityError(_cannot(self, "make pictures"))
 
     def close(self) -> None:
         """Frees what the sub-environments hold."""
+
+
+def _cannot(environment: VectorEnvironment, what: str) -> str:
+    name = type(environment).__name__
+    return f'{name} of {environment.task} cannot {what}: choose backend="sync", or go on without.'

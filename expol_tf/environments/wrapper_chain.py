@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import gymnasium
+import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
 
@@ -32,3 +33,8 @@ def peel_time_limit(env: gymnasium.Env) -> tuple[gymnasium.Env, TimeLimit | None
     if type(env) is OrderEnforcing:
         env = env.env
     return env, limit
+
+
+def step_limit(limit: TimeLimit | None) -> int:
+    """Returns after how many steps `limit` truncates an episode; the largest int64 stands for never."""
+    return limit._max_episode_steps if limit else np.iinfo(np.int64).max

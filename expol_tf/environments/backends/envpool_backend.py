@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
 import numpy as np
 
+from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.registry import near_names
 from expol_tf.environments.seeds import sub_environment_seeds
-from expol_tf.environments.backends.step_arrays import StepArrays
-from expol_tf.environments.vector_environment import VectorStep
-from expol_tf.errors import CapabilityError, ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 
 # Settings of EnvPool that this backend decides itself.
 _RESERVED = frozenset(
@@ -21,7 +20,7 @@ _RESERVED = frozenset(
 
 
 @gin.configurable(module="expol_tf")
-class EnvPoolVectorEnvironment:
+class EnvPoolVectorEnvironment(Backend):
     """N copies of an EnvPool task, reset within the step that ends an episode.
 
     Implements `VectorEnvironment`. EnvPool itself resets a finished sub-environment at its next step and
@@ -32,8 +31,6 @@ class EnvPoolVectorEnvironment:
     though: they are distributed as Gymnasium's but are not the same ones. Where a state is terminal at the
     very step of the time limit, EnvPool reports a truncation. The state cannot be saved.
     """
-
-    can_save_state = False
 
     def __init__(
         self,
@@ -77,67 +74,28 @@ class EnvPoolVectorEnvironment:
                 f"make_kwargs of EnvPool's {task} must be among {sorted(known)}; got {name!r}. "
                 'Choose backend="sync" for those of gymnasium.make.'
             )
-        self.task = task
-        self.num_envs = num_envs
         seeds = [value & 0x7FFFFFFF for value in sub_environment_seeds(seed, num_envs)]
         self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
-        self._arrays = StepArrays(task, num_envs, self._pool.observation_space, self._pool.action_space)
-        self.observation_spec = self._arrays.observation_spec
-        self.action_spec = self._arrays.action_spec
+        super().__init__(task, num_envs, self._pool.observation_space, self._pool.action_space)
         self._everyone = np.arange(num_envs, dtype=np.int32)
-
-    def reset(self) -> np.ndarray:
-        """Starts a new episode in every sub-environment and returns the observations `[N, O]`."""
-        self._reset(self._everyone)
-        return self._arrays.started()
-
-    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> VectorStep:
-        """Clips `actions` `[N, A]` to the box and steps the sub-environments (where `active`)."""
-        arrays = self._arrays
-        boxed = arrays.boxed(actions, active)
-        indices = self._everyone if active is None else self._everyone[active]
-        if active is not None:
-            arrays.clear()
-        if indices.size:
-            observation, reward, terminated, truncated, info = self._pool.step(boxed[indices], indices)
-            # In the order in which EnvPool finished them.
-            indices = info["env_id"]
-            arrays.next_observation[indices] = observation
-            arrays.reward[indices] = reward
-            arrays.terminated[indices] = terminated
-            arrays.truncated[indices] = truncated
-        np.copyto(arrays.observation, arrays.next_observation)
-        result = arrays.finished()
-        ended = arrays.ended()
-        if ended:
-            self._reset(np.array(ended, np.int32))
-        arrays.restarted(ended)
-        return result
-
-    def current_observation(self) -> np.ndarray:
-        """Returns the last observations to act on, `[N, O]`."""
-        return self._arrays.observation
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Raises CapabilityError: EnvPool's simulators cannot be read."""
-        raise CapabilityError(
-            'EnvPool cannot save its state: go on with new episodes, or choose backend="sync".'
-        )
-
-    def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Raises CapabilityError: EnvPool's simulators cannot be written."""
-        raise CapabilityError(
-            'EnvPool cannot restore a state: go on with new episodes, or choose backend="sync".'
-        )
-
-    def render(self) -> np.ndarray:
-        """Raises CapabilityError: pictures are made by the "sync" backend."""
-        raise CapabilityError('backend="envpool" gives no pictures: choose backend="sync".')
 
     def close(self) -> None:
         """Stops EnvPool's threads."""
         self._pool.close()
 
-    def _reset(self, indices: np.ndarray) -> None:
-        observation, info = self._pool.reset(indices)
+    def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
+        indices = self._everyone if active is None else self._everyone[active]
+        if not indices.size:
+            return
+        observation, reward, terminated, truncated, info = self._pool.step(actions[indices], indices)
+        # EnvPool answers in the order in which its threads finished.
+        indices = info["env_id"]
+        arrays = self._arrays
+        arrays.next_observation[indices] = observation
+        arrays.reward[indices] = reward
+        arrays.terminated[indices] = terminated
+        arrays.truncated[indices] = truncated
+
+    def _restart(self, indices: Sequence[int]) -> None:
+        observation, info = self._pool.reset(np.array(indices, np.int32))
         self._arrays.observation[info["env_id"]] = observation

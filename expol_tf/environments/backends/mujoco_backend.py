@@ -15,13 +15,9 @@ import gin
 import gymnasium
 import numpy as np
 
-from expol_tf.environments import simulator_state
+from expol_tf.environments.backends.state_rows import StateRowsBackend
 from expol_tf.environments.rendering import rendered
-from expol_tf.environments.seeds import sub_environment_seeds
-from expol_tf.environments.backends.step_arrays import StepArrays
-from expol_tf.environments.vector_environment import VectorStep
 from expol_tf.environments.wrapper_chain import peel_time_limit
-from expol_tf.errors import CheckpointError
 
 _PLANAR_TASKS = frozenset(
     f"gymnasium.envs.mujoco.{name}_v{version}"
@@ -43,136 +39,65 @@ def supports(env: gymnasium.Env) -> bool:
 
 
 @gin.configurable(module="expol_tf")
-class MujocoVectorEnvironment:
+class MujocoVectorEnvironment(StateRowsBackend):
     """N copies of a planar MuJoCo task whose simulator states are the rows of one array.
 
     Implements `VectorEnvironment`. Equal, bit for bit, to `SyncVectorEnvironment` of the same task and seed.
     """
 
-    can_save_state = True
+    _states_name = "integration_state"
 
     def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None = None, task: str | None = None):
         """Makes `num_envs` simulations of the model of `env`.
 
         Args:
-          env: The task, one that `supports` accepts; its parameters and model are used for all.
-          num_envs: N.
-          seed: Seed of all of them, see `sub_environment_seeds`; used at the first reset only.
-          task: The task's name; by default its class.
+          env: A task that `supports` accepts. All sub-environments have its parameters and its model.
+          num_envs: Number of sub-environments N.
+          seed: Seed of all sub-environments, see `sub_environment_seeds`; None draws one.
+          task: The task's name; None takes the name of its class.
         """
         from mujoco import batch
 
-        self._env = env
-        self.num_envs = num_envs
-        inner: Any
-        inner, limit = peel_time_limit(env)
-        self.task = task or type(inner).__name__
-        self._arrays = StepArrays(self.task, num_envs, env.observation_space, env.action_space)
-        self.observation_spec = self._arrays.observation_spec
-        self.action_spec = self._arrays.action_spec
-        self._formulas = _PlanarTask(inner)
-        self._max_steps = limit._max_episode_steps if limit else np.iinfo(np.int64).max
-        self._elapsed = np.zeros(num_envs, np.int64)
-        self._seeds: list[int] | None = sub_environment_seeds(seed, num_envs)
-        self._generators = [np.random.default_rng() for _ in range(num_envs)]
-        self._batch = batch.Batch(inner.model, num_envs, _num_threads(num_envs))
+        super().__init__(env, num_envs, seed, task)
+        self._formulas = _PlanarTask(self._inner)
+        self._batch = batch.Batch(self._inner.model, num_envs, _num_threads(num_envs))
+        # Views of MuJoCo's own memory: what is written into them is what it simulates.
+        self._states = self._batch.state
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
-        self._frame_skip = inner.frame_skip
-
-    def reset(self) -> np.ndarray:
-        """Starts a new episode in every sub-environment and returns the observations `[N, O]`."""
-        if self._seeds is not None:
-            self._generators = [gymnasium.utils.seeding.np_random(seed)[0] for seed in self._seeds]
-            self._seeds = None
-        self._reset(list(range(self.num_envs)))
-        return self._arrays.started()
-
-    def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> VectorStep:
-        """Clips `actions` `[N, A]` to the box and steps the sub-environments (where `active`)."""
-        arrays, formulas = self._arrays, self._formulas
-        boxed = arrays.boxed(actions, active)
-        x_before = self._qpos[:, 0].copy()
-        if active is None:
-            self._ctrl[:] = boxed
-            self._elapsed += 1
-        else:
-            self._ctrl[active] = boxed[active]
-            self._elapsed[active] += 1
-        self._batch.step(active, self._frame_skip)
-        qpos, qvel = self._qpos, self._qvel
-        formulas.observe(qpos, qvel, arrays.next_observation)
-        reward, terminated = formulas.judge(x_before, qpos, qvel, boxed)
-        truncated = self._elapsed >= self._max_steps
-        if active is not None:
-            reward, terminated, truncated = reward * active, terminated & active, truncated & active
-        arrays.reward[:] = reward
-        arrays.terminated[:] = terminated
-        arrays.truncated[:] = truncated
-        np.copyto(arrays.observation, arrays.next_observation)
-        result = arrays.finished()
-        ended = arrays.ended()
-        if ended:
-            self._reset(ended)
-        arrays.restarted(ended)
-        return result
-
-    def current_observation(self) -> np.ndarray:
-        """Returns the last observations to act on, `[N, O]`."""
-        return self._arrays.observation
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the simulators' states, counters and generators, stacked over the sub-environments."""
-        return {
-            "integration_state": self._batch.state.copy(),
-            "elapsed_steps": self._elapsed.copy(),
-            "np_random": np.stack([simulator_state.generator_state(g) for g in self._generators]),
-            "observation": self._arrays.observation.copy(),
-            "num_steps": np.array(self._arrays.num_steps or 0),
-        }
-
-    def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned.
-
-        Raises:
-          CheckpointError: If the state is that of other environments.
-        """
-        saved, expected = np.shape(state.get("integration_state", ())), self._batch.state.shape
-        if saved != expected:
-            raise CheckpointError(
-                f"The saved simulator states of {self.task} have shape {saved}, but num_envs and this MuJoCo "
-                f"need {expected}. Resume with the run's own num_envs, task and package versions."
-            )
-        self._seeds = None
-        self._batch.state[:] = state["integration_state"]
-        self._elapsed[:] = state["elapsed_steps"]
-        for generator, saved_generator in zip(self._generators, state["np_random"], strict=True):
-            simulator_state.set_generator_state(generator, saved_generator)
-        np.copyto(self._arrays.observation, state["observation"])
-        self._arrays.num_steps = int(state["num_steps"])
 
     def render(self) -> np.ndarray:
         """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
         import mujoco
 
-        inner: Any = self._env.unwrapped
+        inner = self._inner
         self._batch.get_data(0, inner.data)
         mujoco.mj_forward(inner.model, inner.data)
         return rendered(inner, self.task)
 
-    def close(self) -> None:
-        """Closes the renderer."""
-        self._env.close()
+    def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
+        rows: Any = slice(None) if active is None else active
+        self._ctrl[rows] = actions[rows]
+        self._elapsed[rows] += 1
+        x_before = self._qpos[:, 0].copy()
+        self._batch.step(active, self._inner.frame_skip)
+        self._formulas.observe(self._qpos, self._qvel, self._arrays.next_observation)
+        reward, terminated = self._formulas.judge(x_before, self._qpos, self._qvel, actions)
+        truncated = self._elapsed >= self._max_steps
+        if active is not None:
+            # The formulas answered for all rows; nothing happened in those that were not stepped.
+            reward, terminated, truncated = reward * active, terminated & active, truncated & active
+        self._arrays.reward[:] = reward
+        self._arrays.terminated[:] = terminated
+        self._arrays.truncated[:] = truncated
 
-    def _reset(self, indices: list[int]) -> None:
+    def _draw_states(self, rows: list[int]) -> np.ndarray:
         from mujoco import mjtStage
 
         # The forward pass of the environments' own reset changes nothing that the next step reads.
-        self._batch.reset(indices, stage=mjtStage.mjSTAGE_NONE.value)
-        for i in indices:
-            self._qpos[i], self._qvel[i] = self._formulas.initial_state(self._generators[i])
-        self._elapsed[indices] = 0
-        first = self._formulas.observe(self._qpos[indices], self._qvel[indices])
-        self._arrays.observation[indices] = first
+        self._batch.reset(rows, stage=mjtStage.mjSTAGE_NONE.value)
+        for row in rows:
+            self._qpos[row], self._qvel[row] = self._formulas.initial_state(self._generators[row])
+        return self._formulas.observe(self._qpos[rows], self._qvel[rows])
 
 
 def _num_threads(num_envs: int) -> int:

@@ -96,14 +96,26 @@ class StepArrays:
         self._raise_if_not_finite(self.observation)
         return self.observation
 
-    def restarted(self, rows: list[int]) -> None:
+    def check_restarted(self, rows: list[int]) -> None:
         """Checks the first observations of the episodes that began in this step.
+
+        Args:
+          rows: The sub-environments whose episodes began.
 
         Raises:
           NonFiniteError: If one is NaN or infinite; names sub-environment and step.
         """
-        if rows and not np.isfinite(self.observation[rows].sum()):
+        if not np.isfinite(self.observation[rows].sum()):
             self._raise_if_not_finite(self.observation)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns what the next step needs of these arrays, copied."""
+        return {"observation": self.observation.copy(), "num_steps": np.array(self.num_steps or 0)}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `get_state` returned."""
+        np.copyto(self.observation, state["observation"])
+        self.num_steps = int(state["num_steps"])
 
     def _raise_if_not_finite(self, observation: np.ndarray) -> None:
         wrong = ~np.isfinite(observation)
