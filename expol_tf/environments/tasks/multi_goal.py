@@ -10,8 +10,9 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from expol_tf.environments.tasks.arguments import number, points
 from expol_tf.environments.tasks.array_task import ArrayTaskEnv, TaskStep, Transition
-from expol_tf.environments.tasks.point_geometry import crosses, point_array
+from expol_tf.environments.tasks.point_geometry import crosses
 from expol_tf.environments.tasks.point_pictures import draw_episodes, draw_plane
 from expol_tf.errors import ConfigurationError
 
@@ -46,12 +47,12 @@ class MultiGoalTask:
         obstacle: bool = False,
     ):
         """Checks the arguments, which are those of `MultiGoal`."""
-        self.goals = point_array(goals, "goals", PLANE_HALF_WIDTH)
-        self.initial_std = _number(initial_std, "initial_std", 0.0)
-        self.goal_threshold = _number(goal_threshold, "goal_threshold", 0.0, excluded=True)
-        self.action_cost = _number(action_cost, "action_cost", 0.0)
-        self.distance_cost = _number(distance_cost, "distance_cost", 0.0)
-        self.goal_reward = _number(goal_reward, "goal_reward", -np.inf)
+        self.goals = points(goals, "goals", "the plane", PLANE_HALF_WIDTH)
+        self.initial_std = number(initial_std, "initial_std", 0.0)
+        self.goal_threshold = number(goal_threshold, "goal_threshold", 0.0, excluded=True)
+        self.action_cost = number(action_cost, "action_cost", 0.0)
+        self.distance_cost = number(distance_cost, "distance_cost", 0.0)
+        self.goal_reward = number(goal_reward, "goal_reward", -np.inf)
         if not isinstance(obstacle, bool | np.bool_):
             raise ConfigurationError(f"obstacle must be True or False; got {obstacle!r}.")
         self.wall = WALL if obstacle else None
@@ -172,31 +173,14 @@ class AsymmetricMultiGoal(MultiGoal):
         goals: npt.ArrayLike = THREE_GOALS,
         initial_std: float = 0.0,
         goal_threshold: float = 0.5,
-        action_cost: float = 30.0,
-        distance_cost: float = 1.0,
-        goal_reward: float = 10.0,
-        obstacle: bool = False,
-        render_mode: str | None = None,
+        **arguments: Any,
     ):
-        """Makes the task; arguments as of `MultiGoal`."""
-        super().__init__(
-            goals,
-            initial_std,
-            goal_threshold,
-            action_cost,
-            distance_cost,
-            goal_reward,
-            obstacle,
-            render_mode,
-        )
+        """Makes the task.
 
-
-def _number(value: float, name: str, lowest: float, excluded: bool = False) -> float:
-    rule = "finite" if lowest == -np.inf else f"finite and {'above' if excluded else 'at least'} {lowest:g}"
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} must be a number, {rule}; got {value!r}.") from error
-    if not np.isfinite(number) or number < lowest or (excluded and number == lowest):
-        raise ConfigurationError(f"{name} must be {rule}; got {value!r}.")
-    return number
+        Args:
+          goals: As in `MultiGoal`.
+          initial_std: As in `MultiGoal`.
+          goal_threshold: As in `MultiGoal`.
+          **arguments: The other arguments of `MultiGoal`, with its defaults.
+        """
+        super().__init__(goals, initial_std, goal_threshold, **arguments)

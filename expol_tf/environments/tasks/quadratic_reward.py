@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from expol_tf.environments.tasks.arguments import array, points
 from expol_tf.errors import ConfigurationError
 
 
@@ -33,14 +34,10 @@ class QuadraticReward:
           ConfigurationError: If a shape is another one, a mode lies outside the box or a matrix is not
             symmetric and positive definite.
         """
-        self.modes = _array(modes, "modes")
-        if self.modes.ndim != 2 or self.modes.shape[1] != 2 or not len(self.modes):
-            raise ConfigurationError(
-                f"modes must be points of the action box, of shape (number of modes, 2); got {modes!r}."
-            )
-        if np.abs(self.modes).max() > 1:
-            raise ConfigurationError(f"modes must lie in the action box [-1, 1]²; got {self.modes.tolist()}.")
-        given = _array(matrices, name)
+        self.modes = points(modes, "modes", "the action box", 1.0)
+        given = array(matrices, name)
+        if not np.all(np.isfinite(given)):
+            raise ConfigurationError(f"{name} must be finite; got {matrices!r}.")
         shape = (len(self.modes), 2, 2)
         if given.shape not in ((2, 2), shape):
             raise ConfigurationError(
@@ -79,8 +76,8 @@ def box_quadrature(num_nodes: int = 200) -> tuple[np.ndarray, np.ndarray]:
     if num_nodes < 2:
         raise ConfigurationError(f"num_nodes must be 2 or more; got {num_nodes}.")
     nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    points = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
-    return points, np.outer(weights, weights).ravel()
+    grid = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1)
+    return grid.reshape(-1, 2), np.outer(weights, weights).ravel()
 
 
 def target_log_density(
@@ -100,18 +97,9 @@ def target_log_density(
     """
     if not (np.isfinite(temperature) and temperature > 0):
         raise ConfigurationError(f"temperature must be positive and finite; got {temperature!r}.")
-    points, weights = box_quadrature()
-    exponent = reward(points) / temperature
+    actions, weights = box_quadrature()
+    exponent = reward(actions) / temperature
+    # Without the largest exponent, exp would overflow at small temperatures.
     highest = exponent.max()
     log_normalizer = highest + np.log(np.sum(weights * np.exp(exponent - highest)))
     return reward(np.asarray(action, np.float64)) / temperature - log_normalizer
-
-
-def _array(value: npt.ArrayLike, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} must be an array of numbers; got {value!r}.") from error
-    if not np.all(np.isfinite(array)):
-        raise ConfigurationError(f"{name} must be finite; got {value!r}.")
-    return array
