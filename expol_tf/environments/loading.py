@@ -53,14 +53,14 @@ def load_vector(
     wrappers: Sequence[Wrapper] = (),
     make_kwargs: Mapping[str, Any] | None = None,
 ) -> VectorEnvironment:
-    """Returns `num_envs` copies of `task` with the same-step interface that the library's own runners use.
+    """Returns `num_envs` copies of `task` behind the interface that the library's own runners use.
 
     Args:
-      task: A Gymnasium id, an environment (then `num_envs` must be 1) or a function that makes one.
+      task: A Gymnasium id, an environment (then `num_envs` must be 1), or a function that makes one.
       num_envs: Number of sub-environments N.
       seed: Sub-environment i is seeded from `np.random.SeedSequence(seed).spawn(N)[i]`; None draws a seed.
       backend: "sync" (in this process, the default) or "envpool" (the package of that name).
-      wrappers: Functions env → env, applied in this order to every sub-environment; "sync" only.
+      wrappers: Functions env → env, applied in this order to every sub-environment. Only "sync" takes them.
       make_kwargs: Keyword arguments of `gymnasium.make`, of the factory, or of EnvPool's task.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Tasks of array arithmetic, all sub-environments stepped at once."""
+"""Tasks written as array arithmetic: one call steps all sub-environments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from expol_tf.errors import ConfigurationError
 
 
 def supports(env: gymnasium.Env) -> bool:
-    """Returns whether `env` is an `ArrayTaskEnv`, but for a time limit, that steps as its task says."""
+    """Returns whether `env` is an `ArrayTaskEnv`, perhaps with a time limit, that steps as its task says."""
     inner, _ = peel_time_limit(env)
     own = (ArrayTaskEnv.reset, ArrayTaskEnv.step)
     return isinstance(inner, ArrayTaskEnv) and (type(inner).reset, type(inner).step) == own
@@ -27,11 +27,11 @@ def supports(env: gymnasium.Env) -> bool:
 class ArrayVectorEnvironment(StateRowsBackend):
     """N copies of an `ArrayTask` as rows of one array of states.
 
-    Implements `VectorEnvironment`. Equal, bit for bit, to `SyncVectorEnvironment` of the same task and seed.
+    Its numbers are those of `SyncVectorEnvironment` with the same task and seed, bit for bit.
 
     Attributes:
-      info: The task's info of the last step, an array `[N, ...]` each, zero where a sub-environment was not
-        stepped; empty before the first step and for tasks that have none.
+      info: The task's info of the last step: name → array `[N, ...]`, zero where a sub-environment was not
+        stepped. Empty before the first step and for tasks without info.
     """
 
     def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None = None, task: str | None = None):
@@ -53,7 +53,7 @@ class ArrayVectorEnvironment(StateRowsBackend):
         super().__init__(env, num_envs, seed, task)
         self.info: Mapping[str, np.ndarray] = {}
         self._task: ArrayTask = self._inner.task
-        # A generator of its own: only the size of a state is asked for.
+        # Only the state's size is wanted, so no sub-environment's generator may be used up for it.
         self._states = np.zeros((num_envs, self._task.initial_state(np.random.default_rng(0)).size))
 
     def render(self) -> np.ndarray:

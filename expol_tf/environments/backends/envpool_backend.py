@@ -13,7 +13,7 @@ from expol_tf.environments.registry import near_names
 from expol_tf.environments.seeds import sub_environment_seeds
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 
-# Settings of EnvPool that this backend decides itself.
+# EnvPool's settings that this backend chooses itself.
 _RESERVED = frozenset(
     {"num_envs", "batch_size", "seed", "env_seed", "max_num_players", "gym_reset_return_info"}
 )
@@ -23,13 +23,13 @@ _RESERVED = frozenset(
 class EnvPoolVectorEnvironment(Backend):
     """N copies of an EnvPool task, reset within the step that ends an episode.
 
-    Implements `VectorEnvironment`. EnvPool itself resets a finished sub-environment at its next step and
-    ignores that step's action; here finished ones are reset at once, so every step is a real transition.
+    EnvPool itself resets a finished sub-environment at its next step and ignores that step's action. Here it
+    is reset at once, so that every step is a real transition.
 
-    Sub-environment i has the seed that `sync` gives it (`sub_environment_seeds`, less its highest bit) and
-    the same seed gives the same episodes again. EnvPool draws its initial states with generators of its own,
-    though: they are distributed as Gymnasium's but are not the same ones. Where a state is terminal at the
-    very step of the time limit, EnvPool reports a truncation. The state cannot be saved.
+    Sub-environment i has the seed that the "sync" backend gives it, without its highest bit
+    (`sub_environment_seeds`), and the same seed gives the same episodes again. EnvPool draws initial states
+    with its own generators: their distribution is Gymnasium's, the states are not. If a state is terminal at
+    the very step of the time limit, EnvPool reports a truncation. The state cannot be saved.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class EnvPoolVectorEnvironment(Backend):
         seed: int | None = None,
         make_kwargs: Mapping[str, Any] | None = None,
     ):
-        """Makes EnvPool's task of that name.
+        """Makes EnvPool's task with the name `task`.
 
         Args:
           task: The name that Gymnasium and EnvPool share, such as "HalfCheetah-v5".
-          num_envs: N.
-          seed: Seed of all of them; None draws one.
+          num_envs: Number of sub-environments N.
+          seed: Seed of all sub-environments, see `sub_environment_seeds`; None draws one.
           make_kwargs: Settings of EnvPool's task, such as `max_episode_steps`; unknown ones are an error.
 
         Raises:
@@ -74,6 +74,7 @@ class EnvPoolVectorEnvironment(Backend):
                 f"make_kwargs of EnvPool's {task} must be among {sorted(known)}; got {name!r}. "
                 'Choose backend="sync" for those of gymnasium.make.'
             )
+        # EnvPool takes signed 32-bit integers.
         seeds = [value & 0x7FFFFFFF for value in sub_environment_seeds(seed, num_envs)]
         self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
         super().__init__(task, num_envs, self._pool.observation_space, self._pool.action_space)

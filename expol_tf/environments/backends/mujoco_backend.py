@@ -1,9 +1,9 @@
-"""Gymnasium's planar MuJoCo tasks, stepped by MuJoCo's own threads and rewarded in one line of NumPy.
+"""Gymnasium's planar MuJoCo tasks, stepped by MuJoCo's own threads, with rewards computed in NumPy.
 
-HalfCheetah, Hopper, Walker2d and Swimmer (v4, v5) compute rewards, observations and episode ends from nothing
-but positions and velocities. So their physics can run as one native call for all sub-environments
-(`mujoco.batch`, whose results do not depend on the number of threads), and the rest as array operations,
-about three times as fast as the environments' own `step` in a loop, and with bit-identical results.
+HalfCheetah, Hopper, Walker2d and Swimmer (v4, v5) compute rewards, observations and episode ends from
+positions and velocities alone. So one native call (`mujoco.batch`) can simulate all sub-environments, and
+array operations compute the rest. This is about three times as fast as a loop over the environments' own
+`step`. The results are the same bit for bit and do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLANAR_TASKS = frozenset(
 
 
 def supports(env: gymnasium.Env) -> bool:
-    """Returns whether `env` is one of these tasks as `gymnasium.make` makes it, and MuJoCo is ≥ 4.0."""
+    """Returns whether `env` is one of these tasks as `gymnasium.make` makes it, with MuJoCo 4.0 or later."""
     inner, _ = peel_time_limit(env)
     if type(inner).__module__ not in _PLANAR_TASKS or inner.render_mode == "human":
         return False
@@ -42,7 +42,7 @@ def supports(env: gymnasium.Env) -> bool:
 class MujocoVectorEnvironment(StateRowsBackend):
     """N copies of a planar MuJoCo task whose simulator states are the rows of one array.
 
-    Implements `VectorEnvironment`. Equal, bit for bit, to `SyncVectorEnvironment` of the same task and seed.
+    Its numbers are those of `SyncVectorEnvironment` with the same task and seed, bit for bit.
     """
 
     _states_name = "integration_state"
@@ -101,7 +101,7 @@ class MujocoVectorEnvironment(StateRowsBackend):
 
 
 def _num_threads(num_envs: int) -> int:
-    """Returns how many cores to use: a thread is worth waking from four simulations on."""
+    """Returns how many threads to use: waking one pays from four simulations on."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable, num_envs // 4))
 
@@ -109,10 +109,11 @@ def _num_threads(num_envs: int) -> int:
 class _PlanarTask:
     """Rewards, observations, episode ends and initial states of one task, as pure functions of arrays.
 
-    The order of the operations and their precisions are those of the task's own `step`.
+    Operations have the order and precision of the task's own `step`, so that no bit of a result differs.
     """
 
     def __init__(self, env: Any):
+        """Reads the parameters of `env`, a planar task without wrappers."""
         name, _, version = type(env).__module__.rpartition(".")[2].rpartition("_v")
         self._forward_weight = env._forward_reward_weight
         self._control_weight = env._ctrl_cost_weight
@@ -142,7 +143,7 @@ class _PlanarTask:
         return qpos, self._init_qvel + generator.uniform(low, high, size=self._init_qvel.size)
 
     def observe(self, qpos: np.ndarray, qvel: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Returns the observations `[n, O]` float32 of states `[n, nq]`, `[n, nv]`."""
+        """Returns the observations `[n, O]` float32 of positions `[n, nq]` and velocities `[n, nv]`."""
         shown = qpos.shape[1] - self._num_hidden
         if out is None:
             out = np.empty((len(qpos), shown + qvel.shape[1]), np.float32)
@@ -153,7 +154,14 @@ class _PlanarTask:
     def judge(
         self, x_before: np.ndarray, qpos: np.ndarray, qvel: np.ndarray, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rewards and terminations, `[n]` each, of a step from `x_before` to the state."""
+        """Returns the rewards and terminations, `[n]` each, of a step.
+
+        Args:
+          x_before: Forward positions before the step, `[n]`.
+          qpos: Positions after the step, `[n, nq]`.
+          qvel: Velocities after the step, `[n, nv]`.
+          actions: Actions taken, `[n, A]`.
+        """
         reward = self._forward_weight * ((qpos[:, 0] - x_before) / self._seconds)
         terminated = np.zeros(len(qpos), bool)
         if self._can_fall:
@@ -170,6 +178,6 @@ class _PlanarTask:
         healthy &= (self._angle_range[0] < angle) & (angle < self._angle_range[1])
         if self._state_range is not None:
             low, high = self._state_range
-            for part in (qpos[:, 2:], qvel):
-                healthy &= ((low < part) & (part < high)).all(axis=1)
+            for values in (qpos[:, 2:], qvel):
+                healthy &= ((low < values) & (values < high)).all(axis=1)
         return healthy

@@ -18,11 +18,11 @@ from expol_tf.errors import CapabilityError, SpaceError
 
 @gin.configurable(module="expol_tf")
 class SyncVectorEnvironment(Backend):
-    """N Gymnasium environments in a loop, with arrays allocated once and same-step resets.
+    """N Gymnasium environments stepped in a loop.
 
-    Implements `VectorEnvironment`. Steps are those of the environments themselves, except that the TimeLimit
-    that `gymnasium.make` puts outermost is counted for all of them at once. State can be saved where every
-    layer is known to `simulator_state` or has `get_state` and `set_state` of its own.
+    The environments step themselves. Only the TimeLimit that `gymnasium.make` puts outermost is counted here,
+    for all of them at once. The state can be saved if every layer (the wrappers and the environment) is known
+    to `simulator_state` or has its own `get_state` and `set_state`.
     """
 
     def __init__(self, envs: Sequence[gymnasium.Env], seed: int | None = None, task: str | None = None):
@@ -30,8 +30,9 @@ class SyncVectorEnvironment(Backend):
 
         Args:
           envs: The sub-environments, at least one.
-          seed: Seed of all of them, see `sub_environment_seeds`; used at the first reset only.
-          task: The task's name; by default the class of the first one.
+          seed: Seed of all sub-environments, see `sub_environment_seeds`; None draws one. Used at the first
+            reset only.
+          task: The task's name; None takes the name of the first one's class.
         """
         self._envs = list(envs)
         first = self._envs[0]
@@ -66,7 +67,8 @@ class SyncVectorEnvironment(Backend):
         """
         self._require_saving()
         if self._arrays.num_steps is None:
-            self.reset()  # Tasks make some of their attributes only then.
+            # Many tasks create some of their attributes only at the first reset.
+            self.reset()
         states = simulator_state.unstack(state, self.num_envs, self.task)
         for env, env_state in zip(self._envs, states, strict=True):
             simulator_state.set_state(env, env_state)

@@ -1,4 +1,4 @@
-"""Points and segments of the plane."""
+"""Segments in the plane."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def crosses(start: np.ndarray, end: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns where the segments from `start` to `end` touch the one from `first` to `second`.
+    """Returns which segments from `start` to `end` touch the segment from `first` to `second`.
 
     Args:
       start: Points where the moving segments begin, `[..., 2]`.
@@ -30,6 +30,6 @@ def crosses(start: np.ndarray, end: np.ndarray, first: np.ndarray, second: np.nd
 
 
 def _side(first: np.ndarray, second: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Returns a number whose sign says on which side of the line first → second a point lies."""
+    """Returns a number whose sign says on which side of the line first → second `point` lies."""
     along, across = second - first, point - first
     return along[..., 0] * across[..., 1] - along[..., 1] * across[..., 0]
