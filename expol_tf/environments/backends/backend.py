@@ -21,17 +21,7 @@ class Backend(VectorEnvironment):
     def __init__(
         self, task: str, num_envs: int, observation_space: gymnasium.Space, action_space: gymnasium.Space
     ):
-        """Allocates the arrays of a step.
-
-        Args:
-          task: The task's name, for messages.
-          num_envs: Number of sub-environments N.
-          observation_space: The observation space of one sub-environment.
-          action_space: The action space of one sub-environment.
-
-        Raises:
-          SpaceError: If a space is not supported; names the space and the remedy.
-        """
+        """Allocates the arrays of a step for N sub-environments with these spaces."""
         self.task = task
         self.num_envs = num_envs
         self._arrays = StepArrays(task, num_envs, observation_space, action_space)

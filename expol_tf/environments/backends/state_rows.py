@@ -29,14 +29,7 @@ class StateRowsBackend(Backend):
     _states: np.ndarray
 
     def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None, task: str | None):
-        """Takes the spaces, the time limit and the parameters of `env` for all sub-environments.
-
-        Args:
-          env: An environment of the task, perhaps with a time limit. It is closed with this one.
-          num_envs: Number of sub-environments N.
-          seed: Seed of all sub-environments, see `sub_environment_seeds`; None draws one.
-          task: The task's name; None takes the name of its class.
-        """
+        """Takes the spaces and the time limit of `env`, which is closed with this one; see the subclasses."""
         inner, limit = peel_time_limit(env)
         super().__init__(task or type(inner).__name__, num_envs, env.observation_space, env.action_space)
         self._env = env

@@ -18,28 +18,14 @@ class StepArrays:
       num_envs: Number of sub-environments N.
       observation_spec: Spec `[O]` of one sub-environment's observation.
       action_spec: Spec `[A]` of one sub-environment's action.
-      observation: As in `VectorStep`.
-      next_observation: As in `VectorStep`.
-      reward: As in `VectorStep`.
-      terminated: As in `VectorStep`.
-      truncated: As in `VectorStep`.
+      observation, next_observation, reward, terminated, truncated: As in `VectorStep`.
       num_steps: Number of steps finished so far, for messages; None before the first reset.
     """
 
     def __init__(
         self, task: str, num_envs: int, observation_space: gymnasium.Space, action_space: gymnasium.Space
     ):
-        """Allocates the arrays.
-
-        Args:
-          task: The task's name, for messages.
-          num_envs: Number of sub-environments N.
-          observation_space: The observation space of one sub-environment.
-          action_space: The action space of one sub-environment.
-
-        Raises:
-          SpaceError: If a space is not supported; names the space and the remedy.
-        """
+        """Allocates the arrays; an unsupported space of a sub-environment is a `SpaceError`."""
         self.task = task
         self.num_envs = num_envs
         self.observation_spec = spaces.observation_spec(observation_space, task)
@@ -113,25 +99,14 @@ class StepArrays:
         )
 
     def started(self) -> np.ndarray:
-        """Checks that the first observations of new episodes are finite and returns them.
-
-        Raises:
-          NonFiniteError: If an observation is NaN or infinite; names sub-environment and step.
-        """
+        """Checks that the first observations of new episodes are finite and returns them."""
         if self.num_steps is None:
             self.num_steps = 0
         self._raise_if_not_finite(self.observation)
         return self.observation
 
     def check_restarted(self, rows: list[int]) -> None:
-        """Checks the first observations of the episodes that began in this step.
-
-        Args:
-          rows: The sub-environments whose episodes began.
-
-        Raises:
-          NonFiniteError: If one is NaN or infinite; names sub-environment and step.
-        """
+        """Checks that the first observations of the episodes that began in these rows are finite."""
         if not np.isfinite(self.observation[rows].sum()):
             self._raise_if_not_finite(self.observation)
 

@@ -12,7 +12,7 @@ def number(value: float, name: str, lowest: float, excluded: bool = False) -> fl
     """Returns `value` as a float, once it is known to be finite and not below `lowest`.
 
     Args:
-      value: What the user passed.
+      value: The number that the user passed.
       name: The argument's name, for the message.
       lowest: The smallest number allowed; −∞ allows every finite one.
       excluded: Whether `lowest` itself is refused.
@@ -31,16 +31,7 @@ def number(value: float, name: str, lowest: float, excluded: bool = False) -> fl
 
 
 def array(value: npt.ArrayLike, name: str, content: str = "numbers") -> np.ndarray:
-    """Returns a copy of `value` as float64.
-
-    Args:
-      value: What the user passed.
-      name: The argument's name, for the message.
-      content: What the array should hold, for the message.
-
-    Raises:
-      ConfigurationError: If it cannot be converted to numbers.
-    """
+    """Returns a float64 copy of `value`; the error says that `name` must be an array of `content`."""
     try:
         return np.array(value, np.float64)
     except (TypeError, ValueError) as error:
@@ -50,14 +41,9 @@ def array(value: npt.ArrayLike, name: str, content: str = "numbers") -> np.ndarr
 def points(value: npt.ArrayLike, name: str, place: str, half_width: float) -> np.ndarray:
     """Returns points `[G, 2]` as float64, once they are known to lie in [−half_width, half_width]².
 
-    Args:
-      value: What the user passed.
-      name: The argument's name, for the message.
-      place: What the square is called in the message.
-      half_width: Half of the square's width.
-
     Raises:
-      ConfigurationError: If they are not points, or one lies outside or is NaN.
+      ConfigurationError: If they are not points, or one lies outside or is NaN. The message says `place` for
+        the square.
     """
     result = array(value, name, "points")
     if result.ndim != 2 or result.shape[1] != 2 or not len(result):

@@ -175,12 +175,5 @@ class AsymmetricMultiGoal(MultiGoal):
         goal_threshold: float = 0.5,
         **arguments: Any,
     ):
-        """Makes the task.
-
-        Args:
-          goals: As in `MultiGoal`.
-          initial_std: As in `MultiGoal`.
-          goal_threshold: As in `MultiGoal`.
-          **arguments: The other arguments of `MultiGoal`, with its defaults.
-        """
+        """Makes the task; the other arguments of `MultiGoal` have its defaults."""
         super().__init__(goals, initial_std, goal_threshold, **arguments)
