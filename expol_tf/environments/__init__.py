@@ -1,13 +1,15 @@
 """Gymnasium environments, many at once, for TF-Agents and for the library's own runners."""
 
-from expol_tf.environments.array_backend import ArrayVectorEnvironment
-from expol_tf.environments.envpool_backend import EnvPoolVectorEnvironment
+from expol_tf.environments.backends import (
+    ArrayVectorEnvironment,
+    EnvPoolVectorEnvironment,
+    MujocoVectorEnvironment,
+    SyncVectorEnvironment,
+)
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.loading import load, load_vector
-from expol_tf.environments.mujoco_backend import MujocoVectorEnvironment
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
 from expol_tf.environments.specs import action_spec, time_step_spec
-from expol_tf.environments.sync_backend import SyncVectorEnvironment
 from expol_tf.environments.tasks import (
     ArrayTask,
     ArrayTaskEnv,

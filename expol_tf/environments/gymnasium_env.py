@@ -1,4 +1,4 @@
-"""TF-Agents' view of a vector environment, with a frame of its own for the end of each episode."""
+"""A vector environment as a TF-Agents environment, where the end of an episode has its own frame."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
 
     The step that ends an episode is `LAST`; the next `step` of that sub-environment ignores its action and
     returns `FIRST` of the new episode, with reward 0. The pair LAST → FIRST is a boundary frame, not a
-    transition: learners mask it and counters of env steps leave it out. `discount` is 0 where the episode
-    terminated and 1 elsewhere, also where it was truncated, so that a truncated episode's final observation
-    is still worth its value.
+    transition: learners mask it, and counters of env steps leave it out. `discount` is 0 where the episode
+    terminated and 1 elsewhere, even where it was truncated, because the final observation of a truncated
+    episode still has a value.
 
-    All arrays are float32 (step types int32), `[N, ...]`, and belong to the caller.
+    All arrays are float32 (step types int32) of shape `[N, ...]`, and the caller may keep them.
     """
 
     def __init__(self, vector_environment: VectorEnvironment):
-        """Adapts `vector_environment`, which must not be stepped by anyone else."""
+        """Adapts `vector_environment`, which nobody else may step from now on."""
         super().__init__()
         self._vector = vector_environment
         self._ended = np.zeros(vector_environment.num_envs, bool)
@@ -44,8 +44,13 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
         return self._vector.task
 
     @property
+    def can_save_state(self) -> bool:
+        """Whether `get_state` and `set_state` work."""
+        return self._vector.can_save_state
+
+    @property
     def batched(self) -> bool:
-        """True: observations and actions have a leading dimension, also for one sub-environment."""
+        """True: observations and actions have a leading dimension, even with one sub-environment."""
         return True
 
     @property
@@ -68,7 +73,7 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
         starting = self._ended
-        # The vector environment has reset the ended ones already: it only has to leave them alone now.
+        # The vector environment reset them within their last step, so that now it must leave them alone.
         step = self._vector.step(action, None if not starting.any() else ~starting)
         self._ended = step.terminated | step.truncated
         step_type = np.full(self.batch_size, ts.StepType.MID, np.int32)

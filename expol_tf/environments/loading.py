@@ -8,13 +8,16 @@ from typing import Any, cast
 import gin
 import gymnasium
 
-from expol_tf.environments import array_backend, mujoco_backend
-from expol_tf.environments.array_backend import ArrayVectorEnvironment
-from expol_tf.environments.envpool_backend import EnvPoolVectorEnvironment
+from expol_tf.environments.backends import (
+    ArrayVectorEnvironment,
+    EnvPoolVectorEnvironment,
+    MujocoVectorEnvironment,
+    SyncVectorEnvironment,
+    array_backend,
+    mujoco_backend,
+)
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
-from expol_tf.environments.mujoco_backend import MujocoVectorEnvironment
 from expol_tf.environments.registry import make_registered
-from expol_tf.environments.sync_backend import SyncVectorEnvironment
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 
@@ -50,14 +53,14 @@ def load_vector(
     wrappers: Sequence[Wrapper] = (),
     make_kwargs: Mapping[str, Any] | None = None,
 ) -> VectorEnvironment:
-    """Returns `num_envs` copies of `task` with the same-step interface that the library's own runners use.
+    """Returns `num_envs` copies of `task` behind the interface that the library's own runners use.
 
     Args:
-      task: A Gymnasium id, an environment (then `num_envs` must be 1) or a function that makes one.
+      task: A Gymnasium id, an environment (then `num_envs` must be 1), or a function that makes one.
       num_envs: Number of sub-environments N.
       seed: Sub-environment i is seeded from `np.random.SeedSequence(seed).spawn(N)[i]`; None draws a seed.
       backend: "sync" (in this process, the default) or "envpool" (the package of that name).
-      wrappers: Functions env → env, applied in this order to every sub-environment; "sync" only.
+      wrappers: Functions env → env, applied in this order to every sub-environment. Only "sync" takes them.
       make_kwargs: Keyword arguments of `gymnasium.make`, of the factory, or of EnvPool's task.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Makes a registered Gymnasium task, with errors that name the remedy and without known noise."""
+"""Makes a registered Gymnasium task. Errors name the remedy, and two known warnings are silenced."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from expol_tf.gymnasium_plugin import register_tasks
 
 
 def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
-    """Returns `gymnasium.make(task, **kwargs)` without the passive checker, which changes no result.
+    """Returns `gymnasium.make(task, **kwargs)` without Gymnasium's passive checker.
 
-    The library's own tasks need not have been registered.
+    The checker changes no result. The library's own tasks are registered first, where need be.
+
+    Args:
+      task: A Gymnasium id.
+      kwargs: Keyword arguments of `gymnasium.make`.
 
     Raises:
       UnknownEnvironmentError: If no such task is registered or it cannot be made here; names near ones.
@@ -41,18 +45,18 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
 
 
 def near_names(task: str) -> str:
-    """Returns a sentence with the registered names nearest to `task`, empty if none is near."""
+    """Returns a sentence with the registered names most like `task`, or an empty string."""
     near = nearest(task, (name for name in gymnasium.registry if name != task), count=4)
     return f" Did you mean {', '.join(near)}?" if near else ""
 
 
 @contextlib.contextmanager
 def _without_known_noise(task: str) -> Iterator[None]:
-    """Silences two messages about choices that are not the user's to mend; every other one passes.
+    """Silences two messages that the user can do nothing about; every other one passes.
 
-    One is Gymnasium's advice to take v5 for v4, which published results are compared on; the other is
-    MuJoCo's about an attribute in Gymnasium's own model of the HalfCheetah, once per sub-environment and in a
-    log file.
+    One is Gymnasium's advice to use v5 instead of v4, but published results use v4. The other is MuJoCo's,
+    about an attribute in Gymnasium's own model of the HalfCheetah; it comes once per sub-environment and also
+    goes into a log file.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is out of date. You should consider upgrading")
@@ -61,7 +65,8 @@ def _without_known_noise(task: str) -> Iterator[None]:
             return
         try:
             import mujoco
-        except ImportError:  # which gymnasium.make reports better
+        except ImportError:
+            # gymnasium.make reports this better.
             yield
             return
         before = mujoco.get_mju_user_warning()

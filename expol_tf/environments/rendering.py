@@ -1,4 +1,4 @@
-"""Pictures of a sub-environment."""
+"""Makes a picture of a sub-environment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from expol_tf.errors import ConfigurationError
 
 def rendered(env: gymnasium.Env, task: str) -> np.ndarray:
     """Returns an RGB picture `[height, width, 3]` uint8 of `env`.
+
+    Args:
+      env: The environment.
+      task: The task's name, for the message.
 
     Raises:
       ConfigurationError: If the environment was not made with `render_mode="rgb_array"`.

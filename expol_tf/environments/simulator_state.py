@@ -1,9 +1,9 @@
 """Saves and restores everything that decides the future of a Gymnasium environment, without pickle.
 
-The state of an environment is the union over its layers (wrappers, then the environment itself). A layer is
-known if it has `get_state() -> dict of arrays` and `set_state(dict)` of its own, if it is one of Gymnasium's
-wrappers that keep nothing but a counter, or if it is one of Gymnasium's MuJoCo or continuous classic-control
-tasks. The environment's `np_random` is saved besides, so a task's own `get_state` need not hold it.
+The state of an environment is that of all its layers: the wrappers, and the environment itself. A layer is
+known if it has its own `get_state() -> dict of arrays` and `set_state(dict)`, if it is one of Gymnasium's
+wrappers that keep at most a counter, or if it is one of Gymnasium's MuJoCo or continuous classic-control
+tasks. The environment's `np_random` is saved as well, so a task's own `get_state` can leave it out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gymnasium import wrappers
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import CheckpointError
 
-# Attributes that are the whole state of Gymnasium's own layers, by exact class.
+# The attributes that are the whole state of Gymnasium's wrappers. A subclass may keep more, so it is unknown.
 _ATTRIBUTES: dict[type, tuple[str, ...]] = {
     wrappers.TimeLimit: ("_elapsed_steps",),
     wrappers.OrderEnforcing: (),
@@ -35,9 +35,9 @@ _CLASSIC_CONTROL = {
 }
 _MUJOCO_TASKS = "gymnasium.envs.mujoco."
 
-# mj_step leaves these one substep behind the state, and some tasks' rewards and observations read them before
-# the next mj_step recomputes them: restoring the integration state alone is exact for HalfCheetah, not for
-# Ant.
+# mj_step leaves these one substep behind the state, and some tasks compute rewards and observations from them
+# before the next mj_step recomputes them. So the integration state alone restores HalfCheetah exactly, but
+# not Ant.
 _DERIVED_FIELDS = (
     *("xpos", "xquat", "xmat", "xipos", "ximat", "geom_xpos", "geom_xmat", "site_xpos", "site_xmat"),
     *("subtree_com", "cinert", "cvel", "subtree_linvel", "subtree_angmom", "ten_length", "ten_velocity"),
@@ -61,7 +61,11 @@ def unknown_layers(env: gymnasium.Env) -> list[gymnasium.Env]:
 
 
 def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
-    """Returns the state of all layers of `env`; every array can be stored by `np.savez` without pickle."""
+    """Returns the state of all layers of `env`, as arrays that `np.savez` stores without pickle.
+
+    Raises:
+      TypeError: If a layer's own `get_state` returns something that needs pickle.
+    """
     state = {"np_random": generator_state(env.unwrapped.np_random)}
     for depth, layer in enumerate(layers(env)):
         for name, value in _get_layer(layer).items():
@@ -76,7 +80,7 @@ def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
 
 
 def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
-    """Restores what `get_state` returned into an environment of the same layers that has been reset."""
+    """Restores what `get_state` returned into `env`, which has the same layers and has been reset."""
     set_generator_state(env.unwrapped.np_random, state["np_random"])
     for depth, layer in enumerate(layers(env)):
         prefix = f"{depth}.{type(layer).__name__}."
@@ -94,7 +98,10 @@ def set_generator_state(generator: np.random.Generator, state: np.ndarray) -> No
 
 
 def stack(states: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns one dict of arrays `[N, ...]`; what differs in shape between the N states stays apart."""
+    """Returns N states as one dict of arrays `[N, ...]`.
+
+    If some states lack an array, or its shapes differ, it is stored as `name#i` for each state i.
+    """
     stacked = {}
     for name in dict.fromkeys(name for state in states for name in state):
         values = {i: state[name] for i, state in enumerate(states) if name in state}
@@ -108,6 +115,11 @@ def stack(states: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[dict[str, np.ndarray]]:
     """Returns the states that `stack` was given.
 
+    Args:
+      stacked: What `stack` returned, with an array "observation" `[N, ...]` added.
+      num_states: The number N of states that is expected.
+      task: The task's name, for the message.
+
     Raises:
       CheckpointError: If there are not as many states as `num_states`.
     """
@@ -115,7 +127,7 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
     saved = len(stacked["observation"])
     if saved != num_states:
         raise CheckpointError(
-            f"The saved state of {task} is of {saved} sub-environments, but num_envs is {num_states}. "
+            f"The saved state of {task} has {saved} sub-environments, but num_envs is {num_states}. "
             f"Resume with num_envs={saved}."
         )
     for name, value in stacked.items():
@@ -133,7 +145,7 @@ def _saves_itself(layer: gymnasium.Env) -> bool:
 
 
 def _is_mujoco(layer: gymnasium.Env) -> bool:
-    # Not subclasses elsewhere: they may keep more than the simulator does.
+    # A subclass defined elsewhere may keep more than the simulator does.
     return type(layer).__module__.startswith(_MUJOCO_TASKS)
 
 
@@ -164,11 +176,11 @@ def _set_layer(layer: Any, state: dict[str, np.ndarray]) -> None:
 def mujoco_state(model: Any, data: Any) -> np.ndarray:
     """Returns the integration state and the derived fields of MuJoCo data as one float64 vector.
 
-    With this a task of one's own built on MuJoCo can write its `get_state` in one line.
+    With it the `get_state` of your own MuJoCo task is one line.
 
     Args:
-      model: `mujoco.MjModel`.
-      data: `mujoco.MjData`.
+      model: The simulated `mujoco.MjModel`.
+      data: The `mujoco.MjData` to read.
     """
     import mujoco
 
@@ -179,10 +191,15 @@ def mujoco_state(model: Any, data: Any) -> np.ndarray:
 
 
 def set_mujoco_state(model: Any, data: Any, state: np.ndarray) -> None:
-    """Restores `mujoco_state` into data of the same model.
+    """Restores what `mujoco_state` returned.
+
+    Args:
+      model: The simulated `mujoco.MjModel`.
+      data: The `mujoco.MjData` to write into, made for the same model.
+      state: The vector that `mujoco_state` returned.
 
     Raises:
-      CheckpointError: If the vector's length is that of another model or MuJoCo version.
+      CheckpointError: If the vector has another length than this model and MuJoCo version need.
     """
     import mujoco
 

@@ -13,7 +13,7 @@ _FLATTEN = "Flatten it: pass wrappers=(gymnasium.wrappers.FlattenObservation,)."
 
 
 def action_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpec:
-    """Returns the float32 spec `[A]` of a finite, non-degenerate action box.
+    """Returns the float32 spec `[A]` of an action box with finite bounds.
 
     Args:
       space: The task's action space.
@@ -33,7 +33,7 @@ def action_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpe
 
 
 def observation_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpec:
-    """Returns the float32 spec `[O]` of an observation box; infinite bounds become the largest float32.
+    """Returns the float32 spec `[O]` of an observation box. Infinite bounds become the largest float32.
 
     Args:
       space: The task's observation space.
@@ -56,7 +56,7 @@ def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
-    """Returns `space` if it is a rank-1 box of floats; else the error names it and the remedy."""
+    """Returns `space` if it is a box of floats of rank 1; else names the space and the remedy in an error."""
     wrong = f"The {kind} space of {task} must be a Box of floats of shape (n,); got {space}. "
     if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
         raise SpaceError(wrong + f"Choose a task with continuous {kind}s.")
@@ -85,7 +85,7 @@ def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
 
 
 def _flattens(space: gymnasium.Space) -> bool:
-    """Returns whether FlattenObservation makes a box of floats of `space`."""
+    """Returns whether FlattenObservation turns `space` into a box of floats."""
     if not space.is_np_flattenable:
         return False
     flat = spaces.flatten_space(space)

@@ -1,4 +1,4 @@
-"""Tensor specs of an environment, as agents and networks take them."""
+"""The tensor specs of an environment, which agents and networks take."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from expol_tf.environments.vector_environment import VectorEnvironment
 
 
 def time_step_spec(environment: VectorEnvironment | py_environment.PyEnvironment) -> ts.TimeStep:
-    """Returns the `TimeStep` of tensor specs of one sub-environment of a vector or TF-Agents environment."""
+    """Returns the time step spec of one sub-environment, a `TimeStep` of tensor specs."""
     return ts.time_step_spec(_tensor_spec(environment.observation_spec))
 
 
 def action_spec(
     environment: VectorEnvironment | py_environment.PyEnvironment,
 ) -> tensor_spec.BoundedTensorSpec:
-    """Returns the bounded tensor spec `[A]` of the actions of a vector or TF-Agents environment."""
+    """Returns the action spec of one sub-environment, a bounded tensor spec `[A]`."""
     return _tensor_spec(environment.action_spec)
 
 

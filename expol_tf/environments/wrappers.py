@@ -15,10 +15,10 @@ from expol_tf.errors import ConfigurationError, SpaceError
 
 @gin.configurable(module="expol_tf")
 class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConstructorArgs):
-    """o + σ·ε with ε ~ N(0, I), fresh at every step and reset.
+    """o + σ·ε with ε ~ N(0, I), drawn anew at every step and reset.
 
-    The noise is drawn from a generator of the wrapper's own, seeded by `reset(seed=...)`: the task's own
-    randomness stays what it is without the wrapper. The observation space loses its bounds.
+    The wrapper has its own generator, seeded by `reset(seed=...)`, so that the task draws the same numbers as
+    without the wrapper. The observation space loses its bounds.
 
     Example:
       `expol_tf.environments.load("Hopper-v5", num_envs=16, seed=0, wrappers=(NoisyObservation,))`
@@ -28,8 +28,8 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         """Wraps `env`.
 
         Args:
-          env: An environment whose observations are a box of floats.
-          sigma: Standard deviation σ ≥ 0 of the noise on each component, in units of the observation.
+          env: An environment whose observation space is a box of floats.
+          sigma: Standard deviation σ ≥ 0 of the noise on each component, in the units of the observation.
 
         Raises:
           ConfigurationError: If sigma is negative or not finite.
@@ -50,7 +50,7 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode; a seed also seeds the noise."""
+        """Starts an episode. A seed also seeds the noise."""
         if seed is not None:
             # A child, so that the noise is independent of what the task draws from the same seed.
             self._noise = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
@@ -62,7 +62,7 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         return np.asarray(observation + self._sigma * noise, self.observation_space.dtype)
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the state of the noise's generator (the wrapped environment's state is saved besides)."""
+        """Returns the state of the noise's generator. The wrapped environment's state is saved separately."""
         return {"noise": generator_state(self._noise)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:

@@ -27,17 +27,18 @@ def check_agent(
     tolerance: float = 1e-5,
     seed: int = 0,
 ) -> None:
-    """Checks an agent over flat float observations and actions: acting, training, checkpoints and seeds.
+    """Checks an agent with flat float observations and actions: acting, training, checkpoints and seeds.
 
-    * The policies have the agent's specs, `collect_data_spec` describes what the collect policy reports,
-      `act` and `action` return actions `[B, A]` for any B, and greedy actions lie in the box and do not vary.
+    * The policies have the agent's specs, and `collect_data_spec` describes what the collect policy reports.
+      `act` and `action` return actions `[B, A]` for any B. Greedy actions lie in the box and do not vary.
     * `train` on a trajectory `[B, T + 1]` with both kinds of episode end returns finite numbers and changes
       the actor network.
-    * `train_on_rollout`, where the agent has it, does exactly the same on the same transitions, and what is
-      in the frames between two episodes changes nothing.
-    * `update`, where the agent has it, trains inside a compiled loop, and heeds what is `valid`.
-    * A checkpoint restored into another agent makes it act and train on to the bit as the saved one does.
-    * Two agents made alike act and train alike.
+    * `train_on_rollout`, if the agent has it, does the same as `train` on the same transitions. The content
+      of the frames between two episodes changes nothing.
+    * `update`, if the agent has it, trains inside a compiled loop, and ignores transitions that are not
+      `valid`.
+    * A checkpoint restored into another agent makes it act and train on bit for bit as the saved one does.
+    * Two agents made in the same way act and train in the same way.
 
     Example:
 
@@ -47,12 +48,13 @@ def check_agent(
     ```
 
     Args:
-      make_agent: Makes the agent, networks included, with a fixed seed. TensorFlow's global seed is set
-        before each call, so that networks start equal.
-      batch_size: B of the training data.
-      num_steps: T of the training data, 5 or more; the agent's `train_sequence_length` − 1 where it has one.
-      tolerance: Of |error| / (1 + |value|) between parameters after two ways of training.
-      seed: Of the training data and of TensorFlow's global generator.
+      make_agent: Function that makes the agent and its networks with a fixed seed. TensorFlow's global seed
+        is set before each call, so that networks start with equal weights.
+      batch_size: Batch size B of the training data.
+      num_steps: Number of steps T of the training data, at least 5. An agent with a `train_sequence_length`
+        gets that length − 1 instead.
+      tolerance: Largest |error| / (1 + |value|) allowed between parameters after two ways of training.
+      seed: Seed of the training data and of TensorFlow's global generator.
 
     Raises:
       AssertionError: At the first broken rule.
@@ -82,23 +84,27 @@ def check_agent(
         states.ensure_equal(
             states.save(agent), trained, 0.0, "Training twice from one checkpoint must do the same."
         )
+        # Both ways of training begin from the same state as `train` did, so that the ends can be compared.
         _check_rollouts(agent, data, states, start, trained, tolerance)
         _check_updates(agent, data, states, start, tolerance)
         _check_checkpoint(agent, other, data, states, trained)
 
 
 class _States:
-    """Checkpoints of agents, as whole states that can be compared and put back."""
+    """Checkpoints of agents, which can be compared and restored."""
 
     def __init__(self, directory: pathlib.Path) -> None:
+        """Keeps the checkpoints in `directory`."""
         self._directory = directory
         self._count = 0
 
-    def save(self, agent) -> str:
+    def save(self, agent: tf_agent.TFAgent) -> str:
+        """Writes a checkpoint of `agent` and returns its path."""
         self._count += 1
         return tf.train.Checkpoint(agent=agent).write(str(self._directory / str(self._count)))
 
-    def load(self, agent, path: str) -> None:
+    def load(self, agent: tf_agent.TFAgent, path: str) -> None:
+        """Restores `agent`, which must have just what the checkpoint holds."""
         status = tf.train.Checkpoint(agent=agent).read(path)
         try:
             status.assert_existing_objects_matched().assert_consumed()
@@ -108,17 +114,19 @@ class _States:
             ) from error
 
     def ensure_equal(self, path: str, expected_path: str, tolerance: float, message: str) -> None:
-        found, expected = _arrays(path), _arrays(expected_path)
-        ensure(found.keys() == expected.keys(), f"{message} Their checkpoints hold different things.")
+        """Checks that two checkpoints hold the same arrays within the tolerance."""
+        actual, expected = _arrays(path), _arrays(expected_path)
+        ensure(actual.keys() == expected.keys(), f"{message} Their checkpoints hold different things.")
         for name, value in expected.items():
             ensure_close(
-                found[name],
+                actual[name],
                 value,
                 tolerance,
                 f"{message} {name.removesuffix('/.ATTRIBUTES/VARIABLE_VALUE')}:",
             )
 
-    def ensure_same(self, agent, other, message: str) -> None:
+    def ensure_same(self, agent: tf_agent.TFAgent, other: tf_agent.TFAgent, message: str) -> None:
+        """Checks that two agents hold the same arrays bit for bit."""
         self.ensure_equal(self.save(agent), self.save(other), 0.0, message)
 
 
@@ -193,13 +201,21 @@ def _check_action(action, info, policy, size, what):
 class _Data:
     """Random experience of an agent's collect policy, with terminated and truncated episodes in it."""
 
-    def __init__(self, agent, batch_size: int, num_steps: int, seed: int) -> None:
+    def __init__(self, agent: tf_agent.TFAgent, batch_size: int, num_steps: int, seed: int) -> None:
+        """Draws the experience.
+
+        Args:
+          agent: The agent whose collect policy acts.
+          batch_size: Number of rows B.
+          num_steps: Number of steps T; there are T + 1 frames.
+          seed: Seed of observations, rewards and episode ends.
+        """
         generator = np.random.default_rng(seed)
         frames = num_steps + 1
         spec = agent.time_step_spec.observation
         shape = [batch_size, frames]
         self.observation = generator.standard_normal([*shape, *spec.shape]).astype(spec.dtype.as_numpy_dtype)
-        # Of frame t and of its successor. Episodes of 2 to 4 steps, out of phase from row to row.
+        # Step types of T + 2 frames. Episodes have 2 to 4 steps and begin at different frames in each row.
         types = np.full([batch_size, frames + 1], ts.StepType.MID, np.int32)
         for row in range(batch_size):
             types[row, row % 3 :: 4 + row % 2] = ts.StepType.FIRST
@@ -217,6 +233,7 @@ class _Data:
         self._garbage = generator
 
     def experience(self) -> trajectory.Trajectory:
+        """Returns the experience as TF-Agents' batch-major trajectory `[B, T + 1, ...]`."""
         return tf.nest.map_structure(
             tf.constant,
             trajectory.Trajectory(
@@ -231,7 +248,7 @@ class _Data:
         )
 
     def transitions(self, garbage: bool) -> Transitions:
-        """The transitions of `rollout`, in one row."""
+        """Returns the transitions of `rollout` in one batch `[B·T, ...]`."""
         rollout = self.rollout(garbage)
         names = [name for name in Transitions._fields if name != "valid"]
         merged = {
@@ -241,23 +258,24 @@ class _Data:
         return Transitions(**merged, valid=tf.reshape(rollout.valid, [-1]))
 
     def rollout(self, garbage: bool = False) -> Rollout:
+        """Returns the experience as a rollout `[B, T, ...]`; garbage fills its boundary frames on request."""
         masked = self.boundary[:, :-1]
 
-        def part(array, last=-1):
+        def frames(array, last=-1):
             array = np.array(array[:, :last] if last else array[:, 1:])
             if garbage:
                 array[masked] = 100 * self._garbage.standard_normal(array[masked].shape)
             return tf.constant(array)
 
         return Rollout(
-            observation=part(self.observation),
-            action=part(self.action),
-            reward=part(self.reward),
-            discount=part(self.discount),
-            next_observation=part(self.observation, last=0),
+            observation=frames(self.observation),
+            action=frames(self.action),
+            reward=frames(self.reward),
+            discount=frames(self.discount),
+            next_observation=frames(self.observation, last=0),
             episode_end=tf.constant(self.next_step_type[:, :-1] == ts.StepType.LAST),
             valid=tf.constant(~masked),
-            policy_info=tf.nest.map_structure(part, self.policy_info),
+            policy_info=tf.nest.map_structure(frames, self.policy_info),
         )
 
 
@@ -331,6 +349,7 @@ def _metric_names(agent, transitions):
 
 def _check_checkpoint(agent, other, data, states, trained):
     states.load(agent, trained)
+    # So that no variable has the right value before it is restored.
     for variable in other.trainable_variables:
         variable.assign(variable + 0.1)
     states.load(other, trained)
@@ -338,8 +357,8 @@ def _check_checkpoint(agent, other, data, states, trained):
         "A restored agent must {} as the saved one does: tf.train.Checkpoint must find all of its state."
     )
     observation = tf.constant(data.observation[:, 0])
-    found, expected = (_act(each.collect_policy, observation).action for each in (other, agent))
-    ensure_close(found, expected, 0.0, message.format("act"))
-    for each in (agent, other):
-        each.train(data.experience())
+    actual, expected = (_act(actor.collect_policy, observation).action for actor in (other, agent))
+    ensure_close(actual, expected, 0.0, message.format("act"))
+    for learner in (agent, other):
+        learner.train(data.experience())
     states.ensure_same(other, agent, message.format("train on"))

@@ -1,4 +1,4 @@
-"""What the contract checks share."""
+"""Assertions that the contract checks share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def ensure(condition: Any, message: str) -> None:
-    """Raises `AssertionError(message)` unless the condition holds, also under `python -O`."""
+    """Raises `AssertionError(message)` unless the condition holds, even under `python -O`."""
     if not condition:
         raise AssertionError(message)
 
@@ -25,7 +25,7 @@ def ensure_finite(value: Any, what: str) -> None:
 
 
 def ensure_close(actual: Any, expected: Any, tolerance: float, message: str) -> None:
-    """Raises unless |actual − expected| ≤ tolerance·(1 + |expected|) everywhere; NaN is close to nothing."""
+    """Raises unless |actual − expected| ≤ tolerance·(1 + |expected|) everywhere. NaN is close to nothing."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     ensure(actual.shape == expected.shape, f"{message} Shapes differ: {actual.shape} and {expected.shape}.")
     error = np.abs(actual - expected) / (1 + np.abs(expected))
@@ -40,18 +40,36 @@ def ensure_close(actual: Any, expected: Any, tolerance: float, message: str) -> 
 
 
 @contextlib.contextmanager
-def perturbed(variables: Sequence[tf.Variable], scale: float, seed: int) -> Iterator[None]:
-    """Adds N(0, scale²) to every variable, and takes it back at the end.
+def explained(requirement: str) -> Iterator[None]:
+    """Turns any other exception into an `AssertionError` that begins with `requirement`."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{requirement}; it raised {error!r}.") from error
 
-    At initialization many defects hide: last layers are almost 0, and with them log-determinants and
-    gradients.
-    """
-    generator = np.random.default_rng(seed)
+
+@contextlib.contextmanager
+def restored(variables: Sequence[tf.Variable]) -> Iterator[None]:
+    """Puts the variables' values back at the end."""
     before = [variable.numpy() for variable in variables]
     try:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value + (scale * generator.standard_normal(value.shape)).astype(value.dtype))
         yield
     finally:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
+
+
+@contextlib.contextmanager
+def perturbed(variables: Sequence[tf.Variable], scale: float, seed: int) -> Iterator[None]:
+    """Adds N(0, scale²) to every variable, and puts the values back at the end.
+
+    Initial values hide many defects: last layers are almost 0, and log-determinants and gradients with them.
+    """
+    generator = np.random.default_rng(seed)
+    with restored(variables):
+        for variable in variables:
+            value = variable.numpy()
+            variable.assign(value + (scale * generator.standard_normal(value.shape)).astype(value.dtype))
+        yield

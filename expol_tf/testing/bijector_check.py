@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, perturbed
+from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, explained, perturbed
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -27,16 +27,16 @@ def check_bijector(
     single_evaluation: bool = True,
     seed: int = 0,
 ) -> None:
-    """Checks a bijector of vectors `[A]` of ℝᴬ: its inverse, its log-determinant, its shapes and its cost.
+    """Checks a bijector of vectors in ℝᴬ: its inverse, its log-determinant, its shapes and its cost.
 
-    * forward∘inverse and inverse∘forward are the identity. Tensors are copied in between, as TFP's bijectors
-      remember the pre-image of a tensor that they made, and a wrong inverse would pass;
+    * forward∘inverse and inverse∘forward are the identity. Tensors are copied in between: TFP's bijectors
+      remember the pre-image of a tensor that they made, so that a wrong inverse would pass.
     * `forward_log_det_jacobian` is log|det| of the Jacobian by automatic differentiation, and
-      `inverse_log_det_jacobian` its negative;
-    * values, log-determinants and their gradients are finite, also far out (|x| = 10);
-    * sample shapes in front, single vectors, and batches of unknown size in a `tf.function` work;
-    * a density evaluates the bijector's networks once: the graph of a value with its log-determinant has no
-      more matrix products than that of the value alone.
+      `inverse_log_det_jacobian` is its negative.
+    * Values, log-determinants and their gradients are finite, even far from the origin (|x| ≈ 10).
+    * Additional sample dimensions, single vectors, and batches of unknown size in a `tf.function` work.
+    * A density evaluates the bijector's networks once: the graph of a value with its log-determinant has no
+      more matrix products than the graph of the value alone.
 
     Example:
 
@@ -45,14 +45,14 @@ def check_bijector(
     ```
 
     Args:
-      bijector: With `trainable_variables`, or without variables; they are put back afterwards.
-      event_size: A.
-      batch_shape: Of the bijector's parameters, `[B]` for one with a state shift of `[B, A]`.
-      dtype: Of events; the bijector's own, or else float32, by default.
-      tolerance: Of |error| / (1 + |value|); 1e-9 in float64 and 1e-3 in float32 by default.
-      perturbation: Deviation of the normal noise that the variables are checked under.
-      single_evaluation: Whether to ask for the last point.
-      seed: Of the noise and of the points.
+      bijector: The bijector. Its `trainable_variables`, if any, have their values again afterwards.
+      event_size: Size A of the vectors.
+      batch_shape: Batch shape of the bijector's parameters, such as `[B]` for a state shift of `[B, A]`.
+      dtype: Dtype of the vectors; None takes the bijector's own, or else float32.
+      tolerance: Largest |error| / (1 + |value|) allowed; None takes 1e-9 in float64 and 1e-3 in float32.
+      perturbation: Standard deviation of the normal noise that is added to the variables for the checks.
+      single_evaluation: Whether to check the last rule, on the cost.
+      seed: Seed of the noise and of the vectors.
 
     Raises:
       AssertionError: At the first broken rule.
@@ -83,6 +83,7 @@ def _check_inverse(bijector, x, tolerance):
 
 
 def _check_log_determinant(bijector, x, tolerance):
+    # One gradient for each component: a batch Jacobian would need a vectorized form of every operation.
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         y = bijector.forward(x)
@@ -92,7 +93,7 @@ def _check_log_determinant(bijector, x, tolerance):
     jacobian = np.stack(rows, axis=-2).astype(np.float64)  # [..., A, A]
     _, expected = np.linalg.slogdet(jacobian)
     log_det = bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=1)
-    # Spread over the batch: a bijector with a constant Jacobian may return a single number.
+    # A bijector with a constant Jacobian may return a single number for the whole batch.
     log_det = np.broadcast_to(log_det, expected.shape)
     ensure_close(log_det, expected, tolerance, "forward_log_det_jacobian must be log|det ∂y/∂x|.")
     inverse = np.broadcast_to(
@@ -131,11 +132,12 @@ def _check_shapes(bijector, x, tolerance):
         f"{log_det.shape}.",
     )
     log_det = tf.broadcast_to(log_det, x.shape[:-1])
+    # The first point and the last of the two sample dimensions.
     for i, j in ((0, 0), (1, 3)):
-        part = tf.identity(x[i, j])
+        point = tf.identity(x[i, j])
         message = "A point's {} must not depend on the points beside it (sample shapes)."
-        ensure_close(bijector.forward(part), y[i, j], tolerance, message.format("image"))
-        alone = bijector.forward_log_det_jacobian(tf.identity(part), event_ndims=1)
+        ensure_close(bijector.forward(point), y[i, j], tolerance, message.format("image"))
+        alone = bijector.forward_log_det_jacobian(tf.identity(point), event_ndims=1)
         alone = tf.broadcast_to(alone, log_det[i, j].shape)
         ensure_close(alone, log_det[i, j], tolerance, message.format("log-determinant"))
 
@@ -153,14 +155,8 @@ def _check_in_a_function(bijector, x, has_batch_shape, tolerance):
         )
         return y, bijector.inverse_log_det_jacobian(tf.identity(y), event_ndims=1)
 
-    try:
+    with explained("The bijector must work in a tf.function with a batch of unknown size"):
         y, log_det = image_and_density(rows)
-    except AssertionError:
-        raise
-    except Exception as error:
-        raise AssertionError(
-            f"The bijector must work in a tf.function with a batch of unknown size; it raised {error!r}."
-        ) from error
     ensure_close(
         y, bijector.forward(tf.identity(rows)), tolerance, "forward must be the same in a tf.function."
     )
@@ -169,6 +165,7 @@ def _check_in_a_function(bijector, x, has_batch_shape, tolerance):
 
 
 def _check_single_evaluation(bijector, x):
+    # A base without variables, so that all matrix products of the density are the bijector's.
     base = tfd.Independent(tfd.Normal(tf.zeros_like(x[0]), tf.ones_like(x[0])), 1)
     density = tfd.TransformedDistribution(base, bijector).log_prob
     for name, value, value_and_log_det in (
@@ -190,10 +187,15 @@ def _check_single_evaluation(bijector, x):
 
 
 def _count_products(function: Callable, x: tf.Tensor) -> int:
+    """Returns how many matrix products the graph of `function` has, with those of the functions it calls."""
+
     def traced(z):
         return function(tf.identity(z))
 
     spec = tf.TensorSpec(x.shape, x.dtype)
     graph = tf.function(traced, autograph=False).get_concrete_function(spec).graph.as_graph_def()
-    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    nodes = [
+        *graph.node,
+        *(node for function_def in graph.library.function for node in function_def.node_def),
+    ]
     return sum(node.op in _PRODUCTS for node in nodes)

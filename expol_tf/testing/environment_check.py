@@ -17,15 +17,15 @@ MakeEnvironment = Callable[[int], py_environment.PyEnvironment]
 def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100, seed: int = 0) -> None:
     """Checks a batched TF-Agents environment against the conventions that agents rely on.
 
-    * It passes TF-Agents' `validate_py_environment`; time steps are finite and stay as they are when the
-      environment goes on.
-    * The step that ends an episode is LAST, and the next one ignores its action and returns FIRST with reward
-      0 and discount 1; every other step is MID.
-    * The discount is 1, or 0 at a LAST that is terminal; no other value: agents multiply by γ.
-    * Actions beyond the box act like those clipped to it.
-    * The same seed and actions give the same time steps, to the bit.
-    * If it can save its state, a restored environment goes on to the bit as the saved one does, and the state
-      is made of plain arrays.
+    * It passes TF-Agents' `validate_py_environment`. Time steps are finite, and later steps do not change
+      them.
+    * The step that ends an episode is LAST. The next one ignores its action and returns FIRST with reward 0
+      and discount 1. Every other step is MID.
+    * The discount is 0 at a LAST step that is terminal, and 1 elsewhere. Agents multiply by γ themselves.
+    * Actions outside the box act as if they were clipped to it.
+    * The same seed and actions give the same time steps bit for bit.
+    * If the environment says that it can save its state (`can_save_state`), the state is made of plain
+      arrays, and a restored environment goes on bit for bit as the saved one does.
 
     Example:
 
@@ -34,9 +34,9 @@ def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100
     ```
 
     Args:
-      make_environment: Makes the environment, batched, from an integer seed.
-      num_steps: Steps to take; some sub-environment has to finish an episode within the first half of them.
-      seed: Of the environment and the actions.
+      make_environment: Function of an integer seed that makes the environment, which must be batched.
+      num_steps: Number of steps to take. An episode must end within the first half of them.
+      seed: Seed of the environment and of the actions.
 
     Raises:
       AssertionError: At the first broken rule.
@@ -67,21 +67,25 @@ def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100
         utils.validate_py_environment(make_environment(seed), episodes=1)
     except ValueError as error:
         raise AssertionError(f"validate_py_environment: {error}") from error
-    if _can_save_state(environment):
-        # Just after the end of an episode, where there is most to forget.
+    # TF-Agents' base class has no such attribute.
+    if getattr(environment, "can_save_state", False):
+        # Saved just after the end of an episode, where most of the state is in use.
         moment = max(t for t, step in enumerate(steps[: num_steps // 2]) if step.is_last().any())
         _check_state(make_environment, actions, moment, seed)
 
 
-def _actions(environment, num_steps, seed):
+def _actions(environment: py_environment.PyEnvironment, num_steps: int, seed: int) -> np.ndarray:
+    """Draws actions `[T, B, A]`, some of them outside the box."""
     spec = environment.action_spec()
     generator = np.random.default_rng(seed)
     draws = generator.uniform(-1.3, 1.3, [num_steps, environment.batch_size, *spec.shape])
+    # The draws leave the box by up to 30 % of its half width, so that clipping matters.
     middle, half = (spec.maximum + spec.minimum) / 2, (spec.maximum - spec.minimum) / 2
     return (middle + half * draws).astype(spec.dtype)
 
 
-def _run(environment, actions: Sequence[np.ndarray]) -> list[ts.TimeStep]:
+def _run(environment: py_environment.PyEnvironment, actions: np.ndarray) -> list[ts.TimeStep]:
+    """Returns copies of the T + 1 time steps, once it is known that later steps do not change them."""
     steps = [environment.reset()]
     kept = [_copied(steps[0])]
     for action in actions:
@@ -93,12 +97,12 @@ def _run(environment, actions: Sequence[np.ndarray]) -> list[ts.TimeStep]:
     return kept
 
 
-def _copied(step):
-    return ts.TimeStep(*(np.array(part) for part in step))
+def _copied(step: ts.TimeStep) -> ts.TimeStep:
+    return ts.TimeStep(*(np.array(field) for field in step))
 
 
-def _ensure_same(found, expected, message):
-    for t, pair in enumerate(zip(found, expected, strict=True)):
+def _ensure_same(actual: Sequence[ts.TimeStep], expected: Sequence[ts.TimeStep], message: str) -> None:
+    for t, pair in enumerate(zip(actual, expected, strict=True)):
         for field, got, want in zip(ts.TimeStep._fields, *pair, strict=True):
             ensure(
                 np.array_equal(got, want), f"{message} The {field} of step {t} is {got} instead of {want}."
@@ -129,7 +133,9 @@ def _check_step(before: ts.TimeStep | None, after: ts.TimeStep) -> None:
     ensure_finite(after.reward, "rewards")
 
 
-def _check_boundary_actions(environment, actions, steps):
+def _check_boundary_actions(
+    environment: py_environment.PyEnvironment, actions: np.ndarray, steps: Sequence[ts.TimeStep]
+) -> None:
     spec = environment.action_spec()
     others = actions.copy()
     for t, step in enumerate(steps[:-1]):
@@ -140,7 +146,9 @@ def _check_boundary_actions(environment, actions, steps):
     _ensure_same(_run(environment, others), steps, message)
 
 
-def _check_clipping(environment, actions, steps):
+def _check_clipping(
+    environment: py_environment.PyEnvironment, actions: np.ndarray, steps: Sequence[ts.TimeStep]
+) -> None:
     spec = environment.action_spec()
     clipped = np.clip(actions, spec.minimum, spec.maximum)
     _ensure_same(
@@ -148,12 +156,8 @@ def _check_clipping(environment, actions, steps):
     )
 
 
-def _can_save_state(environment) -> bool:
-    vector = getattr(environment, "vector_environment", environment)
-    return bool(getattr(vector, "can_save_state", False))
-
-
-def _check_state(make_environment, actions, moment, seed):
+def _check_state(make_environment: MakeEnvironment, actions: np.ndarray, moment: int, seed: int) -> None:
+    """Saves the state after `moment` steps and goes on from it in another environment."""
     saved = make_environment(seed)
     _run(saved, actions[:moment])
     state = saved.get_state()
@@ -167,13 +171,14 @@ def _check_state(make_environment, actions, moment, seed):
         raise AssertionError(
             f"get_state must return arrays that np.savez stores without pickle: {error}"
         ) from error
+    # Another seed and a few steps, so that nothing is right by chance.
     restored = make_environment(seed + 1)
     _run(restored, actions[:3])
     restored.set_state(state)
     expected = [_copied(saved.step(action)) for action in actions[moment:]]
-    found = [_copied(restored.step(action)) for action in actions[moment:]]
+    actual = [_copied(restored.step(action)) for action in actions[moment:]]
     message = (
         "After set_state an environment must go on as the saved one does (generators, counters, buffers)."
     )
-    _ensure_same(found, expected, message)
+    _ensure_same(actual, expected, message)
     _ensure_same([restored.reset()], [saved.reset()], f"{message} Reset after it.")

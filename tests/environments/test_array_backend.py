@@ -22,7 +22,7 @@ from expol_tf.environments import (
     load_vector,
     register_tasks,
 )
-from expol_tf.environments.array_backend import supports
+from expol_tf.environments.backends.array_backend import supports
 from expol_tf.environments.registry import make_registered
 from expol_tf.errors import CheckpointError, ConfigurationError
 from expol_tf.testing import check_environment

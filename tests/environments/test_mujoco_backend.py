@@ -13,7 +13,7 @@ from expol_tf.environments import (
     SyncVectorEnvironment,
     load_vector,
 )
-from expol_tf.environments.mujoco_backend import supports
+from expol_tf.environments.backends.mujoco_backend import supports
 from expol_tf.environments.registry import make_registered
 from tests.environments.tasks import random_actions
 

@@ -1,4 +1,4 @@
-"""Tasks of the library's own, registered with Gymnasium as `expol/…`."""
+"""The library's own tasks, registered with Gymnasium as `expol/…`."""
 
 from expol_tf.environments.tasks.array_task import ArrayTask, ArrayTaskEnv, TaskStep, Transition
 from expol_tf.environments.tasks.bandits import BimodalBandit, GaussianBandit

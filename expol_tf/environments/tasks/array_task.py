@@ -1,4 +1,4 @@
-"""Tasks whose physics is a few lines of NumPy, written once for one environment and for many."""
+"""Tasks whose physics is a few lines of NumPy, which serve one environment and many."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gymnasium import spaces
 
 from expol_tf.errors import ConfigurationError
 
-# Transitions that a picture shows.
+# How many of the last transitions a picture shows.
 _HISTORY = 100
 _PICTURE_SIZE = 480
 
 
 class Transition(NamedTuple):
-    """The physics' answer to actions.
+    """What actions do in states.
 
     Attributes:
-      state: s′, `[n, S]`.
-      reward: `[n]`.
-      terminated: Bool `[n]`.
-      info: What else a step has to tell, an array `[n, ...]` each; the same names in every step. A learner
-        never sees it.
+      state: Next states s′, `[n, S]`.
+      reward: Rewards, `[n]`.
+      terminated: Where the episode ends in a terminal state, `[n]` bool.
+      info: Further results, name → array `[n, ...]`, with the same names in every step. A learner never sees
+        them.
     """
 
     state: np.ndarray
@@ -35,7 +35,13 @@ class Transition(NamedTuple):
 
 
 class TaskStep(NamedTuple):
-    """A transition (s, a, s′) of one environment, as pictures show it: `[S]`, `[A]`, `[S]`."""
+    """A transition (s, a, s′) of one environment, kept for pictures.
+
+    Attributes:
+      state: The state s, `[S]`.
+      action: The action a, `[A]`.
+      next_state: The next state s′, `[S]`.
+    """
 
     state: np.ndarray
     action: np.ndarray
@@ -43,13 +49,13 @@ class TaskStep(NamedTuple):
 
 
 class ArrayTask(Protocol):
-    """A task as pure functions of arrays with a row for each of n environments, float64.
+    """A task as pure functions of float64 arrays that have one row for each of n environments.
 
-    A row's result must not depend on the other rows. Actions have been clipped to the box.
+    The result in a row must not depend on the other rows. Actions have been clipped to the box.
 
     Attributes:
-      observation_space: Float32 box `[O]`.
-      action_space: Float32 box `[A]`.
+      observation_space: A float32 box `[O]`.
+      action_space: A float32 box `[A]`.
     """
 
     observation_space: spaces.Box
@@ -62,17 +68,17 @@ class ArrayTask(Protocol):
         """Returns the observations `[n, O]` of states `[n, S]`."""
 
     def transition(self, state: np.ndarray, action: np.ndarray) -> Transition:
-        """Returns what actions `[n, A]` do in states `[n, S]`."""
+        """Returns the results of actions `[n, A]` in states `[n, S]`."""
 
     def draw(self, axes: Any, steps: Sequence[TaskStep]) -> None:
-        """Draws the task and its last steps, the newest last, into Matplotlib axes."""
+        """Draws the task and its last steps, oldest first, into Matplotlib axes."""
 
 
 class ArrayTaskEnv(gymnasium.Env):
-    """A Gymnasium environment of an `ArrayTask`; `load` steps many of one as rows of an array.
+    """An `ArrayTask` as a Gymnasium environment. `load` steps many copies as rows of one array.
 
-    Actions outside the box act like those clipped to it. `render_mode="rgb_array"` gives pictures of the last
-    hundred steps.
+    Actions outside the box are clipped to it. With `render_mode="rgb_array"` pictures show the last hundred
+    steps.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
@@ -81,8 +87,8 @@ class ArrayTaskEnv(gymnasium.Env):
         """Makes an environment.
 
         Args:
-          task: The physics.
-          render_mode: None or "rgb_array".
+          task: The task to step.
+          render_mode: "rgb_array" to make pictures, else None.
 
         Raises:
           ConfigurationError: If the render mode is another one.
@@ -99,13 +105,13 @@ class ArrayTaskEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode; returns its first observation `[O]` and no info."""
+        """Starts an episode and returns its first observation `[O]` with an empty info."""
         super().reset(seed=seed)
         self._state = self.task.initial_state(self.np_random)
         return self._observe(self._state), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Takes a step with an action `[A]`; never truncates. The info is the task's."""
+        """Takes a step with an action `[A]`. It never truncates; the info is the task's."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("Call reset() before the first step.")
         box = self.action_space
@@ -116,12 +122,12 @@ class ArrayTaskEnv(gymnasium.Env):
         self.record(self._state, action, after)
         self._state = after
         info = {name: values[0] for name, values in (result.info or {}).items()}
-        # Numbers of Python's own, as `if info[...]` and `is True` expect them.
+        # Python's own numbers, because users write `info[...] is True`.
         info = {name: value.item() if np.ndim(value) == 0 else value for name, value in info.items()}
         return self._observe(after), float(result.reward[0]), bool(result.terminated[0]), False, info
 
     def record(self, state: np.ndarray, action: np.ndarray, next_state: np.ndarray) -> None:
-        """Remembers a step for pictures, if there are to be any."""
+        """Keeps a step for pictures, if there is a render mode."""
         if self.render_mode is not None:
             self._steps.append(TaskStep(state.copy(), action.copy(), next_state.copy()))
 
@@ -130,7 +136,7 @@ class ArrayTaskEnv(gymnasium.Env):
         if self.render_mode is None:
             gymnasium.logger.warn('render() needs an environment made with render_mode="rgb_array".')
             return None
-        # Not pyplot, whose figures belong to the user's own session.
+        # Without pyplot, whose open figures belong to the user's session.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -141,7 +147,7 @@ class ArrayTaskEnv(gymnasium.Env):
         return np.array(canvas.buffer_rgba())[..., :3]
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the state; the environment's generator is saved besides."""
+        """Returns the task's state. The environment's generator is saved separately."""
         return {} if self._state is None else {"state": self._state.copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:

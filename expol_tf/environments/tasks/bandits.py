@@ -13,18 +13,19 @@ from gymnasium.utils import RecordConstructorArgs
 from expol_tf.environments.tasks.array_task import ArrayTaskEnv, TaskStep, Transition
 from expol_tf.environments.tasks.quadratic_reward import QuadraticReward
 
-# Of the reward's contours in pictures, the lowest first.
+# Levels of the reward's contours in pictures, lowest first, and their colours.
 _LEVELS = (-8.0, -4.0, -2.0, -1.0, -0.25)
 _COLOURS = ("#fcae91", "#fb6a4a", "#de2d26", "#a50f15", "#67000d")
 
 
 class BanditTask:
-    """Every episode is one step from the same state, a ∈ [−1, 1]², with reward r(a).
+    """An episode is one step from one state: action a ∈ [−1, 1]², reward r(a).
 
-    The observation is the constant 1: with 0, networks without biases would answer 0 for ever.
+    The observation is always 1. If it were 0, a network without biases would always return 0.
     """
 
     def __init__(self, reward: QuadraticReward):
+        """Makes the task with the reward r."""
         self.reward = reward
         self.observation_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -38,11 +39,11 @@ class BanditTask:
         return state
 
     def transition(self, state: np.ndarray, action: np.ndarray) -> Transition:
-        """Returns the rewards; every episode ends."""
+        """Returns the rewards and ends every episode."""
         return Transition(state, self.reward(action), np.ones(len(state), bool))
 
     def draw(self, axes: Any, steps: Sequence[TaskStep]) -> None:
-        """Draws the reward's contours and the last actions, older ones paler."""
+        """Draws the reward's contours and the last actions, with older ones paler."""
         nodes = np.linspace(-1, 1, 201)
         grid = np.stack(np.meshgrid(nodes, nodes), axis=-1)
         lines = axes.contour(nodes, nodes, self.reward(grid), levels=_LEVELS, colors=_COLOURS)
@@ -58,22 +59,22 @@ class BanditTask:
 class GaussianBandit(ArrayTaskEnv, RecordConstructorArgs):
     """`expol/GaussianBandit-v0`: r(a) = −aᵀΣ⁻¹a for one action a ∈ [−1, 1]².
 
-    The policy that maximizes E[r] + c·H is N(0, cΣ/2), truncated to the box: only a policy that correlates
-    the components of its actions can be that.
+    The policy that maximizes E[r] + c·H is N(0, cΣ/2), truncated to the box. Only a policy that correlates
+    the components of its actions can represent it.
 
-    Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Figure 2a; Σ is not given
-    there, and its covariance of the optimal policy is corrected here.
+    Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, Figure 2a. The paper does
+    not give Σ. Its covariance of the optimal policy is corrected here.
 
     Attributes:
-      reward: r, a `QuadraticReward`.
+      reward: The reward r, a `QuadraticReward`.
     """
 
     def __init__(self, matrix: npt.ArrayLike = ((0.1, 0.08), (0.08, 0.1)), render_mode: str | None = None):
         """Makes the task.
 
         Args:
-          matrix: Σ, `[2, 2]`, symmetric and positive definite.
-          render_mode: None or "rgb_array".
+          matrix: Matrix Σ, `[2, 2]`, symmetric and positive definite.
+          render_mode: "rgb_array" to make pictures, else None.
 
         Raises:
           ConfigurationError: If an argument breaks its rule.
@@ -86,14 +87,14 @@ class GaussianBandit(ArrayTaskEnv, RecordConstructorArgs):
 class BimodalBandit(ArrayTaskEnv, RecordConstructorArgs):
     """`expol/BimodalBandit-v0`: r(a) = maxᵢ −(a − μᵢ)ᵀΛᵢ⁻¹(a − μᵢ) for one action a ∈ [−1, 1]².
 
-    The policy that maximizes E[r] + c·H has a mode at every μᵢ; with c = 2 each has a standard deviation of
-    0.22 here and an on-policy learner can find both, with c = 0.2 they are 14 deviations apart.
+    The policy that maximizes E[r] + c·H has a mode at every μᵢ. With c = 2 a mode has a standard deviation
+    of 0.22, and an on-policy learner can find both. With c = 0.2 they are 14 standard deviations apart.
 
     Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*,
-    §4.3 and Figure 2b; μ and Λ are not given there.
+    §4.3 and Figure 2b. The paper does not give μ and Λ.
 
     Attributes:
-      reward: r, a `QuadraticReward`.
+      reward: The reward r, a `QuadraticReward`.
     """
 
     def __init__(
@@ -105,9 +106,9 @@ class BimodalBandit(ArrayTaskEnv, RecordConstructorArgs):
         """Makes the task.
 
         Args:
-          modes: μ, `[I, 2]`, inside the box; any number of them.
-          matrices: Λ, `[I, 2, 2]`, or one `[2, 2]` for all modes, symmetric and positive definite.
-          render_mode: None or "rgb_array".
+          modes: Modes μ, `[I, 2]`, inside the box. I may be any number.
+          matrices: Matrices Λ, `[I, 2, 2]`, or one `[2, 2]` for all modes. Symmetric and positive definite.
+          render_mode: "rgb_array" to make pictures, else None.
 
         Raises:
           ConfigurationError: If an argument breaks its rule.

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from expol_tf.environments.tasks.arguments import number, points
 from expol_tf.environments.tasks.array_task import ArrayTaskEnv, TaskStep, Transition
-from expol_tf.environments.tasks.point_geometry import crosses, point_array
+from expol_tf.environments.tasks.point_geometry import crosses
 from expol_tf.environments.tasks.point_pictures import draw_episodes, draw_plane
 from expol_tf.errors import ConfigurationError
 
@@ -25,13 +26,13 @@ THREE_GOALS = ((5.0, 0.0), (-4.0, 3.0), (-4.0, -3.0))
 class MultiGoalTask:
     """s′ = clip(s + a), r = −c_a‖a‖² − c_d min_g ‖s′ − g‖² + b·1[min_g ‖s′ − g‖ < threshold].
 
-    s ∈ [−7, 7]², a ∈ [−1, 1]². An episode ends where a goal is reached. With a wall, a move that touches it
-    leaves s as it is (s′ = s) and pays for its action. `Transition.info` has `goal`, int: the index of the
-    goal reached or −1, and `hit_obstacle`, bool.
+    s ∈ [−7, 7]², a ∈ [−1, 1]². An episode ends when a goal is reached. A move that touches the wall leaves s
+    as it is (s′ = s) and still pays for its action. `Transition.info` holds `goal`, the index of the goal
+    that was reached or −1, and `hit_obstacle`, whether the move touched the wall.
 
     Attributes:
-      goals: g, `[G, 2]`.
-      wall: The segment's ends `[2, 2]`, or None.
+      goals: Goals g, `[G, 2]`.
+      wall: The two ends of the wall, `[2, 2]`; None without a wall.
       goal_threshold: Radius of the goals.
     """
 
@@ -45,13 +46,13 @@ class MultiGoalTask:
         goal_reward: float = 10.0,
         obstacle: bool = False,
     ):
-        """Checks the arguments, which are those of `MultiGoal`."""
-        self.goals = point_array(goals, "goals", PLANE_HALF_WIDTH)
-        self.initial_std = _number(initial_std, "initial_std", 0.0)
-        self.goal_threshold = _number(goal_threshold, "goal_threshold", 0.0, excluded=True)
-        self.action_cost = _number(action_cost, "action_cost", 0.0)
-        self.distance_cost = _number(distance_cost, "distance_cost", 0.0)
-        self.goal_reward = _number(goal_reward, "goal_reward", -np.inf)
+        """Makes the task; `MultiGoal` describes the arguments."""
+        self.goals = points(goals, "goals", "the plane", PLANE_HALF_WIDTH)
+        self.initial_std = number(initial_std, "initial_std", 0.0)
+        self.goal_threshold = number(goal_threshold, "goal_threshold", 0.0, excluded=True)
+        self.action_cost = number(action_cost, "action_cost", 0.0)
+        self.distance_cost = number(distance_cost, "distance_cost", 0.0)
+        self.goal_reward = number(goal_reward, "goal_reward", -np.inf)
         if not isinstance(obstacle, bool | np.bool_):
             raise ConfigurationError(f"obstacle must be True or False; got {obstacle!r}.")
         self.wall = WALL if obstacle else None
@@ -68,11 +69,11 @@ class MultiGoalTask:
         return state
 
     def transition(self, state: np.ndarray, action: np.ndarray) -> Transition:
-        """Returns s′ `[n, 2]`, r `[n]`, where a goal was reached, and the info."""
+        """Returns the results of actions `[n, 2]` in states `[n, 2]`."""
         after = np.clip(state + action, -PLANE_HALF_WIDTH, PLANE_HALF_WIDTH)
         hit = self.blocked(state, after)
         after = np.where(hit[:, np.newaxis], state, after)
-        # Written out: a matrix product's rounding would depend on the number of rows.
+        # Squares are written out, because a matrix product's rounding depends on the number of rows.
         squares = self._squared_distances(after)
         nearest = squares.min(axis=0)
         reached = nearest < self.goal_threshold**2
@@ -83,17 +84,17 @@ class MultiGoalTask:
         return Transition(after, reward, reached, {"goal": goal, "hit_obstacle": hit})
 
     def blocked(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Returns where the straight way from points `[..., 2]` to others touches the wall, bool `[...]`."""
+        """Returns where the segments from `start` to `end`, `[..., 2]` each, touch the wall, bool `[...]`."""
         if self.wall is None:
             return np.zeros(np.broadcast_shapes(start.shape, end.shape)[:-1], bool)
         return crosses(start, end, *self.wall)
 
     def distance_reward(self, state: np.ndarray) -> np.ndarray:
-        """Returns −c_d min_g ‖s − g‖² `[...]` of states `[..., 2]`: the part of r that pictures show."""
+        """Returns −c_d min_g ‖s − g‖² `[...]` of states `[..., 2]`, the term of r that pictures show."""
         return -self.distance_cost * self._squared_distances(state).min(axis=0)
 
     def draw(self, axes: Any, steps: Sequence[TaskStep]) -> None:
-        """Draws the plane and the last episodes, older ones paler."""
+        """Draws the plane and the last episodes, with older ones paler."""
         draw_plane(axes, self)
         draw_episodes(axes, [step.state for step in steps], [step.next_state for step in steps])
 
@@ -105,15 +106,15 @@ class MultiGoalTask:
 class MultiGoal(ArrayTaskEnv, RecordConstructorArgs):
     """`expol/MultiGoal-v0`: a point reaches one of four goals, all equally good; 30 steps.
 
-    s′ = clip(s + a), r = −30‖a‖² − min_g ‖s′ − g‖² + 10·1[min_g ‖s′ − g‖ < 1]. Returns are hundreds below
-    zero by design. A policy that maximizes reward and entropy goes to all goals alike, one that commits to a
-    mode early goes to one.
+    s′ = clip(s + a), r = −30‖a‖² − min_g ‖s′ − g‖² + 10·1[min_g ‖s′ − g‖ < 1]. Returns of several hundred
+    below zero are normal. A policy that maximizes reward and entropy goes to all goals equally often. A
+    policy that commits to a mode early goes to one.
 
-    Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, §5.1; the
-    reward is that of its released code, where the text says a mixture of Gaussians.
+    Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, §5.1. The
+    reward is that of the authors' code; their text says that it is a mixture of Gaussians.
 
     Attributes:
-      task: The physics, also for many points at once: `MultiGoal().task.transition(states, actions)`.
+      task: The task's functions. They take many points at once, as in `task.transition(states, actions)`.
     """
 
     task: MultiGoalTask
@@ -129,18 +130,18 @@ class MultiGoal(ArrayTaskEnv, RecordConstructorArgs):
         obstacle: bool = False,
         render_mode: str | None = None,
     ):
-        """Makes the task; its time limit is `gymnasium.make`'s `max_episode_steps`.
+        """Makes the task. Its time limit is the argument `max_episode_steps` of `gymnasium.make`.
 
         Args:
-          goals: `[G, 2]`, any number of points of [−7, 7]².
-          initial_std: Standard deviation of s₀ in each direction; 0 starts at the origin.
-          goal_threshold: A goal nearer than this is reached, which ends the episode.
-          action_cost: Weight of ‖a‖².
-          distance_cost: Weight of the squared distance to the nearest goal.
-          goal_reward: For reaching a goal.
+          goals: Goals g, any number of points in [−7, 7]², `[G, 2]`.
+          initial_std: Standard deviation of s₀ in each direction. 0 starts at the origin.
+          goal_threshold: Distance to a goal below which it is reached and the episode ends.
+          action_cost: Weight c_a of ‖a‖².
+          distance_cost: Weight c_d of the squared distance to the nearest goal.
+          goal_reward: Reward b for reaching a goal.
           obstacle: Whether there is a wall from (−2, 0) to (0, 2). A move that touches it leaves the state as
-            it is, pays for its action all the same, and is reported in `info["hit_obstacle"]`.
-          render_mode: None or "rgb_array".
+            it is, still pays for its action, and is reported in `info["hit_obstacle"]`.
+          render_mode: "rgb_array" to make pictures, else None.
 
         Raises:
           ConfigurationError: If an argument breaks its rule.
@@ -161,7 +162,7 @@ class MultiGoal(ArrayTaskEnv, RecordConstructorArgs):
 class AsymmetricMultiGoal(MultiGoal):
     """`expol/AsymmetricMultiGoal-v0`: two goals on the left, one on the right, all at distance 5; 30 steps.
 
-    Episodes start at the origin exactly; the rest is as in `MultiGoal`.
+    Episodes start exactly at the origin. The rest is as in `MultiGoal`.
 
     Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
     §4.2, Figures 6 and 7.
@@ -172,31 +173,7 @@ class AsymmetricMultiGoal(MultiGoal):
         goals: npt.ArrayLike = THREE_GOALS,
         initial_std: float = 0.0,
         goal_threshold: float = 0.5,
-        action_cost: float = 30.0,
-        distance_cost: float = 1.0,
-        goal_reward: float = 10.0,
-        obstacle: bool = False,
-        render_mode: str | None = None,
+        **arguments: Any,
     ):
-        """Makes the task; arguments as of `MultiGoal`."""
-        super().__init__(
-            goals,
-            initial_std,
-            goal_threshold,
-            action_cost,
-            distance_cost,
-            goal_reward,
-            obstacle,
-            render_mode,
-        )
-
-
-def _number(value: float, name: str, lowest: float, excluded: bool = False) -> float:
-    rule = "finite" if lowest == -np.inf else f"finite and {'above' if excluded else 'at least'} {lowest:g}"
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} must be a number, {rule}; got {value!r}.") from error
-    if not np.isfinite(number) or number < lowest or (excluded and number == lowest):
-        raise ConfigurationError(f"{name} must be {rule}; got {value!r}.")
-    return number
+        """Makes the task; the other arguments of `MultiGoal` have its defaults."""
+        super().__init__(goals, initial_std, goal_threshold, **arguments)

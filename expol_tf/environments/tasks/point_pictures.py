@@ -1,4 +1,4 @@
-"""Pictures of a point that walks on a plane towards goals."""
+"""Pictures of a point that walks towards goals on a plane."""
 
 from __future__ import annotations
 
@@ -14,21 +14,29 @@ _EPISODE = "#0072B2"
 
 
 class _Plane(Protocol):
+    """What a picture needs of a task; `MultiGoalTask` has it."""
+
     goals: np.ndarray
     wall: np.ndarray | None
     goal_threshold: float
 
     def distance_reward(self, state: np.ndarray) -> np.ndarray:
-        """Returns the reward for being near goals, `[...]` of `[..., 2]`."""
+        """Returns the rewards `[...]` for being near a goal in states `[..., 2]`."""
 
 
 def draw_plane(axes: Any, plane: _Plane, half_width: float = 7.0) -> None:
-    """Draws contours of the reward for being near goals, the goals with their radius, and the wall."""
+    """Draws contours of the reward for being near a goal, the goals with their radius, and the wall.
+
+    Args:
+      axes: Matplotlib axes.
+      plane: The task to draw.
+      half_width: Half of the width of the plane.
+    """
     from matplotlib.patches import Circle
 
     nodes = np.linspace(-half_width, half_width, 281)
     reward = plane.distance_reward(np.stack(np.meshgrid(nodes, nodes), axis=-1))
-    # Squared distances, as many of them as a plane with other costs and goals has.
+    # Only the levels that occur: which ones do depends on the costs and the goals.
     levels = [level for level in _LEVELS if reward.min() < level < reward.max()]
     if levels:
         axes.contourf(
@@ -46,15 +54,16 @@ def draw_plane(axes: Any, plane: _Plane, half_width: float = 7.0) -> None:
 
 
 def draw_episodes(axes: Any, states: Sequence[np.ndarray], next_states: Sequence[np.ndarray]) -> None:
-    """Draws steps as lines: an episode's steps join, and the episodes before the last are paler.
+    """Draws every episode as one line. The episodes before the last are paler.
 
     Args:
-      axes: Matplotlib's.
-      states: Where the steps began, `[2]` each, in the order in which they were made.
-      next_states: Where they ended.
+      axes: Matplotlib axes.
+      states: The states in which the steps began, `[2]` each, oldest first.
+      next_states: The states in which the steps ended, `[2]` each.
     """
     episodes: list[list[np.ndarray]] = []
     for state, after in zip(states, next_states, strict=True):
+        # A step that does not begin where the last one ended begins another episode.
         if not episodes or not np.array_equal(episodes[-1][-1], state):
             episodes.append([state])
         episodes[-1].append(after)

@@ -1,4 +1,4 @@
-"""r(a) = maxᵢ −(a − μᵢ)ᵀ Λᵢ⁻¹ (a − μᵢ), and the density that maximizes reward and entropy under it."""
+"""r(a) = maxᵢ −(a − μᵢ)ᵀ Λᵢ⁻¹ (a − μᵢ), and the density that maximizes the reward and the entropy."""
 
 from __future__ import annotations
 
@@ -7,40 +7,37 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from expol_tf.environments.tasks.arguments import array, points
 from expol_tf.errors import ConfigurationError
 
 
 class QuadraticReward:
-    """r(a) = maxᵢ −(a − μᵢ)ᵀ Λᵢ⁻¹ (a − μᵢ) for actions `[..., 2]` of the box [−1, 1]².
+    """r(a) = maxᵢ −(a − μᵢ)ᵀ Λᵢ⁻¹ (a − μᵢ) for actions `[..., 2]` in the box [−1, 1]².
 
-    The printed reward of Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows
-    Policy*, §4.3, lacks the minus sign; see `docs/errata.md`.
+    The reward as printed in Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing
+    Flows Policy*, §4.3, lacks the minus sign; see `docs/errata.md`.
 
     Attributes:
-      modes: μ, `[I, 2]`.
-      matrices: Λ, `[I, 2, 2]`.
+      modes: Modes μ, `[I, 2]`.
+      matrices: Matrices Λ, `[I, 2, 2]`.
     """
 
     def __init__(self, modes: npt.ArrayLike, matrices: npt.ArrayLike, name: str = "matrices"):
         """Checks the modes and matrices.
 
         Args:
-          modes: μᵢ, `[I, 2]`, inside the box.
-          matrices: Λᵢ, `[I, 2, 2]` or one `[2, 2]` for all, symmetric and positive definite.
-          name: What the messages call the matrices.
+          modes: Modes μ, `[I, 2]`, inside the box.
+          matrices: Matrices Λ, `[I, 2, 2]`, or one `[2, 2]` for all modes. Symmetric and positive definite.
+          name: The name of the matrices in messages.
 
         Raises:
-          ConfigurationError: If a shape is another one, a mode lies outside the box or a matrix is not
-            symmetric and positive definite.
+          ConfigurationError: If a shape is wrong, a mode lies outside the box, or a matrix is not symmetric
+            and positive definite.
         """
-        self.modes = _array(modes, "modes")
-        if self.modes.ndim != 2 or self.modes.shape[1] != 2 or not len(self.modes):
-            raise ConfigurationError(
-                f"modes must be points of the action box, of shape (number of modes, 2); got {modes!r}."
-            )
-        if np.abs(self.modes).max() > 1:
-            raise ConfigurationError(f"modes must lie in the action box [-1, 1]²; got {self.modes.tolist()}.")
-        given = _array(matrices, name)
+        self.modes = points(modes, "modes", "the action box", 1.0)
+        given = array(matrices, name)
+        if not np.all(np.isfinite(given)):
+            raise ConfigurationError(f"{name} must be finite; got {matrices!r}.")
         shape = (len(self.modes), 2, 2)
         if given.shape not in ((2, 2), shape):
             raise ConfigurationError(
@@ -48,7 +45,7 @@ class QuadraticReward:
             )
         self.matrices = np.broadcast_to(given, shape).copy()
         for matrix in self.matrices:
-            # A tolerance, as matrices are often computed, then no longer symmetric to the last bit.
+            # With a tolerance, because a computed matrix is seldom symmetric to the last bit.
             if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() <= 0:
                 raise ConfigurationError(
                     f"{name} must be symmetric and positive definite; got {matrix.tolist()}, whose "
@@ -57,12 +54,12 @@ class QuadraticReward:
         self._inverses = np.linalg.inv(self.matrices)
 
     def __call__(self, action: npt.ArrayLike) -> np.ndarray:
-        """Returns r `[...]` of actions `[..., 2]`, float64."""
+        """Returns the rewards r `[...]` of actions `[..., 2]`, float64."""
         action = np.asarray(action, np.float64)
         result = np.full(action.shape[:-1], -np.inf)
         for mode, inverse in zip(self.modes, self._inverses, strict=True):
             x, y = action[..., 0] - mode[0], action[..., 1] - mode[1]
-            # Written out: a matrix product's rounding would depend on the number of rows.
+            # The product is written out, because a matrix product's rounding depends on the number of rows.
             quadratic = inverse[0, 0] * x * x + 2 * inverse[0, 1] * x * y + inverse[1, 1] * y * y
             result = np.maximum(result, -quadratic)
         return result
@@ -74,13 +71,13 @@ def box_quadrature(num_nodes: int = 200) -> tuple[np.ndarray, np.ndarray]:
     The points lie closer at the edges, where squashed densities are steepest.
 
     Args:
-      num_nodes: n, points in each direction.
+      num_nodes: Number n of points in each direction, at least 2.
     """
     if num_nodes < 2:
         raise ConfigurationError(f"num_nodes must be 2 or more; got {num_nodes}.")
     nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-    points = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
-    return points, np.outer(weights, weights).ravel()
+    grid = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1)
+    return grid.reshape(-1, 2), np.outer(weights, weights).ravel()
 
 
 def target_log_density(
@@ -88,30 +85,21 @@ def target_log_density(
 ) -> np.ndarray:
     """log π*(a) = r(a)/c − log ∫ exp(r/c), π* = argmax_π E_π[r] + c·H[π] over densities on [−1, 1]².
 
-    For r = −aᵀΣ⁻¹a that is N(0, cΣ/2), truncated to the box.
+    For r = −aᵀΣ⁻¹a it is N(0, cΣ/2), truncated to the box.
 
     Args:
-      reward: r, of actions `[..., 2]`.
-      temperature: c > 0, nats per unit of reward; an agent's entropy weight β.
-      action: `[..., 2]`, in the box.
+      reward: The function r of actions `[..., 2]`.
+      temperature: Weight c > 0 of the entropy, in units of reward per nat.
+      action: Actions in the box, `[..., 2]`.
 
     Returns:
-      log π* `[...]`, normalized by quadrature.
+      log π* of the actions, `[...]`. Quadrature normalizes it.
     """
     if not (np.isfinite(temperature) and temperature > 0):
         raise ConfigurationError(f"temperature must be positive and finite; got {temperature!r}.")
-    points, weights = box_quadrature()
-    exponent = reward(points) / temperature
+    actions, weights = box_quadrature()
+    exponent = reward(actions) / temperature
+    # Without the largest exponent, exp would overflow at small temperatures.
     highest = exponent.max()
     log_normalizer = highest + np.log(np.sum(weights * np.exp(exponent - highest)))
     return reward(np.asarray(action, np.float64)) / temperature - log_normalizer
-
-
-def _array(value: npt.ArrayLike, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} must be an array of numbers; got {value!r}.") from error
-    if not np.all(np.isfinite(array)):
-        raise ConfigurationError(f"{name} must be finite; got {value!r}.")
-    return array

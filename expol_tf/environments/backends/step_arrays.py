@@ -1,4 +1,4 @@
-"""What every backend does with the arrays of a step: specs, clipping of actions, checks."""
+"""The arrays of a step, with their specs and checks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ class StepArrays:
     """The float32 arrays that N sub-environments write their steps into, allocated once.
 
     Attributes:
+      task: The task's name, for messages.
+      num_envs: Number of sub-environments N.
+      observation_spec: Spec `[O]` of one sub-environment's observation.
+      action_spec: Spec `[A]` of one sub-environment's action.
       observation, next_observation, reward, terminated, truncated: As in `VectorStep`.
-      observation_spec, action_spec: Specs of one sub-environment.
-      num_steps: Steps finished so far, for messages.
+      num_steps: Number of steps finished so far, for messages; None before the first reset.
     """
 
     def __init__(
         self, task: str, num_envs: int, observation_space: gymnasium.Space, action_space: gymnasium.Space
     ):
+        """Allocates the arrays; an unsupported space of a sub-environment is a `SpaceError`."""
         self.task = task
         self.num_envs = num_envs
         self.observation_spec = spaces.observation_spec(observation_space, task)
@@ -32,14 +36,18 @@ class StepArrays:
         self.terminated = np.zeros(num_envs, bool)
         self.truncated = np.zeros(num_envs, bool)
         self.num_steps: int | None = None
-        # In the box's own precision: a float32 copy of a float64 bound may lie outside of the box.
+        # Bounds in the box's own precision: a float64 bound rounded to float32 may lie outside the box.
         assert isinstance(action_space, gymnasium.spaces.Box)
         self._low, self._high = action_space.low, action_space.high
 
     def boxed(self, actions: np.ndarray, active: np.ndarray | None) -> np.ndarray:
         """Returns a fresh `[N, A]` array of `actions` clipped to the box, in the box's dtype.
 
-        Fresh, because a task may keep the action that it was given. Inactive rows become low bounds.
+        The array is new, because a task may keep the action that it is given.
+
+        Args:
+          actions: Actions to take, `[N, A]`.
+          active: `[N]` bool, the rows that are used; None uses all. The other rows become the low bounds.
 
         Raises:
           ConfigurationError: If the environment has not been reset, or the shape is wrong.
@@ -65,7 +73,7 @@ class StepArrays:
         return boxed
 
     def clear(self) -> None:
-        """Writes what a sub-environment that is not stepped reports: nothing happened."""
+        """Writes into every row what a sub-environment reports that is not stepped: nothing happened."""
         np.copyto(self.next_observation, self.observation)
         self.reward.fill(0)
         self.terminated.fill(False)
@@ -76,13 +84,14 @@ class StepArrays:
         return np.flatnonzero(self.terminated | self.truncated).tolist()
 
     def finished(self) -> VectorStep:
-        """Counts the step and returns its arrays, once they are known to be finite.
+        """Counts the step, checks that its arrays are finite and returns them.
 
         Raises:
           NonFiniteError: If an observation or reward is NaN or infinite; names sub-environment and step.
         """
         self.num_steps = 1 + (self.num_steps or 0)
-        # A sum is finite only if all its terms are; that of large finite ones may not be: look closer then.
+        # A sum is cheaper than a test of every element. If a term is not finite, neither is the sum. Large
+        # finite terms may overflow too, so the elements are looked at before an error is raised.
         if not np.isfinite(self.next_observation.sum() + self.reward.sum()):
             self._raise_if_not_finite(self.next_observation)
         return VectorStep(
@@ -90,20 +99,25 @@ class StepArrays:
         )
 
     def started(self) -> np.ndarray:
-        """Returns the first observations of new episodes, once they are known to be finite."""
+        """Checks that the first observations of new episodes are finite and returns them."""
         if self.num_steps is None:
             self.num_steps = 0
         self._raise_if_not_finite(self.observation)
         return self.observation
 
-    def restarted(self, rows: list[int]) -> None:
-        """Checks the first observations of the episodes that began in this step.
-
-        Raises:
-          NonFiniteError: If one is NaN or infinite; names sub-environment and step.
-        """
-        if rows and not np.isfinite(self.observation[rows].sum()):
+    def check_restarted(self, rows: list[int]) -> None:
+        """Checks that the first observations of the episodes that began in these rows are finite."""
+        if not np.isfinite(self.observation[rows].sum()):
             self._raise_if_not_finite(self.observation)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns what the next step needs of these arrays, copied."""
+        return {"observation": self.observation.copy(), "num_steps": np.array(self.num_steps or 0)}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `get_state` returned."""
+        np.copyto(self.observation, state["observation"])
+        self.num_steps = int(state["num_steps"])
 
     def _raise_if_not_finite(self, observation: np.ndarray) -> None:
         wrong = ~np.isfinite(observation)

@@ -1,0 +1,92 @@
+"""Tasks written as array arithmetic: one call steps all sub-environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gin
+import gymnasium
+import numpy as np
+
+from expol_tf.environments.backends.state_rows import StateRowsBackend
+from expol_tf.environments.rendering import rendered
+from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv
+from expol_tf.environments.wrapper_chain import peel_time_limit
+from expol_tf.errors import ConfigurationError
+
+
+def supports(env: gymnasium.Env) -> bool:
+    """Returns whether `env` is an `ArrayTaskEnv`, perhaps with a time limit, that steps as its task says."""
+    inner, _ = peel_time_limit(env)
+    own = (ArrayTaskEnv.reset, ArrayTaskEnv.step)
+    return isinstance(inner, ArrayTaskEnv) and (type(inner).reset, type(inner).step) == own
+
+
+@gin.configurable(module="expol_tf")
+class ArrayVectorEnvironment(StateRowsBackend):
+    """N copies of an `ArrayTask` as rows of one array of states.
+
+    Its numbers are those of `SyncVectorEnvironment` with the same task and seed, bit for bit.
+
+    Attributes:
+      info: The task's info of the last step: name → array `[N, ...]`, zero where a sub-environment was not
+        stepped. Empty before the first step and for tasks without info.
+    """
+
+    def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None = None, task: str | None = None):
+        """Makes `num_envs` copies of the task of `env`.
+
+        Args:
+          env: An environment that `supports` accepts. All sub-environments have its parameters.
+          num_envs: Number of sub-environments N.
+          seed: Seed of all sub-environments, see `sub_environment_seeds`; None draws one.
+          task: The task's name; None takes the name of its class.
+
+        Raises:
+          ConfigurationError: If `env` is of another kind.
+        """
+        if not isinstance(peel_time_limit(env)[0], ArrayTaskEnv):
+            raise ConfigurationError(
+                f"env must be an ArrayTaskEnv, perhaps with a time limit; got {env}. Use load_vector."
+            )
+        super().__init__(env, num_envs, seed, task)
+        self.info: Mapping[str, np.ndarray] = {}
+        self._task: ArrayTask = self._inner.task
+        # Only the state's size is wanted, so no sub-environment's generator may be used up for it.
+        self._states = np.zeros((num_envs, self._task.initial_state(np.random.default_rng(0)).size))
+
+    def render(self) -> np.ndarray:
+        """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
+        return rendered(self._inner, self.task)
+
+    def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
+        arrays = self._arrays
+        actions = actions.astype(np.float64)
+        rows: Any = slice(None) if active is None else np.flatnonzero(active)
+        before = self._states[0].copy()
+        result = self._task.transition(self._states[rows], actions[rows])
+        self._elapsed[rows] += 1
+        self._states[rows] = result.state
+        self.info = self._spread(result.info or {}, rows)
+        arrays.next_observation[rows] = self._task.observe(result.state)
+        arrays.reward[rows] = result.reward
+        arrays.terminated[rows] = result.terminated
+        arrays.truncated[rows] = self._elapsed[rows] >= self._max_steps
+        if active is None or active[0]:
+            self._inner.record(before, actions[0], self._states[0])
+
+    def _draw_states(self, rows: list[int]) -> np.ndarray:
+        for row in rows:
+            self._states[row] = self._task.initial_state(self._generators[row])
+        return self._task.observe(self._states[rows])
+
+    def _spread(self, info: Mapping[str, np.ndarray], rows: Any) -> Mapping[str, np.ndarray]:
+        """Returns `info` of the stepped rows as arrays of all N, zero in the other rows."""
+        if isinstance(rows, slice):
+            return info
+        spread = {}
+        for name, values in info.items():
+            spread[name] = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
+            spread[name][rows] = values
+        return spread

@@ -1,0 +1,80 @@
+"""The part of a vector environment that is the same for all simulations with one array of states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from expol_tf.environments import simulator_state
+from expol_tf.environments.backends.backend import Backend
+from expol_tf.random import sub_environment_seeds
+from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
+from expol_tf.errors import CheckpointError
+
+
+class StateRowsBackend(Backend):
+    """N simulations whose states are the rows of one array, which makes saving them a copy.
+
+    Sub-environment i has a generator and a step counter of its own, as if Gymnasium had made it. A subclass
+    sets `_states`, writes `_advance`, and draws first states in `_draw_states`.
+    """
+
+    can_save_state = True
+    # The name of the states in a checkpoint.
+    _states_name = "states"
+    # `[N, S]` float64.
+    _states: np.ndarray
+
+    def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None, task: str | None):
+        """Takes the spaces and the time limit of `env`, which is closed with this one; see the subclasses."""
+        inner, limit = peel_time_limit(env)
+        super().__init__(task or type(inner).__name__, num_envs, env.observation_space, env.action_space)
+        self._env = env
+        self._inner: Any = inner
+        self._max_steps = step_limit(limit)
+        self._elapsed = np.zeros(num_envs, np.int64)
+        seeds = sub_environment_seeds(seed, num_envs)
+        self._generators = [gymnasium.utils.seeding.np_random(env_seed)[0] for env_seed in seeds]
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Returns the states, step counters and generators, stacked over the sub-environments."""
+        return {
+            self._states_name: self._states.copy(),
+            "elapsed_steps": self._elapsed.copy(),
+            "np_random": np.stack([simulator_state.generator_state(g) for g in self._generators]),
+            **self._arrays.get_state(),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `get_state` returned.
+
+        Raises:
+          CheckpointError: If the state is that of other environments.
+        """
+        saved, expected = np.shape(state.get(self._states_name, ())), self._states.shape
+        if saved != expected:
+            raise CheckpointError(
+                f"The saved states of {self.task} have shape {saved}, but num_envs, the task and its "
+                f"packages need {expected}. Resume with the run's own num_envs, task and package versions."
+            )
+        self._states[:] = state[self._states_name]
+        self._elapsed[:] = state["elapsed_steps"]
+        for generator, saved_generator in zip(self._generators, state["np_random"], strict=True):
+            simulator_state.set_generator_state(generator, saved_generator)
+        self._arrays.set_state(state)
+
+    def close(self) -> None:
+        """Closes the environment that this one was made from, and with it the renderer."""
+        self._env.close()
+
+    def _restart(self, indices: Sequence[int]) -> None:
+        rows = list(indices)
+        self._elapsed[rows] = 0
+        self._arrays.observation[rows] = self._draw_states(rows)
+
+    def _draw_states(self, rows: list[int]) -> np.ndarray:
+        """Draws the states in which episodes start; returns their observations `[len(rows), O]`."""
+        raise NotImplementedError
