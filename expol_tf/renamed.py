@@ -18,7 +18,15 @@ from expol_tf.errors import ConfigurationError
 T = TypeVar("T")
 
 # Old name → what completes the sentence "OLD is now …": the new name, or words where nothing replaces it.
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "GaussianActorNetwork.initial_log_std": "LogStd.initial",
+    "GaussianActorNetwork.log_std_bounds": "LogStd.bounds",
+    "GaussianActorNetwork.state_dependent_std": "LogStd.state_dependent",
+    "MixtureActorNetwork.initial_log_std": "LogStd.initial",
+    "MixtureActorNetwork.log_std_bounds": "LogStd.bounds",
+    "MixtureActorNetwork.state_dependent_std": "LogStd.state_dependent",
+    "SteinSampler.floor": "0.002 always, the floor of the kernel's h that `expol_tf.samplers.svgd` has",
+}
 
 
 def renamed(name: str) -> str | None:

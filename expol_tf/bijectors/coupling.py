@@ -34,6 +34,12 @@ def split_sizes(event_size: int, transformed: str) -> tuple[int, int]:
     return (first, event_size - first) if transformed == "last" else (event_size - first, first)
 
 
+class _Pending(threading.local):
+    """(Weak references to tensors, what the conditioner made of them), of each thread its own; or None."""
+
+    entry: tuple[list[weakref.ref], tuple[tf.Tensor, tf.Tensor]] | None = None
+
+
 @gin.configurable(module="expol_tf")
 class AffineCoupling(tfb.Bijector):
     """y₁ = x₁, y₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), with log|det ∂y/∂x| = Σᵢ sᵢ(x₁).
@@ -78,7 +84,7 @@ class AffineCoupling(tfb.Bijector):
             self._conditioner = conditioner
             self._event_size = event_size
             self._transformed_part = transformed
-            self._pending = threading.local()
+            self._pending = _Pending()
             super().__init__(forward_min_event_ndims=1, dtype=dtype, parameters=parameters, name=name)
 
     @classmethod
@@ -143,8 +149,7 @@ class AffineCoupling(tfb.Bijector):
         # or (TFP's log_prob) at the first one's result, whose conditioning part is the same. The first call
         # keeps its (s, t) for the second, which takes it away: nothing is kept for longer, and tensors are
         # held weakly, so that neither a graph nor an eager tensor outlives its use through this memo.
-        pending = getattr(self._pending, "entry", None)
-        self._pending.entry = None
+        pending, self._pending.entry = self._pending.entry, None
         if pending is not None and any(reference() is point for reference in pending[0]):
             return pending[1]
         result = self._conditioner(self._split(point)[0])

@@ -8,12 +8,14 @@ import math
 import gin
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.renamed import answers_renamed
 from expol_tf.samplers import DENSITY_CHANGES, check_bandwidth
 
 STEPS = ("plain", "per_temperature")
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 @dataclasses.dataclass(frozen=True)
 class SteinSampler:
     """How particles are drawn and moved: M of them, L steps of SVGD from a Gaussian q⁰ = N(μ, diag σ²).
@@ -25,7 +27,6 @@ class SteinSampler:
       step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
         large α does not make large steps.
       bandwidth: Of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
-      floor: Of the kernel's h = 2σ².
       density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
       range: t: particles start within t standard deviations of μ, and those that leave that range on their
         way give way to others; None for no limit.
@@ -40,11 +41,13 @@ class SteinSampler:
     step_size: float = 0.1
     step: str = "plain"
     bandwidth: str | float = "mean"
-    floor: float = 2e-3
     density_change: str = "trace"
     range: float | None = 3.0
     num_spares: int = 0
     score_gradient: bool = True
+
+    # The least h = 2σ² of the kernel. Particles that meet have distances of 0, by which the kernel divides.
+    floor = 2e-3
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -54,7 +57,7 @@ class SteinSampler:
         ):
             if value < least:
                 raise ConfigurationError(f"SteinSampler.{name} must be {least} or more; got {value}.")
-        for name, number in (("step_size", self.step_size), ("range", self.range), ("floor", self.floor)):
+        for name, number in (("step_size", self.step_size), ("range", self.range)):
             if number is not None and not 0 < number < math.inf:
                 raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
         for name, word, words in (

@@ -133,7 +133,7 @@ def values_at(
       observation: s `[N, O]`.
       num_critics: C, the first so many of the critics; None for all.
     """
-    if hasattr(critic_network, "at"):
+    if isinstance(critic_network, CriticNetwork):
         return critic_network.at(observation, num_critics)
 
     def values(action: tf.Tensor) -> tf.Tensor:

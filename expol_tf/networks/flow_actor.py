@@ -12,7 +12,15 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import AffineConditioner, Squash, flow_chain, make_transformations, to_action_units
+from expol_tf.bijectors import (
+    AffineConditioner,
+    Squash,
+    flow_chain,
+    make_transformations,
+    require_box,
+    require_squashable,
+    to_action_units,
+)
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
@@ -61,8 +69,12 @@ class FlowActorNetwork(network.Network):
         super().__init__(observation_spec, state_spec=(), name=name)
         observation_size = vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")
-        # Made anew in each call: one that lived on would answer from its cache across parameter updates.
         box = tensor_spec.from_spec(action_spec)
+        if squash:
+            require_squashable(box)
+        else:
+            require_box(box)
+        # Made anew in each call: one that lived on would answer from its cache across parameter updates.
         self._to_action: Callable[[], tfb.Bijector] = lambda: Squash(box) if squash else to_action_units(box)
         self._condition_on_observation = condition_on_observation
         self._state_shift = make_mlp(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tensorflow as tf
+from tf_agents.specs import array_spec
 from tf_agents.typing import types
 
 from expol_tf.errors import ConfigurationError, SpaceError
@@ -13,22 +14,15 @@ from expol_tf.keras_api import keras
 
 def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "observation_spec") -> int:
     """Returns the size of a rank-1 floating spec; raises `SpaceError` for any other."""
-    shape = tuple(getattr(observation_spec, "shape", ()) or ())
-    dtype = getattr(observation_spec, "dtype", None)
-    if len(shape) != 1 or dtype is None or not tf.as_dtype(dtype).is_floating:
+    is_vector = isinstance(observation_spec, tf.TensorSpec | array_spec.ArraySpec) and (
+        len(observation_spec.shape) == 1 and tf.as_dtype(observation_spec.dtype).is_floating
+    )
+    if not is_vector:
         raise SpaceError(
             f"{argument} must be one floating-point vector, shape [size]; got {observation_spec}. "
             "Flatten the space first (gymnasium.wrappers.FlattenObservation)."
         )
-    return int(shape[0])
-
-
-def check_log_std_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
-    """Returns (low, high), the range to which a log σ is clipped; raises unless low < high."""
-    low, high = map(float, bounds)
-    if not low < high:
-        raise ConfigurationError(f"log_std_bounds must be (low, high) with low < high; got {tuple(bounds)}.")
-    return low, high
+    return int(observation_spec.shape[0])
 
 
 def make_mlp(

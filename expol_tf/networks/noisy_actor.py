@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import gin
 import tensorflow as tf
@@ -28,25 +28,31 @@ NOISES = ("per_sample", "per_batch", "per_episode")
 _NORM_EPSILON = 1e-3
 
 
-class EpisodeNetwork(Protocol):
+class EpisodeNetwork(network.Network):
     """An actor network whose noise a collecting policy keeps for a whole episode.
 
-    Any network becomes one by these two attributes; `ActorPolicy` looks for the first. It draws the noise
-    from N(0, I), one vector for each environment, when an episode begins, carries it along as its policy
-    state, and acts by `for_episode`. What the network returns when it is called, and what it is trained by,
-    is a distribution over all such noise.
+    The policy draws the noise from N(0, I), one vector for each environment, when an episode begins, carries
+    it along as its policy state, and acts by `for_episode`. Called as any network, it returns the
+    distribution over all such noise, and that is what is trained.
     """
 
     @property
+    @abc.abstractmethod
     def episode_noise_size(self) -> int:
-        """Components of the noise that is kept, 0 for none."""
+        """W, the number of components of the noise that is kept; 0 for none."""
 
+    @abc.abstractmethod
     def for_episode(self, observation: tf.Tensor, noise: tf.Tensor) -> tfd.Distribution:
-        """Returns the distribution over actions `[B, A]` in episodes of this noise `[B, W]`."""
+        """Returns the distribution over actions `[B, A]` in episodes of this noise.
+
+        Args:
+          observation: s `[B, O]`.
+          noise: ξ `[B, W]`, one row for each environment.
+        """
 
 
 @gin.configurable(module="expol_tf")
-class NoisyActorNetwork(network.Network):
+class NoisyActorNetwork(EpisodeNetwork):
     """a = mid + half·tanh(f_θ(s, ξ)): f a network with Gaussian weights and dropout, all of it drawn by ξ.
 
     `network(observation [B, O]) -> (ImplicitDistribution over [B, A], ())`. Each hidden layer is

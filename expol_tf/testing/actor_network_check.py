@@ -12,7 +12,7 @@ from tf_agents.networks import network as tf_agents_network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import box_middle_and_half
+from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import capabilities, greedy_action, split_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, perturbed
@@ -201,7 +201,7 @@ class _ActorNetworkCheck:
         """Samples [S, B, A], their log π, and whether float32 can tell their pre-squash actions [S, B]."""
         distribution = self._distribution()
         sample, log_prob = distribution.experimental_sample_and_log_prob(_SAMPLES, seed=self._seed)
-        middle, half = box_middle_and_half(self._action_spec)
+        middle, half = ActionBox.of(self._action_spec)
         inside = np.all(np.abs((sample - middle) / half) < 0.99, axis=-1)
         if split_squash(distribution)[1] is None:
             inside = np.ones_like(inside)
@@ -322,7 +322,7 @@ class _ActorNetworkCheck:
         variables = self._network.trainable_variables
         start = [variable.numpy() for variable in variables]
         # Well inside the box: near the edges a graph's rounding is amplified by the inverse of the squash.
-        middle, half = box_middle_and_half(self._action_spec)
+        middle, half = ActionBox.of(self._action_spec)
         offsets = np.linspace(-0.5, 0.5, _BATCH * middle.size).reshape([_BATCH, middle.size])
         action = tf.constant(middle + half * offsets, self._action_spec.dtype)
 

@@ -17,6 +17,7 @@ from expol_tf.networks import (
     DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     NoisyActorNetwork,
     ObservationNormalizer,
     SamplingActorNetwork,
@@ -33,13 +34,13 @@ _GAUSSIAN = functools.partial(
     hidden_units=(256, 256),
     squash=True,
     activation="relu",
-    state_dependent_std=True,
+    log_std=LogStd(state_dependent=True),
 )
 # Actor network, critic network and runner as in the algorithm's gin file, by the class or one that it derives
 # from.
 _OFF_POLICY: dict[type, tuple[Factory, Factory, Factory]] = {
     S2acAgent: (
-        functools.partial(_GAUSSIAN, initial_log_std=-0.5, log_std_bounds=(math.log(0.1), 0.0)),
+        functools.partial(_GAUSSIAN, log_std=LogStd(-0.5, True, (math.log(0.1), 0.0))),
         functools.partial(CriticNetwork, activation="elu"),
         OffPolicyRunner,
     ),
