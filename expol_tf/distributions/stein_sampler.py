@@ -18,22 +18,22 @@ STEPS = ("plain", "per_temperature")
 @answers_renamed
 @dataclasses.dataclass(frozen=True)
 class SteinSampler:
-    """How particles are drawn and moved: M of them, L steps of SVGD from a Gaussian q⁰ = N(μ, diag σ²).
+    """M particles, drawn from a Gaussian q⁰ = N(μ, diag σ²) and moved by L steps of SVGD.
 
     Attributes:
-      num_particles: M, of one set: particles that move together.
+      num_particles: M, the number of particles that move together as one set.
       num_sampler_steps: L, 0 or more.
-      step_size: ε.
+      step_size: ε, positive.
       step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
         large α does not make large steps.
-      bandwidth: Of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
+      bandwidth: The width of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
       density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
-      range: t: particles start within t standard deviations of μ, and those that leave that range on their
-        way give way to others; None for no limit.
-      num_spares: Particles of a set in excess of M, which take the place of those that left. Where there are
-        too few, those that stayed count again; where none has stayed, all are kept.
-      score_gradient: Whether gradients of samples flow through the scores, which takes the second derivative
-        of ℓ, and as long again as the scores. Where ℓ is a network of ReLUs, it is 0 almost everywhere.
+      range: t. Particles start within t standard deviations of μ, and spares replace those that leave that
+        range on their way; None for no limit.
+      num_spares: Number of particles that a set has in excess of M, to replace those that leave. If they are
+        too few, particles that stayed are taken again; if none stayed, all are kept.
+      score_gradient: Whether gradients of samples flow through the scores. This takes the second derivative
+        of ℓ, and as much time again as the scores. If ℓ is a network of ReLUs, it is 0 almost everywhere.
     """
 
     num_particles: int = 10

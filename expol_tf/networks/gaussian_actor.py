@@ -26,7 +26,7 @@ class GaussianActorNetwork(network.Network):
     """u ~ N(μ(s), diag σ²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 
     `network(observation [B, O]) -> (distribution over [B, A], ())`: a `MultivariateNormalDiag` (exact entropy
-    and KL), or its squashed image. Off-policy algorithms take it squashed, with a deviation of the state:
+    and KL), or its squashed image. Off-policy algorithms take it squashed, with a σ that depends on s:
 
     ```python
     log_std = LogStd(state_dependent=True)
@@ -82,6 +82,7 @@ class GaussianActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         mean, std = self._deviation.mean_and_std(self._mean(observation), self._log_std)
         if self._make_squash is not None:
             latent = tfd.MultivariateNormalDiag(mean, std)

@@ -26,11 +26,11 @@ tfd = tfp.distributions
 class MixtureActorNetwork(network.Network):
     """π(u|s) = (1/K) Σ_k N(u; μ_k(s), diag σ_k²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 
-    The weights are fixed and equal; every component has a trunk and a log σ of its own. The density is the
-    mixture's (logsumexp over components), samples are reparameterized implicitly.
+    The weights are fixed and equal; every component has a network for its mean and a log σ of its own. The
+    density is that of the mixture, and samples are reparameterized implicitly.
 
-    `network(observation [B, O]) -> (distribution over [B, A], ())`. Its greedy action is the component mean
-    of the highest mixture density.
+    `network(observation [B, O]) -> (distribution over [B, A], ())`. The greedy action is the component mean
+    with the highest mixture density.
 
     Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*,
     App. A; see `docs/errata.md` on the released log-density, which was no density.
@@ -67,8 +67,8 @@ class MixtureActorNetwork(network.Network):
         self._half = tf.constant(half, tf.float32)
         self._deviation = LogStd() if log_std is None else log_std
         output_size = self._deviation.num_outputs(action_size)
-        # Components with equal means would receive equal gradients for ever; last layers this small still
-        # tell them apart while the initial policy is close to one Gaussian.
+        # Components with equal means would always receive equal gradients. Last layers this small make the
+        # means differ, while the initial policy is still close to one Gaussian.
         self._means = [
             make_mlp(observation_size, hidden_units, output_size, activation, NormalizedColumns(0.01))
             for _ in range(num_components)
@@ -84,13 +84,14 @@ class MixtureActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         outputs = tf.stack([mean(observation) for mean in self._means], axis=-2)
         means, stds = self._deviation.mean_and_std(outputs, self._log_std)  # [B, K, A]
         if self._make_squash is None:
             means, stds = self._middle + self._half * means, self._half * stds
         mixture = tfd.MixtureSameFamily(
             tfd.Categorical(logits=self._weight_logits),
-            # Not MultivariateNormalDiag, over which implicit reparameterization is not defined.
+            # Not MultivariateNormalDiag, for which TFP does not define implicit reparameterization.
             tfd.Independent(tfd.Normal(means, stds), 1),
             reparameterize=True,
         )

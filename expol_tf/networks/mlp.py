@@ -1,8 +1,9 @@
-"""Feed-forward trunks of all networks, built when made."""
+"""Feed-forward networks, of which all others are made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from tf_agents.specs import array_spec
@@ -33,7 +34,16 @@ def make_mlp(
     output_initializer: keras.initializers.Initializer | None = None,
     name: str = "mlp",
 ) -> keras.Sequential:
-    """Dense layers `hidden_units` with `activation`, then a linear one of `output_size`, all built."""
+    """Returns a network of dense layers, the last one linear, with all its variables.
+
+    Args:
+      input_size: Number of inputs.
+      hidden_units: Sizes of the hidden layers.
+      output_size: Number of outputs.
+      activation: Keras name of the hidden layers' activation.
+      output_initializer: How the last kernel is drawn; "glorot_uniform" by default.
+      name: The name of the network.
+    """
     if any(units < 1 for units in hidden_units):
         raise ConfigurationError(f"hidden_units must be positive layer sizes; got {tuple(hidden_units)}.")
     layers = [
@@ -47,14 +57,19 @@ def make_mlp(
 
 
 class NormalizedColumns(keras.initializers.Initializer):
-    """Gaussian weights `[inputs, outputs]` whose every column is rescaled to length `scale` ("normc")."""
+    """Gaussian weights `[inputs, outputs]`, with every column rescaled to the length `scale` ("normc").
+
+    Args:
+      scale: The length of every column.
+    """
 
     def __init__(self, scale: float = 1.0) -> None:
         self._scale = scale
 
-    def __call__(self, shape, dtype=None, **kwargs):
+    def __call__(self, shape: Sequence[int], dtype: tf.DType | None = None, **kwargs: Any) -> tf.Tensor:
         weights = tf.random.normal(shape, dtype=dtype or tf.float32)
         return self._scale * weights / tf.norm(weights, axis=0, keepdims=True)
 
     def get_config(self) -> dict[str, float]:
+        """Returns the constructor's arguments, as Keras wants them."""
         return {"scale": self._scale}
