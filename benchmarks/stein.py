@@ -34,7 +34,7 @@ from tf_agents.specs import tensor_spec
 from expol_tf.agents import ActorCriticAgent, S2acAgent, SacAgent, Transitions
 from expol_tf.distributions import SteinSampler
 from expol_tf.environments import load
-from expol_tf.networks import CriticNetwork, GaussianActorNetwork, SamplingActorNetwork
+from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, SamplingActorNetwork
 from expol_tf.runs.environment_record import describe_environment
 from expol_tf.training import configure_devices
 
@@ -85,15 +85,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def _make(cls: type, specs: Any, action_spec: Any, activation: str, **options: Any) -> ActorCriticAgent:
-    bounds = {} if cls is SacAgent else {"log_std_bounds": _LOG_STD_BOUNDS}
+    log_std = LogStd(state_dependent=True)
+    if cls is not SacAgent:
+        log_std = LogStd(state_dependent=True, bounds=_LOG_STD_BOUNDS)
     actor = GaussianActorNetwork(
         specs.observation,
         action_spec,
         (256, 256),
         squash=True,
         activation="relu",
-        state_dependent_std=True,
-        **bounds,
+        log_std=log_std,
     )
     critic = CriticNetwork(specs.observation, action_spec, activation=activation)
     return cls(specs, action_spec, actor, critic, seed=0, jit_compile=False, **options)

@@ -23,7 +23,10 @@ RENAMED: dict[str, str] = {
     "AcktrAgent.jit_compile": "Acting.jit_compile",
     "AcktrAgent.kfac": "KroneckerUpdate.kfac",
     "AcktrAgent.seed": "Acting.seed",
-    "ActorCriticAgent.actor_optimizer": "the optimizer of the improvement, such as ReparameterizedImprovement.optimizer",
+    "ActorCriticAgent.actor_optimizer": (
+        "the optimizer of the improvement, such as "
+        "ReparameterizedImprovement.optimizer"
+    ),
     "ActorCriticAgent.batch_parts": "SteinImprovement.batch_parts",
     "ActorCriticAgent.capabilities": "the attribute requires of the soft value and the improvement",
     "ActorCriticAgent.companions": "ImprovementParts.companions, which an improvement builds",
@@ -44,11 +47,20 @@ RENAMED: dict[str, str] = {
     "DdpgAgent.exploration": "Acting.exploration",
     "DdpgAgent.gamma": "CriticFit.gamma",
     "DdpgAgent.jit_compile": "Acting.jit_compile",
-    "DdpgAgent.reduction": "DeterministicValue.reduction (in the backup) and DeterministicImprovement.reduction (of the policy)",
+    "DdpgAgent.reduction": (
+        "DeterministicValue.reduction (in the backup) and DeterministicImprovement.reduction (of "
+        "the policy)"
+    ),
     "DdpgAgent.seed": "Acting.seed",
     "DdpgAgent.target_update": "CriticFit.target_update",
+    "GaussianActorNetwork.initial_log_std": "LogStd.initial",
+    "GaussianActorNetwork.log_std_bounds": "LogStd.bounds",
+    "GaussianActorNetwork.state_dependent_std": "LogStd.state_dependent",
     "KroneckerUpdate.jit_compile": "Acting.jit_compile",
     "KroneckerUpdate.objective": "OnPolicyAgent.objective",
+    "MixtureActorNetwork.initial_log_std": "LogStd.initial",
+    "MixtureActorNetwork.log_std_bounds": "LogStd.bounds",
+    "MixtureActorNetwork.state_dependent_std": "LogStd.state_dependent",
     "NbpAgent.actor_optimizer": "DensityRatioImprovement.optimizer",
     "NbpAgent.classifier_network": "DensityRatioImprovement.classifier = DiscriminatorFit(network=…)",
     "NbpAgent.classifier_optimizer": "DiscriminatorFit.optimizer",
@@ -57,7 +69,10 @@ RENAMED: dict[str, str] = {
     "NbpAgent.exploration": "Acting.exploration",
     "NbpAgent.gamma": "CriticFit.gamma",
     "NbpAgent.jit_compile": "Acting.jit_compile",
-    "NbpAgent.reduction": "DeterministicValue.reduction (in the backup) and DensityRatioImprovement.reduction (of the policy)",
+    "NbpAgent.reduction": (
+        "DeterministicValue.reduction (in the backup) and DensityRatioImprovement.reduction (of "
+        "the policy)"
+    ),
     "NbpAgent.seed": "Acting.seed",
     "NbpAgent.target_update": "CriticFit.target_update",
     "OnPolicyAgent.jit_compile": "Acting.jit_compile",
@@ -116,7 +131,10 @@ RENAMED: dict[str, str] = {
     "SqlAgent.kernel_space": "SvgdImprovement.space",
     "SqlAgent.num_particles": "SvgdImprovement.num_particles",
     "SqlAgent.proposal": "LogSumExpValue.proposal",
-    "SqlAgent.reduction": "LogSumExpValue.reduction (in the backup) and SvgdImprovement.reduction (in the score)",
+    "SqlAgent.reduction": (
+        "LogSumExpValue.reduction (in the backup) and SvgdImprovement.reduction (in the "
+        "score)"
+    ),
     "SqlAgent.seed": "Acting.seed",
     "SqlAgent.separate_particles": "SvgdImprovement.separate",
     "SqlAgent.target_update": "CriticFit.target_update",
@@ -125,6 +143,7 @@ RENAMED: dict[str, str] = {
     "SqlBackup.num_samples": "LogSumExpValue.num_samples",
     "SqlBackup.proposal": "LogSumExpValue.proposal",
     "SqlBackup.reduction": "LogSumExpValue.reduction",
+    "SteinSampler.floor": "0.002 always, the floor of the kernel's h that `expol_tf.samplers.svgd` has",
     "TrpoAgent.jit_compile": "Acting.jit_compile",
     "TrpoAgent.seed": "Acting.seed",
     "TrpoAgent.trust_region": "TrustRegionUpdate.trust_region",

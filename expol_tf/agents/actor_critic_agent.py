@@ -33,7 +33,7 @@ from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
 from expol_tf.agents.variants import Variant, accepted_as, require_policy
 from expol_tf.bijectors import require_box
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.networks import CriticNetwork, GaussianActorNetwork, ObservationNormalizer, vector_size
+from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, ObservationNormalizer, vector_size
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
 from expol_tf.optimizers import Adam
 from expol_tf.renamed import answers_renamed
@@ -83,7 +83,7 @@ class ActorCriticAgent(PolicyAgent):
             hidden_units=(256, 256),
             squash=True,
             activation="relu",
-            state_dependent_std=True,
+            log_std=LogStd(state_dependent=True),
         ),
         values_network=CriticNetwork,
         observation_normalizer=None,

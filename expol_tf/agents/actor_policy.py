@@ -13,7 +13,7 @@ from tf_agents.typing import types
 
 from expol_tf.agents.acting import Selection
 from expol_tf.agents.exploration import ExplorationNoise
-from expol_tf.bijectors import box_middle_and_half
+from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import ObservationNormalizer
@@ -81,7 +81,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._has_parts = tuple(bool(tf.nest.flatten(spec)) for spec in specs)
         self._exploration = exploration
         self._selection = selection
-        self._half = tf.constant(box_middle_and_half(action_spec)[1], tf.float32)
+        self._half = tf.constant(ActionBox.of(action_spec)[1], tf.float32)
         self._actor_network = actor_network
         self._observation_normalizer = observation_normalizer
         self._greedy = greedy

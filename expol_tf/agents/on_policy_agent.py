@@ -25,7 +25,7 @@ from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
-from expol_tf.bijectors import box_middle_and_half
+from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import require
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork, vector_size
@@ -94,7 +94,7 @@ class OnPolicyAgent(PolicyAgent):
         action_spec = tensor_spec.from_spec(action_spec)
         vector_size(time_step_spec.observation)
         vector_size(action_spec, "action_spec")
-        _, half = box_middle_and_half(action_spec)
+        _, half = ActionBox.of(action_spec)
         objective = objective or PolicyObjective(actor_network)
         acting = acting or Acting()
         value_fit = value_fit or MinibatchRegression()

@@ -21,7 +21,7 @@ from expol_tf.agents.settings import with_defaults
 from expol_tf.agents.soft_values import ExpectedValue, ValueInParts
 from expol_tf.agents.stein_improvement import SteinImprovement
 from expol_tf.agents.temperature import Temperature
-from expol_tf.networks import CriticNetwork, ObservationNormalizer
+from expol_tf.networks import CriticNetwork, LogStd, ObservationNormalizer
 from expol_tf.renamed import answers_renamed
 
 
@@ -63,8 +63,7 @@ class S2acAgent(ActorCriticAgent):
     defaults: ClassVar[AgentDefaults] = ActorCriticAgent.defaults._replace(
         actor_network=functools.partial(
             ActorCriticAgent.defaults.actor_network,
-            initial_log_std=-0.5,
-            log_std_bounds=(math.log(0.1), 0.0),
+            log_std=LogStd(-0.5, state_dependent=True, bounds=(math.log(0.1), 0.0)),
         ),
         values_network=functools.partial(CriticNetwork, activation="elu"),
     )

@@ -8,7 +8,6 @@ from expol_tf.bijectors.spline import ElementwiseSpline
 from expol_tf.bijectors.squash import Squash, require_squashable, to_action_units
 
 # The name that ActionBox.of had.
-box_middle_and_half = ActionBox.of
 
 __all__ = [
     "ActionBox",
@@ -17,7 +16,6 @@ __all__ = [
     "BoxSpec",
     "ElementwiseSpline",
     "Squash",
-    "box_middle_and_half",
     "flow_chain",
     "make_transformations",
     "require_box",

@@ -26,19 +26,23 @@ def make_transformations(
 ) -> list[list[keras.layers.Layer]]:
     """Creates the layers of `num_transformations` transformations g_k, with all their variables.
 
-    A transformation is a pair of affine couplings with complementary halves, so that each changes every
-    component (K = 4 is 8 couplings). For A = 1 a coupling has nothing to condition on, and a transformation
-    is one `ElementwiseSpline` instead.
+    A transformation is a pair of affine couplings of complementary halves, so that every transformation
+    changes every component (K = 4 makes 8 couplings). With A = 1 a coupling has nothing to condition on, and
+    a transformation is one `ElementwiseSpline` instead.
 
     Keep the result as an attribute of your network (Keras tracks layers in nested lists), and call
     `flow_chain` with it wherever the bijector is needed.
 
     Args:
-      event_size: A.
+      event_size: A, the number of components.
       num_transformations: K, 0 or more.
       conditioner: Called as `conditioner(input_size, output_size, context_size=…, dtype=…)`.
-      context_size: Size of the context that the conditioners see besides x₁; 0 for none. A = 1 takes none.
-      dtype: Of all variables.
+      context_size: Size of the context that the conditioners get besides x₁; 0 for none. With A = 1 there can
+        be none.
+      dtype: The dtype of all variables.
+
+    Returns:
+      The layers of g_1, …, g_K, in this order: two conditioners or one spline for each.
     """
     if num_transformations < 0:
         raise ConfigurationError(f"num_transformations must be 0 or more; got {num_transformations}.")
@@ -74,13 +78,13 @@ def flow_chain(
     *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*, Eq. 7.
 
     Args:
-      transformations: From `make_transformations`.
-      event_size: A.
-      state_shift: L(s), `[B, A]`, or None.
-      context: `[B, context_size]` where the conditioners were made with a context.
-      dtype: Of events.
+      transformations: The layers from `make_transformations`.
+      event_size: A, the number of components.
+      state_shift: L(s), `[B, A]`, or None for no shift.
+      context: c `[B, context_size]` if the conditioners were made with a context, else None.
+      dtype: The dtype of ε and u.
     """
-    steps: list[tfb.Bijector] = []  # In the order of application.
+    steps: list[tfb.Bijector] = []  # In the order of application, which is the reverse of a Chain's.
     for index, layers in enumerate(transformations):
         steps += _transformation(layers, event_size, context, dtype)
         if index == 0 and state_shift is not None:
@@ -90,7 +94,10 @@ def flow_chain(
     return tfb.Chain(steps[::-1]) if steps else tfb.Identity()
 
 
-def _transformation(layers, event_size, context, dtype) -> list[tfb.Bijector]:
+def _transformation(
+    layers: Sequence[keras.layers.Layer], event_size: int, context: tf.Tensor | None, dtype: tf.DType
+) -> list[tfb.Bijector]:
+    """Returns the bijectors of one g_k, new ones: their caches must not outlive a change of the variables."""
     if event_size == 1:
         return [layer.bijector() for layer in layers]
     conditioners = (

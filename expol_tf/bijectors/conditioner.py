@@ -21,24 +21,24 @@ _NORM_EPSILON = 1e-3
 class AffineConditioner(keras.layers.Layer):
     """(s, t) = (s_net(x₁, c), t_net(x₁, c)): two small networks with the same shape and their own weights.
 
-    Inputs x₁ `[..., input_size]` and, where `context_size > 0`, a context c `[..., context_size]` (features
-    of the observation) whose leading dimensions broadcast against x₁'s. Outputs s and t, both
+    It takes x₁ `[..., input_size]` and, where `context_size > 0`, a context c `[..., context_size]` (features
+    of the observation) whose leading dimensions broadcast against those of x₁. It returns s and t, both
     `[..., output_size]`. All variables exist after construction.
 
     Each hidden layer is Dense → LayerNorm (ε = 1e-3) → ReLU, the form of the code released with the
-    flow-policy papers. For a one-dimensional x₁ (A = 2) LayerNorm without a bias before it would leave only
-    the sign of x₁, so first biases start at random. The other candidate, tanh without LayerNorm
-    (`activation="tanh"`, `layer_norm=False`), is smooth but learned less on three tasks (`docs/results.md`).
+    flow-policy papers. The alternative, tanh without LayerNorm (`activation="tanh"`, `layer_norm=False`), is
+    smooth but learned less on three tasks (`docs/results.md`).
     References: Tang & Agrawal 2018 (both papers), appendices on the network's architecture.
 
     Args:
-      input_size: Size of x₁.
-      output_size: Size of the transformed part.
+      input_size: Number of components of x₁.
+      output_size: Number of components of s, and of t.
       units: Sizes of the hidden layers.
-      activation: Keras name of the hidden activation.
-      layer_norm: Whether to normalize each hidden layer before its activation.
-      log_scale_bound: If given, s is bounded smoothly to b·tanh(s/b), which bounds each coupling's Jacobian.
-      context_size: Size of c; 0 for a conditioner of x₁ alone.
+      activation: Keras name of the hidden layers' activation.
+      layer_norm: Whether hidden layers are normalized before their activation.
+      log_scale_bound: b, which bounds s smoothly as b·tanh(s/b), and with it the coupling's Jacobian; None
+        for no bound.
+      context_size: Number of components of c; 0 for no context.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class AffineConditioner(keras.layers.Layer):
         for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
             is_last = index == len(sizes) - 2
             limit = _LAST_LAYER_RANGE if is_last else (6.0 / (inputs + outputs)) ** 0.5
+            # Of a single x₁ (A = 2), LayerNorm without a bias before it would keep nothing but the sign.
             bias_limit = 1.0 if layer_norm and index == 0 else 0.0
             self._kernels.append(self._add_weights("kernel", [2, inputs, outputs], limit))
             self._biases.append(self._add_weights("bias", [2, outputs], bias_limit))
@@ -84,6 +85,12 @@ class AffineConditioner(keras.layers.Layer):
         return gain, offset
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns s and t, both `[..., output_size]`.
+
+        Args:
+          x: x₁ `[..., input_size]`.
+          context: c `[..., context_size]`, or None if the layer was made without one.
+        """
         if (context is None) != (self._context_size == 0):
             raise ConfigurationError(
                 f"context: this conditioner was made with context_size={self._context_size}; "
@@ -110,6 +117,7 @@ class AffineConditioner(keras.layers.Layer):
         outputs = tf.reshape(tf.transpose(hidden), tf.concat([tf.shape(x)[:-1], [2 * self._output_size]], 0))
         log_scale, shift = tf.split(outputs, 2, axis=-1)
         if self._log_scale_bound is not None:
+            # A clip would stop the gradient at the bound; tanh only flattens it.
             log_scale = self._log_scale_bound * tf.tanh(log_scale / self._log_scale_bound)
         return log_scale, shift
 
@@ -118,9 +126,10 @@ class AffineConditioner(keras.layers.Layer):
             return hidden
         gain, offset = self._norms[index]
         width = gain.shape[1]
-        each = tf.reshape(hidden, [2, width, -1])
-        mean, variance = tf.nn.moments(each, axes=[1], keepdims=True)
-        normalized = (each - mean) * tf.math.rsqrt(variance + _NORM_EPSILON)
+        by_network = tf.reshape(hidden, [2, width, -1])
+        mean, variance = tf.nn.moments(by_network, axes=[1], keepdims=True)
+        # Where the features of a layer are equal (all are, if it has one), the variance is 0.
+        normalized = (by_network - mean) * tf.math.rsqrt(variance + _NORM_EPSILON)
         return tf.reshape(gain * normalized + offset, [2 * width, -1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -18,10 +19,14 @@ ConditionerFn = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def split_sizes(event_size: int, transformed: str) -> tuple[int, int]:
-    """Returns (size of the part that conditions, size of the part that is transformed).
+    """Returns (number of components that condition, number of components that are transformed).
 
     The first half has ⌈A/2⌉ components, so that two couplings with `transformed` "last" and "first" change
     every component exactly once.
+
+    Args:
+      event_size: A, at least 2.
+      transformed: The half that is transformed, "last" or "first".
     """
     if event_size < 2:
         raise ConfigurationError(
@@ -34,17 +39,23 @@ def split_sizes(event_size: int, transformed: str) -> tuple[int, int]:
     return (first, event_size - first) if transformed == "last" else (event_size - first, first)
 
 
+class _Pending(threading.local):
+    """(Weak references to tensors, the (s, t) that the conditioner made of them) or None, for each thread."""
+
+    entry: tuple[list[weakref.ref], tuple[tf.Tensor, tf.Tensor]] | None = None
+
+
 @gin.configurable(module="expol_tf")
 class AffineCoupling(tfb.Bijector):
     """y₁ = x₁, y₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), with log|det ∂y/∂x| = Σᵢ sᵢ(x₁).
 
-    Event `[A]`, any batch and sample shape. `transformed="last"` leaves the first ⌈A/2⌉ components as they
-    are and maps the others; `"first"` is its complement. The conditioner is evaluated once for a value and
-    its log-determinant, which is what a density needs.
+    Events are `[A]`, with any batch and sample shape. `transformed="last"` leaves the first ⌈A/2⌉ components
+    as they are and maps the others; `"first"` is its complement. A density needs a value and its
+    log-determinant, for which the conditioner is evaluated once.
 
-    As every TFP bijector, it remembers what it made of a tensor: make a new one after the conditioner's
-    variables moved (it owns none, so that costs nothing), or pass `tf.identity` of the tensor; that also for
-    gradients with respect to a tensor that the bijector made.
+    Like every TFP bijector, it remembers its result for a tensor. After the conditioner's variables have
+    changed, make a new bijector (it owns no variables, so that costs nothing) or pass `tf.identity` of the
+    tensor. Do the same for gradients with respect to a tensor that the bijector returned.
 
     Example:
 
@@ -58,10 +69,11 @@ class AffineCoupling(tfb.Bijector):
     *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*, §3.
 
     Args:
-      conditioner: Function of x₁ `[..., d₁]` that returns `(s, t)`, each `[..., d₂]`: an `AffineConditioner`,
+      conditioner: Function of x₁ `[..., d₁]` that returns `(s, t)`, both `[..., d₂]`: an `AffineConditioner`
         or any other. Variables of a `tf.Module` or Keras layer passed here are tracked.
       event_size: A, at least 2.
-      transformed: Which part is mapped, "last" or "first".
+      transformed: The half that is mapped, "last" or "first".
+      dtype: The dtype of x and y.
     """
 
     def __init__(
@@ -78,16 +90,16 @@ class AffineCoupling(tfb.Bijector):
             self._conditioner = conditioner
             self._event_size = event_size
             self._transformed_part = transformed
-            self._pending = threading.local()
+            self._pending = _Pending()
             super().__init__(forward_min_event_ndims=1, dtype=dtype, parameters=parameters, name=name)
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType) -> dict[str, Any]:
         return dict()
 
-    # TFP takes bijectors of equal parameters for equal, and equal ones share its cache of pre-images. But the
-    # conditioner's variables move: a new coupling over an old conditioner would answer for a tensor seen
-    # before with what the old variables made of it.
+    # TFP takes bijectors with equal parameters for equal, and equal ones share its cache of pre-images. But
+    # the conditioner's variables change: for a tensor seen before, a new coupling over an old conditioner
+    # would answer with what the old variables made of it.
     def __eq__(self, other: object) -> bool:
         return self is other
 
@@ -96,62 +108,62 @@ class AffineCoupling(tfb.Bijector):
 
     @property
     def conditioner(self) -> ConditionerFn:
+        """The function of x₁ that returns (s, t)."""
         return self._conditioner
 
-    def _forward_event_shape(self, input_shape):
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked(input_shape)
 
-    def _inverse_event_shape(self, output_shape):
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked(output_shape)
 
-    def _forward(self, x):
+    def _forward(self, x: tf.Tensor) -> tf.Tensor:
         log_scale, shift = self._scale_and_shift(x)
-        conditioning, part = self._split(x)
-        return self._valid_at(self._join(conditioning, part * tf.exp(log_scale) + shift))
+        conditioning, transformed = self._split(x)
+        return self._valid_at(self._join(conditioning, transformed * tf.exp(log_scale) + shift))
 
-    def _inverse(self, y):
+    def _inverse(self, y: tf.Tensor) -> tf.Tensor:
         log_scale, shift = self._scale_and_shift(y)
-        conditioning, part = self._split(y)
-        return self._valid_at(self._join(conditioning, (part - shift) * tf.exp(-log_scale)))
+        conditioning, transformed = self._split(y)
+        return self._valid_at(self._join(conditioning, (transformed - shift) * tf.exp(-log_scale)))
 
-    def _forward_log_det_jacobian(self, x):
+    def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(self._scale_and_shift(x)[0], axis=-1)
 
-    def _inverse_log_det_jacobian(self, y):
+    def _inverse_log_det_jacobian(self, y: tf.Tensor) -> tf.Tensor:
         return -tf.reduce_sum(self._scale_and_shift(y)[0], axis=-1)
 
-    def _checked(self, shape):
+    def _checked(self, shape: tf.TensorShape) -> tf.TensorShape:
         if shape.rank is not None and shape.rank > 0 and shape[-1] not in (None, self._event_size):
             raise ConfigurationError(
                 f"event_size: this coupling maps vectors of {self._event_size} components; got shape {shape}."
             )
         return shape
 
-    def _split(self, x):
+    def _split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self._checked(x.shape)
         if self._transformed_part == "last":
             return x[..., : self._conditioning_size], x[..., self._conditioning_size :]
         return x[..., self._transformed_size :], x[..., : self._transformed_size]
 
-    def _join(self, conditioning, part):
-        return tf.concat(
-            [conditioning, part] if self._transformed_part == "last" else [part, conditioning], axis=-1
-        )
+    def _join(self, conditioning: tf.Tensor, transformed: tf.Tensor) -> tf.Tensor:
+        is_last = self._transformed_part == "last"
+        return tf.concat([conditioning, transformed] if is_last else [transformed, conditioning], axis=-1)
 
-    def _scale_and_shift(self, point):
-        # A density asks for the value and for the log-determinant in two separate calls, at the same tensor
-        # or (TFP's log_prob) at the first one's result, whose conditioning part is the same. The first call
-        # keeps its (s, t) for the second, which takes it away: nothing is kept for longer, and tensors are
-        # held weakly, so that neither a graph nor an eager tensor outlives its use through this memo.
-        pending = getattr(self._pending, "entry", None)
-        self._pending.entry = None
+    def _scale_and_shift(self, point: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # A density asks for the value and for the log-determinant in two calls, both at the same tensor or
+        # (in TFP's log_prob) the second at the result of the first, which has the same x₁. The first call
+        # keeps its (s, t), and the second takes them away. Tensors are held weakly, so that neither a graph
+        # nor an eager tensor lives longer through this memo.
+        pending, self._pending.entry = self._pending.entry, None
         if pending is not None and any(reference() is point for reference in pending[0]):
             return pending[1]
         result = self._conditioner(self._split(point)[0])
         self._pending.entry = ([weakref.ref(point)], result)
         return result
 
-    def _valid_at(self, result):
+    def _valid_at(self, result: tf.Tensor) -> tf.Tensor:
         if self._pending.entry is not None:
+            # What was computed for x is right for y too, as y₁ = x₁.
             self._pending.entry[0].append(weakref.ref(result))
         return result

@@ -11,24 +11,26 @@ from expol_tf.keras_api import keras
 
 tfb = tfp.bijectors
 
+# A bin of width 0 would have an infinite slope, and a slope of 0 no inverse.
 _MIN_BIN = 1e-2
 _MIN_SLOPE = 1e-2
 
 
 @gin.configurable(module="expol_tf")
 class ElementwiseSpline(keras.layers.Layer):
-    """Makes a rational-quadratic spline yᵢ = gᵢ(xᵢ) on [−range, range], the identity outside.
+    """yᵢ = gᵢ(xᵢ), a monotone rational-quadratic spline on [−range, range] and the identity outside.
 
     A Keras layer that holds the trainable knots, `[A, num_bins]` widths and heights and `[A, num_bins − 1]`
-    slopes, and returns the TFP bijector when called without arguments. It starts as the identity. Events
-    `[A]`.
+    slopes, and returns the TFP bijector of events `[A]` when called without arguments. It starts as the
+    identity.
 
     Reference: Durkan et al. 2019, *Neural Spline Flows*, §3.1.
 
     Args:
-      event_size: A.
-      num_bins: Number of bins of each component's spline.
-      half_range: The spline acts on [−half_range, half_range], in units of the base's standard deviation.
+      event_size: A, the number of components.
+      num_bins: Number of bins in the spline of a component.
+      half_range: Half the length of [−range, range], in units of the base's standard deviation.
+      dtype: The dtype of all variables.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class ElementwiseSpline(keras.layers.Layer):
             raise ConfigurationError(f"half_range must be positive; got {half_range}.")
         self._half_range = half_range
         self._num_bins = num_bins
-        # Equal bins and slopes of 1 are the identity.
+        # The spline of equal bins and slopes of 1 is the identity. Softmax makes equal bins of zeros, and
+        # softplus(log(eˢ − 1)) = s.
         self._widths = self.add_weight(name="widths", shape=[event_size, num_bins], initializer="zeros")
         self._heights = self.add_weight(name="heights", shape=[event_size, num_bins], initializer="zeros")
         identity_slope = float(tf.math.log(tf.math.expm1(1.0 - _MIN_SLOPE)))
@@ -58,10 +61,11 @@ class ElementwiseSpline(keras.layers.Layer):
         self.built = True
 
     def call(self, _: tf.Tensor | None = None) -> tfb.Bijector:
+        """Returns `bijector()`."""
         return self.bijector()
 
     def bijector(self) -> tfb.Bijector:
-        """Returns the spline with the present knots; an event is a vector of A components."""
+        """Returns the spline of the present knots, a bijector of events `[A]`."""
         length = 2 * self._half_range
         free = length - self._num_bins * _MIN_BIN
         return tfb.RationalQuadraticSpline(

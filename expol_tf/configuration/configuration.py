@@ -184,7 +184,7 @@ class Configuration:
     def check_all_used(self) -> None:
         """Raises a `ConfigurationError` for a binding of something that has no part in the experiment.
 
-        To be called once everything is made: `GaussianActorNetwork.initial_log_std` in an experiment with a
+        To be called once everything is made: `GaussianActorNetwork.log_std` in an experiment with a
         flow policy would silently do nothing. What `train` refers to counts as used even where it was not
         needed (a flow over one dimension makes no coupling).
         """

@@ -1,4 +1,4 @@
-"""What the library adds to TFP's distributions: capabilities, greedy actions, entropies and divergences."""
+"""Policies that TFP has no distribution for, and capabilities, greedy actions and entropies of all."""
 
 from expol_tf.distributions.capability import CAPABILITIES, capabilities, require
 from expol_tf.distributions.divergence import analytic_kl, entropy_estimate, has_analytic_kl, sampled_kl

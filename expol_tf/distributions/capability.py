@@ -33,31 +33,35 @@ def capabilities(distribution: tfd.Distribution) -> frozenset[str]:
     * `entropy` and `kl` (to one of its kind) in closed form;
     * `greedy_action`, by `expol_tf.distributions.greedy_action`.
 
-    TFP gives every distribution every method, and a missing one shows only when it is called; so each is
-    traced abstractly, without computing anything. A distribution may declare them instead, in an attribute
-    `declared_capabilities`.
+    TFP gives every distribution every method, and a missing one shows only when it is called. So each method
+    is traced, without computing anything. A distribution may declare its capabilities instead, in an
+    attribute `declared_capabilities`.
+
+    Args:
+      distribution: Any TFP distribution over actions, such as an actor network returns.
     """
     declared = getattr(distribution, "declared_capabilities", None)
     if declared is not None:
         return frozenset(declared)
     action = tf.TensorSpec(distribution.batch_shape + distribution.event_shape, distribution.dtype)
     seed = tf.TensorSpec([2], tf.int32)
-    found = set()
+    # With specs in place of tensors: tracing must not depend on values, nor draw from a seed.
+    known = set()
     if _traces(lambda s: distribution.sample(seed=s), seed):
-        found.add("sample")
+        known.add("sample")
         if distribution.reparameterization_type == tfd.FULLY_REPARAMETERIZED:
-            found.add("reparameterized_sample")
+            known.add("reparameterized_sample")
     if _traces(distribution.log_prob, action):
-        found.add("log_prob")
+        known.add("log_prob")
     if _traces(lambda s: distribution.experimental_sample_and_log_prob(seed=s), seed):
-        found.add("sample_and_log_prob")
+        known.add("sample_and_log_prob")
     if _traces(distribution.entropy):
-        found.add("entropy")
+        known.add("entropy")
     if has_analytic_kl(distribution):
-        found.add("kl")
+        known.add("kl")
     if _traces(lambda: greedy_action(distribution)):
-        found.add("greedy_action")
-    return frozenset(found)
+        known.add("greedy_action")
+    return frozenset(known)
 
 
 def require(
@@ -66,14 +70,14 @@ def require(
     """Raises a `CapabilityError` that names the policy, what it lacks and what to use instead.
 
     Args:
-      distribution: One that the policy's network returned.
-      needed: Capabilities that the algorithm needs.
-      policy: Name of the actor network.
-      algorithm: Name of the algorithm.
-      instead: Which algorithms accept such a policy, in words.
+      distribution: A distribution that the policy's network returned.
+      needed: The capabilities that the algorithm needs.
+      policy: The name of the actor network.
+      algorithm: The name of the algorithm.
+      instead: A sentence that says which policies or algorithms to use instead.
     """
-    found = capabilities(distribution)
-    missing = [name for name in needed if name not in found]
+    known = capabilities(distribution)
+    missing = [name for name in needed if name not in known]
     if missing:
         raise CapabilityError(
             f"actor_network: {algorithm} needs a policy whose distribution has {' and '.join(missing)}; "
@@ -85,5 +89,6 @@ def _traces(method: Callable, *specs: tf.TensorSpec) -> bool:
     try:
         tf.function(method, autograph=False).get_concrete_function(*specs)
     except (NotImplementedError, CapabilityError):
+        # Any other error is a defect of the distribution, which its user should see.
         return False
     return True

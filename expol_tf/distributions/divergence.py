@@ -17,14 +17,18 @@ def entropy_estimate(
 ) -> tf.Tensor:
     """H[π] = −E[log π(a)], in closed form if there is one, else the mean over samples.
 
-    The estimate's gradient is unbiased too: pathwise, through reparameterized samples, or by the score
-    function (∇H = −E[log π ∇log π], noisier) where samples are not, as of TFP's mixtures by default.
-    Returns `[...]`, the batch shape, in nats of the action's own units.
+    The gradient of the estimate is unbiased too. It is pathwise where samples are reparameterized. Where they
+    are not, as those of TFP's mixtures by default, it is that of the score function, ∇H = −E[log π ∇log π],
+    which is noisier.
 
     Args:
-      distribution: With `entropy`, or `sample_and_log_prob` (`log_prob` if samples are not reparameterized).
-      num_samples: Samples per batch member.
+      distribution: A distribution with `entropy`, or with `sample_and_log_prob` (with `log_prob` where
+        samples are not reparameterized).
+      num_samples: Number of samples for each member of the batch.
       seed: A stateless seed, int32 `[2]`.
+
+    Returns:
+      H `[...]`, the batch shape, in nats of the action in its own units.
     """
     try:
         return distribution.entropy()
@@ -36,7 +40,8 @@ def entropy_estimate(
     inner, squash = split_squash(distribution)
     sample = tf.stop_gradient(inner.sample(num_samples, seed=seed))
     log_prob = action_log_prob(distribution, sample if squash is None else squash.forward(sample), sample)
-    # This has the value of log π, and the gradient (1 + log π)·∇log π, whose first term is 0 on average.
+    # Samples that carry no gradient leave only the explicit one, E[∇log π] = 0, of a mean of log π. This sum
+    # has the value of log π and the gradient (1 + log π)·∇log π, whose first term is 0 on average.
     fixed = tf.stop_gradient(log_prob)
     return -tf.reduce_mean(log_prob + fixed * (log_prob - fixed), axis=0)
 
@@ -44,11 +49,11 @@ def entropy_estimate(
 def has_analytic_kl(distribution: tfd.Distribution) -> bool:
     """Whether `analytic_kl` is defined between distributions of this kind.
 
-    TFP answers for two `TransformedDistribution`s with the divergence of their bases whenever it takes the
-    bijectors to be the same, which two snapshots of one flow seem to be; so flows never count, nor does what
-    is made of them (`Independent`, say), and a squashed distribution counts if the one under its (fixed)
-    squash does.
+    It is not for flows, nor for distributions made of them (`Independent`, say). A squashed distribution
+    counts if the one under its squash does.
     """
+    # Between two TransformedDistributions TFP returns the divergence of their bases if it takes the bijectors
+    # to be the same, and it takes two snapshots of one flow to be so.
     inner, _ = split_squash(distribution)
     if _has_transformed_part(inner):
         return False
@@ -62,30 +67,40 @@ def has_analytic_kl(distribution: tfd.Distribution) -> bool:
 def _has_transformed_part(distribution: tfd.Distribution) -> bool:
     if is_transformed(distribution):
         return True
-    parts = tf.nest.flatten(list(distribution.parameters.values()))
-    return any(isinstance(part, tfd.Distribution) and _has_transformed_part(part) for part in parts)
+    parameters = tf.nest.flatten(list(distribution.parameters.values()))
+    components = (value for value in parameters if isinstance(value, tfd.Distribution))
+    return any(map(_has_transformed_part, components))
 
 
 def analytic_kl(p: tfd.Distribution, q: tfd.Distribution) -> tf.Tensor:
-    """KL[p ‖ q] `[...]` in closed form; a common squash leaves it unchanged and is left out."""
+    """KL[p ‖ q] `[...]` in closed form.
+
+    Args:
+      p: A distribution for which `has_analytic_kl` holds.
+      q: A distribution of the same kind, with the same squash if there is one.
+    """
+    # An invertible map of both, such as their squash, leaves the divergence unchanged.
     return tfd.kl_divergence(split_squash(p)[0], split_squash(q)[0])
 
 
 def sampled_kl(log_p: tf.Tensor, log_q: tf.Tensor, estimator: str = "k3") -> tf.Tensor:
-    """Estimates KL[p ‖ q] at samples of p, one term per sample: take the mean of them.
+    """KL[p ‖ q] ≈ mean of −log r ("k1") or of r − 1 − log r ("k3"), r = q/p at samples of p.
 
-    With r = q/p at the sample: `k1` is −log r (unbiased, of either sign); `k3` is r − 1 − log r (unbiased,
-    never negative, lower variance near p = q). Reference: Schulman 2020, *Approximating KL Divergence*.
+    Both are unbiased. "k1" has either sign; "k3" is never negative and has a lower variance near p = q.
+    Reference: Schulman 2020, *Approximating KL Divergence*.
 
     Args:
       log_p: log p at samples of p, `[...]`.
-      log_q: log q at the same samples.
+      log_q: log q at the same samples, `[...]`.
       estimator: "k1" or "k3".
+
+    Returns:
+      One term for each sample, `[...]`, of which the mean is the estimate.
     """
     log_ratio = log_q - log_p
     if estimator == "k1":
         return -log_ratio
     if estimator == "k3":
-        # expm1 keeps the second-order remainder, which is what is left when p ≈ q.
+        # Near p = q, r − 1 and log r cancel up to log² r / 2, which exp(log r) − 1 would lose to rounding.
         return tf.math.expm1(log_ratio) - log_ratio
     raise ConfigurationError(f'estimator must be "k1" or "k3"; got {estimator!r}.')

@@ -12,14 +12,17 @@ tfd = tfp.distributions
 
 
 def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
-    """Returns a deterministic action `[..., A]` of the distribution, the centre of where it puts its mass.
+    """Returns a deterministic action `[..., A]` at the centre of the distribution's mass.
 
-    * a distribution with its own `greedy_action()` decides itself;
+    * If the distribution has a method `greedy_action()`: what that returns.
     * `TransformedDistribution`: the image of the base's greedy action under the bijector. For a flow that is
-      f(s, 0), which is not in general the mode of the transformed density;
+      f(s, 0), which is not in general the mode of the transformed density.
     * `MixtureSameFamily` and `Mixture`: the component mean (greedy action, for components without a mean)
-      with the highest density under the mixture, ties to the lowest index;
-    * any other: its mode.
+      with the highest density under the mixture, of equal ones the first.
+    * Any other: its mode.
+
+    Args:
+      distribution: A distribution over actions `[..., A]`.
 
     Raises:
       CapabilityError: If none of these is defined.
@@ -28,9 +31,11 @@ def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
     if own is not None:
         return own()
     if is_transformed(distribution):
-        base = greedy_action(distribution.distribution)
-        return distribution.bijector.forward(base)
+        # TFP refuses mode() here, rightly: a map that stretches moves the mode. Finding it would take an
+        # optimization for each state, and the image of the base's centre is a good action without one.
+        return distribution.bijector.forward(greedy_action(distribution.distribution))
     if is_mixture(distribution):
+        # The mode of a mixture has no closed form, and its mean may lie where no component has any mass.
         centres = _centre(distribution.components_distribution)  # [..., K, A]
         return _densest(distribution, tf.unstack(centres, axis=-1 - distribution.event_shape.rank))
     if is_general_mixture(distribution):
@@ -57,7 +62,7 @@ def _densest(mixture: tfd.Distribution, points: list[tf.Tensor]) -> tf.Tensor:
     highest = mixture.log_prob(best)
     for point in points[1:]:
         density = mixture.log_prob(point)
-        better = density > highest
+        better = density > highest  # Strictly: of equal densities the first wins.
         for _ in range(mixture.event_shape.rank):
             better = better[..., tf.newaxis]
         best = tf.where(better, point, best)

@@ -17,9 +17,12 @@ tfd = tfp.distributions
 
 
 class ActionSample(NamedTuple):
-    """An action `[..., A]`, its log π `[...]` and the pre-squash action u `[..., A]` (None unsquashed).
+    """An action with its density and its pre-squash action.
 
-    log π is None where the distribution has no density.
+    Attributes:
+      action: a `[..., A]`.
+      log_prob: log π(a) `[...]`, None where the distribution has no density.
+      pre_squash_action: u `[..., A]`, None where the distribution is not squashed.
     """
 
     action: tf.Tensor
@@ -85,8 +88,8 @@ def _is_squash(bijector: tfb.Bijector) -> bool:
 
 
 def _has_tensors(bijector: tfb.Bijector) -> bool:
-    # A spline's knots are tensors made of variables, of which the bijector itself knows nothing.
-    if bijector.parameters is None:  # It does not tell.
+    # The knots of a spline are tensors made of variables that the bijector itself does not know.
+    if bijector.parameters is None:  # They are not known, so there may be tensors.
         return True
     parameters = tf.nest.flatten(list(bijector.parameters.values()))
     inner = (value for value in parameters if isinstance(value, tfb.Bijector))
@@ -94,10 +97,16 @@ def _has_tensors(bijector: tfb.Bijector) -> bool:
 
 
 def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> ActionSample:
-    """Draws one action and its log π (if there is a density) in one pass, keeping the pre-squash action."""
+    """Draws one action for each member of the batch, with log π (if there is a density), in one pass.
+
+    Args:
+      distribution: A distribution over actions `[..., A]`.
+      seed: A stateless seed, int32 `[2]`.
+    """
     inner, squash = split_squash(distribution)
     log_prob: tf.Tensor | None
     try:
+        # One call, not two: a flow's log π at a given u would have to be inverted first.
         value, log_prob = inner.experimental_sample_and_log_prob(seed=seed)
     except (NotImplementedError, CapabilityError):
         value, log_prob = inner.sample(seed=seed), None
@@ -111,15 +120,19 @@ def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> Act
 def action_log_prob(
     distribution: tfd.Distribution, action: tf.Tensor, pre_squash_action: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """log π(action), from the pre-squash action where there is one.
+    """log π(a) `[...]`, by way of u where it is known: log π(u) − log|∂a/∂u|.
 
-    tanh loses the pre-image in float32 beyond |u| ≈ 9; with u the density stays exact and so does its
-    gradient.
+    tanh(u) rounds to ±1 in float32 beyond |u| ≈ 9, and u cannot be told from the action any more. With u the
+    density stays exact, and so does its gradient.
+
+    Args:
+      distribution: A distribution over actions `[..., A]`.
+      action: a `[..., A]`.
+      pre_squash_action: u `[..., A]`, or None where it is not known.
     """
     inner, squash = split_squash(distribution)
-    # TFP's bijectors remember the pre-image of a tensor they have seen, also one computed under other
-    # parameters or inside another graph, if the bijector outlives a call. A copy of the tensor is one they
-    # have not seen.
+    # A TFP bijector that outlives a call remembers the pre-image of a tensor that it has seen, even if its
+    # parameters have changed since or the tensor is of another graph. It has not seen a copy of the tensor.
     if pre_squash_action is None or squash is None:
         return distribution.log_prob(tf.identity(action))
     pre_squash_action = tf.identity(pre_squash_action)

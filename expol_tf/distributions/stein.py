@@ -24,12 +24,12 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 SELECTIONS = ("random", "softmax", "argmax")
-# Determinants are looked at of the particles of so many members of the batch.
+# Determinants take a matrix for each particle, so they are computed for this many members of the batch only.
 _WATCHED = 16
 
 
 class _Sets(NamedTuple):
-    """Particles `[*B, S, M, A]` of S sets, log q^L `[*B, S, M]` and what was seen on their way."""
+    """Particles `[*B, S, M, A]` of S sets, their log q^L `[*B, S, M]`, and statistics of their way."""
 
     particles: tf.Tensor
     log_prob: tf.Tensor
@@ -39,25 +39,25 @@ class _Sets(NamedTuple):
 class SteinDistribution(ImageDistribution):
     """a = bijector(u^L): particles u⁰ ~ q⁰, moved by L steps of SVGD toward the density ∝ exp(ℓ/α).
 
-    A set of M particles moves together. With as many samples as M, or a multiple, `sample` returns whole
-    sets; a single sample is one particle of a set. Each is distributed alike, but those of a set repel each
-    other: they are not independent.
+    A set of M particles moves together. M samples, or a multiple of M, are whole sets; a single sample is one
+    particle of a set. All particles have the same distribution, but those of a set repel each other: they are
+    not independent.
 
-    The density is a closed form (`experimental_sample_and_log_prob`, `entropy`):
+    The density of samples has a closed form (`experimental_sample_and_log_prob`, `entropy`),
 
         log π(a) = log q⁰(u⁰) + Σ_l change_l − log|∂bijector/∂u|,
 
-    the change being that of `expol_tf.samplers.svgd`. It is a *mean-field* density, a particle's map with its
-    neighbours frozen: that of a particle only in the limit of many, and an estimate for ten. There is no
-    `log_prob` of other actions.
+    with the change that `expol_tf.samplers.svgd` returns. It is a *mean-field* density, which takes the map
+    of a particle with its neighbours frozen: exact in the limit of many particles, an estimate for ten. There
+    is no `log_prob` of other actions.
 
-    With a range, q⁰ is truncated at μ ± tσ, exactly: its density has the constant for it. Particles that
-    leave later are dropped, so that those left have the density q^L/P(stay), and those dropped have moved
-    their neighbours before. Neither is accounted for; the share that leaves is among the statistics. Nothing
-    is clipped, which would be no invertible map.
+    With a range, q⁰ is truncated at μ ± tσ, and its density is normalized on that range. Particles that leave
+    it later are dropped. The others then have the density q^L/P(stay), and have been moved by those dropped;
+    the density ignores both, and the statistics tell the share that leaves. Particles are not clipped to the
+    range, as a clip has no inverse.
 
-    Samples are reparameterized: gradients flow through all steps to q⁰ and through the scores, none by way of
-    the kernel's width.
+    Samples are reparameterized: gradients flow through all steps to q⁰ and through the scores, but not by way
+    of the kernel's width.
 
     ```python
     start = tfd.MultivariateNormalDiag(tf.zeros([5, 2]), tf.ones([5, 2]))
@@ -71,10 +71,11 @@ class SteinDistribution(ImageDistribution):
 
     Args:
       base: q⁰, a `MultivariateNormalDiag` `[*B, A]`.
-      score: ∇ℓ of particles, both `[*B, R, A]`, for any number R of particles.
-      sampler: How they move; `SteinSampler()` by default.
+      score: Function that returns ∇ℓ of particles, both `[*B, R, A]`, for any number R of particles.
+      sampler: How particles are drawn and moved; `SteinSampler()` by default.
       temperature: α, scalar, or a function that returns it.
-      value: ℓ or another value `[*B, R]` of particles, by which `greedy_action` and `select` choose.
+      value: Function that returns ℓ or another value `[*B, R]` of particles, by which `greedy_action` and
+        `select` choose; None for no choice.
       bijector: The map from u to actions, a `Squash` usually; None where u is the action.
     """
 
@@ -98,7 +99,7 @@ class SteinDistribution(ImageDistribution):
             self._base = base
             self._score = score
             self._sampler = SteinSampler() if sampler is None else sampler
-            # TF-Agents takes tensors among the parameters for ones with a batch; a function is left alone.
+            # A tensor among the parameters would count as one with a batch in TF-Agents; a function does not.
             self._temperature = temperature
             self._value = value
             super().__init__(base.dtype, bijector, parameters, name)
@@ -109,12 +110,12 @@ class SteinDistribution(ImageDistribution):
 
     @property
     def base(self) -> tfd.MultivariateNormalDiag:
-        """q⁰, without the range."""
+        """q⁰, not truncated to the range."""
         return self._base
 
     @property
     def sampler(self) -> SteinSampler:
-        """How particles move."""
+        """How particles are drawn and moved."""
         return self._sampler
 
     @property
@@ -124,10 +125,10 @@ class SteinDistribution(ImageDistribution):
         return known if self._value is None else (*known, "greedy_action")
 
     def greedy_action(self) -> tf.Tensor:
-        """The action `[*B, A]` of the particle with the highest value, of a set that starts from fixed noise.
+        """Returns the action `[*B, A]` of the particle with the highest value in a set from fixed noise.
 
-        That noise is the same for all members of the batch, and its first row is 0: the image of μ is among
-        the candidates.
+        The noise is the same for all members of the batch, and its first row is 0, so that the image of μ is
+        among the candidates.
 
         Raises:
           CapabilityError: If the distribution was made without `value`.
@@ -146,10 +147,10 @@ class SteinDistribution(ImageDistribution):
 
         Args:
           rule: "random"; "softmax", with probabilities ∝ exp(value/α); or "argmax", the highest value.
-          seed: Of the set and the choice.
+          seed: A stateless seed, int32 `[2]`, for the set and the choice.
 
         Raises:
-          CapabilityError: If the rule needs the value that the distribution was made without.
+          CapabilityError: If the rule needs a value and the distribution was made without.
         """
         if rule not in SELECTIONS:
             raise ConfigurationError(f"selection must be one of {SELECTIONS}; got {rule!r}.")
@@ -164,18 +165,22 @@ class SteinDistribution(ImageDistribution):
     ) -> tuple[tf.Tensor, tf.Tensor, Mapping[str, tf.Tensor]]:
         """Draws actions `[num_samples, *B, A]`, their log π `[num_samples, *B]`, and statistics of their way.
 
-        The statistics are, all before the bijector and `[*B]`, means over particles:
+        These statistics are `[*B]`, means over particles before the bijector:
 
         * `particle_spread`: standard deviation of a set's particles at the end, averaged over components;
         * `displacement`: ‖u^L − u⁰‖;
         * `dropped_share`: share of the particles that left the range;
         * `score_norm`: ‖∇ℓ(u⁰)‖;
 
-        and of the first members of the batch, scalars:
+        These are scalars, computed from the first members of the batch:
 
-        * `smallest_determinant`: the least det J of a step and a particle;
-        * `folded_share`: share of the steps of a particle with det J ≤ 0. There the map has no inverse, and
-          the density is wrong.
+        * `smallest_determinant`: the least det J of all steps and particles;
+        * `folded_share`: share of steps and particles with det J ≤ 0. There the map has no inverse, and the
+          density is wrong.
+
+        Args:
+          num_samples: Number of actions for each member of the batch.
+          seed: A stateless seed, int32 `[2]`.
         """
         sets = self._draw(-(-num_samples // self._sampler.num_particles), seed, with_statistics=True)
         u, log_prob = self._flat(sets.particles, num_samples), self._flat(sets.log_prob, num_samples)
@@ -200,11 +205,11 @@ class SteinDistribution(ImageDistribution):
         u, log_prob = self._flat(sets.particles, n), self._flat(sets.log_prob, n)
         action, log_prob = self._to_action(u), self._action_log_prob(u, log_prob)
 
-        def shaped(each: tf.Tensor) -> tf.Tensor:
-            rest = each.shape[1:] if each.shape[1:].is_fully_defined() else tf.shape(each)[1:]
-            return tf.reshape(each, tf.concat([tf.reshape(shape, [-1]), rest], 0))
+        def _shaped(values: tf.Tensor) -> tf.Tensor:
+            rest = values.shape[1:] if values.shape[1:].is_fully_defined() else tf.shape(values)[1:]
+            return tf.reshape(values, tf.concat([tf.reshape(shape, [-1]), rest], 0))
 
-        return shaped(action), shaped(log_prob)
+        return _shaped(action), _shaped(log_prob)
 
     def _entropy(self, seed: Any = None) -> tf.Tensor:
         if seed is None:
@@ -226,7 +231,7 @@ class SteinDistribution(ImageDistribution):
 
     def _alpha(self) -> tf.Tensor:
         alpha = self._temperature() if callable(self._temperature) else self._temperature
-        # A Python number without the way by single precision.
+        # tf.cast would first make a float32 of a Python number, also where the dtype is float64.
         return tf.cast(alpha, self.dtype) if tf.is_tensor(alpha) else tf.constant(alpha, self.dtype)
 
     def _num_sets(self, n: Any) -> Any:
@@ -251,7 +256,9 @@ class SteinDistribution(ImageDistribution):
 
     def _noise(self, uniform: tf.Tensor) -> tf.Tensor:
         """Standard Gaussian noise within the range, from uniform numbers in [0, 1)."""
+        # By the inverse distribution function: drawing again until all are inside would take a loop.
         outside = 0.0 if self._sampler.range is None else math.erfc(self._sampler.range / math.sqrt(2.0)) / 2
+        # ndtri(0) = −∞.
         smallest = max(outside, float(np.finfo(uniform.dtype.as_numpy_dtype).tiny))
         return tf.math.ndtri(smallest + (1.0 - 2.0 * outside) * uniform)
 
@@ -261,6 +268,7 @@ class SteinDistribution(ImageDistribution):
         constant = 0.5 * math.log(2.0 * math.pi)
         if self._sampler.range is not None:
             constant += math.log(math.erf(self._sampler.range / math.sqrt(2.0)))
+        # From the noise itself: of μ + σ·noise, (u − μ)/σ is the noise with the rounding errors of u.
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise) + tf.math.log(std) + constant, axis=-1)
         return self._move_from(mean + std * noise, log_prob, with_statistics)
 
@@ -272,7 +280,7 @@ class SteinDistribution(ImageDistribution):
     def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor, with_statistics: bool) -> _Sets:
         """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given."""
         sampler = self._sampler
-        # Of a batch of unknown size, TFP's means lose other sizes as well.
+        # If the size of the batch is unknown, TFP's means do not know their other sizes either.
         total = sampler.num_particles + sampler.num_spares
         u = start = tf.ensure_shape(start, [*self.batch_shape, start.shape[-3], total, *self.event_shape])
         stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
@@ -285,7 +293,7 @@ class SteinDistribution(ImageDistribution):
                 score = tf.stop_gradient(score)
             if index == 0:
                 score_norm = tf.norm(tf.stop_gradient(score), axis=-1)
-            if with_statistics:  # XLA, which compiles acting, knows no determinants.
+            if with_statistics:  # Not when acting, which XLA compiles: it has no determinants.
                 determinants.append(self._determinants(u, score, step_size, alpha))
             u, change = svgd_step(
                 u,
@@ -316,19 +324,20 @@ class SteinDistribution(ImageDistribution):
                 "dropped_share": tf.reduce_mean(dropped, axis=[-2, -1]),
                 "score_norm": tf.reduce_mean(score_norm, axis=[-2, -1]),
             }
-            found = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
-            statistics["smallest_determinant"] = tf.reduce_min(found)
-            statistics["folded_share"] = tf.reduce_mean(tf.cast(found <= 0, self.dtype))
-        return _Sets(u, log_prob, {name: tf.stop_gradient(each) for name, each in statistics.items()})
+            stacked = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
+            statistics["smallest_determinant"] = tf.reduce_min(stacked)
+            statistics["folded_share"] = tf.reduce_mean(tf.cast(stacked <= 0, self.dtype))
+        return _Sets(u, log_prob, {name: tf.stop_gradient(value) for name, value in statistics.items()})
 
     def _determinants(self, u: tf.Tensor, score: tf.Tensor, step_size: Any, alpha: tf.Tensor) -> tf.Tensor:
-        shape = u.shape[-2:]
-        u, score = (tf.reshape(tf.stop_gradient(each), [-1, *shape])[:_WATCHED] for each in (u, score))
+        """det J of the particles of the first members of the batch, with their neighbours frozen."""
+        shape = [-1, *u.shape[-2:]]
+        u, score = (tf.reshape(tf.stop_gradient(values), shape)[:_WATCHED] for values in (u, score))
         width = kernel_bandwidth(squared_distances(u, u), self._sampler.bandwidth, floor=self._sampler.floor)
         return tf.linalg.det(svgd_jacobian(u, score, step_size, alpha, width))
 
     def _chosen(self, particles: tf.Tensor, rule: str, seed: Any) -> tf.Tensor:
-        """One of the particles `[*B, 1, M, A]` of each set by its value, `[*B, A]`."""
+        """Chooses one of the particles `[*B, 1, M, A]` for each member of the batch, `[*B, A]`."""
         if self._value is None:
             raise CapabilityError(
                 "value: SteinDistribution was made without one, and so cannot tell which of its particles is "
@@ -345,7 +354,7 @@ class SteinDistribution(ImageDistribution):
         return tf.gather(particles[..., 0, :, :], index, batch_dims=index.shape.rank)
 
     def _of_sets(self, function: Callable[[tf.Tensor], tf.Tensor], u: tf.Tensor) -> tf.Tensor:
-        """A function of particles `[*B, R, A]` at sets `[*B, S, M, A]`."""
+        """Calls a function of particles `[*B, R, A]` with those of sets `[*B, S, M, A]`."""
         num_particles, size = u.shape[-2:]
         rows = -1 if u.shape[-3] is None else u.shape[-3] * num_particles
         flat = tf.reshape(u, tf.concat([tf.shape(u)[:-3], [rows, size]], 0))
@@ -378,7 +387,9 @@ class SteinDistribution(ImageDistribution):
 
 def _survivors(stays: tf.Tensor, count: int) -> tf.Tensor:
     """Indices `[…, count]` of those that stayed `[…, M]`, in order, over and over if they are too few."""
+    # By sorting, as their number differs from set to set and a tensor has one size: those that stayed come
+    # first, in their order, since the sort is stable.
     order = tf.argsort(tf.cast(~stays, tf.int32), axis=-1, stable=True)
-    found = tf.reduce_sum(tf.cast(stays, tf.int32), axis=-1, keepdims=True)
-    found = tf.where(found == 0, stays.shape[-1], found)
-    return tf.gather(order, tf.range(count) % found, batch_dims=order.shape.rank - 1)
+    num_staying = tf.reduce_sum(tf.cast(stays, tf.int32), axis=-1, keepdims=True)
+    num_staying = tf.where(num_staying == 0, stays.shape[-1], num_staying)
+    return tf.gather(order, tf.range(count) % num_staying, batch_dims=order.shape.rank - 1)

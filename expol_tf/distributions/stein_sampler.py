@@ -8,31 +8,32 @@ import math
 import gin
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.renamed import answers_renamed
 from expol_tf.samplers import DENSITY_CHANGES, check_bandwidth
 
 STEPS = ("plain", "per_temperature")
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 @dataclasses.dataclass(frozen=True)
 class SteinSampler:
-    """How particles are drawn and moved: M of them, L steps of SVGD from a Gaussian q⁰ = N(μ, diag σ²).
+    """M particles, drawn from a Gaussian q⁰ = N(μ, diag σ²) and moved by L steps of SVGD.
 
     Attributes:
-      num_particles: M, of one set: particles that move together.
+      num_particles: M, the number of particles that move together as one set.
       num_sampler_steps: L, 0 or more.
-      step_size: ε.
+      step_size: ε, positive.
       step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
         large α does not make large steps.
-      bandwidth: Of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
-      floor: Of the kernel's h = 2σ².
+      bandwidth: The width of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
       density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
-      range: t: particles start within t standard deviations of μ, and those that leave that range on their
-        way give way to others; None for no limit.
-      num_spares: Particles of a set in excess of M, which take the place of those that left. Where there are
-        too few, those that stayed count again; where none has stayed, all are kept.
-      score_gradient: Whether gradients of samples flow through the scores, which takes the second derivative
-        of ℓ, and as long again as the scores. Where ℓ is a network of ReLUs, it is 0 almost everywhere.
+      range: t. Particles start within t standard deviations of μ, and spares replace those that leave that
+        range on their way; None for no limit.
+      num_spares: Number of particles that a set has in excess of M, to replace those that leave. If they are
+        too few, particles that stayed are taken again; if none stayed, all are kept.
+      score_gradient: Whether gradients of samples flow through the scores. This takes the second derivative
+        of ℓ, and as much time again as the scores. If ℓ is a network of ReLUs, it is 0 almost everywhere.
     """
 
     num_particles: int = 10
@@ -40,11 +41,13 @@ class SteinSampler:
     step_size: float = 0.1
     step: str = "plain"
     bandwidth: str | float = "mean"
-    floor: float = 2e-3
     density_change: str = "trace"
     range: float | None = 3.0
     num_spares: int = 0
     score_gradient: bool = True
+
+    # The least h = 2σ² of the kernel. Particles that meet have distances of 0, by which the kernel divides.
+    floor = 2e-3
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -54,7 +57,7 @@ class SteinSampler:
         ):
             if value < least:
                 raise ConfigurationError(f"SteinSampler.{name} must be {least} or more; got {value}.")
-        for name, number in (("step_size", self.step_size), ("range", self.range), ("floor", self.floor)):
+        for name, number in (("step_size", self.step_size), ("range", self.range)):
             if number is not None and not 0 < number < math.inf:
                 raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
         for name, word, words in (

@@ -6,6 +6,7 @@ from expol_tf.networks.discriminator import DiscriminatorNetwork
 from expol_tf.networks.fixed_gaussian_actor import FixedGaussianActorNetwork
 from expol_tf.networks.flow_actor import FlowActorNetwork
 from expol_tf.networks.gaussian_actor import GaussianActorNetwork
+from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mixture_actor import MixtureActorNetwork
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
 from expol_tf.networks.noisy_actor import EpisodeNetwork, NoisyActorNetwork
@@ -24,6 +25,7 @@ __all__ = [
     "FixedGaussianActorNetwork",
     "FlowActorNetwork",
     "GaussianActorNetwork",
+    "LogStd",
     "MixtureActorNetwork",
     "NoisyActorNetwork",
     "NoisyDense",

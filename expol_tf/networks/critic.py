@@ -20,8 +20,9 @@ from expol_tf.networks.mlp import vector_size
 class CriticNetwork(network.Network):
     """Q_1, …, Q_C: `network((observation [N, O], action [N, A])) -> (Q [N, C], ())`, C independent networks.
 
-    They see the observation and the action scaled to [−1, 1]. Actions may be `[N, M, A]`, M of them a state,
-    which gives Q `[N, M, C]`: what the first layer makes of the state is then computed once, not M times.
+    Their inputs are the observation and the action scaled to [−1, 1]. Actions may be `[N, M, A]`, M for each
+    state, which gives Q `[N, M, C]`: the first layer's product with the state is then computed once, not M
+    times.
 
     Reference: Fujimoto et al. 2018, *Addressing Function Approximation Error in Actor-Critic Methods*, for
     C = 2 with the minimum of both as the target.
@@ -29,9 +30,10 @@ class CriticNetwork(network.Network):
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      hidden_units: Hidden layers of each critic.
-      num_critics: C.
-      activation: Of the hidden layers; a smooth one ("elu") where something differentiates ∇_a Q.
+      hidden_units: Sizes of the hidden layers of each critic.
+      num_critics: C, the number of critics.
+      activation: Keras name of the hidden layers' activation; a smooth one ("elu") for an algorithm that
+        differentiates ∇_a Q, which of ReLUs is constant almost everywhere.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class CriticNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tf.Tensor, tuple]:
+        """Returns (Q `[N, C]`, `()`) of actions `[N, A]`, or (Q `[N, M, C]`, `()`) of actions `[N, M, A]`."""
         observation, action = inputs
         if action.shape.rank > observation.shape.rank:
             return self.at(observation)(action), network_state
@@ -89,23 +92,24 @@ class CriticNetwork(network.Network):
     def at(self, observation: tf.Tensor, num_critics: int | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
         """Returns Q at states as a function of their actions: `[N, M, A]` -> `[N, M, C]`.
 
-        What the first layers make of the states is computed once, however often the function is called.
+        The first layers' products with the states are computed once, however often the function is called.
 
         Args:
           observation: s `[N, O]`.
-          num_critics: C, the first so many of the critics; None for all.
+          num_critics: C, how many critics to evaluate, from the first on; None for all.
         """
+        # W·[s, a] = W_s·s + W_a·a: the first product is common to the M actions of a state.
         observation = tf.cast(observation, tf.float32)
         size = self._observation_size
         critics = self._critics[:num_critics]
         of_state = [tf.matmul(observation, first.kernel[:size]) + first.bias for first, *_ in critics]
 
-        def values(action: tf.Tensor) -> tf.Tensor:
+        def _values(action: tf.Tensor) -> tf.Tensor:
             action = self._scaled(action)
             particles, action_size = _num_particles(action), action.shape[-1]
-            # Products of matrices, as those of tensors of three dimensions are slower.
+            # All actions in one matrix: products of tensors of three dimensions are slower.
             flat = tf.reshape(action, [-1, action_size])
-            found = []
+            values = []
             for (first, *rest), features in zip(critics, of_state, strict=True):
                 of_action = tf.matmul(flat, first.kernel[size:])
                 units = of_action.shape[-1]
@@ -113,12 +117,12 @@ class CriticNetwork(network.Network):
                 hidden = tf.reshape(first.activation(hidden), [-1, units])
                 for layer in rest:
                     hidden = layer(hidden)
-                found.append(tf.reshape(hidden, [-1, particles, 1]))
-            return tf.concat(found, axis=-1)
+                values.append(tf.reshape(hidden, [-1, particles, 1]))
+            return tf.concat(values, axis=-1)
 
-        return values
+        return _values
 
-    def _scaled(self, action):
+    def _scaled(self, action: tf.Tensor) -> tf.Tensor:
         return (tf.cast(action, tf.float32) - self._middle) / self._half
 
 
@@ -129,25 +133,25 @@ def values_at(
 
     Args:
       critic_network: A `CriticNetwork`, or `network((observation, action)) -> (Q [N] or [N, C], state)`,
-        which then sees N·M rows.
+        which is then called with N·M rows.
       observation: s `[N, O]`.
-      num_critics: C, the first so many of the critics; None for all.
+      num_critics: C, how many critics to evaluate, from the first on; None for all.
     """
-    if hasattr(critic_network, "at"):
+    if isinstance(critic_network, CriticNetwork):
         return critic_network.at(observation, num_critics)
 
-    def values(action: tf.Tensor) -> tf.Tensor:
+    def _values(action: tf.Tensor) -> tf.Tensor:
         particles, size = _num_particles(action), action.shape[-1]
         rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
         q = critic_network(rows)[0]
         q = tf.reshape(q, [-1, particles, 1 if q.shape.rank == 1 else q.shape[-1]])
         return q[..., :num_critics]
 
-    return values
+    return _values
 
 
 def _num_particles(action: tf.Tensor) -> int | tf.Tensor:
-    """M of actions `[N, M, A]`."""
+    """Returns M of actions `[N, M, A]`."""
     return tf.shape(action)[-2] if action.shape[-2] is None else action.shape[-2]
 
 
@@ -155,12 +159,12 @@ def _num_particles(action: tf.Tensor) -> int | tf.Tensor:
 class CriticEnsemble(network.Network):
     """C independent copies of a TF-Agents critic network: `network((observation, action)) -> (Q [N, C], ())`.
 
-    Makes twin critics of a network of your own, which gives Q `[N]` or `[N, 1]`. Copies are made by its
-    `copy()`: new variables, not those that it has.
+    It makes twin critics of a network of your own, which gives Q `[N]` or `[N, 1]`. Copies are made by its
+    `copy()`, with variables of their own.
 
     Args:
       critic_network: `network((observation, action)) -> (Q, state)`.
-      num_critics: C.
+      num_critics: C, the number of copies.
     """
 
     def __init__(
@@ -170,8 +174,8 @@ class CriticEnsemble(network.Network):
         if num_critics < 1:
             raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
         self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]
-        for each in self._networks:
-            each.create_variables()
+        for critic in self._networks:
+            critic.create_variables()
         self.create_variables()
 
     def call(
@@ -181,5 +185,6 @@ class CriticEnsemble(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tf.Tensor, tuple]:
-        values = [each(inputs, training=training)[0] for each in self._networks]
+        """Returns (Q `[N, C]`, `()`) of observations `[N, O]` and actions `[N, A]`."""
+        values = [critic(inputs, training=training)[0] for critic in self._networks]
         return tf.concat([tf.reshape(value, [-1, 1]) for value in values], axis=-1), network_state

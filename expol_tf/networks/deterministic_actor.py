@@ -22,16 +22,16 @@ tfd = tfp.distributions
 class DeterministicActorNetwork(network.Network):
     """a = mid + half·tanh(μ(s)).
 
-    `network(observation [B, O]) -> (PointMass over [B, A], ())`: samples and the greedy action are that
-    action, and there is no density. Exploration noise is added by the algorithm.
+    `network(observation [B, O]) -> (PointMass over [B, A], ())`: every sample is that action, and so is the
+    greedy action. There is no density. The algorithm adds exploration noise.
 
     Reference: Lillicrap et al. 2016, *Continuous Control with Deep Reinforcement Learning*, §7.
 
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      hidden_units: Hidden layers of μ.
-      activation: Of the hidden layers.
+      hidden_units: Sizes of the hidden layers of μ.
+      activation: Keras name of the hidden layers' activation.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DeterministicActorNetwork(network.Network):
             hidden_units,
             vector_size(action_spec, "action_spec"),
             activation,
-            # Starts in the middle of the box, where the squash does not flatten the critic's gradient.
+            # A policy starts in the middle of the box, where the squash does not flatten gradients.
             NormalizedColumns(0.01),
             name="mean",
         )
@@ -63,4 +63,5 @@ class DeterministicActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         return PointMass(self._mean(observation), Squash(self._box)), network_state

@@ -1,4 +1,4 @@
-"""Telling the policy's actions from others."""
+"""The network that tells the policy's actions from others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import vector_size
 from expol_tf.networks.spectral import SpectralDense
 
-# Activations of slope 1 at most.
+# Activations whose slope is 1 at most.
 LIPSCHITZ_ACTIVATIONS = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
 
 
@@ -24,13 +24,13 @@ LIPSCHITZ_ACTIVATIONS = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "soft
 class DiscriminatorNetwork(network.Network):
     """f(s, a): `network((observation [N, O], action [N, A])) -> (f [N], ())`, large on the policy's actions.
 
-    It sees the observation and the action scaled to [−1, 1]. What its values mean, the matching that trains
-    it says (`expol_tf.objectives.jsd` and the like).
+    Its inputs are the observation and the action scaled to [−1, 1]. The divergence that trains it defines
+    what its values mean (`expol_tf.objectives.jsd`, for example).
 
     With spectral normalization every kernel is divided by its largest singular value, so that f is
-    1-Lipschitz in (observation, scaled action), together: a state's f is also smooth in the state. Singular
-    values come from power iteration, whose vectors are non-trainable variables, exact at the start. They
-    follow the kernels only when told, by `update_spectral_norms()` before each training step.
+    1-Lipschitz in observation and scaled action together. Singular values come from power iteration, whose
+    vectors are non-trainable variables. They are exact at the start, and follow the kernels when
+    `update_spectral_norms()` is called, which must be done before each training step.
 
     Reference: *Particle Based Stochastic Policy Optimization* (ParPI), §3.4 and Table 5, corrected as
     `docs/errata.md` says: one output; Miyato et al. 2018, *Spectral Normalization for Generative Adversarial
@@ -39,9 +39,9 @@ class DiscriminatorNetwork(network.Network):
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      hidden_units: Hidden layers.
-      activation: Of the hidden layers.
-      spectral_normalization: Whether f is 1-Lipschitz.
+      hidden_units: Sizes of the hidden layers.
+      activation: Keras name of the hidden layers' activation.
+      spectral_normalization: Whether kernels are normalized, so that f is 1-Lipschitz.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class DiscriminatorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tf.Tensor, tuple]:
+        """Returns (f `[N]`, `()`) for observations `[N, O]` and actions `[N, A]`."""
         observation, action = inputs
         scaled = (tf.cast(action, tf.float32) - self._middle) / self._half
         hidden = tf.concat([tf.cast(observation, tf.float32), scaled], axis=-1)
@@ -91,17 +92,17 @@ class DiscriminatorNetwork(network.Network):
 
     @property
     def spectral_normalization(self) -> bool:
-        """Whether f is 1-Lipschitz by its layers."""
+        """Whether kernels are normalized, so that f is 1-Lipschitz."""
         return self._spectral_normalization
 
     def update_spectral_norms(self, num_iterations: int = 1) -> None:
-        """Lets the singular vectors follow the kernels; does nothing without spectral normalization.
+        """Moves the singular vectors after the kernels; does nothing without spectral normalization.
 
-        To be called outside of replicas. One iteration a training step is enough; after assigning other
-        kernels altogether, some hundreds.
+        Call it outside of replicas. One iteration is enough before a training step; after an assignment of
+        entirely different kernels it takes some hundreds.
 
         Args:
-          num_iterations: Of the power method.
+          num_iterations: Number of iterations of the power method.
         """
         if self._spectral_normalization:
             for layer in self._dense:

@@ -1,4 +1,4 @@
-"""A policy that learns nothing: where particles start that a critic alone steers."""
+"""A policy that learns nothing, from which the particles of a Stein policy can start."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class FixedGaussianActorNetwork(network.Network):
     """u ~ N(0, v·I);  a = mid + half·tanh(u), whatever the observation. It has no variables.
 
     `network(observation [B, O]) -> (distribution over [B, A], ())`, the squashed image of a
-    `MultivariateNormalDiag`. In `SteinActorNetwork` it makes the policy that consists of its critic alone,
-    S²AC(φ).
+    `MultivariateNormalDiag`. A `SteinActorNetwork` with it learns nothing but its critic, S²AC(φ).
 
     Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
     Tables 3 and 4.
@@ -30,7 +29,7 @@ class FixedGaussianActorNetwork(network.Network):
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      variance: v, before the squash.
+      variance: v, the variance of u.
     """
 
     def __init__(
@@ -57,7 +56,9 @@ class FixedGaussianActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         mean = tf.zeros(tf.stack([tf.shape(observation)[0], self._action_size]))
+        # The shape of a batch of unknown size is lost in tf.stack.
         mean = tf.ensure_shape(mean, [observation.shape[0], self._action_size])
         latent = tfd.MultivariateNormalDiag(mean, tf.fill(tf.shape(mean), self._std))
         return tfd.TransformedDistribution(latent, Squash(self._box)), network_state

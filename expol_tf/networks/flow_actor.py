@@ -12,7 +12,15 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
-from expol_tf.bijectors import AffineConditioner, Squash, flow_chain, make_transformations, to_action_units
+from expol_tf.bijectors import (
+    AffineConditioner,
+    Squash,
+    flow_chain,
+    make_transformations,
+    require_box,
+    require_squashable,
+    to_action_units,
+)
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
@@ -39,11 +47,11 @@ class FlowActorNetwork(network.Network):
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
       num_transformations: K; 0 gives the Gaussian u = L(s) + ε.
-      hidden_units: Hidden layers of L.
+      hidden_units: Sizes of the hidden layers of L.
       conditioner: Makes the couplings' networks: `functools.partial(AffineConditioner, …)` or your own.
-      condition_on_observation: Whether the couplings see the observation too (as in flow policies for SAC).
+      condition_on_observation: Whether the couplings get the observation too (as in flow policies for SAC).
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
-      activation: Of the hidden layers of L; the couplings have their own.
+      activation: Keras name of the activation of L's hidden layers; the couplings have their own.
     """
 
     def __init__(
@@ -61,8 +69,12 @@ class FlowActorNetwork(network.Network):
         super().__init__(observation_spec, state_spec=(), name=name)
         observation_size = vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")
-        # Made anew in each call: one that lived on would answer from its cache across parameter updates.
         box = tensor_spec.from_spec(action_spec)
+        if squash:
+            require_squashable(box)
+        else:
+            require_box(box)
+        # A new one for each call: TFP's bijectors cache, and would answer with what old variables gave.
         self._to_action: Callable[[], tfb.Bijector] = lambda: Squash(box) if squash else to_action_units(box)
         self._condition_on_observation = condition_on_observation
         self._state_shift = make_mlp(
@@ -70,6 +82,7 @@ class FlowActorNetwork(network.Network):
             hidden_units,
             self._action_size,
             activation,
+            # The first policy is N(0, I), nearly, whatever the observation.
             output_initializer=keras.initializers.RandomUniform(-3e-3, 3e-3),
             name="state_shift",
         )
@@ -82,7 +95,7 @@ class FlowActorNetwork(network.Network):
         self.create_variables()
 
     def copy(self, **kwargs: Any) -> FlowActorNetwork:
-        """Returns a network made with the same arguments, but for `kwargs`, and new variables.
+        """Returns a network with new variables, made with the same arguments except for `kwargs`.
 
         Raises:
           ConfigurationError: If `conditioner` gave it layers of this network.
@@ -104,6 +117,7 @@ class FlowActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         shift = self._state_shift(observation)
         context = tf.cast(observation, shift.dtype) if self._condition_on_observation else None
         flow = flow_chain(self._transformations, self._action_size, shift, context)

@@ -13,21 +13,25 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox, Squash
-from expol_tf.networks.mlp import NormalizedColumns, check_log_std_bounds, make_mlp, vector_size
+from expol_tf.networks.log_std import LogStd
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.renamed import answers_renamed
 
 tfd = tfp.distributions
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class GaussianActorNetwork(network.Network):
-    """u ~ N(μ(s), diag σ²);  a = mid + half·u, or mid + half·tanh(u) if squashed. σ depends on s if asked to.
+    """u ~ N(μ(s), diag σ²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 
     `network(observation [B, O]) -> (distribution over [B, A], ())`: a `MultivariateNormalDiag` (exact entropy
-    and KL), or its squashed image. Off-policy algorithms take it squashed, with a deviation of the state:
+    and KL), or its squashed image. Off-policy algorithms take it squashed, with a σ that depends on s:
 
     ```python
+    log_std = LogStd(state_dependent=True)
     GaussianActorNetwork(
-        observation_spec, action_spec, (256, 256), squash=True, activation="relu", state_dependent_std=True
+        observation_spec, action_spec, (256, 256), log_std=log_std, squash=True, activation="relu"
     )
     ```
 
@@ -37,12 +41,10 @@ class GaussianActorNetwork(network.Network):
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      hidden_units: Hidden layers of μ, which σ shares if it depends on the state.
-      initial_log_std: Initial log σ of u (about that, if it depends on the state).
+      hidden_units: Sizes of the hidden layers of μ, which σ shares if it depends on the state.
+      log_std: How log σ is learned; `LogStd()` by default.
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
-      activation: Of the hidden layers.
-      state_dependent_std: Whether log σ is an output of μ's network, and no variable of its own.
-      log_std_bounds: Range to which a state-dependent log σ is clipped.
+      activation: Keras name of the hidden layers' activation.
     """
 
     def __init__(
@@ -50,11 +52,9 @@ class GaussianActorNetwork(network.Network):
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[int] = (64, 64),
-        initial_log_std: float = 0.0,
+        log_std: LogStd | None = None,
         squash: bool = False,
         activation: str = "tanh",
-        state_dependent_std: bool = False,
-        log_std_bounds: tuple[float, float] = (-20.0, 2.0),
         name: str = "GaussianActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
@@ -63,18 +63,16 @@ class GaussianActorNetwork(network.Network):
         middle, half = ActionBox.of(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
-        self._log_std_bounds = check_log_std_bounds(log_std_bounds) if state_dependent_std else None
+        self._deviation = LogStd() if log_std is None else log_std
         self._mean = make_mlp(
             vector_size(observation_spec),
             hidden_units,
-            2 * action_size if state_dependent_std else action_size,
+            self._deviation.num_outputs(action_size),
             activation,
             output_initializer=NormalizedColumns(0.01),
-            name="mean_and_log_std" if state_dependent_std else "mean",
+            name="mean_and_log_std" if self._deviation.state_dependent else "mean",
         )
-        log_std = tf.fill([action_size], float(initial_log_std))
-        # A constant that the network's output adds to, where σ depends on the state.
-        self._log_std = log_std if state_dependent_std else tf.Variable(log_std, name="log_std")
+        self._log_std = self._deviation.make([action_size])
         self.create_variables()
 
     def call(
@@ -84,12 +82,8 @@ class GaussianActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
-        mean = self._mean(observation)
-        if self._log_std_bounds is None:
-            std = tf.broadcast_to(tf.exp(self._log_std), tf.shape(mean))
-        else:
-            mean, log_std = tf.split(mean, 2, axis=-1)
-            std = tf.exp(tf.clip_by_value(self._log_std + log_std, *self._log_std_bounds))
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
+        mean, std = self._deviation.mean_and_std(self._mean(observation), self._log_std)
         if self._make_squash is not None:
             latent = tfd.MultivariateNormalDiag(mean, std)
             return tfd.TransformedDistribution(latent, self._make_squash()), network_state

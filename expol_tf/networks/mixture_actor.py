@@ -14,35 +14,35 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox, Squash
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks.mlp import NormalizedColumns, check_log_std_bounds, make_mlp, vector_size
+from expol_tf.networks.log_std import LogStd
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.renamed import answers_renamed
 
 tfd = tfp.distributions
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class MixtureActorNetwork(network.Network):
     """π(u|s) = (1/K) Σ_k N(u; μ_k(s), diag σ_k²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 
-    The weights are fixed and equal; every component has a trunk and a log σ of its own. The density is the
-    mixture's (logsumexp over components), samples are reparameterized implicitly.
+    The weights are fixed and equal; every component has a network for its mean and a log σ of its own. The
+    density is that of the mixture, and samples are reparameterized implicitly.
 
-    `network(observation [B, O]) -> (distribution over [B, A], ())`. Its greedy action is the component mean
-    of the highest mixture density.
+    `network(observation [B, O]) -> (distribution over [B, A], ())`. The greedy action is the component mean
+    with the highest mixture density.
 
     Reference: Tang & Agrawal 2018, *Boosting Trust Region Policy Optimization by Normalizing Flows Policy*,
-    App. A;
-    see `docs/errata.md` on the released log-density, which was no density.
+    App. A; see `docs/errata.md` on the released log-density, which was no density.
 
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      num_components: K.
-      hidden_units: Hidden layers of each μ_k, which σ_k shares if it depends on the state.
-      initial_log_std: Initial log σ_k of u (about that, if it depends on the state).
+      num_components: K, the number of Gaussians.
+      hidden_units: Sizes of the hidden layers of each μ_k, which σ_k shares if it depends on the state.
+      log_std: How each log σ_k is learned; `LogStd()` by default.
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
-      activation: Of the hidden layers.
-      state_dependent_std: Whether each log σ_k is an output of μ_k's network, and no variable of its own.
-      log_std_bounds: Range to which a state-dependent log σ_k is clipped.
+      activation: Keras name of the hidden layers' activation.
     """
 
     def __init__(
@@ -51,11 +51,9 @@ class MixtureActorNetwork(network.Network):
         action_spec: types.NestedTensorSpec,
         num_components: int = 2,
         hidden_units: Sequence[int] = (64, 64),
-        initial_log_std: float = 0.0,
+        log_std: LogStd | None = None,
         squash: bool = False,
         activation: str = "tanh",
-        state_dependent_std: bool = False,
-        log_std_bounds: tuple[float, float] = (-20.0, 2.0),
         name: str = "MixtureActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
@@ -67,17 +65,15 @@ class MixtureActorNetwork(network.Network):
         middle, half = ActionBox.of(action_spec)
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
-        self._log_std_bounds = check_log_std_bounds(log_std_bounds) if state_dependent_std else None
-        output_size = 2 * action_size if state_dependent_std else action_size
-        # Components with equal means would receive equal gradients for ever; last layers this small still
-        # tell them apart while the initial policy is close to one Gaussian.
+        self._deviation = LogStd() if log_std is None else log_std
+        output_size = self._deviation.num_outputs(action_size)
+        # Components with equal means would always receive equal gradients. Last layers this small make the
+        # means differ, while the initial policy is still close to one Gaussian.
         self._means = [
             make_mlp(observation_size, hidden_units, output_size, activation, NormalizedColumns(0.01))
             for _ in range(num_components)
         ]
-        log_std = tf.fill([num_components, action_size], float(initial_log_std))
-        # A constant that the networks' outputs add to, where σ depends on the state.
-        self._log_std = log_std if state_dependent_std else tf.Variable(log_std, name="log_std")
+        self._log_std = self._deviation.make([num_components, action_size])
         self._weight_logits = tf.zeros([num_components])
         self.create_variables()
 
@@ -88,17 +84,14 @@ class MixtureActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
-        means = tf.stack([mean(observation) for mean in self._means], axis=-2)  # [B, K, A]
-        if self._log_std_bounds is None:
-            stds = tf.broadcast_to(tf.exp(self._log_std), tf.shape(means))
-        else:
-            means, log_stds = tf.split(means, 2, axis=-1)
-            stds = tf.exp(tf.clip_by_value(self._log_std + log_stds, *self._log_std_bounds))
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
+        outputs = tf.stack([mean(observation) for mean in self._means], axis=-2)
+        means, stds = self._deviation.mean_and_std(outputs, self._log_std)  # [B, K, A]
         if self._make_squash is None:
             means, stds = self._middle + self._half * means, self._half * stds
         mixture = tfd.MixtureSameFamily(
             tfd.Categorical(logits=self._weight_logits),
-            # Not MultivariateNormalDiag, over which implicit reparameterization is not defined.
+            # Not MultivariateNormalDiag, for which TFP does not define implicit reparameterization.
             tfd.Independent(tfd.Normal(means, stds), 1),
             reparameterize=True,
         )

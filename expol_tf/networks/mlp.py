@@ -1,10 +1,12 @@
-"""Feed-forward trunks of all networks, built when made."""
+"""Feed-forward networks, of which all others are made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+from tf_agents.specs import array_spec
 from tf_agents.typing import types
 
 from expol_tf.errors import ConfigurationError, SpaceError
@@ -13,22 +15,15 @@ from expol_tf.keras_api import keras
 
 def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "observation_spec") -> int:
     """Returns the size of a rank-1 floating spec; raises `SpaceError` for any other."""
-    shape = tuple(getattr(observation_spec, "shape", ()) or ())
-    dtype = getattr(observation_spec, "dtype", None)
-    if len(shape) != 1 or dtype is None or not tf.as_dtype(dtype).is_floating:
+    is_vector = isinstance(observation_spec, tf.TensorSpec | array_spec.ArraySpec) and (
+        len(observation_spec.shape) == 1 and tf.as_dtype(observation_spec.dtype).is_floating
+    )
+    if not is_vector:
         raise SpaceError(
             f"{argument} must be one floating-point vector, shape [size]; got {observation_spec}. "
             "Flatten the space first (gymnasium.wrappers.FlattenObservation)."
         )
-    return int(shape[0])
-
-
-def check_log_std_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
-    """Returns (low, high), the range to which a log σ is clipped; raises unless low < high."""
-    low, high = map(float, bounds)
-    if not low < high:
-        raise ConfigurationError(f"log_std_bounds must be (low, high) with low < high; got {tuple(bounds)}.")
-    return low, high
+    return int(observation_spec.shape[0])
 
 
 def make_mlp(
@@ -39,7 +34,16 @@ def make_mlp(
     output_initializer: keras.initializers.Initializer | None = None,
     name: str = "mlp",
 ) -> keras.Sequential:
-    """Dense layers `hidden_units` with `activation`, then a linear one of `output_size`, all built."""
+    """Returns a network of dense layers, the last one linear, with all its variables.
+
+    Args:
+      input_size: Number of inputs.
+      hidden_units: Sizes of the hidden layers.
+      output_size: Number of outputs.
+      activation: Keras name of the hidden layers' activation.
+      output_initializer: How the last kernel is drawn; "glorot_uniform" by default.
+      name: The name of the network.
+    """
     if any(units < 1 for units in hidden_units):
         raise ConfigurationError(f"hidden_units must be positive layer sizes; got {tuple(hidden_units)}.")
     layers = [
@@ -53,14 +57,19 @@ def make_mlp(
 
 
 class NormalizedColumns(keras.initializers.Initializer):
-    """Gaussian weights `[inputs, outputs]` whose every column is rescaled to length `scale` ("normc")."""
+    """Gaussian weights `[inputs, outputs]`, with every column rescaled to the length `scale` ("normc").
+
+    Args:
+      scale: The length of every column.
+    """
 
     def __init__(self, scale: float = 1.0) -> None:
         self._scale = scale
 
-    def __call__(self, shape, dtype=None, **kwargs):
+    def __call__(self, shape: Sequence[int], dtype: tf.DType | None = None, **kwargs: Any) -> tf.Tensor:
         weights = tf.random.normal(shape, dtype=dtype or tf.float32)
         return self._scale * weights / tf.norm(weights, axis=0, keepdims=True)
 
     def get_config(self) -> dict[str, float]:
+        """Returns the constructor's arguments, as Keras wants them."""
         return {"scale": self._scale}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import gin
 import tensorflow as tf
@@ -28,50 +28,56 @@ NOISES = ("per_sample", "per_batch", "per_episode")
 _NORM_EPSILON = 1e-3
 
 
-class EpisodeNetwork(Protocol):
+class EpisodeNetwork(network.Network):
     """An actor network whose noise a collecting policy keeps for a whole episode.
 
-    Any network becomes one by these two attributes; `ActorPolicy` looks for the first. It draws the noise
-    from N(0, I), one vector for each environment, when an episode begins, carries it along as its policy
-    state, and acts by `for_episode`. What the network returns when it is called, and what it is trained by,
-    is a distribution over all such noise.
+    The policy draws the noise from N(0, I), one vector for each environment, when an episode begins, carries
+    it along as its policy state, and acts by `for_episode`. Called as any network, it returns the
+    distribution over all such noise, and that is what is trained.
     """
 
     @property
+    @abc.abstractmethod
     def episode_noise_size(self) -> int:
-        """Components of the noise that is kept, 0 for none."""
+        """W, the number of components of the noise that is kept; 0 for none."""
 
+    @abc.abstractmethod
     def for_episode(self, observation: tf.Tensor, noise: tf.Tensor) -> tfd.Distribution:
-        """Returns the distribution over actions `[B, A]` in episodes of this noise `[B, W]`."""
+        """Returns the distribution over actions `[B, A]` in episodes of this noise.
+
+        Args:
+          observation: s `[B, O]`.
+          noise: ξ `[B, W]`, one row for each environment.
+        """
 
 
 @gin.configurable(module="expol_tf")
-class NoisyActorNetwork(network.Network):
+class NoisyActorNetwork(EpisodeNetwork):
     """a = mid + half·tanh(f_θ(s, ξ)): f a network with Gaussian weights and dropout, all of it drawn by ξ.
 
     `network(observation [B, O]) -> (ImplicitDistribution over [B, A], ())`. Each hidden layer is
-    NoisyDense → LayerNorm → activation, and dropout stands before the output layer. It is what gives an
-    action several modes: the output is a sum over a random half of the features. Its greedy action is that
-    of the mean weights without dropout, the limit of ρ → −∞ and a rate of 0.
+    NoisyDense → LayerNorm → activation, and dropout precedes the output layer. Dropout is what makes several
+    modes: the output is a sum over a random half of the features. The greedy action is that of the mean
+    weights without dropout, the limit of ρ → −∞ and a dropout of 0.
 
     Weights are drawn
 
-    * "per_sample": for each observation and sample anew, through each layer's output (`NoisyDense.local`);
-    * "per_batch": once for all observations of a batch, anew for each sample. That is cheaper, and in the
-      code released with the paper; gradients of a batch are noisier, as all share one draw;
-    * "per_episode": as "per_sample" in training, but a policy that collects keeps its weights and its mask of
-      dropped features for an episode, so that one mode is chosen in all of its states. See `EpisodeNetwork`.
+    * "per_sample": anew for each observation and sample, by way of the layers' outputs (`NoisyDense.local`);
+    * "per_batch": anew for each sample, but once for all observations of a batch. This is cheaper, and what
+      the code released with the paper does. Gradients of a batch are noisier, as all rows share one draw;
+    * "per_episode": as "per_sample" in training, but a collecting policy keeps its weights and its mask of
+      dropped features for an episode, so that it stays with one mode in all states. See `EpisodeNetwork`.
 
     Reference: Tang & Agrawal 2018, *Implicit Policy for Reinforcement Learning*, §3.2 and Appendix C.2.
 
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      hidden_units: Hidden layers, one or more.
+      hidden_units: Sizes of the hidden layers, one or more.
       noise: How often weights are drawn: "per_sample", "per_batch" or "per_episode".
-      initial_rho: ρ of all weights at first, whose deviation is softplus(ρ); useful are −6 to −4.
-      dropout: Share of the last hidden features that are dropped; useful are 0 to 0.9, 0 for none.
-      activation: Of the hidden layers.
+      initial_rho: The initial ρ of all weights, whose standard deviation is softplus(ρ); −6 to −4 is useful.
+      dropout: The share of the last hidden features that are dropped, 0 for none; up to 0.9 is useful.
+      activation: Keras name of the hidden layers' activation.
       layer_norm: Whether hidden layers are normalized before their activation.
     """
 
@@ -106,10 +112,10 @@ class NoisyActorNetwork(network.Network):
         sizes = [vector_size(observation_spec), *hidden_units, self._action_size]
         self._dense = []
         for index, (inputs, units) in enumerate(itertools.pairwise(sizes)):
-            # The output's makes the first policy broad, whatever the sizes, where features are dropped.
+            # The output's kernel makes the first policy broad where features are dropped, whatever the sizes.
             is_last = index == len(hidden_units)
             kernel = keras.initializers.LecunNormal() if is_last else keras.initializers.Orthogonal(2.0**0.5)
-            # Without a bias, LayerNorm would leave the direction of an observation only.
+            # Without a bias, LayerNorm would keep nothing of an observation but its direction.
             limit = inputs**-0.5 if index == 0 and layer_norm else 0.0
             bias = keras.initializers.RandomUniform(-limit, limit)
             layer = NoisyDense(units, initial_rho, kernel, bias, name=f"dense_{index}")
@@ -127,11 +133,11 @@ class NoisyActorNetwork(network.Network):
 
     @property
     def episode_noise_size(self) -> int:
-        """W, one number for each weight and each feature that may be dropped, or 0 if not "per_episode"."""
+        """W, the number of weights and of features that may be dropped; 0 if not "per_episode"."""
         return self._mask_size + sum(self._num_weights) if self._noise == "per_episode" else 0
 
     def for_episode(self, observation: tf.Tensor, noise: tf.Tensor) -> tfd.Distribution:
-        """Returns the one action `[B, A]` of observations `[B, O]` under weights by noise `[B, W]`."""
+        """Returns a point mass at the actions `[B, A]` of observations `[B, O]` under noise `[B, W]`."""
         return PointMass(self._with_weights(observation, noise), Squash(self._box))
 
     def call(
@@ -141,6 +147,7 @@ class NoisyActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         shared = self._noise == "per_batch"
         distribution = ImplicitDistribution(
             self._with_weights if shared else self._locally,
@@ -157,12 +164,12 @@ class NoisyActorNetwork(network.Network):
         return self._forward(observation, lambda index, x: self._dense[index](x))
 
     def _locally(self, observation: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """u `[*S, ..., A]` of observations `[..., O]` and a number for each output of each layer."""
+        """u `[*S, ..., A]` of observations `[..., O]` and noise for the outputs of all layers."""
         mask, *parts = tf.split(noise, [self._mask_size, *self._num_outputs], axis=-1)
         return self._forward(observation, lambda index, x: self._dense[index].local(x, parts[index]), mask)
 
     def _with_weights(self, observation: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """u `[*S, ..., A]` of observations `[..., O]` and a number for each weight."""
+        """u `[*S, ..., A]` of observations `[..., O]` and noise for all weights."""
         mask, *parts = tf.split(noise, [self._mask_size, *self._num_weights], axis=-1)
         return self._forward(
             observation, lambda index, x: self._dense[index].with_weights(x, parts[index]), mask
@@ -178,12 +185,15 @@ class NoisyActorNetwork(network.Network):
                 x = self._norms[index](x)
             x = self._activation(x)
         if mask is not None and self._mask_size:
+            # Divided by the share that is kept, so that the sum over features keeps its mean.
             x *= tf.cast(mask > self._threshold, x.dtype) / (1.0 - self._dropout)
         return dense(last, x)
 
 
 class _LayerNorm(keras.layers.Layer):
-    """g·(x − mean x)/√(var x + ε) + o over the last axis; on the CPU Keras' own is several times as slow."""
+    """g·(x − mean x)/√(var x + ε) + o over the last axis."""
+
+    # On a CPU, the layer of Keras takes several times as long.
 
     def __init__(self, units: int, name: str) -> None:
         super().__init__(name=name)
@@ -192,6 +202,7 @@ class _LayerNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the normalized x, of the same shape."""
         x -= tf.reduce_mean(x, axis=-1, keepdims=True)
         variance = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
         return x * tf.math.rsqrt(variance + _NORM_EPSILON) * self._gain + self._offset

@@ -11,35 +11,35 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 
-# softplus(10) = 10: noise far above any weight. Above it a few layers overflow single precision.
+# softplus(10) = 10, noise far above any weight. With more, a few layers overflow float32.
 LARGEST_RHO = 10.0
 
-# Added to variances: at 0 the slope of the square root is infinite.
+# Added to variances, as the slope of the square root is infinite at 0.
 _SMALLEST_VARIANCE = 1e-30
 
 
 class NoisyDense(keras.layers.Layer):
     """y = x·W + b,  W = μ_W + softplus(ρ_W)·ε_W,  b = μ_b + softplus(ρ_b)·ε_b,  ε ~ N(0, 1) i.i.d.
 
-    The layer draws nothing: it is a function of its inputs and of noise, of which it takes either
+    The layer draws nothing: it is a function of its inputs and of noise. It takes either
 
-    * a number for each weight (`with_weights`): the form for weights that several inputs share, or
-    * a number for each output (`local`): y = x·μ_W + μ_b + √(x²·σ_W² + σ_b²)·ξ, which has the distribution
-      that a new draw of all weights for each input has, at the cost of two products and far less noise.
+    * a number for each weight (`with_weights`), for weights that several inputs share, or
+    * a number for each output (`local`): y = x·μ_W + μ_b + √(x²·σ_W² + σ_b²)·ξ. This has the distribution
+      that a new draw of all weights for each input has, at the cost of two products and with far less noise.
 
-    Called without noise it is the mean, x·μ_W + μ_b. It has no activation. Its variables are made by `build`,
-    or when it is first called.
+    Called without noise it returns the mean, x·μ_W + μ_b. It has no activation. `build` creates its
+    variables, or the first call does.
 
     References: Kingma, Salimans & Welling 2015, *Variational Dropout and the Local Reparameterization Trick*,
     §2.2; Fortunato et al. 2018, *Noisy Networks for Exploration*, §3; Tang & Agrawal 2018, *Implicit Policy
     for Reinforcement Learning*, Appendix C.2.
 
     Args:
-      units: Outputs.
-      initial_rho: ρ at first, the same for all weights, at most 10; useful are −6 to −4, deviations of 0.0025
+      units: Number of outputs.
+      initial_rho: The initial ρ of all weights, at most 10; −6 to −4 is useful, standard deviations of 0.0025
         to 0.018. Far below that the layer is deterministic.
-      kernel_initializer: Of μ_W.
-      bias_initializer: Of μ_b.
+      kernel_initializer: How μ_W is drawn.
+      bias_initializer: How μ_b is drawn.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class NoisyDense(keras.layers.Layer):
         self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
 
     def build(self, input_shape: Sequence[Any]) -> None:
-        """Makes the variables, for inputs `[..., I]` of this shape."""
+        """Creates the variables, for inputs `[..., I]` of this shape."""
         inputs, units = int(input_shape[-1]), self._units
         rho = keras.initializers.Constant(self._initial_rho)
         self._kernel = self.add_weight("kernel", [inputs, units], initializer=self._kernel_initializer)
@@ -74,12 +74,12 @@ class NoisyDense(keras.layers.Layer):
 
     @property
     def num_outputs(self) -> int:
-        """Numbers that `local` takes for an input."""
+        """How many random numbers `local` takes for an input."""
         return self._units
 
     @property
     def num_weights(self) -> int:
-        """Numbers that `with_weights` takes for a draw of all weights."""
+        """How many random numbers `with_weights` takes for a draw of all weights."""
         return (self._kernel.shape[0] + 1) * self._units
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
@@ -87,7 +87,7 @@ class NoisyDense(keras.layers.Layer):
         return _product(x, self._kernel) + self._bias
 
     def local(self, x: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Returns y `[*S, ..., units]`, weights drawn anew for each row.
+        """Returns y `[*S, ..., units]` with new weights for each row.
 
         Args:
           x: `[..., I]`, or `[*S, ..., I]` where inputs depend on the sample.
@@ -104,8 +104,8 @@ class NoisyDense(keras.layers.Layer):
 
         Args:
           x: `[..., I]`, or `[*S, ..., I]` where inputs depend on the sample.
-          noise: ε `[*S, ..., num_weights]`, a draw of the weights for each row; where one serves all rows,
-            `[*S, 1, num_weights]`, which is one product for all of them.
+          noise: ε `[*S, ..., num_weights]`, a draw of the weights for each row, or `[*S, 1, num_weights]`,
+            one draw for all rows, which then take one product.
         """
         kernel, bias = self._weights(noise)
         if len(noise.shape) > 1 and noise.shape[-2] == 1 and len(x.shape) > 1:
@@ -122,5 +122,6 @@ class NoisyDense(keras.layers.Layer):
 
 
 def _product(x: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-    """`[..., I]` by `[I, J]`, as one product: `matmul` would make its gradient from one for each sample."""
+    """Returns the product of `[..., I]` and `[I, J]`."""
+    # For the gradient of a matmul of tensors, TensorFlow makes a product for each sample and adds them up.
     return tf.matmul(x, matrix) if len(x.shape) == 2 else tf.tensordot(x, matrix, 1)

@@ -14,13 +14,13 @@ from expol_tf.networks.mlp import vector_size
 class ObservationNormalizer(tf.Module):
     """ô = clip((o − mean) / std, ±c), with mean and std of all observations given to `update` so far.
 
-    An identity (but for the clip) until the first update. Statistics are kept in float64 and merged batch by
-    batch (Chan et al. 1979), so that they do not drift over billions of observations.
+    Until the first update it only clips. Reference: Chan, Golub & LeVeque 1979, *Updating Formulae and a
+    Pairwise Algorithm for Computing Sample Variances*.
 
     Args:
       observation_spec: A float vector `[O]`.
       clip: c, in standard deviations; None for no clip.
-      epsilon: Added to the variance, so that a constant component stays finite.
+      epsilon: A number added to the variance, so that a constant component stays finite.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class ObservationNormalizer(tf.Module):
             raise ConfigurationError(f"clip must be positive, or None for no clip; got {clip}.")
         size = vector_size(observation_spec)
         self._clip = clip
+        # In float64: after 10⁷ observations another one is below the precision of a float32 sum.
         self._epsilon = epsilon
         self._count = tf.Variable(0.0, trainable=False, dtype=tf.float64, name="count")
         self._mean = tf.Variable(tf.zeros([size], tf.float64), trainable=False, name="mean")
@@ -42,34 +43,44 @@ class ObservationNormalizer(tf.Module):
 
     @property
     def count(self) -> tf.Variable:
+        """The number of observations so far, a float64 scalar."""
         return self._count
 
     @property
     def mean(self) -> tf.Tensor:
+        """The mean of the observations so far, float32 `[O]`; 0 before the first."""
         return tf.cast(self._mean, tf.float32)
 
     @property
     def std(self) -> tf.Tensor:
+        """The standard deviation of the observations so far, float32 `[O]`; 1 before the first."""
         variance = tf.where(self._count > 0, self._squares / tf.maximum(self._count, 1.0), 1.0)
         return tf.cast(tf.sqrt(variance + self._epsilon), tf.float32)
 
     def __call__(self, observation: tf.Tensor) -> tf.Tensor:
-        """Returns the normalized observation, float32, same shape."""
+        """Returns the normalized observation, float32, of the same shape."""
         normalized = (tf.cast(observation, tf.float32) - self.mean) / self.std
         return normalized if self._clip is None else tf.clip_by_value(normalized, -self._clip, self._clip)
 
     def update(self, observations: tf.Tensor, valid: tf.Tensor | None = None) -> None:
-        """Merges observations `[..., O]` into the statistics, those alone where `valid` `[...]` is true."""
+        """Adds observations to the statistics.
+
+        Args:
+          observations: o `[..., O]`.
+          valid: Bool `[...]`, which of them count; None for all.
+        """
         size = observations.shape[-1]
         batch = tf.cast(tf.reshape(observations, [-1, size]), tf.float64)
         weight = tf.ones_like(batch[:, :1])
         if valid is not None:
             counts = tf.reshape(valid, [-1, 1])
             weight = tf.cast(counts, tf.float64)
-            batch = tf.where(counts, batch, 0.0)  # What does not count may be NaN, and so would 0 · NaN be.
+            # An observation that does not count may be NaN, and 0 · NaN is NaN.
+            batch = tf.where(counts, batch, 0.0)
         count = tf.reduce_sum(weight)
         mean = tf.reduce_sum(weight * batch, axis=0) / tf.maximum(count, 1.0)
         squares = tf.reduce_sum(weight * tf.square(batch - mean), axis=0)
+        # Squared deviations are merged, not squares: E[o²] − E[o]² cancels where the mean is large.
         total = self._count + count
         share = count / tf.maximum(total, 1.0)
         delta = mean - self._mean

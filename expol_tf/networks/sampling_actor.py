@@ -22,24 +22,24 @@ tfd = tfp.distributions
 
 @gin.configurable(module="expol_tf")
 class SamplingActorNetwork(network.Network):
-    """a = mid + half·tanh(f(s, ξ)), ξ ~ N(0, I): draws from any distribution, knows no density.
+    """a = mid + half·tanh(f(s, ξ)), ξ ~ N(0, I), which can have any distribution and has no density.
 
-    `network(observation [B, O]) -> (ImplicitDistribution over [B, A], ())`. Its greedy action is f(s, 0). The
-    observation's part of the first layer is computed once, however many actions are drawn for it.
+    `network(observation [B, O]) -> (ImplicitDistribution over [B, A], ())`. The greedy action is f(s, 0). The
+    first layer's product with the observation is computed once, however many actions are drawn for it.
 
-    With `num_noises`, ξ takes that many fixed values only, drawn from N(0, I) when the network is made, the
-    first of them 0. `restrict_noise` then narrows the choice, so that fine-tuning at a falling temperature
-    can end in a deterministic policy, the greedy one.
+    With `num_noises`, ξ takes only that many fixed values. They are drawn from N(0, I) when the network is
+    made, except that the first is 0. `restrict_noise` then narrows the choice, so that fine-tuning at a
+    falling temperature can end in a deterministic policy, the greedy one.
 
     Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, §3.2.
 
     Args:
       observation_spec: A float vector `[O]`.
       action_spec: A bounded float vector `[A]`.
-      hidden_units: Hidden layers, one or more.
-      activation: Of the hidden layers.
-      noise_size: Components of ξ; None for A.
-      num_noises: Number of fixed values that ξ takes; None for no limit.
+      hidden_units: Sizes of the hidden layers, one or more.
+      activation: Keras name of the hidden layers' activation.
+      noise_size: Number of components of ξ; None for A.
+      num_noises: Number of fixed values that ξ takes; None for any value.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SamplingActorNetwork(network.Network):
         if num_noises is not None and num_noises < 1:
             raise ConfigurationError(f"num_noises must be 1 or more, or None for no limit; got {num_noises}.")
         first, *rest = hidden_units
-        # Observation and noise, whatever their sizes, move the hidden units alike: the first policy is broad.
+        # The first policy is broad: observation and noise change hidden units alike, whatever their sizes.
         initializer = keras.initializers.LecunNormal
         self._observation_layer = keras.layers.Dense(
             first, kernel_initializer=initializer(), name="observation"
@@ -78,7 +78,7 @@ class SamplingActorNetwork(network.Network):
         self._rest = make_mlp(first, rest, self._action_size, activation, name="rest")
         self._noises = None
         if num_noises is not None:
-            # Variables, for checkpoints to restore; both floating, for target networks to average.
+            # Variables, as checkpoints restore them, and both floating, as target networks average them.
             noises = tf.random.normal([num_noises - 1, self._noise_size])
             noises = tf.concat([tf.zeros([1, self._noise_size]), noises], axis=0)
             self._noises = tf.Variable(noises, trainable=False, name="noises")
@@ -86,7 +86,7 @@ class SamplingActorNetwork(network.Network):
         self.create_variables()
 
     def restrict_noise(self, num_noises: int | tf.Tensor) -> None:
-        """Lets ξ take only the first so many of its fixed values from now on.
+        """Restricts ξ to the first `num_noises` of its fixed values from now on.
 
         Args:
           num_noises: 1 or more, at most as many as the network was made with.
@@ -110,6 +110,7 @@ class SamplingActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         features = self._observation_layer(observation)
         noises = self._noises
         if noises is not None:
@@ -119,6 +120,6 @@ class SamplingActorNetwork(network.Network):
         )
         return distribution, network_state
 
-    def _latent(self, features, noise):
-        """u `[*S, B, A]` of features `[B, H]` and noise `[*S, B, noise_size]`."""
+    def _latent(self, features: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+        """Returns u `[*S, B, A]` of features `[B, H]` and noise `[*S, B, noise_size]`."""
         return self._rest(self._activation(features + self._noise_layer(noise)))

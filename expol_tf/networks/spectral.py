@@ -1,4 +1,4 @@
-"""Layers of bounded slope."""
+"""A dense layer whose slope is bounded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from expol_tf.keras_api import keras
 class SpectralDense(keras.layers.Dense):
     """y = φ(x·W/σ(W) + b), σ(W) the largest singular value of the kernel: 1-Lipschitz, if φ is.
 
-    σ = ‖W·v‖, v a stored unit vector: the singular vector when built, kept near it by `update` while W
-    changes. Where v lags, σ is too small, by the square of the angle only. The gradient with respect to W
-    goes through the division, v held: W turns, and its length has no effect.
+    σ = ‖W·v‖ with a stored unit vector v. When the layer is built, v is the singular vector; `update` keeps
+    it near while W changes. If v is off by an angle, σ is too small, but only by the square of that angle.
+    The gradient with respect to W flows through the division, with v fixed: the length of W has no effect.
 
     Reference: Miyato et al. 2018, *Spectral Normalization for Generative Adversarial Networks*, Algorithm 1
     and Eq. 11.
@@ -23,8 +23,8 @@ class SpectralDense(keras.layers.Dense):
     def build(self, input_shape: Any) -> None:
         """Creates kernel, bias and v."""
         super().build(input_shape)
-        # By a decomposition: the singular values of a random kernel are close, and power iteration alone
-        # would take hundreds of steps.
+        # By a decomposition: the singular values of a random kernel are close to each other, so that power
+        # iteration would take hundreds of steps.
         v = tf.linalg.svd(tf.convert_to_tensor(self.kernel))[2][:, 0]
         self.singular_vector = tf.Variable(
             v, trainable=False, name="singular_vector", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -38,12 +38,16 @@ class SpectralDense(keras.layers.Dense):
 
     def sigma(self) -> tf.Tensor:
         """σ(W), scalar."""
-        # Neither σ nor its gradient is NaN for a kernel of zeros.
+        # The slope of √ is infinite at 0: without the bound, a kernel of zeros would have the gradient NaN.
         product = tf.linalg.matvec(self.kernel, self.singular_vector)
         return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(product)), 1e-24))
 
     def update(self, num_iterations: int = 1) -> None:
-        """Moves v by power iteration, v ← WᵀW·v / ‖WᵀW·v‖."""
+        """Moves v by power iteration, v ← WᵀW·v / ‖WᵀW·v‖.
+
+        Args:
+          num_iterations: Number of iterations.
+        """
         kernel, v = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.singular_vector)
         for _ in range(num_iterations):
             product = tf.linalg.matvec(kernel, tf.linalg.matvec(kernel, v), transpose_a=True)

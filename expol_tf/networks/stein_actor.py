@@ -1,4 +1,4 @@
-"""The Stein policy: a Gaussian's particles, moved by SVGD toward where the critic is high."""
+"""The Stein policy: particles from a Gaussian, moved by SVGD toward where the critic is high."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ tfd = tfp.distributions
 
 
 class HasValue(Protocol):
-    """A temperature: α as a scalar tensor, and the variables that it is made of."""
+    """A temperature, whose value may depend on variables."""
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """What α is made of."""
+        """The variables that α depends on."""
 
     def value(self) -> tf.Tensor:
-        """Returns α."""
+        """Returns α, scalar."""
 
 
 @gin.configurable(module="expol_tf")
 class SteinActorNetwork(network.Network):
     """u⁰ ~ N(μ_θ(s), diag σ_θ²(s)), moved by SVGD toward ∝ exp(ℓ/α);  a = squash(u^L).
 
-    ℓ(u) = Q(s, squash(u)) + α Σ log(1 − tanh² u): the density exp(Q/α) of actions, as one of u.
-    `network(observation [B, O]) -> (SteinDistribution over [B, A], ())`. μ and σ are computed once per state,
-    and so is what the critic's first layer makes of the state.
+    ℓ(u) = Q(s, squash(u)) + α Σ log(1 − tanh² u) makes exp(ℓ/α) the density of u where exp(Q/α) is that of a.
+    `network(observation [B, O]) -> (SteinDistribution over [B, A], ())`. μ, σ and the critic's first product
+    with the state are computed once per state.
 
-    It trains the initial Gaussian alone. The critic is another's, whose values steer the particles; a policy
-    improvement that differentiates samples reaches θ through all steps and through Q's second derivative,
-    which is why the critic should be smooth (`CriticNetwork(activation="elu")`). Without steps it is the
-    initial network's policy.
+    Only the initial Gaussian is trained by the policy's loss. The critic, which steers the particles, and the
+    temperature are trained elsewhere. A policy improvement that differentiates samples reaches θ through all
+    steps and through the second derivative of Q, so the critic should be smooth
+    (`CriticNetwork(activation="elu")`). With 0 steps this is the policy of the initial network.
 
     Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
     §3.1.
@@ -49,10 +49,10 @@ class SteinActorNetwork(network.Network):
       initial_network: `network(observation) -> (squashed Gaussian, state)`: a `GaussianActorNetwork` with
         `squash=True`, learned with the policy, or a `FixedGaussianActorNetwork`.
       critic_network: `network((observation, action)) -> (Q [N, C], state)`.
-      temperature: α: a `FixedTemperature`, say, which may be learned elsewhere.
-      sampler: How particles move; `SteinSampler()` by default.
-      score_reduction: Of the critics' values in ℓ: "first", a single critic and half the work of "min";
-        "min"; or "mean".
+      temperature: α, for example a `FixedTemperature`.
+      sampler: How particles are drawn and moved; `SteinSampler()` by default.
+      score_reduction: How the values of the critics make Q in ℓ: "first", which evaluates one critic and so
+        takes half the work; "min"; or "mean".
     """
 
     def __init__(
@@ -75,26 +75,22 @@ class SteinActorNetwork(network.Network):
 
     @property
     def initial_network(self) -> network.Network:
-        """μ and σ."""
+        """The network of μ and σ."""
         return self._initial_network
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
-        """θ, the initial network's."""
+        """θ, the weights of the initial network."""
         return self._initial_network.trainable_weights
 
     @property
     def non_trainable_weights(self) -> list[tf.Variable]:
-        """What the policy depends on and others train: critic and temperature."""
+        """The variables of the critic and the temperature, which the policy depends on and others train."""
         others = [*self._critic_network.weights, *self._temperature.variables]
         return [*self._initial_network.non_trainable_weights, *others]
 
     def copy(self, **kwargs: Any) -> network.Network:
-        """Refuses: the copy would share the critic.
-
-        Raises:
-          ConfigurationError: Always.
-        """
+        """Raises a `ConfigurationError` always, since a copy would share the critic."""
         raise ConfigurationError(
             "SteinActorNetwork.copy: a copy would be steered by the same critic. Make another from copies of "
             "the initial and the critic network."
@@ -107,6 +103,7 @@ class SteinActorNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
+        """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
         initial, squash = split_squash(self._initial_network(observation)[0])
         if squash is None or not isinstance(initial, tfd.MultivariateNormalDiag):
             raise CapabilityError(
@@ -119,17 +116,18 @@ class SteinActorNetwork(network.Network):
         if self._score_reduction == "first":
             scoring = values_at(self._critic_network, observation, num_critics=1)
 
-        def score(u: tf.Tensor) -> tf.Tensor:
+        def _score(u: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(u)
                 q = reduce_critics(scoring(squash.forward(u)), self._score_reduction)
-            # ∇ log(1 − tanh² u) = −2·tanh u.
+            # ∇ log(1 − tanh² u) = −2·tanh u in closed form: differentiating the logarithm would divide by
+            # 1 − tanh² u, which is 0 in float32 from |u| ≈ 9 on.
             return tape.gradient(q, u) - 2.0 * self._temperature.value() * tf.tanh(u)
 
-        def value(u: tf.Tensor) -> tf.Tensor:
+        def _value(u: tf.Tensor) -> tf.Tensor:
             return reduce_critics(all_critics(squash.forward(u)))
 
         distribution = SteinDistribution(
-            initial, score, self._sampler, self._temperature.value, value, squash
+            initial, _score, self._sampler, self._temperature.value, _value, squash
         )
         return distribution, network_state

@@ -14,11 +14,11 @@ from expol_tf.networks.mlp import make_mlp, vector_size
 
 @gin.configurable(module="expol_tf")
 class ValueNetwork(network.Network):
-    """V(s): `network(observation [B, O]) -> (value [B], ())`, a tanh network of the observation alone.
+    """V(s): `network(observation [B, O]) -> (V [B], ())`, a tanh network of the observation alone.
 
     Args:
       observation_spec: A float vector `[O]`.
-      hidden_units: Hidden layers, with tanh.
+      hidden_units: Sizes of the hidden layers, which have tanh.
     """
 
     def __init__(
@@ -38,4 +38,5 @@ class ValueNetwork(network.Network):
         network_state: tuple = (),
         training: bool = False,
     ) -> tuple[tf.Tensor, tuple]:
+        """Returns (V `[B]`, `()`) for observations `[B, O]`."""
         return tf.squeeze(self._value(observation), axis=-1), network_state

@@ -10,14 +10,14 @@ differentiates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
-from expol_tf.distributions import latent_and_squash
+from expol_tf.distributions import SteinDistribution, latent_and_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean
 from expol_tf.objectives.protocols import Critic, Improvement, Policy
@@ -45,7 +45,7 @@ def reparameterized_improvement(
     """Minimizes E[ α log π(a|s) − Q(s, a) ], a and log π from one reparameterized call.
 
     That is α·KL[π ‖ exp(Q/α)/Z], so the policy comes as near the best one as its class allows. What a
-    distribution with `sample_with_statistics` (a `SteinDistribution`) tells of its samples is reported.
+    `SteinDistribution` tells of its samples is reported.
 
     Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Eq. 7.
 
@@ -200,12 +200,13 @@ def linearized(value: tf.Tensor, at: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
     return value + tf.reduce_sum(change, axis=list(range(value.shape.rank, at.shape.rank)))
 
 
-def _sample_with_statistics(distribution, num_samples, seed):
-    """As `sample_actions`, with what the distribution has seen of its samples, scalars or `[N]`."""
-    draw = getattr(distribution, "sample_with_statistics", None)
-    if draw is None:
+def _sample_with_statistics(
+    distribution: tfd.Distribution, num_samples: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, Mapping[str, tf.Tensor]]:
+    """As `sample_actions`, with a Stein distribution's statistics of its samples, scalars or `[N]`."""
+    if not isinstance(distribution, SteinDistribution):
         return *sample_actions(distribution, num_samples, seed), {}
-    action, log_prob, statistics = draw(num_samples, seed)
+    action, log_prob, statistics = distribution.sample_with_statistics(num_samples, seed)
     if num_samples == 1:
         return action[0], log_prob[0], statistics
     return tf.transpose(action, [1, 0, 2]), tf.transpose(log_prob), statistics

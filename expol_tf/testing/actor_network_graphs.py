@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.bijectors import box_middle_and_half
+from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import greedy_action
 from expol_tf.testing.assertions import ensure, ensure_close, explained, restored
 from expol_tf.testing.network_under_test import BATCH, SAMPLES, NetworkUnderTest
@@ -61,7 +61,7 @@ def check_moving_variables(subject: NetworkUnderTest) -> None:
     """Checks that log π of one tensor follows the variables as they change within a graph and a loop."""
     variables = subject.network.trainable_variables
     # Well inside the box: near its edges the squash's inverse amplifies the rounding of a graph.
-    middle, half = box_middle_and_half(subject.action_spec)
+    middle, half = ActionBox.of(subject.action_spec)
     offsets = np.linspace(-0.5, 0.5, BATCH * middle.size).reshape([BATCH, middle.size])
     action = tf.constant(middle + half * offsets, subject.action_spec.dtype)
 

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from tf_agents.networks import network as tf_agents_network
 from tf_agents.specs import tensor_spec
 
-from expol_tf.bijectors import box_middle_and_half
+from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import capabilities, split_squash
 from expol_tf.testing.assertions import ensure
 
@@ -83,7 +83,7 @@ class NetworkUnderTest:
         """
         distribution = self.distribution()
         sample, log_prob = distribution.experimental_sample_and_log_prob(SAMPLES, seed=self.seed)
-        middle, half = box_middle_and_half(self.action_spec)
+        middle, half = ActionBox.of(self.action_spec)
         inside = np.all(np.abs((sample - middle) / half) < 0.99, axis=-1)
         if split_squash(distribution)[1] is None:
             inside = np.ones_like(inside)

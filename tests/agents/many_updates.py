@@ -17,7 +17,13 @@ import tensorflow as tf
 
 from expol_tf.agents import FixedTemperature, LearnedTemperature, NbpAgent, ParpiAgent, SqlBackup, Transitions
 from expol_tf.keras_api import keras
-from expol_tf.networks import CriticNetwork, DiscriminatorNetwork, GaussianActorNetwork, NoisyActorNetwork
+from expol_tf.networks import (
+    CriticNetwork,
+    DiscriminatorNetwork,
+    GaussianActorNetwork,
+    LogStd,
+    NoisyActorNetwork,
+)
 from expol_tf.objectives import jsd, reverse_kl, wasserstein
 from tests.agents import small_off_policy as small
 
@@ -38,8 +44,7 @@ def parpi(matching, step_size, num_steps, temperature, backup=None):
         (16, 16),
         squash=True,
         activation="relu",
-        state_dependent_std=True,
-        log_std_bounds=(-20.0, 2.0),
+        log_std=LogStd(state_dependent=True),
     )
     matching = {"wd": wasserstein(0.0), "jsd": jsd(), "rkl": reverse_kl()}[matching]
     return ParpiAgent(

@@ -28,6 +28,7 @@ from expol_tf.networks import (
     DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     MixtureActorNetwork,
     SamplingActorNetwork,
     ValueNetwork,
@@ -43,7 +44,7 @@ HALF = np.array([1.0, 2.0], np.float32)
 COUNT = 128
 
 POLICIES = {
-    "gaussian": functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True),
+    "gaussian": functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True)),
     "mixture": functools.partial(MixtureActorNetwork, squash=True),
     "flow": functools.partial(
         FlowActorNetwork,

@@ -23,6 +23,7 @@ from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     SamplingActorNetwork,
 )
 from tests.agents.driving import NUM_ENVS, load, short_pendulum
@@ -30,14 +31,16 @@ from tests.agents.driving import NUM_ENVS, load, short_pendulum
 AGENTS: dict[str, tuple[Any, Any]] = {
     "sac": (
         SacAgent,
-        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True, activation="relu"),
+        functools.partial(
+            GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True), activation="relu"
+        ),
     ),
     "sql": (functools.partial(SqlAgent, num_particles=3, value_samples=5), SamplingActorNetwork),
     # A policy with a state, and without a density.
     "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
     "s2ac": (
         functools.partial(S2acAgent, sampler=SteinSampler(3, 2)),
-        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True),
+        functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True)),
     ),
 }
 

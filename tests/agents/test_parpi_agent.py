@@ -23,6 +23,7 @@ from expol_tf.networks import (
     DiscriminatorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     MixtureActorNetwork,
     NoisyActorNetwork,
     ObservationNormalizer,
@@ -58,7 +59,7 @@ def make_agent(actor=None, seed=0, **settings):
     keras.utils.set_random_seed(seed)
     if actor is None:
         actor = GaussianActorNetwork(
-            small.OBSERVATION, small.ACTION, (8,), squash=True, state_dependent_std=True
+            small.OBSERVATION, small.ACTION, (8,), squash=True, log_std=LogStd(state_dependent=True)
         )
     else:
         actor = actor(small.OBSERVATION, small.ACTION, hidden_units=(8,))

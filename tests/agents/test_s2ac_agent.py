@@ -29,6 +29,7 @@ from expol_tf.networks import (
     CriticNetwork,
     FixedGaussianActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     ObservationNormalizer,
     SamplingActorNetwork,
     SteinActorNetwork,
@@ -52,9 +53,7 @@ STATISTICS = {
 def make_agent(cls=S2acAgent, actor=None, specs=(small.OBSERVATION, small.ACTION), **settings):
     keras.utils.set_random_seed(0)
     if actor is None:
-        actor = GaussianActorNetwork(
-            *specs, (8,), squash=True, state_dependent_std=True, log_std_bounds=(-2.3, 0.0)
-        )
+        actor = GaussianActorNetwork(*specs, (8,), squash=True, log_std=LogStd(0.0, True, (-2.3, 0.0)))
     critic = CriticNetwork(*specs, (8,), activation="elu")
     if cls is S2acAgent:
         settings = dict(sampler=SMALL, batch_parts=1) | settings
@@ -187,8 +186,7 @@ def test_the_policys_gradient_goes_through_the_steps():
         small.ACTION,
         (8,),
         squash=True,
-        state_dependent_std=True,
-        log_std_bounds=(-5.0, 2.0),
+        log_std=LogStd(0.0, True, (-5.0, 2.0)),
     )
     agent = make_agent(actor=actor, sampler=SteinSampler(4, 3, 0.3, bandwidth=0.8, range=None))
     transitions, seed = batch(), tf.constant([4, 5])

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.specs import array_spec, tensor_spec
 
-from expol_tf.bijectors import Squash, box_middle_and_half, to_action_units
+from expol_tf.bijectors import ActionBox, Squash, to_action_units
 from expol_tf.errors import SpaceError
 
 BOXES = {
@@ -97,7 +97,7 @@ def test_middle_and_half_of_scalar_and_vector_bounds():
         array_spec.BoundedArraySpec([2], np.float32, -2.0, 4.0),
         spec([-2.0, -2.0], [4.0, 4.0], 2),
     ):
-        np.testing.assert_array_equal(box_middle_and_half(box), [[1.0, 1.0], [3.0, 3.0]])
+        np.testing.assert_array_equal(ActionBox.of(box), [[1.0, 1.0], [3.0, 3.0]])
 
 
 @pytest.mark.parametrize(

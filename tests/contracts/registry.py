@@ -45,6 +45,7 @@ from expol_tf.networks import (
     FixedGaussianActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     MixtureActorNetwork,
     NoisyActorNetwork,
     ObservationNormalizer,
@@ -111,7 +112,7 @@ _NOISY = functools.partial(NoisyActorNetwork, hidden_units=(8, 8))
 
 def off_policy(cls, observation_spec, action_spec):
     """As SAC has them."""
-    options = dict(hidden_units=(8,), squash=True, activation="relu", state_dependent_std=True)
+    options = dict(hidden_units=(8,), squash=True, activation="relu", log_std=LogStd(state_dependent=True))
     return cls(observation_spec, action_spec, **options)
 
 
@@ -225,7 +226,7 @@ AGENTS |= {
     "sac_gaussian": functools.partial(
         make_off_policy,
         SacAgent,
-        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True),
+        functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True)),
         normalize=True,
     ),
     "sac_flow": functools.partial(

@@ -456,7 +456,7 @@ def test_what_it_can_do_and_what_it_cannot():
         (dict(step_size=0.0), "step_size must be a positive number; got 0.0"),
         (dict(range=-3.0), "range must be a positive number; got -3.0"),
         (dict(range=float("inf")), "range must be a positive number; got inf"),
-        (dict(floor=0.0), "floor must be a positive number; got 0.0"),
+        (dict(floor=0.01), r"SteinSampler.floor is now 0.002 always"),
         (dict(step="adaptive"), "step must be one of .*got 'adaptive'"),
         (dict(density_change="exact"), "density_change must be one of .*got 'exact'"),
         (dict(bandwidth="wide"), "bandwidth must be one of .*got 'wide'"),

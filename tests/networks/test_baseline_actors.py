@@ -12,6 +12,7 @@ from expol_tf.errors import ConfigurationError, SpaceError
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     GaussianActorNetwork,
+    LogStd,
     MixtureActorNetwork,
     NormalizedColumns,
     ValueNetwork,
@@ -29,7 +30,7 @@ STATES = tf.constant(np.random.default_rng(0).standard_normal([4, 3]), tf.float3
 @pytest.mark.parametrize("log_std", [0, -1.5])
 @pytest.mark.parametrize("make", [GaussianActorNetwork, MixtureActorNetwork])
 def test_a_new_policy_is_almost_centred_and_as_wide_as_asked(make, log_std):
-    policy = make(OBSERVATION, ACTION, initial_log_std=log_std)(STATES)[0]
+    policy = make(OBSERVATION, ACTION, log_std=LogStd(log_std))(STATES)[0]
     samples = policy.sample(20000, seed=tf.constant([0, 1])).numpy()
     u = (samples - (LOW + HIGH) / 2) / ((HIGH - LOW) / 2)
     np.testing.assert_allclose(np.mean(u, axis=0), np.zeros([4, 2]), atol=0.08)

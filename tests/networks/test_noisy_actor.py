@@ -322,3 +322,19 @@ def test_an_unbounded_action_is_refused():
     make_ = functools.partial(NoisyActorNetwork, OBSERVATION)
     with pytest.raises(SpaceError, match="finite bounds"):
         make_(tensor_spec.BoundedTensorSpec([2], tf.float32, -np.inf, 1.0))
+
+
+def test_an_episode_network_with_a_misspelt_method_is_refused():
+    class Misspelt(EpisodeNetwork):
+        """Has `in_episode` where `for_episode` is meant."""
+
+        def __init__(self):
+            super().__init__(OBSERVATION, state_spec=(), name="Misspelt")
+
+        episode_noise_size = 3
+
+        def in_episode(self, observation, noise):
+            return PointMass(observation)
+
+    with pytest.raises(TypeError, match="abstract.*for_episode"):
+        Misspelt()

@@ -16,6 +16,7 @@ from expol_tf.networks import (
     DeterministicActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     MixtureActorNetwork,
     SamplingActorNetwork,
 )
@@ -40,7 +41,7 @@ def parts(policy):
 @pytest.mark.parametrize("squash", [False, True])
 @pytest.mark.parametrize("make", [GaussianActorNetwork, MixtureActorNetwork])
 def test_a_deviation_may_depend_on_the_state(make, squash):
-    network = make(OBSERVATION, ACTION, squash=squash, state_dependent_std=True, initial_log_std=-0.5)
+    network = make(OBSERVATION, ACTION, squash=squash, log_std=LogStd(-0.5, True))
     unit = np.ones(2) if squash else (HIGH - LOW) / 2
     std = parts(network(STATES)[0])[1] / unit
     np.testing.assert_allclose(std, np.full(std.shape, np.exp(-0.5)), rtol=0.05)
@@ -56,19 +57,19 @@ def test_a_deviation_may_depend_on_the_state(make, squash):
 
 @pytest.mark.parametrize("make", [GaussianActorNetwork, MixtureActorNetwork])
 def test_a_deviation_stays_within_its_bounds(make):
-    network = make(OBSERVATION, ACTION, squash=True, state_dependent_std=True, log_std_bounds=(-2.0, 0.5))
+    network = make(OBSERVATION, ACTION, squash=True, log_std=LogStd(0.0, True, (-2.0, 0.5)))
     with perturbed(network.trainable_variables, 2.0, seed=0):
         log_std = np.log(parts(network(STATES)[0])[1])
     np.testing.assert_allclose([np.min(log_std), np.max(log_std)], [-2.0, 0.5], rtol=1e-5)
-    with pytest.raises(ConfigurationError, match="log_std_bounds must be .* got"):
-        make(OBSERVATION, ACTION, state_dependent_std=True, log_std_bounds=(2.0, -20.0))
+    with pytest.raises(ConfigurationError, match="LogStd.bounds must be .* got"):
+        LogStd(bounds=(2.0, -20.0))
 
 
 @pytest.mark.parametrize(
     "make",
     [
         GaussianActorNetwork,
-        functools.partial(GaussianActorNetwork, state_dependent_std=True),
+        functools.partial(GaussianActorNetwork, log_std=LogStd(state_dependent=True)),
         functools.partial(MixtureActorNetwork, num_components=1),
         functools.partial(FlowActorNetwork, num_transformations=0),
         DeterministicActorNetwork,

@@ -20,6 +20,7 @@ from expol_tf.networks import (
     FixedGaussianActorNetwork,
     FlowActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     MixtureActorNetwork,
     SamplingActorNetwork,
     SteinActorNetwork,
@@ -36,7 +37,7 @@ LONE = SteinSampler(1, 1, 1.0, range=None)
 
 
 def gaussian():
-    return GaussianActorNetwork(OBSERVATION, ACTION, (8,), squash=True, state_dependent_std=True)
+    return GaussianActorNetwork(OBSERVATION, ACTION, (8,), squash=True, log_std=LogStd(state_dependent=True))
 
 
 def tf_agents_style(name="critic"):

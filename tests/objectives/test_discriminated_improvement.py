@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from expol_tf.bijectors import Squash
-from expol_tf.networks import DiscriminatorNetwork, GaussianActorNetwork, NoisyActorNetwork
+from expol_tf.networks import DiscriminatorNetwork, GaussianActorNetwork, LogStd, NoisyActorNetwork
 from expol_tf.objectives import (
     Contrast,
     density_ratio_improvement,
@@ -45,7 +45,7 @@ def curved(observation, action):
 
 def gaussian(**options):
     tf.keras.utils.set_random_seed(0)
-    options = dict(hidden_units=(8,), squash=True, state_dependent_std=True) | options
+    options = dict(hidden_units=(8,), squash=True, log_std=LogStd(state_dependent=True)) | options
     return GaussianActorNetwork(OBSERVATION, WIDE, **options)
 
 
@@ -183,7 +183,7 @@ def test_the_spread_of_the_entropy(wide):
 
 
 def test_only_some_states_tell_the_spread():
-    actor = gaussian(log_std_bounds=(-3.0, 1.0))
+    actor = gaussian(log_std=LogStd(0.0, True, (-3.0, 1.0)))
     for index, variable in enumerate(actor.trainable_variables):
         variable.assign_add(tf.random.stateless_normal(variable.shape, [5, index]))
     many = tf.constant(np.random.default_rng(5).standard_normal([200, 3]), tf.float32)

@@ -16,6 +16,7 @@ from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     SamplingActorNetwork,
 )
 from expol_tf.training import OffPolicyRunner, TrainingResult, configure_devices
@@ -26,13 +27,15 @@ END = 9 * ITERATION
 AGENTS = {
     "sac": (
         SacAgent,
-        functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True, activation="relu"),
+        functools.partial(
+            GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True), activation="relu"
+        ),
     ),
     "sql": (functools.partial(SqlAgent, num_particles=4, value_samples=5), SamplingActorNetwork),
     # Its noise has a state, which a resumed run must go on with.
     "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
 }
-_GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True, state_dependent_std=True)
+_GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True))
 _S2AC = functools.partial(S2acAgent, sampler=SteinSampler(3, 2))
 AGENTS |= {
     "s2ac": (_S2AC, _GAUSSIAN),

@@ -22,6 +22,7 @@ from expol_tf.networks import (
     CriticNetwork,
     DeterministicActorNetwork,
     GaussianActorNetwork,
+    LogStd,
     ObservationNormalizer,
     SamplingActorNetwork,
 )
@@ -80,7 +81,7 @@ def make_s2ac(amortized: bool, **settings: Any) -> S2acAgent:
     return S2acAgent(
         ts.time_step_spec(OBSERVATION),
         ACTION,
-        GaussianActorNetwork(OBSERVATION, ACTION, (7,), squash=True, state_dependent_std=True),
+        GaussianActorNetwork(OBSERVATION, ACTION, (7,), squash=True, log_std=LogStd(state_dependent=True)),
         CriticNetwork(OBSERVATION, ACTION, hidden_units=(9,), activation="elu"),
         normalizer,
         sampler=SteinSampler(4, 2),

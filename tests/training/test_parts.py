@@ -89,7 +89,7 @@ def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> 
 def test_s2ac_has_a_smooth_critic_and_a_bounded_deviation() -> None:
     parts = choose_parts(functools.partial(S2acAgent, gamma=0.9))
     assert parts.critic_network.keywords["activation"] == "elu"  # type: ignore[union-attr]
-    assert parts.actor_network.keywords["log_std_bounds"] == pytest.approx((-2.302585, 0.0))  # type: ignore[attr-defined]
+    assert parts.actor_network.keywords["log_std"].bounds == pytest.approx((-2.302585, 0.0))  # type: ignore[attr-defined]
 
 
 def test_an_agent_that_does_not_tell_is_what_its_parts_are() -> None:
