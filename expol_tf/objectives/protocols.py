@@ -1,4 +1,4 @@
-"""What objectives see of networks, and what they give back."""
+"""How objectives call the networks, and what an improvement returns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Critic = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Improvement(NamedTuple):
-    """What a policy improvement gives.
+    """The result of a policy improvement.
 
     Attributes:
-      loss: Scalar, whose gradient with respect to the policy's parameters is the improvement's direction.
-      log_prob: log π `[N]` of fresh actions scaled to [−1, 1], None where there is no density.
-      metrics: Scalars to report, means over states.
+      loss: Scalar to minimize; its gradient with respect to the policy's parameters improves the policy.
+      log_prob: log π `[N]` of newly drawn actions, scaled to [−1, 1]; None where the policy has no density.
+      metrics: Scalars to report, means over the states that count.
     """
 
     loss: tf.Tensor
