@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean, masked_variance
+from expol_tf.shapes import require_shapes
 
 SCALINGS = ("standardize", "center", "standardize_all")
 
@@ -61,15 +62,9 @@ def generalized_advantages(
     tensors = dict(
         reward=reward, discount=discount, value=value, next_value=next_value, episode_end=episode_end
     )
-    tensors = {name: tf.convert_to_tensor(tensor) for name, tensor in tensors.items()}
-    for name, tensor in tensors.items():
-        tf.debugging.assert_rank(tensor, 2, f"{name} must be [B, T]")
-        if not tensor.shape.is_compatible_with(tensors["reward"].shape):
-            # Some shapes, [B, 1] among them, would broadcast to a wrong result.
-            raise ValueError(
-                f"{name} must have reward's shape [B, T] = {tensors['reward'].shape}; got {tensor.shape}."
-            )
-    reward, discount, value, next_value, episode_end = tensors.values()
+    # Some shapes, [B, 1] among them, would broadcast to a wrong result.
+    require_shapes(*((name, tensor, "B T") for name, tensor in tensors.items()))
+    reward, discount, value, next_value, episode_end = map(tf.convert_to_tensor, tensors.values())
     delta = reward + gamma * discount * next_value - value
     decay = gamma * gae_lambda * (1.0 - tf.cast(episode_end, delta.dtype))
     # The recursion runs backwards in time, so time comes first and the scan is reversed.
@@ -98,6 +93,7 @@ def scale_advantages(
         standard deviation, and `entropy_scale` is 1/d instead of 1).
       epsilon: Number added to the standard deviation, so that equal advantages are not divided by 0.
     """
+    require_shapes(("advantages", advantages, "..."), ("valid", valid, "..."))
     if scaling not in SCALINGS:
         raise ConfigurationError(f"scaling must be one of {SCALINGS}; got {scaling!r}.")
     # Selected, not multiplied by the mask: an invalid frame may hold NaN, and 0 · NaN is NaN.

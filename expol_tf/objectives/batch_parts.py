@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from expol_tf.objectives.protocols import Critic, Improvement, Policy
+from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
 
 SoftValueFunction = Callable[[tf.Tensor, Policy, Critic, tf.Tensor, tf.Tensor], tf.Tensor]
 ImprovementFunction = Callable[
@@ -38,6 +38,7 @@ def soft_value_in_parts(
       temperature: α ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
       seed: Stateless seed, int32 `[2]`.
     """
+    require_inputs(observation, temperature, seed)
     if num_parts == 1:
         return soft_value(observation, policy, critic, temperature, seed)
     values = []
@@ -70,6 +71,7 @@ def improvement_in_parts(
       seed: Stateless seed, int32 `[2]`.
       valid: Bool `[N]`, the states that count; None counts all.
     """
+    require_inputs(observation, temperature, seed, valid)
     if num_parts == 1:
         return improvement(observation, policy, critic, temperature, seed, valid)
     observations = _split(observation, num_parts)

@@ -17,8 +17,8 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.action_box import ActionBox, BoxSpec
 from expol_tf.objectives.latent import latent_and_squash
 from expol_tf.objectives.masked import masked_mean
-from expol_tf.objectives.protocols import Critic, Policy
-from expol_tf.objectives.soft_values import reduce_critics
+from expol_tf.objectives.protocols import Critic, Policy, require_inputs
+from expol_tf.objectives.soft_values import reduced_value
 
 
 class Contrast(NamedTuple):
@@ -78,6 +78,7 @@ def langevin_particles(
         into the corners of the box.
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_inputs(observation, temperature, seed, valid)
     if num_steps < 1:
         raise ConfigurationError(f"num_steps must be 1 or more; got {num_steps}.")
     if not 0 < step_size < math.inf:
@@ -87,7 +88,7 @@ def langevin_particles(
     start = latent.sample(seed=seeds[0])[:, tf.newaxis]  # One particle a state, [N, 1, A].
 
     def value(u: tf.Tensor) -> tf.Tensor:
-        return reduce_critics(critic(observation, squash.forward(u)), reduction)
+        return reduced_value(critic, observation, squash.forward(u), reduction)
 
     def score(u: tf.Tensor) -> tf.Tensor:
         # TFP's bijector cache returns what it computed for this tensor before, and no tape recorded that.
@@ -138,6 +139,7 @@ def uniform_actions(
       valid: Bool `[N]` or None, unused.
       box: Action spec with finite bounds, shape `[A]`.
     """
+    require_inputs(observation, temperature, seed, valid)
     seeds = tf.random.experimental.stateless_split(seed, 2)
     action = tf.stop_gradient(policy(observation).sample(seed=seeds[0]))
     scaled = tf.random.stateless_uniform(tf.shape(action), seeds[1], -1.0, 1.0)

@@ -17,8 +17,9 @@ from expol_tf.objectives.contrasts import Contrast
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty
 from expol_tf.objectives.policy_improvement import action_value, linearized
-from expol_tf.objectives.protocols import Critic, Improvement, Policy
+from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
 from expol_tf.objectives.soft_values import sample_actions
+from expol_tf.shapes import require_shapes
 
 tfd = tfp.distributions
 
@@ -57,9 +58,17 @@ def discriminator_loss(
       The loss and two metrics: `divergence`, the matching's estimate from this batch, and `accuracy`, the
       share of states where f ranks the policy's action above the other: ½ by chance.
     """
+    require_shapes(
+        ("observation", observation, "N O"),
+        ("contrast.policy_action", contrast.policy_action, "N A"),
+        ("contrast.other_action", contrast.other_action, "N A"),
+        ("seed", seed, "2"),
+        ("valid", valid, "N"),
+    )
     # One call for both actions: a network's cost per call is high against that per row.
     both = tf.concat([contrast.policy_action, contrast.other_action], axis=0)
     f = discriminator(tf.concat([observation, observation], axis=0), both)
+    require_shapes(("action", both, "N A"), ("discriminator(observation, action)", f, "N"))
     of_policy, of_other = tf.split(f, 2)
     value = masked_mean(matching.value(of_policy, of_other), valid)
     above = 0.5 * (1.0 + tf.sign(of_policy - of_other))
@@ -111,6 +120,7 @@ def matching_improvement(
       log_ratio: c, which replaces the density of a policy without one by log π ≈ c(s, a) − log|A|, see
         `uniform_actions`; None takes the policy's own density.
     """
+    require_inputs(observation, temperature, seed, valid)
     scaling, distribution = ActionBox.of(box), policy(observation)
     log_prob: tf.Tensor | None = None
     metrics: dict[str, tf.Tensor] = {}
@@ -168,6 +178,7 @@ def density_ratio_improvement(
         None drops the entropy (β = 0).
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_inputs(observation, temperature, seed, valid)
     action = policy(observation).sample(seed=seed)
     value = action_value(critic, observation, action, reduction)
     if log_ratio is None:
@@ -184,6 +195,7 @@ def _differentiable(function: DiscriminatorFunction, observation: tf.Tensor, act
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
         value = function(observation, fixed)
+    require_shapes(("action", action, "N A"), ("discriminator(observation, action)", value, "N"))
     return linearized(value, action, tape.gradient(value, fixed))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from expol_tf.shapes import require_shapes
+
 
 def masked_mean(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     """Σ valid·x / Σ valid: the mean of the valid values, and 0 where none is valid.
@@ -12,6 +14,7 @@ def masked_mean(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
       values: x `[...]`, any shape; invalid ones may hold anything, NaN included.
       valid: Bool `[...]`, the values that count; None counts all.
     """
+    require_shapes(("values", values, "..."), ("valid", valid, "..."))
     if valid is None:
         return tf.reduce_mean(values)
     count = tf.reduce_sum(tf.cast(valid, values.dtype))
@@ -27,6 +30,7 @@ def masked_variance(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
       values: x `[...]`, any shape; invalid ones may hold anything, NaN included.
       valid: Bool `[...]`, the values that count; None counts all.
     """
+    require_shapes(("values", values, "..."), ("valid", valid, "..."))
     # In two passes: E x² − (E x)² would cancel, and can be negative, where the mean is large.
     deviation = values - masked_mean(values, valid)
     if valid is not None:
@@ -43,5 +47,6 @@ def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tenso
       target: Values `[...]` that were to be predicted.
       valid: Bool `[...]`, the frames that count.
     """
+    require_shapes(("prediction", prediction, "..."), ("target", target, "..."), ("valid", valid, "..."))
     unexplained = masked_variance(target - prediction, valid)
     return 1.0 - unexplained / tf.maximum(masked_variance(target, valid), 1e-12)

@@ -22,8 +22,8 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.action_box import ActionBox, BoxSpec
 from expol_tf.objectives.latent import latent_and_squash
 from expol_tf.objectives.masked import masked_mean
-from expol_tf.objectives.protocols import Critic, Improvement, Policy
-from expol_tf.objectives.soft_values import reduce_critics, sample_actions
+from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
+from expol_tf.objectives.soft_values import reduced_value, sample_actions
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -63,6 +63,7 @@ def reparameterized_improvement(
       reduction: How the values of the critics become one: "min", "mean" or "first".
       num_samples: Number of actions drawn per state.
     """
+    require_inputs(observation, temperature, seed, valid)
     action, log_prob, statistics = _sample_with_statistics(policy(observation), num_samples, seed)
     log_prob = ActionBox.of(box).scaled_log_prob(log_prob)
     loss = tf.stop_gradient(temperature) * log_prob - action_value(critic, observation, action, reduction)
@@ -99,6 +100,7 @@ def deterministic_improvement(
       valid: Bool `[N]`, the states that count; None counts all.
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_inputs(observation, temperature, seed, valid)
     action = policy(observation).sample(seed=seed)
     loss = -masked_mean(action_value(critic, observation, action, reduction), valid)
     return Improvement(loss, None, {})
@@ -152,6 +154,7 @@ def amortized_svgd(
       space: "latent" or "action".
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_inputs(observation, temperature, seed, valid)
     if num_particles < 1:
         raise ConfigurationError(f"num_particles must be 1 or more; got {num_particles}.")
     if space not in SPACES:
@@ -173,7 +176,7 @@ def amortized_svgd(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
         action = squash.forward(fixed) if space == "latent" else scaling.from_scaled(fixed)
-        q = reduce_critics(critic(observation, action), reduction)
+        q = reduced_value(critic, observation, action, reduction)
         log_density = q
         if space == "latent":
             log_density += temperature * squash.forward_log_det_jacobian(fixed, event_ndims=1)
@@ -200,7 +203,7 @@ def action_value(critic: Critic, observation: tf.Tensor, action: tf.Tensor, redu
     fixed = tf.stop_gradient(action)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
-        q = reduce_critics(critic(observation, fixed), reduction)
+        q = reduced_value(critic, observation, fixed, reduction)
     return linearized(q, action, tape.gradient(q, fixed))
 
 

@@ -19,7 +19,8 @@ import tensorflow_probability as tfp
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.action_box import ActionBox, BoxSpec
-from expol_tf.objectives.protocols import Critic, Policy
+from expol_tf.objectives.protocols import Critic, Policy, require_inputs
+from expol_tf.shapes import require_shapes
 
 tfd = tfp.distributions
 
@@ -34,10 +35,26 @@ def reduce_critics(q: tf.Tensor, reduction: str = "min") -> tf.Tensor:
       q: Values of the critics `[..., C]`, in units of the reward.
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_shapes(("q", q, "* C"))
     require_reduction("reduction", reduction)
     if reduction == "min":
         return tf.reduce_min(q, axis=-1)
     return tf.reduce_mean(q, axis=-1) if reduction == "mean" else q[..., 0]
+
+
+def reduced_value(critic: Critic, observation: tf.Tensor, action: tf.Tensor, reduction: str) -> tf.Tensor:
+    """Q(s, a) `[N]` or `[N, M]`, reduced over the critics.
+
+    Args:
+      critic: Q, which maps states and actions to the values of C critics.
+      observation: States s `[N, O]`.
+      action: a `[N, A]` or `[N, M, A]`, in action units.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
+    """
+    q = critic(observation, action)
+    # Without the critics' axis, Q [N] would be reduced over the states and then broadcast to all of them.
+    require_shapes(("action", action, "... A"), ("critic(observation, action)", q, "... C"))
+    return reduce_critics(q, reduction)
 
 
 def require_reduction(argument: str, reduction: str) -> None:
@@ -92,9 +109,10 @@ def expected_soft_value(
       reduction: How the values of the critics become one: "min", "mean" or "first".
       num_samples: Number of actions drawn per state.
     """
+    require_inputs(observation, temperature, seed)
     scaling = ActionBox.of(box)
     action, log_prob = sample_actions(policy(observation), num_samples, seed)
-    q = reduce_critics(critic(observation, action), reduction)
+    q = reduced_value(critic, observation, action, reduction)
     value = q - temperature * scaling.scaled_log_prob(log_prob)
     return value if num_samples == 1 else tf.reduce_mean(value, axis=-1)
 
@@ -134,6 +152,7 @@ def sampled_soft_value(
       num_samples: M, the number of actions, which are drawn anew for every state.
       proposal: q, "uniform" or "mixture".
     """
+    require_inputs(observation, temperature, seed)
     require_samples(num_samples, proposal)
     scaling = ActionBox.of(box)
     from_policy = num_samples // 2 if proposal == "mixture" else 0
@@ -162,7 +181,7 @@ def sampled_soft_value(
             axis=0,
         )
         action = tf.concat([action, own], axis=1)
-    q = reduce_critics(critic(observation, action), reduction)
+    q = reduced_value(critic, observation, action, reduction)
     # Q/α is easily in the hundreds, where exp overflows in float32 (at 88): the sum is taken by logsumexp,
     # which subtracts the largest term first.
     log_weight = q / temperature - log_q
@@ -195,7 +214,8 @@ def deterministic_value(
       seed: Stateless seed, int32 `[2]`.
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
-    return reduce_critics(critic(observation, policy(observation).sample(seed=seed)), reduction)
+    require_inputs(observation, temperature, seed)
+    return reduced_value(critic, observation, policy(observation).sample(seed=seed), reduction)
 
 
 def sample_actions(

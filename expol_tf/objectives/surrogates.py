@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.objectives.masked import masked_mean
+from expol_tf.shapes import require_shapes
 
 
 def importance_surrogate(
@@ -20,6 +21,7 @@ def importance_surrogate(
       advantage: Â `[N]`.
       valid: Bool `[N]`, the frames that count.
     """
+    _require_frames(log_prob, old_log_prob, valid, advantage)
     return masked_mean(_ratio(log_prob, old_log_prob, valid) * advantage, valid)
 
 
@@ -41,6 +43,7 @@ def clipped_surrogate(
       valid: Bool `[N]`, the frames that count.
       clip_range: c, how far the ratio may move from 1.
     """
+    _require_frames(log_prob, old_log_prob, valid, advantage)
     ratio = _ratio(log_prob, old_log_prob, valid)
     clipped = tf.clip_by_value(ratio, 1.0 - clip_range, 1.0 + clip_range)
     # The minimum clips only the side that would gain: a step that made things worse keeps its gradient.
@@ -58,8 +61,20 @@ def clip_fraction(
       valid: Bool `[N]`, the frames that count.
       clip_range: c, how far the ratio may move from 1.
     """
+    _require_frames(log_prob, old_log_prob, valid)
     outside = tf.abs(_ratio(log_prob, old_log_prob, valid) - 1.0) > clip_range
     return masked_mean(tf.cast(outside, log_prob.dtype), valid)
+
+
+def _require_frames(
+    log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor, advantage: tf.Tensor | None = None
+) -> None:
+    require_shapes(
+        ("log_prob", log_prob, "N"),
+        ("old_log_prob", old_log_prob, "N"),
+        ("advantage", advantage, "N"),
+        ("valid", valid, "N"),
+    )
 
 
 def _ratio(log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

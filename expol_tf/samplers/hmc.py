@@ -11,7 +11,8 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.moved import repeat
 from expol_tf.samplers.noise import Seed, as_seed, seed_of_step
-from expol_tf.samplers.svgd import Score, as_scalar
+from expol_tf.samplers.svgd import Score, as_scalar, score_of
+from expol_tf.shapes import require_shapes
 
 
 class HmcMoved(NamedTuple):
@@ -78,6 +79,9 @@ def hmc(
     Raises:
       ConfigurationError: If a number is out of range or the seed is missing.
     """
+    require_shapes(
+        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+    )
     if num_leapfrog < 1:
         raise ConfigurationError(f"num_leapfrog must be 1 or more; got {num_leapfrog}.")
     if not tf.is_tensor(temperature) and temperature <= 0:
@@ -103,8 +107,11 @@ def hmc(
         before, proposed, after = propose(index, u)
         # The logarithm of the ratio first, then one exp of at most 0: the densities themselves would overflow
         # or vanish, and their ratio be inf/inf or 0/0.
+        change = log_density(proposed) - log_density(u)
+        # With a last axis of 1, the changes of all particles would be added to the energies of all.
+        require_shapes(("particles", u, "... M A"), ("log_density_fn(particles)", change, "... M"))
         kinetic = 0.5 * tf.reduce_sum(tf.square(before) - tf.square(after), axis=-1)
-        probability = tf.exp(tf.minimum((log_density(proposed) - log_density(u) + kinetic) / alpha, 0.0))
+        probability = tf.exp(tf.minimum((change + kinetic) / alpha, 0.0))
         # A move that diverged to inf or NaN is refused. (Comparing with NaN would refuse it too, but leave
         # the mean acceptance NaN.)
         probability = tf.where(tf.math.is_finite(probability), probability, tf.zeros_like(probability))
@@ -146,17 +153,22 @@ def leapfrog(
     Returns:
       u and v after the steps, in their shapes.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("velocities", velocities, "... M A"),
+        ("step_size", step_size, ""),
+    )
     u, v = tf.convert_to_tensor(particles), tf.convert_to_tensor(velocities)
     epsilon = as_scalar(step_size, u.dtype)
-    v = v + 0.5 * epsilon * score_fn(u)
+    v = v + 0.5 * epsilon * score_of(score_fn, u)
 
     def drift_and_kick(index: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # The second half of a kick and the first half of the next one are at the same place and share a
         # score.
         del index
         u = u + epsilon * v
-        return u, v + epsilon * score_fn(u)
+        return u, v + epsilon * score_of(score_fn, u)
 
     u, v = repeat(drift_and_kick, (u, v), num_leapfrog - 1)
     u = u + epsilon * v
-    return u, v + 0.5 * epsilon * score_fn(u)
+    return u, v + 0.5 * epsilon * score_of(score_fn, u)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.shapes import require_shapes
 
 BANDWIDTHS = ("median", "mean")
 
@@ -19,6 +20,7 @@ def squared_distances(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
       x: M particles `[..., M, A]`.
       y: K particles `[..., K, A]`; leading dimensions broadcast with those of x.
     """
+    require_shapes(("x", x, "* M A"), ("y", y, "* K A"))
     # As ‖x‖² + ‖y‖² − 2xᵀy, one matrix product, because the differences would take M·K·A numbers. That form
     # cancels where particles are closer to each other than to the origin, so the origin moves amid x. It does
     # not change distances, and needs no gradient.
@@ -38,7 +40,9 @@ def rbf_kernel(x: tf.Tensor, y: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor:
       y: K particles `[..., K, A]`; leading dimensions broadcast with those of x.
       bandwidth: h > 0 `[...]`, in units of x², one for each set of distances.
     """
-    return kernel_of_distances(squared_distances(x, y), bandwidth)
+    distances = squared_distances(x, y)
+    require_shapes(("distances", distances, "... M K"), ("bandwidth", bandwidth, "..."))
+    return kernel_of_distances(distances, bandwidth)
 
 
 def kernel_of_distances(distances: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor:
@@ -69,6 +73,7 @@ def kernel_bandwidth(
       one_set: Whether both sets are the same, so that M = K and the zeros at i = j do not count.
       floor: Lowest h, in units of d. Without it, particles that coincide would make the kernel a spike.
     """
+    require_shapes(("distances", distances, "... M M" if one_set else "... M K"))
     check_bandwidth(rule)
     # A gradient would flow through the one or two pairs in the middle alone, and is not part of SVGD.
     distances = tf.stop_gradient(distances)

@@ -10,7 +10,8 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.moved import Moved, repeat_steps
 from expol_tf.samplers.noise import Seed, as_seed, seed_of_step
-from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar
+from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar, score_of
+from expol_tf.shapes import require_shapes
 
 
 @gin.configurable(module="expol_tf")
@@ -68,6 +69,9 @@ def langevin(
     Raises:
       ConfigurationError: If noise has no seed, or a density change is unknown or asked for with noise.
     """
+    require_shapes(
+        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+    )
     if density_change is not None and density_change not in DENSITY_CHANGES:
         raise ConfigurationError(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
@@ -86,9 +90,9 @@ def langevin(
     def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
         if stream is not None:
             drawn = tf.random.stateless_normal(tf.shape(u), seed_of_step(stream, index), dtype=u.dtype)
-            return Moved(u + epsilon * score_fn(u) + spread * drawn, None)
+            return Moved(u + epsilon * score_of(score_fn, u) + spread * drawn, None)
         if density_change is None:
-            return Moved(u + epsilon * score_fn(u), None)
+            return Moved(u + epsilon * score_of(score_fn, u), None)
         score, hessian = particle_jacobian(score_fn, u)
         if density_change == "trace":
             change = -epsilon * tf.linalg.trace(hessian)
@@ -112,10 +116,12 @@ def particle_jacobian(
         otherwise a row holds the derivatives of the sum over all particles.
       particles: u `[..., M, A]`, sets of M particles.
     """
+    require_shapes(("particles", particles, "... M A"))
     u = tf.convert_to_tensor(particles)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
         value = fn(u)
+        require_shapes(("particles", u, "... M A"), ("fn(particles)", value, "... M A"))
         components = tf.unstack(value, num=u.shape[-1], axis=-1)
     # A component that does not depend on u has no gradient, which means 0 here.
     zero = tf.UnconnectedGradients.ZERO

@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.kernels import kernel_bandwidth, kernel_of_distances, squared_distances
 from expol_tf.samplers.moved import Moved, repeat_steps
+from expol_tf.shapes import require_shapes
 
 DENSITY_CHANGES = ("trace", "logdet")
 
@@ -52,6 +53,12 @@ def svgd_direction(
     Returns:
       Δ(y) `[..., K, A]`, with gradients to particles and scores, but none through h.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("temperature", temperature, ""),
+        ("moved", moved, "... K A"),
+    )
     x = tf.convert_to_tensor(particles)
     y = x if moved is None else tf.convert_to_tensor(moved)
     alpha = as_scalar(temperature, x.dtype)
@@ -120,6 +127,9 @@ def svgd(
     Returns:
       The particles u^L and the change `[..., M]` or None, with gradients to u⁰ and through the scores.
     """
+    require_shapes(
+        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+    )
     if density_change is not None and density_change not in DENSITY_CHANGES:
         raise ConfigurationError(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
@@ -129,7 +139,7 @@ def svgd(
         del index
         return svgd_step(
             u,
-            score_fn(u),
+            score_of(score_fn, u),
             step_size,
             temperature=temperature,
             bandwidth=bandwidth,
@@ -164,6 +174,12 @@ def svgd_step(
       density_change: "trace", "logdet", or None to leave out the change.
       leave_one_out: Whether the change divides by M − 1, the number of its terms, instead of by M.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("step_size", step_size, ""),
+        ("temperature", temperature, ""),
+    )
     u = tf.convert_to_tensor(particles)
     num_particles, size = u.shape[-2:]
     alpha, epsilon = as_scalar(temperature, u.dtype), as_scalar(step_size, u.dtype)
@@ -219,6 +235,13 @@ def svgd_jacobian(
       width: h > 0 `[...]`, the kernel's bandwidth for each set, see `kernel_bandwidth`.
       count: Number by which the sum is divided; None takes M.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("step_size", step_size, ""),
+        ("temperature", temperature, ""),
+        ("width", width, "..."),
+    )
     u = tf.convert_to_tensor(particles)
     num_particles, size = u.shape[-2:]
     scale = as_scalar(step_size, u.dtype) / (count or num_particles)
@@ -234,6 +257,19 @@ def svgd_jacobian(
     total = tf.reduce_sum(kernel, axis=-1)[..., tf.newaxis, tf.newaxis]
     diagonal = 1.0 + scale * alpha * slope * total
     return diagonal * tf.eye(size, dtype=u.dtype) + scale * outer
+
+
+def score_of(score_fn: Score, particles: tf.Tensor) -> tf.Tensor:
+    """∇ℓ `[..., M, A]` of particles u `[..., M, A]`.
+
+    Args:
+      score_fn: Maps particles to their scores.
+      particles: u `[..., M, A]`, sets of M particles.
+    """
+    score = score_fn(particles)
+    # One score for all particles, or one component for all, would broadcast.
+    require_shapes(("particles", particles, "... M A"), ("score_fn(particles)", score, "... M A"))
+    return score
 
 
 def as_scalar(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import gin
 import tensorflow as tf
 
-from expol_tf.objectives.matching.protocol import Matching, check_alike
+from expol_tf.objectives.matching.protocol import Matching, checked
 
 Elementwise = Callable[[tf.Tensor], tf.Tensor]
 
@@ -46,7 +46,6 @@ def f_divergence(
         return f if activation is None else activation(f)
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
-        check_alike(f_policy, f_target)
         return transformed(f_policy) - conjugate(transformed(f_target))
 
-    return Matching(name, value, transformed, lambda mean_value: mean_value)
+    return checked(Matching(name, value, transformed, lambda mean_value: mean_value))

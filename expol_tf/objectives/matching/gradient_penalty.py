@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from expol_tf.objectives.action_box import ActionBox, BoxSpec
+from expol_tf.shapes import require_shapes
 
 
 def gradient_penalty(
@@ -31,6 +32,12 @@ def gradient_penalty(
       seed: Stateless seed, int32 `[2]`.
       box: Action spec with finite bounds, shape `[A]`.
     """
+    require_shapes(
+        ("observation", observation, "N O"),
+        ("action", action, "N A"),
+        ("other", other, "N A"),
+        ("seed", seed, "2"),
+    )
     scaling = ActionBox.of(box)
     start, end = tf.stop_gradient(scaling.to_scaled(action)), tf.stop_gradient(scaling.to_scaled(other))
     share = tf.random.stateless_uniform([tf.shape(start)[0], 1], seed, dtype=start.dtype)
@@ -38,6 +45,7 @@ def gradient_penalty(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         f = discriminator(observation, scaling.from_scaled(x))
+    require_shapes(("action", x, "N A"), ("discriminator(observation, action)", f, "N"))
     slope = tape.gradient(f, x)
     # A norm has no gradient at 0 (√ has an infinite slope, and 0 · inf = NaN), and f has slope 0 wherever all
     # units of a ReLU network are off.

@@ -7,7 +7,7 @@ import math
 import gin
 import tensorflow as tf
 
-from expol_tf.objectives.matching.protocol import Matching, check_alike
+from expol_tf.objectives.matching.protocol import Matching, checked
 
 
 @gin.configurable(module="expol_tf")
@@ -39,7 +39,6 @@ def jsd(saturating: bool = False) -> Matching:
     """
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
-        check_alike(f_policy, f_target)
         # log σ(f) = −softplus(−f): σ(f) underflows to 0 in float32 near f = −100, and log 0 is −inf.
         return -tf.nn.softplus(-f_policy) - tf.nn.softplus(f_target)
 
@@ -49,4 +48,4 @@ def jsd(saturating: bool = False) -> Matching:
     def divergence(mean_value: tf.Tensor) -> tf.Tensor:
         return 0.5 * mean_value + math.log(2.0)
 
-    return Matching("jsd", value, policy_loss, divergence)
+    return checked(Matching("jsd", value, policy_loss, divergence))

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.shapes import require_shapes
+
 
 class Matching(NamedTuple):
     """D(π, p) = sup_f of a mean value: how far a policy π is from a target p, both known by samples only.
@@ -32,7 +34,7 @@ class Matching(NamedTuple):
       name: Name of the divergence, for printing.
       value: `(f_policy [N], f_target [N]) -> [N]`; the discriminator maximizes its mean.
       policy_loss: `f_policy [N] -> [N]`; the policy minimizes its mean.
-      divergence: `mean_value -> D`, both scalars; D is a lower bound that the best f reaches.
+      divergence: `mean_value -> D`, elementwise, so of any shape; D is a lower bound that the best f reaches.
       penalty: Weight of `gradient_penalty` in the discriminator's loss; 0 is none.
       needs_slope_bound: Whether the penalty or spectral normalization must bound the slope of f. If not, the
         best f is finite by itself.
@@ -46,10 +48,20 @@ class Matching(NamedTuple):
     needs_slope_bound: bool = False
 
 
-def check_alike(f_policy: tf.Tensor, f_target: tf.Tensor) -> None:
-    """Raises ValueError unless both may have one shape: `[N]` with `[N, 1]` would broadcast to `[N, N]`."""
-    if not f_policy.shape.is_compatible_with(f_target.shape):
-        raise ValueError(
-            "f_policy and f_target must have the same shape, a value each per state; got "
-            f"{f_policy.shape} and {f_target.shape}. Squeeze the discriminator's last axis, if that is 1."
-        )
+def checked(matching: Matching) -> Matching:
+    """The same matching, whose `value` and `policy_loss` first check the shapes of what they are given.
+
+    Args:
+      matching: Matching that takes f `[N]`. A discriminator that keeps its last axis gives `[N, 1]`, which
+        would broadcast with `[N]` to `[N, N]`.
+    """
+
+    def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
+        require_shapes(("f_policy", f_policy, "N"), ("f_target", f_target, "N"))
+        return matching.value(f_policy, f_target)
+
+    def policy_loss(f_policy: tf.Tensor) -> tf.Tensor:
+        require_shapes(("f_policy", f_policy, "N"))
+        return matching.policy_loss(f_policy)
+
+    return matching._replace(value=value, policy_loss=policy_loss)

@@ -8,7 +8,7 @@ import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.objectives.matching.protocol import Matching, check_alike
+from expol_tf.objectives.matching.protocol import Matching, checked
 
 
 @gin.configurable(module="expol_tf")
@@ -52,7 +52,6 @@ def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching
         )
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
-        check_alike(f_policy, f_target)
         if hinge:
             # Flat beyond ±1: a sample that f already tells apart moves it no further.
             return tf.minimum(0.0, f_policy - 1.0) + tf.minimum(0.0, -f_target - 1.0)
@@ -62,4 +61,5 @@ def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching
         return 1.0 + 0.5 * mean_value if hinge else mean_value
 
     name = "hinge" if hinge else "wasserstein"
-    return Matching(name, value, lambda f: f, divergence, gradient_penalty, needs_slope_bound=True)
+    matching = Matching(name, value, lambda f: f, divergence, gradient_penalty, needs_slope_bound=True)
+    return checked(matching)
