@@ -24,8 +24,7 @@ RENAMED: dict[str, str] = {
     "AcktrAgent.kfac": "KroneckerUpdate.kfac",
     "AcktrAgent.seed": "Acting.seed",
     "ActorCriticAgent.actor_optimizer": (
-        "the optimizer of the improvement, such as "
-        "ReparameterizedImprovement.optimizer"
+        "the optimizer of the improvement, such as ReparameterizedImprovement.optimizer"
     ),
     "ActorCriticAgent.batch_parts": "SteinImprovement.batch_parts",
     "ActorCriticAgent.capabilities": "the attribute requires of the soft value and the improvement",
@@ -48,8 +47,7 @@ RENAMED: dict[str, str] = {
     "DdpgAgent.gamma": "CriticFit.gamma",
     "DdpgAgent.jit_compile": "Acting.jit_compile",
     "DdpgAgent.reduction": (
-        "DeterministicValue.reduction (in the backup) and DeterministicImprovement.reduction (of "
-        "the policy)"
+        "DeterministicValue.reduction (in the backup) and DeterministicImprovement.reduction (of the policy)"
     ),
     "DdpgAgent.seed": "Acting.seed",
     "DdpgAgent.target_update": "CriticFit.target_update",
@@ -70,8 +68,7 @@ RENAMED: dict[str, str] = {
     "NbpAgent.gamma": "CriticFit.gamma",
     "NbpAgent.jit_compile": "Acting.jit_compile",
     "NbpAgent.reduction": (
-        "DeterministicValue.reduction (in the backup) and DensityRatioImprovement.reduction (of "
-        "the policy)"
+        "DeterministicValue.reduction (in the backup) and DensityRatioImprovement.reduction (of the policy)"
     ),
     "NbpAgent.seed": "Acting.seed",
     "NbpAgent.target_update": "CriticFit.target_update",
@@ -132,8 +129,7 @@ RENAMED: dict[str, str] = {
     "SqlAgent.num_particles": "SvgdImprovement.num_particles",
     "SqlAgent.proposal": "LogSumExpValue.proposal",
     "SqlAgent.reduction": (
-        "LogSumExpValue.reduction (in the backup) and SvgdImprovement.reduction (in the "
-        "score)"
+        "LogSumExpValue.reduction (in the backup) and SvgdImprovement.reduction (in the score)"
     ),
     "SqlAgent.seed": "Acting.seed",
     "SqlAgent.separate_particles": "SvgdImprovement.separate",

@@ -140,7 +140,7 @@ class ActorCriticAgent(PolicyAgent):
         self._critic_network = critic_network
         self._soft_value = soft_value
         self._improvement = improvement
-        # Each by itself, as checkpoints find networks and optimizers in tuples of tuples, not in other objects.
+        # Each by itself: checkpoints find what lies in tuples, not in other objects.
         self._policy_loss = parts.loss
         self._discriminators, self._companions = tuple(parts.discriminators), tuple(parts.companions)
         self._temperature = temperature
@@ -172,7 +172,7 @@ class ActorCriticAgent(PolicyAgent):
 
     @classmethod
     def accepts(cls, specs: AgentSpecs, actor_network: network.Network) -> str | None:
-        """Returns this agent's name if it takes such a policy, with the settings that this needs; else None."""
+        """Returns this agent's name if it takes such a policy, with the settings for it; else None."""
         return accepted_as(cls.variants(), specs._replace(algorithm=cls.__name__), actor_network)
 
     @property

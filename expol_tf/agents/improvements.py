@@ -1,4 +1,4 @@
-"""How an off-policy agent improves its policy: the loss, its optimizer, and the networks that belong to it."""
+"""How an off-policy agent improves its policy: the loss, its optimizer and its networks."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def critic_of(network_: network.Network) -> Critic:
 
 
 def discriminator_of(network_: network.Network) -> DiscriminatorFunction:
-    """Returns f: observations `[N, O]`, actions `[N, A]` → `[N]`, of a network that gives `[N]` or `[N, 1]`."""
+    """Returns f: observations `[N, O]`, actions `[N, A]` → `[N]`; the network may give `[N, 1]`."""
 
     def discriminator(observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         f = network_((observation, action))[0]

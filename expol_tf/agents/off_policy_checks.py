@@ -101,8 +101,8 @@ def why_outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | 
     if not share:
         return None
     return (
-        f"{specs.algorithm} with entropy needs a policy that stays in the box, as it is compared with uniform "
-        f"actions; {type(actor_network).__name__} draws {share:.1%} of its actions outside. Make the network "
+        f"{specs.algorithm} with entropy needs a policy that stays in the box, as it is compared with "
+        f"uniform actions; {type(actor_network).__name__} draws {share:.1%} of its actions outside. Make the network "
         "with squash=True."
     )
 
@@ -113,8 +113,8 @@ def require_part(argument: str, part: Any, kind: type) -> None:
         return
     remedy = f" Call it: {part.__name__}()." if isinstance(part, type) and issubclass(part, kind) else ""
     raise ConfigurationError(
-        f"{argument} must be a {kind.__name__}; got {part!r}.{remedy} Derive a class from {kind.__name__} for "
-        "one of your own (docs/extending.md)."
+        f"{argument} must be a {kind.__name__}; got {part!r}.{remedy} For one of your own, derive a class "
+        f"from {kind.__name__} (docs/extending.md)."
     )
 
 

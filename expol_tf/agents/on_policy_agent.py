@@ -151,7 +151,7 @@ class OnPolicyAgent(PolicyAgent):
 
     @classmethod
     def accepts(cls, specs: AgentSpecs, actor_network: network.Network) -> str | None:
-        """Returns this agent's name if it takes such a policy, one with densities of given actions; else None."""
+        """Returns this agent's name if the policy has densities of given actions; else None."""
         takes = cls is not OnPolicyAgent and _DENSITIES <= specs.capabilities(actor_network)
         return cls.__name__ if takes else None
 

@@ -149,7 +149,7 @@ class LogSumExpValue(SoftValue):
 @gin.configurable(module="expol_tf")
 @dataclasses.dataclass(frozen=True)
 class DeterministicValue(SoftValue):
-    """V(s) = Q(s, a), a drawn once: what a policy without entropy earns; see `objectives.deterministic_value`.
+    """V(s) = Q(s, a) at one action of the policy; see `objectives.deterministic_value`.
 
     Attributes:
       reduction: Over the target critics: "min", "mean" or "first".
@@ -176,7 +176,7 @@ class DeterministicValue(SoftValue):
 
 @dataclasses.dataclass(frozen=True)
 class ValueInParts(SoftValue):
-    """V of a batch as V of its parts, which a CPU computes side by side; see `objectives.soft_value_in_parts`.
+    """V of a batch as V of its parts, which a CPU computes side by side.
 
     Attributes:
       soft_value: V.

@@ -7,8 +7,6 @@ from expol_tf.bijectors.coupling import AffineCoupling
 from expol_tf.bijectors.spline import ElementwiseSpline
 from expol_tf.bijectors.squash import Squash, require_squashable, to_action_units
 
-# The name that ActionBox.of had.
-
 __all__ = [
     "ActionBox",
     "AffineConditioner",

@@ -1,4 +1,4 @@
-"""Generalized advantage estimation that tells truncation from termination."""
+"""Generalized advantage estimation, in which a truncated episode bootstraps and a terminated one does not."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean, masked_variance
+from expol_tf.shapes import require_shapes
 
 SCALINGS = ("standardize", "center", "standardize_all")
 
 
 class ScaledAdvantages(NamedTuple):
-    """Scaled Â, of the given shape, and what an entropy bonus is to be multiplied by beside it, a scalar."""
+    """Scaled advantages, and the factor that keeps an entropy bonus in proportion to them.
+
+    Attributes:
+      advantage: Scaled Â, in the shape given to `scale_advantages`.
+      entropy_scale: Factor for the entropy's weight, a scalar.
+    """
 
     advantage: tf.Tensor
     entropy_scale: tf.Tensor
@@ -31,21 +37,21 @@ def generalized_advantages(
 ) -> tf.Tensor:
     """Âₜ = δₜ + γλ·(1 − endₜ)·Âₜ₊₁, with δₜ = rₜ + γ·discountₜ·V(s′ₜ) − V(sₜ).
 
-    s′ₜ is the true successor: where an episode was cut it is the final observation, never the first one of
-    the next episode. A truncated episode so bootstraps from where it stood (discount 1), a terminated one
-    from 0, and the λ-trace is cut at either end and at the end of the rollout.
+    s′ₜ is the true successor of sₜ: where an episode ends it is the final observation, never the first one
+    of the next episode. A truncated episode therefore bootstraps from V of its final observation
+    (discount 1), and a terminated one from 0. Both ends, and the end of the rollout, cut the λ-trace.
 
     Reference: Schulman et al. 2016, *High-Dimensional Continuous Control Using Generalized Advantage
     Estimation*, Eq. 16.
 
     Args:
-      reward: rₜ `[B, T]`.
-      discount: The environment's, `[B, T]`: 0 where the episode terminated in sₜ₊₁, else 1.
-      value: V(sₜ) `[B, T]`.
-      next_value: V(s′ₜ) `[B, T]`.
-      episode_end: Whether the episode ended with this transition, terminated or truncated, bool `[B, T]`.
-      gamma: γ in [0, 1].
-      gae_lambda: λ in [0, 1].
+      reward: Rewards rₜ `[B, T]`.
+      discount: The environment's discounts `[B, T]`: 0 where the episode terminated in s′ₜ, else 1.
+      value: V(sₜ) `[B, T]`, in units of the reward.
+      next_value: V(s′ₜ) `[B, T]`, in units of the reward.
+      episode_end: Bool `[B, T]`, whether the episode terminated or was truncated in this transition.
+      gamma: γ in [0, 1], the discount per environment step.
+      gae_lambda: λ in [0, 1]; 1 gives the discounted return less V, and 0 the one-step error δ.
 
     Returns:
       Â `[B, T]`. The value targets are Â + V.
@@ -56,17 +62,12 @@ def generalized_advantages(
     tensors = dict(
         reward=reward, discount=discount, value=value, next_value=next_value, episode_end=episode_end
     )
-    tensors = {name: tf.convert_to_tensor(tensor) for name, tensor in tensors.items()}
-    for name, tensor in tensors.items():
-        tf.debugging.assert_rank(tensor, 2, f"{name} must be [B, T]")
-        if not tensor.shape.is_compatible_with(tensors["reward"].shape):
-            # Some shapes, [B, 1] among them, would broadcast to a wrong result.
-            raise ValueError(
-                f"{name} must have reward's shape [B, T] = {tensors['reward'].shape}; got {tensor.shape}."
-            )
-    reward, discount, value, next_value, episode_end = tensors.values()
+    # Some shapes, [B, 1] among them, would broadcast to a wrong result.
+    require_shapes(*((name, tensor, "B T") for name, tensor in tensors.items()))
+    reward, discount, value, next_value, episode_end = map(tf.convert_to_tensor, tensors.values())
     delta = reward + gamma * discount * next_value - value
     decay = gamma * gae_lambda * (1.0 - tf.cast(episode_end, delta.dtype))
+    # The recursion runs backwards in time, so time comes first and the scan is reversed.
     advantages = tf.scan(
         lambda trace, step: step[0] + step[1] * trace,
         (tf.transpose(delta), tf.transpose(decay)),
@@ -82,18 +83,20 @@ def scale_advantages(
     """(Â − mean Â) / d over the valid frames, where d is their standard deviation, or 1.
 
     Dividing makes the policy step independent of the reward's scale. With an entropy bonus it would also
-    rescale the reward against the entropy, which changes what is optimal: so either d = 1 ("center"), or the
+    rescale the reward against the entropy, which changes what is optimal. So either d = 1 ("center"), or the
     bonus is divided too ("standardize_all").
 
     Args:
-      advantages: Any shape.
-      valid: Bool, same shape; the result is 0 elsewhere.
-      scaling: "standardize" (d the deviation), "center" (d = 1), or "standardize_all" (d the deviation, of
-        which `entropy_scale` = 1/d tells the entropy's weight).
-      epsilon: Added to the standard deviation.
+      advantages: Â `[...]`, any shape, in units of the reward.
+      valid: Bool `[...]`, the frames that count; the result is 0 at the others.
+      scaling: "standardize" (d is the standard deviation), "center" (d = 1), or "standardize_all" (d is the
+        standard deviation, and `entropy_scale` is 1/d instead of 1).
+      epsilon: Number added to the standard deviation, so that equal advantages are not divided by 0.
     """
+    require_shapes(("advantages", advantages, "..."), ("valid", valid, "..."))
     if scaling not in SCALINGS:
         raise ConfigurationError(f"scaling must be one of {SCALINGS}; got {scaling!r}.")
+    # Selected, not multiplied by the mask: an invalid frame may hold NaN, and 0 · NaN is NaN.
     centred = tf.where(valid, advantages - masked_mean(advantages, valid), tf.zeros_like(advantages))
     one = tf.ones([], centred.dtype)
     if scaling == "center":
@@ -107,10 +110,10 @@ class AdvantageEstimation:
     """How an on-policy agent estimates advantages: GAE(γ, λ), then centred and scaled.
 
     Args:
-      gamma: γ in [0, 1], discount per environment step.
-      gae_lambda: λ in [0, 1]: 1 is the discounted return less V, 0 the one-step error.
-      scaling: "standardize", "center" or "standardize_all" (see `scale_advantages`); "auto" standardizes
-        where entropy has no weight in the objective, and otherwise centres.
+      gamma: γ in [0, 1], the discount per environment step.
+      gae_lambda: λ in [0, 1]; 1 gives the discounted return less V, and 0 the one-step error.
+      scaling: "standardize", "center" or "standardize_all", as `scale_advantages` defines them, or "auto",
+        which standardizes where the objective has no entropy bonus and centres where it has one.
     """
 
     def __init__(self, gamma: float = 0.99, gae_lambda: float = 0.95, scaling: str = "auto") -> None:
@@ -133,12 +136,18 @@ class AdvantageEstimation:
         next_value: tf.Tensor,
         episode_end: tf.Tensor,
     ) -> tf.Tensor:
-        """Returns Â `[B, T]`; arguments as of `generalized_advantages`."""
+        """Returns Â `[B, T]` from the tensors that `generalized_advantages` takes, all `[B, T]`."""
         return generalized_advantages(
             reward, discount, value, next_value, episode_end, self.gamma, self.gae_lambda
         )
 
     def scale(self, advantages: tf.Tensor, valid: tf.Tensor, entropy_weight: float = 0.0) -> ScaledAdvantages:
-        """Centres and scales as the objective with this weight of the entropy needs it."""
+        """Centres Â `[...]` and scales it as an objective with this entropy bonus needs it.
+
+        Args:
+          advantages: Â `[...]`, any shape, in units of the reward.
+          valid: Bool `[...]`, the frames that count.
+          entropy_weight: Weight of the entropy bonus in the objective; "auto" asks whether it is 0.
+        """
         automatic = "center" if entropy_weight else "standardize"
         return scale_advantages(advantages, valid, automatic if self.scaling == "auto" else self.scaling)

@@ -1,4 +1,4 @@
-"""Objectives of a batch as those of its parts, which are computed side by side."""
+"""Objectives of a batch computed in parts that can run side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from expol_tf.objectives.protocols import Critic, Improvement, Policy
+from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
 
 SoftValueFunction = Callable[[tf.Tensor, Policy, Critic, tf.Tensor, tf.Tensor], tf.Tensor]
 ImprovementFunction = Callable[
@@ -23,26 +23,28 @@ def soft_value_in_parts(
     temperature: tf.Tensor,
     seed: tf.Tensor,
 ) -> tf.Tensor:
-    """V(s) `[N]`, as `soft_value` gives it for each of so many parts of the states.
+    """V(s) `[N]`, computed by `soft_value` for `num_parts` parts of the states.
 
-    The parts are independent of each other, so that on a CPU each core computes one by itself. For chains of
-    large products and much in between, that is faster than dividing each operation among the cores.
+    The parts are independent of each other, so on a CPU each core computes a part of its own. Where large
+    matrix products alternate with many small operations, that is faster than dividing each operation among
+    the cores.
 
     Args:
-      soft_value: As those of `soft_values`.
-      num_parts: 1 or more; with 1 it is `soft_value` itself. Parts draw different random numbers.
-      observation: s `[N, O]`.
-      policy: π.
-      critic: Q.
-      temperature: α.
-      seed: int32 `[2]`.
+      soft_value: A function of states, called like `expected_soft_value`.
+      num_parts: Number of parts, 1 or more; 1 calls `soft_value` itself. Parts draw different random numbers.
+      observation: States s `[N, O]`.
+      policy: π, which maps states to a distribution over actions.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: α ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      seed: Stateless seed, int32 `[2]`.
     """
+    require_inputs(observation, temperature, seed)
     if num_parts == 1:
         return soft_value(observation, policy, critic, temperature, seed)
     values = []
-    for index, part in enumerate(_parts(observation, num_parts)):
+    for index, states in enumerate(_split(observation, num_parts)):
         part_seed = tf.random.experimental.stateless_fold_in(seed, index)
-        values.append(soft_value(part, policy, critic, temperature, part_seed))
+        values.append(soft_value(states, policy, critic, temperature, part_seed))
     return tf.concat(values, axis=0)
 
 
@@ -56,45 +58,51 @@ def improvement_in_parts(
     seed: tf.Tensor,
     valid: tf.Tensor | None = None,
 ) -> Improvement:
-    """The improvement over all states as the mean of those of its parts; see `soft_value_in_parts`.
+    """The improvement over all states, as the weighted mean over parts of them; see `soft_value_in_parts`.
 
     Args:
-      improvement: As those of `policy_improvement`.
-      num_parts: 1 or more.
-      observation: s `[N, O]`.
-      policy: π.
-      critic: Q.
-      temperature: α.
-      seed: int32 `[2]`.
-      valid: bool `[N]`, states that count; None for all.
+      improvement: A policy improvement, called like `reparameterized_improvement`.
+      num_parts: Number of parts, 1 or more; 1 calls `improvement` itself. Parts draw different random
+        numbers.
+      observation: States s `[N, O]`.
+      policy: π, which maps states to a distribution over actions.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: α ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      seed: Stateless seed, int32 `[2]`.
+      valid: Bool `[N]`, the states that count; None counts all.
     """
+    require_inputs(observation, temperature, seed, valid)
     if num_parts == 1:
         return improvement(observation, policy, critic, temperature, seed, valid)
-    observations = _parts(observation, num_parts)
-    valids = [None] * num_parts if valid is None else _parts(valid, num_parts)
-    found = []
-    for index, (part, part_valid) in enumerate(zip(observations, valids, strict=True)):
+    observations = _split(observation, num_parts)
+    valids = [None] * num_parts if valid is None else _split(valid, num_parts)
+    improvements = []
+    for index, (states, counted) in enumerate(zip(observations, valids, strict=True)):
         part_seed = tf.random.experimental.stateless_fold_in(seed, index)
-        found.append(improvement(part, policy, critic, temperature, part_seed, part_valid))
+        improvements.append(improvement(states, policy, critic, temperature, part_seed, counted))
+    # A part's mean weighs as many states as count in it: parts may differ by a state, and in their masks.
     counts = [
-        tf.shape(part)[0] if part_valid is None else tf.math.count_nonzero(part_valid, dtype=tf.int32)
-        for part, part_valid in zip(observations, valids, strict=True)
+        tf.shape(states)[0] if counted is None else tf.math.count_nonzero(counted, dtype=tf.int32)
+        for states, counted in zip(observations, valids, strict=True)
     ]
-    weights = tf.cast(tf.stack(counts), found[0].loss.dtype)
+    weights = tf.cast(tf.stack(counts), improvements[0].loss.dtype)
     weights /= tf.maximum(tf.reduce_sum(weights), 1.0)
 
     def mean(values: list[tf.Tensor]) -> tf.Tensor:
-        # A part without states, where there are fewer than parts, has no mean.
+        # Fewer states than parts leave a part empty. Its mean is NaN, and so is NaN times its weight of 0.
         return tf.reduce_sum(tf.math.multiply_no_nan(tf.stack(values), weights))
 
-    log_probs = [each.log_prob for each in found]
+    log_probs = [of_part.log_prob for of_part in improvements]
     return Improvement(
-        loss=mean([each.loss for each in found]),
+        loss=mean([of_part.loss for of_part in improvements]),
         log_prob=None if log_probs[0] is None else tf.concat(log_probs, axis=0),
-        metrics={name: mean([each.metrics[name] for each in found]) for name in found[0].metrics},
+        metrics={
+            name: mean([of_part.metrics[name] for of_part in improvements])
+            for name in improvements[0].metrics
+        },
     )
 
 
-def _parts(values: tf.Tensor, num_parts: int) -> list[tf.Tensor]:
+def _split(values: tf.Tensor, num_parts: int) -> list[tf.Tensor]:
     count = values.shape[0] if values.shape[0] is not None else tf.shape(values)[0]
     return [values[i * count // num_parts : (i + 1) * count // num_parts] for i in range(num_parts)]

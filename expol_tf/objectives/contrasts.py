@@ -1,7 +1,7 @@
-"""Actions of the policy and others beside them, for a discriminator to tell apart.
+"""Actions of the policy, and others of the same states, for a discriminator to tell apart.
 
-All functions are called alike, `contrast(observation, policy, critic, temperature, seed, valid)`, with the
-arguments of `policy_improvement`; no gradient flows through what they return.
+All functions are called as `contrast(observation, policy, critic, temperature, seed, valid)`, like a policy
+improvement, and return a `Contrast`. No gradient flows through what they return.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from expol_tf.bijectors import ActionBox, BoxSpec
 from expol_tf.distributions import latent_and_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean
-from expol_tf.objectives.protocols import Critic, Policy
-from expol_tf.objectives.soft_values import reduce_critics
+from expol_tf.objectives.protocols import Critic, Policy, require_inputs
+from expol_tf.objectives.soft_values import reduced_value
 
 
 class Contrast(NamedTuple):
-    """Two actions of each state.
+    """Two actions for each state: one of the policy and one of the distribution it is compared with.
 
     Attributes:
       policy_action: a ~ π(·|s) `[N, A]`, in action units.
-      other_action: a* `[N, A]`, of the distribution that it is compared with.
-      metrics: Scalars to report, means over states.
+      other_action: a* `[N, A]` of the other distribution, in action units.
+      metrics: Scalars to report, means over the states that count.
     """
 
     policy_action: tf.Tensor
@@ -50,34 +50,35 @@ def langevin_particles(
     step_size: float = 3e-4,
     reduction: str = "min",
 ) -> Contrast:
-    """a = squash(u) of the policy, and a* = squash(u*) after K Langevin steps of u toward exp(Q/α):
+    """a = squash(u) is the policy's action, and a* = squash(u*) is K Langevin steps nearer to exp(Q/α):
 
         u ← u + η·∇_u [ Q(s, squash(u))/α + Σ_i log|squash′(u_i)| ] + √(2η)·ξ,  ξ ~ N(0, I).
 
-    The particles start at the policy's own samples, one a state, so few steps improve the policy by little
-    and many (K·η of a few units of the modes' width squared) bring it to the best one at this α. With noise
-    alone a component moves by √(2Kη) rms: 0.055 with the defaults. Metrics:
+    The particles start at the policy's own samples, one per state. A few steps therefore improve the policy a
+    little, and many steps (K·η a few times the squared width of the modes) reach the best policy at this α.
+    The noise alone moves a component by √(2Kη) in root mean square: 0.055 with the defaults. Metrics:
 
-    * `particle_displacement`: root mean square of u* − u, per component;
-    * `particle_q_gain`: mean of Q(s, a*) − Q(s, a).
+    * `particle_displacement`: the root mean square of u* − u, per component;
+    * `particle_q_gain`: the mean of Q(s, a*) − Q(s, a).
 
-    Reference: *Particle Based Stochastic Policy Optimization* (ParPI), Eq. 4 and §3.4, corrected as
-    `docs/errata.md` tells.
+    Reference: *Particle Based Stochastic Policy Optimization* (ParPI), Eq. 4 and §3.4, as corrected in
+    `docs/errata.md`.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `reparameterized_sample`, squashed.
-      critic: Q.
-      temperature: α, positive.
-      seed: int32 `[2]`.
-      valid: bool `[N]`, states that count in the metrics; None for all.
-      box: The action spec.
-      langevin: `expol_tf.samplers.langevin`, or another called alike.
-      num_steps: K, 1 or more.
-      step_size: η, positive, in units of u². Steps beyond the curvature's scale, η·|∇²Q|/α > 2, throw
-        particles into the corners of the box.
-      reduction: Over critics, "min", "mean" or "first".
+      observation: States s `[N, O]`.
+      policy: π, which must be squashed and have `reparameterized_sample`.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: α > 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      seed: Stateless seed, int32 `[2]`.
+      valid: Bool `[N]`, the states that count in the metrics; None counts all.
+      box: Action spec with finite bounds, shape `[A]`.
+      langevin: `expol_tf.samplers.langevin`, or a sampler called like it.
+      num_steps: K, the number of steps, 1 or more.
+      step_size: η > 0, in units of u². Steps larger than the curvature allows, η·|∇²Q|/α > 2, throw particles
+        into the corners of the box.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_inputs(observation, temperature, seed, valid)
     if num_steps < 1:
         raise ConfigurationError(f"num_steps must be 1 or more; got {num_steps}.")
     if not 0 < step_size < math.inf:
@@ -87,10 +88,11 @@ def langevin_particles(
     start = latent.sample(seed=seeds[0])[:, tf.newaxis]  # One particle a state, [N, 1, A].
 
     def value(u: tf.Tensor) -> tf.Tensor:
-        return reduce_critics(critic(observation, squash.forward(u)), reduction)
+        return reduced_value(critic, observation, squash.forward(u), reduction)
 
     def score(u: tf.Tensor) -> tf.Tensor:
-        u = tf.identity(u)  # The squash remembers what it did to a tensor, but no tape saw that.
+        # TFP's bijector cache returns what it computed for this tensor before, and no tape recorded that.
+        u = tf.identity(u)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(u)
             log_density = value(u) / temperature + squash.forward_log_det_jacobian(u, event_ndims=1)
@@ -119,24 +121,25 @@ def uniform_actions(
     *,
     box: BoxSpec,
 ) -> Contrast:
-    """a ~ π(·|s), drawn now and not of the replay, and a* ~ U(A) on the box.
+    """a ~ π(·|s) and a* ~ U(A), uniform on the box of actions; a is drawn now, not taken from the replay.
 
-    The best f of `jsd()` between the two is c*(s, a) = log π(a|s) + log|A|, so that a classifier of them
-    stands in for the density of a policy that has none.
+    The best f of `jsd()` between the two is c*(s, a) = log π(a|s) + log|A|. A classifier trained to tell them
+    apart therefore replaces the density of a policy that has none.
 
-    Reference: Tang & Agrawal, *Implicit Policy for Reinforcement Learning*, Lemma A.1, corrected as
-    `docs/errata.md` tells.
+    Reference: Tang & Agrawal, *Implicit Policy for Reinforcement Learning*, Lemma A.1, as corrected in
+    `docs/errata.md`.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `sample`, of actions in the box: outside of it, where no uniform action is, f grows without
-        bound.
-      critic: Of no importance.
-      temperature: Of no importance.
-      seed: int32 `[2]`.
-      valid: Of no importance.
-      box: The action spec.
+      observation: States s `[N, O]`.
+      policy: π, which must have `sample` and stay in the box: no uniform action lies outside it, so f would
+        grow there without bound.
+      critic: Q, unused.
+      temperature: α, a scalar, unused.
+      seed: Stateless seed, int32 `[2]`.
+      valid: Bool `[N]` or None, unused.
+      box: Action spec with finite bounds, shape `[A]`.
     """
+    require_inputs(observation, temperature, seed, valid)
     seeds = tf.random.experimental.stateless_split(seed, 2)
     action = tf.stop_gradient(policy(observation).sample(seed=seeds[0]))
     scaled = tf.random.stateless_uniform(tf.shape(action), seeds[1], -1.0, 1.0)

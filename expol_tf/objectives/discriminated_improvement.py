@@ -1,7 +1,7 @@
-"""Improvements of a policy against a network that tells its actions from others.
+"""Improvements of a policy against a discriminator, a network that tells its actions from others.
 
-The discriminator is `f(observation [N, O], action [N, A]) -> [N]`, actions in action units. It is asked for
-its value and for ∇_a f in one pass; its parameters receive no gradient from the policy's loss.
+The discriminator is `f(observation [N, O], action [N, A]) -> [N]`, with actions in action units. One
+forward and one backward pass compute f and ∇_a f. The policy's loss gives its parameters no gradient.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from expol_tf.objectives.contrasts import Contrast
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty
 from expol_tf.objectives.policy_improvement import action_value, linearized
-from expol_tf.objectives.protocols import Critic, Improvement, Policy
+from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
 from expol_tf.objectives.soft_values import sample_actions
+from expol_tf.shapes import require_shapes
 
 tfd = tfp.distributions
 
 # f: observations [N, O] and actions [N, A] → [N].
 DiscriminatorFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
-# Of these many states and actions each, the entropy's spread is told.
+# The entropy's spread is estimated from this many states, and this many actions for each of them.
 _ENTROPY_STATES = 64
 _ENTROPY_ACTIONS = 8
 
@@ -40,25 +41,34 @@ def discriminator_loss(
     *,
     box: BoxSpec,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """−E[ value(f(s, a), f(s, a*)) ] + λ·E[ (‖∇f‖ − 1)² ], of a matching's value and penalty weight λ.
+    """−E[ value(f(s, a), f(s, a*)) ] + λ·E[ (‖∇f‖ − 1)² ], with a matching's value and its penalty weight λ.
 
     Both actions share their states, so that the joint distributions of states and actions are compared.
 
-    Returns:
-      The loss and the metrics `divergence`, the matching's estimate from this batch, and `accuracy`, the
-      share of states where f ranks the policy's action above the other: ½ by chance.
-
     Args:
-      discriminator: f.
-      observation: s `[N, O]`.
-      contrast: a and a* `[N, A]`.
-      matching: `jsd()`, say.
-      seed: int32 `[2]`, of the penalty's places.
-      valid: bool `[N]`, states that count; None for all.
-      box: The action spec.
+      discriminator: f, which maps states and actions to one value each.
+      observation: States s `[N, O]`.
+      contrast: a and a*, `[N, A]` each.
+      matching: The divergence to estimate, `jsd()` for example.
+      seed: Stateless seed, int32 `[2]`, which draws the places of the penalty.
+      valid: Bool `[N]`, the states that count; None counts all.
+      box: Action spec with finite bounds, shape `[A]`.
+
+    Returns:
+      The loss and two metrics: `divergence`, the matching's estimate from this batch, and `accuracy`, the
+      share of states where f ranks the policy's action above the other: ½ by chance.
     """
+    require_shapes(
+        ("observation", observation, "N O"),
+        ("contrast.policy_action", contrast.policy_action, "N A"),
+        ("contrast.other_action", contrast.other_action, "N A"),
+        ("seed", seed, "2"),
+        ("valid", valid, "N"),
+    )
+    # One call for both actions: a network's cost per call is high against that per row.
     both = tf.concat([contrast.policy_action, contrast.other_action], axis=0)
     f = discriminator(tf.concat([observation, observation], axis=0), both)
+    require_shapes(("action", both, "N A"), ("discriminator(observation, action)", f, "N"))
     of_policy, of_other = tf.split(f, 2)
     value = masked_mean(matching.value(of_policy, of_other), valid)
     above = 0.5 * (1.0 + tf.sign(of_policy - of_other))
@@ -87,28 +97,30 @@ def matching_improvement(
     density: bool = True,
     log_ratio: DiscriminatorFunction | None = None,
 ) -> Improvement:
-    """Minimizes E[ policy_loss(f(s, a)) ] − w·H(π), a reparameterized: π goes where the particles are.
+    """Minimizes E[ policy_loss(f(s, a)) ] − w·H(π), with a reparameterized: π moves to the particles.
 
-    The metric `entropy_spread` is the standard deviation over states of the entropy of π(·|s), estimated from
-    8 actions of each of the batch's first 64 states, those that count, less what so few actions add to it. It
-    is there where the policy has a density.
+    The metric `entropy_spread`, for policies with a density, is the standard deviation over states of the
+    entropy of π(·|s). It is estimated from 8 actions of each of the batch's first 64 states, those that
+    count, and corrected for the variance that so few actions add.
 
     Reference: *Particle Based Stochastic Policy Optimization* (ParPI), §3.4.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `reparameterized_sample`.
-      critic: Of no importance: the particles know it.
-      temperature: Likewise.
-      seed: int32 `[2]`.
-      valid: bool `[N]`, states that count; None for all.
-      box: The action spec.
-      matching: Has the policy's loss.
-      discriminator: f.
+      observation: States s `[N, O]`.
+      policy: π, which must have `reparameterized_sample`.
+      critic: Q, unused: it has moved the particles already.
+      temperature: α, a scalar, unused for the same reason.
+      seed: Stateless seed, int32 `[2]`.
+      valid: Bool `[N]`, the states that count; None counts all.
+      box: Action spec with finite bounds, shape `[A]`.
+      matching: The divergence to minimize, which defines the policy's loss.
+      discriminator: f, trained with the same matching.
       entropy_weight: w, in units of the divergence per nat of the action scaled to [−1, 1].
       density: Whether the policy has `sample_and_log_prob`.
-      log_ratio: c, which then stands in for the density: log π ≈ c(s, a) − log|A|. See `uniform_actions`.
+      log_ratio: c, which replaces the density of a policy without one by log π ≈ c(s, a) − log|A|, see
+        `uniform_actions`; None takes the policy's own density.
     """
+    require_inputs(observation, temperature, seed, valid)
     scaling, distribution = ActionBox.of(box), policy(observation)
     log_prob: tf.Tensor | None = None
     metrics: dict[str, tf.Tensor] = {}
@@ -146,26 +158,27 @@ def density_ratio_improvement(
     log_ratio: DiscriminatorFunction | None = None,
     reduction: str = "min",
 ) -> Improvement:
-    """Maximizes E[ Q(s, a) − β·c(s, a) ], a = f_θ(s, ξ): the policy's value and its entropy through c.
+    """Maximizes E[ Q(s, a) − β·c(s, a) ], a = f_θ(s, ξ): the value, and through c the entropy, of the policy.
 
-    With c(s, a) = log π(a|s) + log|A|, H = −E[c] + log|A|, and its gradient is −E[∇_a c·∇_θ f_θ] with c held:
-    what c's own dependence on θ adds, E[∇_θ log π_θ(a|s)], is zero. Without c (β = 0) this is
-    `deterministic_improvement` of a policy that is not deterministic.
+    c(s, a) = log π(a|s) + log|A|, so H = −E[c] + log|A|. The gradient of H is −E[∇_a c·∇_θ f_θ] with c held,
+    because what c's own dependence on θ would add, E[∇_θ log π_θ(a|s)], is zero. Without c (β = 0) this is
+    `deterministic_improvement` for a stochastic policy.
 
     Reference: Tang & Agrawal, *Implicit Policy for Reinforcement Learning*, Theorem 3.2 and Algorithm 1.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `reparameterized_sample`.
-      critic: Q.
-      temperature: β, in units of the reward per nat of the action scaled to [−1, 1].
-      seed: int32 `[2]`.
-      valid: bool `[N]`, states that count; None for all.
-      box: The action spec.
-      log_ratio: c, as a discriminator between the policy's actions and `uniform_actions` learns it by
-        `jsd()`; None for β = 0.
-      reduction: Over critics, "min", "mean" or "first".
+      observation: States s `[N, O]`.
+      policy: π, which must have `reparameterized_sample`.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: β ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      seed: Stateless seed, int32 `[2]`.
+      valid: Bool `[N]`, the states that count; None counts all.
+      box: Action spec with finite bounds, shape `[A]`.
+      log_ratio: c, a discriminator between the policy's actions and `uniform_actions`, trained with `jsd()`;
+        None drops the entropy (β = 0).
+      reduction: How the values of the critics become one: "min", "mean" or "first".
     """
+    require_inputs(observation, temperature, seed, valid)
     action = policy(observation).sample(seed=seed)
     value = action_value(critic, observation, action, reduction)
     if log_ratio is None:
@@ -177,17 +190,22 @@ def density_ratio_improvement(
 
 def _differentiable(function: DiscriminatorFunction, observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
     """function(s, a) `[N]`, with a gradient to the action alone."""
+    # As in `action_value`: the function's parameters must get no gradient from the policy's loss.
     fixed = tf.stop_gradient(action)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
         value = function(observation, fixed)
+    require_shapes(("action", action, "N A"), ("discriminator(observation, action)", value, "N"))
     return linearized(value, action, tape.gradient(value, fixed))
 
 
 def _entropy_spread(distribution: tfd.Distribution, seed: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
-    """√Var_s H(π(·|s)): the variance between states of mean −log π, less the part that actions make."""
+    """√Var_s H(π(·|s)), from the variance over states of a state's mean log π."""
     _, log_prob = distribution.experimental_sample_and_log_prob(_ENTROPY_ACTIONS, seed=seed)  # [M, N]
     log_prob = tf.stop_gradient(log_prob)
+    # The mean of K actions has a variance of its own, Var[log π]/K, which would show as spread between states
+    # where there is none. Its unbiased estimate is the sample variance (divided by K) over K − 1.
     within = masked_mean(tf.math.reduce_variance(log_prob, axis=0), valid) / (_ENTROPY_ACTIONS - 1)
     between = masked_variance(tf.reduce_mean(log_prob, axis=0), valid)
+    # Both are estimates, and their difference can be negative.
     return tf.sqrt(tf.maximum(between - within, 0.0))

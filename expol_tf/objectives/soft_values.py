@@ -1,15 +1,12 @@
-"""The value of a state under a policy or of the best policy there is, from action values.
+"""Values of states, under a policy or under the best policy there is, computed from action values.
 
-All functions are called alike, `value(observation, policy, critic, temperature, seed)`, so that an agent
-takes any of them (with `functools.partial` for what follows), and return V(s) `[N]`:
+All functions are called as `value(observation, policy, critic, temperature, seed)` and return V(s) `[N]`, so
+that an agent can take any of them. `functools.partial` sets their other arguments.
 
-* `policy(observation [N, O])` is a TFP distribution over actions `[N, A]`;
-* `critic(observation [N, O], action [N, A] or [N, M, A])` is Q `[N, C]` or `[N, M, C]`, of C critics;
-* `temperature` is the scalar α, in units of the reward per nat of the action scaled to [−1, 1];
-* `seed` is a stateless seed, int32 `[2]`;
-* `box`, where there is one, is the action spec, whose bounds are finite.
+* `policy(observation [N, O])` returns a TFP distribution over actions `[N, A]`.
+* `critic(observation [N, O], action [N, A] or [N, M, A])` returns Q `[N, C]` or `[N, M, C]` of C critics.
 
-Gradients flow wherever they can; targets are computed outside of the tape.
+Gradients flow through everything here. A caller who wants a target computes it outside the tape.
 """
 
 from __future__ import annotations
@@ -22,7 +19,8 @@ import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
 from expol_tf.errors import ConfigurationError
-from expol_tf.objectives.protocols import Critic, Policy
+from expol_tf.objectives.protocols import Critic, Policy, require_inputs
+from expol_tf.shapes import require_shapes
 
 tfd = tfp.distributions
 
@@ -31,21 +29,52 @@ PROPOSALS = ("uniform", "mixture")
 
 
 def reduce_critics(q: tf.Tensor, reduction: str = "min") -> tf.Tensor:
-    """min, mean or first over the critics: Q `[..., C]` -> `[...]`."""
+    """min_c Q_c, mean_c Q_c or Q_1: one value `[...]` from those of C critics.
+
+    Args:
+      q: Values of the critics `[..., C]`, in units of the reward.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
+    """
+    require_shapes(("q", q, "* C"))
     require_reduction("reduction", reduction)
     if reduction == "min":
         return tf.reduce_min(q, axis=-1)
     return tf.reduce_mean(q, axis=-1) if reduction == "mean" else q[..., 0]
 
 
+def reduced_value(critic: Critic, observation: tf.Tensor, action: tf.Tensor, reduction: str) -> tf.Tensor:
+    """Q(s, a) `[N]` or `[N, M]`, reduced over the critics.
+
+    Args:
+      critic: Q, which maps states and actions to the values of C critics.
+      observation: States s `[N, O]`.
+      action: a `[N, A]` or `[N, M, A]`, in action units.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
+    """
+    q = critic(observation, action)
+    # Without the critics' axis, Q [N] would be reduced over the states and then broadcast to all of them.
+    require_shapes(("action", action, "... A"), ("critic(observation, action)", q, "... C"))
+    return reduce_critics(q, reduction)
+
+
 def require_reduction(argument: str, reduction: str) -> None:
-    """Raises a `ConfigurationError` if `reduce_critics` does not know the argument's value."""
+    """Raises a `ConfigurationError` unless `reduce_critics` knows the reduction.
+
+    Args:
+      argument: Name under which the caller was given it, for the message.
+      reduction: Name to check.
+    """
     if reduction not in REDUCTIONS:
         raise ConfigurationError(f"{argument} must be one of {REDUCTIONS}; got {reduction!r}.")
 
 
 def require_samples(num_samples: int, proposal: str) -> None:
-    """Raises a `ConfigurationError` if `sampled_soft_value` does not take these."""
+    """Raises a `ConfigurationError` unless `sampled_soft_value` can use these.
+
+    Args:
+      num_samples: Number of actions per state; the mixture needs 2, one for each of its halves.
+      proposal: "uniform" or "mixture".
+    """
     if proposal not in PROPOSALS:
         raise ConfigurationError(f"proposal must be one of {PROPOSALS}; got {proposal!r}.")
     if num_samples < (2 if proposal == "mixture" else 1):
@@ -66,23 +95,24 @@ def expected_soft_value(
     reduction: str = "min",
     num_samples: int = 1,
 ) -> tf.Tensor:
-    """V(s) = E[ Q(s, a) − α log π(a|s) ], a ~ π(·|s): what the policy earns, with its entropy.
+    """V(s) = E[ Q(s, a) − α log π(a|s) ], a ~ π(·|s): the policy's value, entropy included.
 
     Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, Eq. 3.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `sample_and_log_prob`.
-      critic: See the module.
-      temperature: α.
-      seed: See the module.
-      box: See the module.
-      reduction: Over critics, "min", "mean" or "first".
-      num_samples: Actions a state.
+      observation: States s `[N, O]`.
+      policy: π, which must have `sample_and_log_prob`.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: α ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      seed: Stateless seed, int32 `[2]`.
+      box: Action spec with finite bounds, shape `[A]`.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
+      num_samples: Number of actions drawn per state.
     """
+    require_inputs(observation, temperature, seed)
     scaling = ActionBox.of(box)
     action, log_prob = sample_actions(policy(observation), num_samples, seed)
-    q = reduce_critics(critic(observation, action), reduction)
+    q = reduced_value(critic, observation, action, reduction)
     value = q - temperature * scaling.scaled_log_prob(log_prob)
     return value if num_samples == 1 else tf.reduce_mean(value, axis=-1)
 
@@ -102,25 +132,27 @@ def sampled_soft_value(
 ) -> tf.Tensor:
     """V(s) = α log ∫ exp(Q(s, a)/α) da ≈ α log (1/M) Σ_j exp(Q(s, a_j)/α) / q(a_j), a_j ~ q.
 
-    That is the value of the best policy at this α, π ∝ exp(Q/α). The estimate is a little low, by about
-    α·Var[w]/(2M) for weights w = exp(Q/α)/q of mean 1.
+    This is the value of the best policy at this α, π ∝ exp(Q/α). By Jensen's inequality the estimate is low
+    on average, by about α·Var[w]/(2M) for weights w = exp(Q/α)/q of mean 1.
 
-    The proposal q is uniform on the box or, half and half, uniform and the policy, with as many samples of
-    each: then no weight exceeds twice that of uniform samples, which the policy alone could not promise.
+    The proposal q is uniform on the box, or an equal mixture of uniform and policy, from which each gives
+    half of the samples. In the mixture no weight exceeds twice that of a uniform sample. Samples of the
+    policy alone would have no such bound.
 
     Reference: Haarnoja et al. 2017, *Reinforcement Learning with Deep Energy-Based Policies*, Eq. 10.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `sample_and_log_prob` and `log_prob` for the mixture, else of no importance.
-      critic: See the module.
-      temperature: α, positive.
-      seed: See the module.
-      box: See the module.
-      reduction: Over critics, "min", "mean" or "first".
-      num_samples: M, drawn anew for every state.
-      proposal: "uniform" or "mixture".
+      observation: States s `[N, O]`.
+      policy: π, which must have `sample_and_log_prob` and `log_prob` for the mixture; unused otherwise.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: α > 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      seed: Stateless seed, int32 `[2]`.
+      box: Action spec with finite bounds, shape `[A]`.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
+      num_samples: M, the number of actions, which are drawn anew for every state.
+      proposal: q, "uniform" or "mixture".
     """
+    require_inputs(observation, temperature, seed)
     require_samples(num_samples, proposal)
     scaling = ActionBox.of(box)
     from_policy = num_samples // 2 if proposal == "mixture" else 0
@@ -134,9 +166,11 @@ def sampled_soft_value(
     else:
         distribution = policy(observation)
         own, log_own = sample_actions(distribution, from_policy, seeds[1], keep_axis=True)
-        # [M, N], TFP's order, back to [N, M].
+        # Balance heuristic: every sample is weighted by the density of the whole mixture, whichever half drew
+        # it. TFP puts samples first: [M, N] is transposed back to [N, M].
         log_other = tf.transpose(distribution.log_prob(tf.transpose(action, [1, 0, 2])))
         log_policy = scaling.scaled_log_prob(tf.concat([log_other, log_own], axis=1))
+        # Densities of many components overflow single precision; their logarithms do not.
         log_q = tf.reduce_logsumexp(
             tf.stack(
                 [
@@ -147,10 +181,12 @@ def sampled_soft_value(
             axis=0,
         )
         action = tf.concat([action, own], axis=1)
-    q = reduce_critics(critic(observation, action), reduction)
+    q = reduced_value(critic, observation, action, reduction)
+    # Q/α is easily in the hundreds, where exp overflows in float32 (at 88): the sum is taken by logsumexp,
+    # which subtracts the largest term first.
     log_weight = q / temperature - log_q
     if from_policy:
-        # Actions that an unsquashed policy draws outside of the box are none that the integral is over.
+        # The integral is over the box, but an unsquashed policy also draws actions outside it.
         outside = tf.reduce_any(tf.abs(scaling.to_scaled(action)) > 1.0 + 1e-4, axis=-1)
         log_weight = tf.where(outside, -math.inf, log_weight)
     return temperature * (tf.reduce_logsumexp(log_weight, axis=-1) - math.log(num_samples))
@@ -166,27 +202,35 @@ def deterministic_value(
     *,
     reduction: str = "min",
 ) -> tf.Tensor:
-    """V(s) = Q(s, μ(s)) of a deterministic policy; α plays no part. Of any other: Q of one of its actions.
+    """V(s) = Q(s, a), a ~ π(·|s): for a deterministic policy Q(s, μ(s)), without an entropy.
 
     Reference: Lillicrap et al. 2016, *Continuous Control with Deep Reinforcement Learning*, Eq. 5.
 
     Args:
-      observation: s `[N, O]`.
-      policy: With `sample`.
-      critic: See the module.
-      temperature: Of no importance.
-      seed: See the module.
-      reduction: Over critics, "min", "mean" or "first".
+      observation: States s `[N, O]`.
+      policy: π, which must have `sample`.
+      critic: Q, which maps states and actions to the values of C critics.
+      temperature: α, a scalar, unused.
+      seed: Stateless seed, int32 `[2]`.
+      reduction: How the values of the critics become one: "min", "mean" or "first".
     """
-    return reduce_critics(critic(observation, policy(observation).sample(seed=seed)), reduction)
+    require_inputs(observation, temperature, seed)
+    return reduced_value(critic, observation, policy(observation).sample(seed=seed), reduction)
 
 
 def sample_actions(
     distribution: tfd.Distribution, num_samples: int, seed: tf.Tensor, keep_axis: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws actions `[N, M, A]` and their log π `[N, M]`, in action units, in one pass.
+    """Draws actions `[N, M, A]` and their log π `[N, M]`, both in action units, in one pass.
 
-    Without the axis of the samples, `[N, A]` and `[N]`, if there is one and `keep_axis` is not set.
+    One pass is cheaper than two, and it never inverts the squash, which float32 cannot do near the edge of
+    the box.
+
+    Args:
+      distribution: Distribution over actions `[N, A]`.
+      num_samples: M, the number of actions per state.
+      seed: Stateless seed, int32 `[2]`.
+      keep_axis: Whether one sample keeps its axis; without it M = 1 gives `[N, A]` and `[N]`.
     """
     if num_samples < 1:
         raise ConfigurationError(f"num_samples must be 1 or more; got {num_samples}.")

@@ -1,25 +1,27 @@
-"""Surrogate objectives: what a policy step improves, from data of the policy before it."""
+"""Surrogate objectives: what a policy step improves, estimated from actions of the policy before the step."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 from expol_tf.objectives.masked import masked_mean
+from expol_tf.shapes import require_shapes
 
 
 def importance_surrogate(
     log_prob: tf.Tensor, old_log_prob: tf.Tensor, advantage: tf.Tensor, valid: tf.Tensor
 ) -> tf.Tensor:
-    """mean[ exp(log π − log π_old) · Â ], a scalar whose gradient at π_old is the policy gradient.
+    """mean[ exp(log π − log π_old) · Â ], a scalar whose gradient at π = π_old is the policy gradient.
 
     Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, Eq. 14.
 
     Args:
       log_prob: log π(aₜ|sₜ) `[N]`.
-      old_log_prob: log π_old(aₜ|sₜ) `[N]`, as recorded when the actions were taken.
+      old_log_prob: log π_old(aₜ|sₜ) `[N]`, recorded when the actions were taken.
       advantage: Â `[N]`.
-      valid: Bool `[N]`; other frames do not count.
+      valid: Bool `[N]`, the frames that count.
     """
+    _require_frames(log_prob, old_log_prob, valid, advantage)
     return masked_mean(_ratio(log_prob, old_log_prob, valid) * advantage, valid)
 
 
@@ -30,30 +32,53 @@ def clipped_surrogate(
     valid: tf.Tensor,
     clip_range: float = 0.2,
 ) -> tf.Tensor:
-    """mean[ min( r·Â, clip(r, 1 − c, 1 + c)·Â ) ], r = π/π_old: no gain in moving r further than c.
+    """mean[ min( r·Â, clip(r, 1 − c, 1 + c)·Â ) ], r = π/π_old: moving r further than c from 1 gains nothing.
 
     Reference: Schulman et al. 2017, *Proximal Policy Optimization Algorithms*, Eq. 7.
 
     Args:
       log_prob: log π(aₜ|sₜ) `[N]`.
-      old_log_prob: log π_old(aₜ|sₜ) `[N]`, as recorded when the actions were taken.
+      old_log_prob: log π_old(aₜ|sₜ) `[N]`, recorded when the actions were taken.
       advantage: Â `[N]`.
-      valid: Bool `[N]`; other frames do not count.
-      clip_range: c.
+      valid: Bool `[N]`, the frames that count.
+      clip_range: c, how far the ratio may move from 1.
     """
+    _require_frames(log_prob, old_log_prob, valid, advantage)
     ratio = _ratio(log_prob, old_log_prob, valid)
     clipped = tf.clip_by_value(ratio, 1.0 - clip_range, 1.0 + clip_range)
+    # The minimum clips only the side that would gain: a step that made things worse keeps its gradient.
     return masked_mean(tf.minimum(ratio * advantage, clipped * advantage), valid)
 
 
 def clip_fraction(
     log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor, clip_range: float = 0.2
 ) -> tf.Tensor:
-    """Share of the valid frames whose ratio π/π_old is further than `clip_range` from 1."""
+    """mean[ |r − 1| > c ], r = π/π_old: the share of valid frames that the clipped surrogate may cut off.
+
+    Args:
+      log_prob: log π(aₜ|sₜ) `[N]`.
+      old_log_prob: log π_old(aₜ|sₜ) `[N]`, recorded when the actions were taken.
+      valid: Bool `[N]`, the frames that count.
+      clip_range: c, how far the ratio may move from 1.
+    """
+    _require_frames(log_prob, old_log_prob, valid)
     outside = tf.abs(_ratio(log_prob, old_log_prob, valid) - 1.0) > clip_range
     return masked_mean(tf.cast(outside, log_prob.dtype), valid)
 
 
+def _require_frames(
+    log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor, advantage: tf.Tensor | None = None
+) -> None:
+    require_shapes(
+        ("log_prob", log_prob, "N"),
+        ("old_log_prob", old_log_prob, "N"),
+        ("advantage", advantage, "N"),
+        ("valid", valid, "N"),
+    )
+
+
 def _ratio(log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    # Invalid frames hold no real action; a ratio of 1 keeps them out of the gradient without an inf · 0.
+    # π/π_old as the exponential of a difference: both densities overflow or vanish long before their ratio.
+    # Invalid frames hold no real action. They get a ratio of 1 before the exp, because masking an exp that
+    # overflowed would give a gradient of 0 · inf = NaN.
     return tf.exp(tf.where(valid, log_prob - old_log_prob, tf.zeros_like(log_prob)))

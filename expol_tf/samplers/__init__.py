@@ -1,4 +1,4 @@
-"""Maps of sets of particles toward a density known by its score."""
+"""Methods that move sets of particles toward a density of which only the score is known."""
 
 from expol_tf.samplers.hmc import HmcMoved, hmc, leapfrog
 from expol_tf.samplers.kernels import check_bandwidth, kernel_bandwidth, rbf_kernel, squared_distances

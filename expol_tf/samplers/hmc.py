@@ -11,18 +11,19 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import repeat
-from expol_tf.samplers.svgd import Score, as_scalar
+from expol_tf.samplers.svgd import Score, as_scalar, score_of
+from expol_tf.shapes import require_shapes
 
 
 class HmcMoved(NamedTuple):
-    """Particles after some steps of `hmc`.
+    """Particles after the steps of `hmc`.
 
     Attributes:
-      particles: `[..., M, A]`.
-      log_density_change: None: with velocities drawn anew in every step there is no map of the particle
-        alone, and the map of particle and velocity together keeps volumes, so that it would say 0.
-      acceptance: Mean probability over the steps with which each particle's move was accepted, `[..., M]`;
-        None without a test.
+      particles: The moved particles `[..., M, A]`.
+      log_density_change: Always None. Every step draws velocities anew, so it is no map of the particle
+        alone, and the map of particle and velocity together keeps volumes.
+      acceptance: Probability that a particle's move is accepted, averaged over the steps, `[..., M]`; None
+        without a Metropolis test.
     """
 
     particles: tf.Tensor
@@ -44,15 +45,15 @@ def hmc(
 ) -> HmcMoved:
     """L times: v ~ N(0, α·I), then K leapfrog steps of length ε along u̇ = v, v̇ = ∇ℓ(u); every particle alone.
 
-    exp(ℓ/α)·N(v; 0, α·I) is constant along the exact motion, up to the error of the leapfrog, of order ε².
+    exp(ℓ/α)·N(v; 0, α·I) is constant along the exact motion, and along the leapfrog up to order ε².
 
-    * With `log_density_fn` moves are accepted with probability min(1, exp(ΔH/α)), ΔH = Δℓ − Δ‖v‖²/2
-      (Metropolis), and the target ∝ exp(ℓ/α) is stationary exactly. Of a good ε about 0.65 to 0.9 of the
-      moves are accepted.
-    * Without it every move is kept, and a bias of order ε² stays: for N(μ, Λ⁻¹) and α = 1 the stationary
+    * With `log_density_fn` a Metropolis test accepts moves with probability min(1, exp(ΔH/α)), where
+      ΔH = Δℓ − Δ‖v‖²/2, and leaves the target ∝ exp(ℓ/α) exactly stationary. With a good ε it accepts about
+      0.65 to 0.9 of the moves.
+    * Without it every move is kept, which leaves a bias of order ε²: for N(μ, Λ⁻¹) and α = 1 the stationary
       variance along an eigenvector of Λ with eigenvalue λ is λ⁻¹/(1 − ε²λ/4). At ε ≥ 2/√λ particles diverge.
 
-    One leapfrog step is a Langevin step of ε²/2 (with the test: MALA).
+    A single leapfrog step is a Langevin step of size ε²/2, and MALA with the test.
 
     ```python
     target = tfd.MultivariateNormalTriL(loc, tril)
@@ -63,22 +64,24 @@ def hmc(
     References: Duane et al. 1987, *Hybrid Monte Carlo*; Neal 2011, *MCMC using Hamiltonian dynamics*.
 
     Args:
-      particles: u⁰ `[..., M, A]`.
-      score_fn: ∇ℓ of particles, both `[..., M, A]`.
-      num_steps: L, 0 or more; takes L·(K + 1) scores.
-      step_size: ε, scalar.
-      num_leapfrog: K, 1 or more.
-      temperature: α, scalar, positive.
-      seed: An integer or int32 `[2]`; the same seed gives the same
-        particles (others under XLA).
-      log_density_fn: ℓ of particles, `[..., M, A]` → `[..., M]`, up to a constant.
+      particles: u⁰ `[..., M, A]`, sets of M particles.
+      score_fn: Maps particles `[..., M, A]` to their scores ∇ℓ, in the same shape.
+      num_steps: L, the number of steps, 0 or more; they compute L·(K + 1) scores.
+      step_size: ε, a scalar, the time of a leapfrog step.
+      num_leapfrog: K, the number of leapfrog steps per step, 1 or more.
+      temperature: α > 0, a scalar, in units of ℓ.
+      seed: Integer or int32 `[2]`. The same seed gives the same particles; XLA draws other ones.
+      log_density_fn: Maps particles `[..., M, A]` to ℓ `[..., M]`, up to a constant; None skips the test.
 
     Returns:
-      u^L, and how often moves were accepted.
+      The particles u^L, and how often their moves were accepted.
 
     Raises:
-      ConfigurationError: A number that is out of range, or no seed.
+      ConfigurationError: If a number is out of range or the seed is missing.
     """
+    require_shapes(
+        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+    )
     if num_leapfrog < 1:
         raise ConfigurationError(f"num_leapfrog must be 1 or more; got {num_leapfrog}.")
     if not tf.is_tensor(temperature) and temperature <= 0:
@@ -90,6 +93,7 @@ def hmc(
     alpha, stream = as_scalar(temperature, u.dtype), as_seed(seed)
 
     def propose(index: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        # Velocities use the even folds of the seed and tests the odd ones, so that no number is drawn twice.
         drawn = tf.random.stateless_normal(tf.shape(u), seed_of_step(stream, 2 * index), dtype=u.dtype)
         velocity = tf.sqrt(alpha) * drawn
         return velocity, *leapfrog(u, velocity, score_fn, num_leapfrog, step_size)
@@ -101,9 +105,15 @@ def hmc(
         log_density: Callable[[tf.Tensor], tf.Tensor], index: tf.Tensor, u: tf.Tensor, total: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         before, proposed, after = propose(index, u)
+        # The logarithm of the ratio first, then one exp of at most 0: the densities themselves would overflow
+        # or vanish, and their ratio be inf/inf or 0/0.
+        change = log_density(proposed) - log_density(u)
+        # With a last axis of 1, the changes of all particles would be added to the energies of all.
+        require_shapes(("particles", u, "... M A"), ("log_density_fn(particles)", change, "... M"))
         kinetic = 0.5 * tf.reduce_sum(tf.square(before) - tf.square(after), axis=-1)
-        probability = tf.exp(tf.minimum((log_density(proposed) - log_density(u) + kinetic) / alpha, 0.0))
-        # A move that left the numbers is refused.
+        probability = tf.exp(tf.minimum((change + kinetic) / alpha, 0.0))
+        # A move that diverged to inf or NaN is refused. (Comparing with NaN would refuse it too, but leave
+        # the mean acceptance NaN.)
         probability = tf.where(tf.math.is_finite(probability), probability, tf.zeros_like(probability))
         uniform = tf.random.stateless_uniform(
             tf.shape(probability), seed_of_step(stream, 2 * index + 1), dtype=u.dtype
@@ -111,7 +121,7 @@ def hmc(
         accepted = uniform < probability
         return tf.where(accepted[..., tf.newaxis], proposed, u), total + probability
 
-    # Steps hold several scores each: as a loop their graph stays small.
+    # Each step computes several scores, so a loop instead of written-out steps keeps the graph small.
     if log_density_fn is None:
         return HmcMoved(repeat(move, (u,), num_steps, unrolled=1)[0], None, None)
     metropolis = log_density_fn
@@ -130,28 +140,35 @@ def leapfrog(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """K times v += (ε/2)∇ℓ(u), u += ε·v, v += (ε/2)∇ℓ(u): kick, drift, kick.
 
-    Keeps volumes in (u, v) and is its own inverse with v reversed.
+    The map of (u, v) keeps volumes, and with v reversed it is its own inverse. An Euler step has neither
+    property, and its energy drifts.
 
     Args:
-      particles: u `[..., M, A]`.
-      velocities: v `[..., M, A]`.
-      score_fn: ∇ℓ of particles.
-      num_leapfrog: K, 1 or more.
-      step_size: ε, scalar.
+      particles: u `[..., M, A]`, sets of M particles.
+      velocities: v `[..., M, A]`, one for each particle.
+      score_fn: Maps particles `[..., M, A]` to their scores ∇ℓ, in the same shape.
+      num_leapfrog: K, the number of steps, 1 or more.
+      step_size: ε, a scalar, the time of a leapfrog step.
 
     Returns:
-      u and v after the steps.
+      u and v after the steps, in their shapes.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("velocities", velocities, "... M A"),
+        ("step_size", step_size, ""),
+    )
     u, v = tf.convert_to_tensor(particles), tf.convert_to_tensor(velocities)
     epsilon = as_scalar(step_size, u.dtype)
-    v = v + 0.5 * epsilon * score_fn(u)
+    v = v + 0.5 * epsilon * score_of(score_fn, u)
 
     def drift_and_kick(index: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The second half of a kick and the first of the next one are at the same place.
+        # The second half of a kick and the first half of the next one are at the same place and share a
+        # score.
         del index
         u = u + epsilon * v
-        return u, v + epsilon * score_fn(u)
+        return u, v + epsilon * score_of(score_fn, u)
 
     u, v = repeat(drift_and_kick, (u, v), num_leapfrog - 1)
     u = u + epsilon * v
-    return u, v + 0.5 * epsilon * score_fn(u)
+    return u, v + 0.5 * epsilon * score_of(score_fn, u)

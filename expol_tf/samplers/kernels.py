@@ -1,4 +1,4 @@
-"""Gaussian kernels between particles, and how wide they should be."""
+"""Gaussian kernels between particles, and rules for their width."""
 
 from __future__ import annotations
 
@@ -8,34 +8,45 @@ import numpy as np
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.shapes import require_shapes
 
 BANDWIDTHS = ("median", "mean")
 
 
 def squared_distances(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """‖x_i − y_j‖², `[..., M, K]`, of particles `[..., M, A]` and `[..., K, A]`; never negative."""
-    # ‖x‖² + ‖y‖² − 2xᵀy loses what distances are small against the distance from the origin; so the origin
-    # moves to the middle of x.
+    """‖x_i − y_j‖² `[..., M, K]`, never negative.
+
+    Args:
+      x: M particles `[..., M, A]`.
+      y: K particles `[..., K, A]`; leading dimensions broadcast with those of x.
+    """
+    require_shapes(("x", x, "* M A"), ("y", y, "* K A"))
+    # As ‖x‖² + ‖y‖² − 2xᵀy, one matrix product, because the differences would take M·K·A numbers. That form
+    # cancels where particles are closer to each other than to the origin, so the origin moves amid x. It does
+    # not change distances, and needs no gradient.
     origin = tf.stop_gradient(tf.reduce_mean(x, axis=-2, keepdims=True))
     x, y = x - origin, y - origin
     squares = tf.reduce_sum(tf.square(x), axis=-1)[..., tf.newaxis]
     squares += tf.reduce_sum(tf.square(y), axis=-1)[..., tf.newaxis, :]
+    # Rounding can still make a distance negative, whose kernel would exceed 1.
     return tf.nn.relu(squares - 2.0 * tf.matmul(x, y, transpose_b=True))
 
 
 def rbf_kernel(x: tf.Tensor, y: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor:
-    """κ_ij = exp(−‖x_i − y_j‖² / h), `[..., M, K]`. With a standard deviation σ for the width, h = 2σ².
+    """κ_ij = exp(−‖x_i − y_j‖² / h) `[..., M, K]`; a Gaussian of standard deviation σ has h = 2σ².
 
     Args:
-      x: `[..., M, A]`.
-      y: `[..., K, A]`.
-      bandwidth: h `[...]`, positive.
+      x: M particles `[..., M, A]`.
+      y: K particles `[..., K, A]`; leading dimensions broadcast with those of x.
+      bandwidth: h > 0 `[...]`, in units of x², one for each set of distances.
     """
-    return kernel_of_distances(squared_distances(x, y), bandwidth)
+    distances = squared_distances(x, y)
+    require_shapes(("distances", distances, "... M K"), ("bandwidth", bandwidth, "..."))
+    return kernel_of_distances(distances, bandwidth)
 
 
 def kernel_of_distances(distances: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor:
-    """exp(−d / h) of squared distances d `[..., M, K]` and h `[...]`."""
+    """exp(−d / h) `[..., M, K]`, from squared distances d `[..., M, K]` and bandwidths h `[...]`."""
     bandwidth = tf.convert_to_tensor(bandwidth, distances.dtype)
     return tf.exp(-distances / bandwidth[..., tf.newaxis, tf.newaxis])
 
@@ -43,12 +54,12 @@ def kernel_of_distances(distances: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor
 def kernel_bandwidth(
     distances: tf.Tensor, rule: str | float = "median", one_set: bool = True, floor: float = 1e-3
 ) -> tf.Tensor:
-    """h `[...]` of a Gaussian kernel exp(−d/h) from squared distances d `[..., M, K]`, one per batch member.
+    """h `[...]`, the bandwidth of a kernel exp(−d/h), for each set of squared distances d `[..., M, K]`.
 
-    * "median": h = median(d) / log(M + 1), at which Σ_j κ_ij ≈ 1; that is σ² = median(d) / (2 log(M + 1)).
-      Where XLA compiles, use another: it cannot select;
-    * "mean": h = mean(d) / (2 log(M + 1)); that is σ² = mean(d) / (4 log(M + 1));
-    * a number: the standard deviation σ itself, h = 2σ², whatever the particles.
+    * "median": h = median(d) / log(M + 1), that is σ² = median(d) / (2 log(M + 1)), which gives Σ_j κ_ij ≈ 1.
+      XLA has no selection, so compiled code needs another rule.
+    * "mean": h = mean(d) / (2 log(M + 1)), that is σ² = mean(d) / (4 log(M + 1)).
+    * A number: the standard deviation σ itself, h = 2σ², whatever the particles.
 
     No gradient flows into h.
 
@@ -56,12 +67,15 @@ def kernel_bandwidth(
     Tables 3 and 4. See `docs/errata.md` on the formulas as printed.
 
     Args:
-      distances: Squared, of the M particles whose scores are known to K particles. M and K must be static.
-      rule: "median", "mean" or σ.
-      one_set: Whether both sets are the same, so that i = j, which is 0 whatever the width, does not count.
-      floor: Lowest h. Without one, particles that coincide would make the kernel a spike.
+      distances: Squared distances `[..., M, K]` from the M particles whose scores are known to K particles. M
+        and K must be static.
+      rule: "median", "mean" or a number σ > 0, in units of the particles.
+      one_set: Whether both sets are the same, so that M = K and the zeros at i = j do not count.
+      floor: Lowest h, in units of d. Without it, particles that coincide would make the kernel a spike.
     """
+    require_shapes(("distances", distances, "... M M" if one_set else "... M K"))
     check_bandwidth(rule)
+    # A gradient would flow through the one or two pairs in the middle alone, and is not part of SVGD.
     distances = tf.stop_gradient(distances)
     batch = tf.shape(distances)[:-2]
     if not isinstance(rule, str):
@@ -83,7 +97,11 @@ def kernel_bandwidth(
 
 
 def check_bandwidth(rule: str | float) -> None:
-    """Raises a `ConfigurationError` unless the rule is one of `kernel_bandwidth`."""
+    """Raises a `ConfigurationError` unless `kernel_bandwidth` knows the rule.
+
+    Args:
+      rule: "median", "mean" or a number σ > 0.
+    """
     if isinstance(rule, str):
         if rule not in BANDWIDTHS:
             raise ConfigurationError(
@@ -94,12 +112,15 @@ def check_bandwidth(rule: str | float) -> None:
 
 
 def _median(values: tf.Tensor) -> tf.Tensor:
-    """The median `[...]` of values `[..., P]`, the mean of the two in the middle where P is even."""
-    # Selection, not sorting: eight times as fast at 1,024 values. (XLA knows no such operation.)
+    """The median `[...]` of values `[..., P]`; for an even P, the mean of the two values in the middle."""
+    # Selecting takes linear time: it is eight times as fast as sorting 1,024 values. (XLA has no such
+    # operation.) It finds the upper of the two middle values.
     count = values.shape[-1]
     upper = tf.raw_ops.NthElement(input=values, n=count // 2)
     if count % 2:
         return upper
+    # A second selection would cost as much again. If P/2 values lie below the upper one, the largest of them
+    # is the lower middle value. If fewer do, the two middle values are equal.
     below = values < upper[..., tf.newaxis]
     next_lower = tf.reduce_max(tf.where(below, values, values.dtype.min), axis=-1)
     distinct = tf.equal(tf.math.count_nonzero(below, axis=-1), count // 2)

@@ -1,4 +1,4 @@
-"""Langevin dynamics, with noise and without."""
+"""Langevin dynamics, with and without noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import Moved, repeat_steps
-from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar
+from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar, score_of
+from expol_tf.shapes import require_shapes
 
 
 @gin.configurable(module="expol_tf")
@@ -27,19 +28,18 @@ def langevin(
 ) -> Moved:
     """L times u ← u + ε∇ℓ(u) + √(2εα)·ξ, ξ ~ N(0, I), toward the density ∝ exp(ℓ/α); every particle alone.
 
-    * With noise (SGLD): as ε → 0 and L → ∞ the particles are samples of the target. There is no Metropolis
+    * With noise (SGLD) the particles become samples of the target as ε → 0 and L → ∞. There is no Metropolis
       test, so they keep a bias of order ε: for N(μ, Λ⁻¹) and α = 1 the stationary variance along an
       eigenvector of Λ with eigenvalue λ is λ⁻¹/(1 − ελ/2), and at ε ≥ 2/λ they diverge. (`hmc` with a single
       leapfrog step of length √(2ε) is the same step with the test: MALA.)
-    * Without (DLD): gradient ascent to the nearest mode of ℓ, whatever α. Each step is a map of one
-      particle with J = I + ε∇²ℓ(u), so the density of particles drawn from q⁰ is known while det J > 0:
-      log q^L(u^L) = log q⁰(u⁰) + change, with the change per step
+    * Without noise (DLD) the steps are gradient ascent to the nearest mode of ℓ, whatever α. Each step is a
+      map of one particle with Jacobian J = I + ε∇²ℓ(u), so the density of particles drawn from q⁰ is known
+      while det J > 0: log q^L(u^L) = log q⁰(u⁰) + change, with the change per step
         - "trace": −ε·tr ∇²ℓ(u), with an error of order ε²;
         - "logdet": −log|det J| (not where XLA compiles for the CPU).
-      It is the density of what DLD makes, a peak at the mode; not the target's.
+      It is the density of the moved particles, a peak at the mode, and not the target's.
 
-    ε multiplies the whole gradient, as in the source's Eq. 12; where steps are written (η/2)∇ℓ + √η·ξ,
-    η = 2ε.
+    ε multiplies the whole gradient, as in Eq. 12 of S²AC. Where steps are written (η/2)∇ℓ + √η·ξ, η = 2ε.
 
     ```python
     target = tfd.MultivariateNormalTriL(loc, tril)
@@ -51,22 +51,27 @@ def langevin(
     al. 2024, *S²AC*, Eqs. 10, 12 and 13.
 
     Args:
-      particles: u⁰ `[..., M, A]`.
-      score_fn: ∇ℓ of particles, both `[..., M, A]`, each from its own particle alone.
-      num_steps: L, 0 or more.
-      step_size: ε, scalar.
-      temperature: α, scalar, 0 or more.
+      particles: u⁰ `[..., M, A]`, sets of M particles.
+      score_fn: Maps particles `[..., M, A]` to their scores ∇ℓ, in the same shape; each score may depend on
+        its own particle only.
+      num_steps: L, the number of steps, 0 or more.
+      step_size: ε, a scalar, in units of u² over those of ℓ.
+      temperature: α ≥ 0, a scalar, in units of ℓ.
       noise: Whether ξ is added.
-      seed: Of the noise, an integer or int32 `[2]`; the same seed gives the same
-        particles (others under XLA).
-      density_change: "trace", "logdet" or None for none. Differentiates the score, A products a step.
+      seed: Seed of the noise, an integer or int32 `[2]`. The same seed gives the same particles; XLA draws
+        other ones.
+      density_change: "trace", "logdet", or None to leave out the change. It differentiates the score, by A
+        vector-Jacobian products per step.
 
     Returns:
-      u^L and the change `[..., M]` (None if not asked for), with gradients to u⁰ and through the scores.
+      The particles u^L and the change `[..., M]` or None, with gradients to u⁰ and through the scores.
 
     Raises:
-      ConfigurationError: No seed for noise, a change of density with noise, or an unknown kind of change.
+      ConfigurationError: If noise has no seed, or a density change is unknown or asked for with noise.
     """
+    require_shapes(
+        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+    )
     if density_change is not None and density_change not in DENSITY_CHANGES:
         raise ConfigurationError(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
@@ -85,9 +90,9 @@ def langevin(
     def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
         if stream is not None:
             drawn = tf.random.stateless_normal(tf.shape(u), seed_of_step(stream, index), dtype=u.dtype)
-            return Moved(u + epsilon * score_fn(u) + spread * drawn, None)
+            return Moved(u + epsilon * score_of(score_fn, u) + spread * drawn, None)
         if density_change is None:
-            return Moved(u + epsilon * score_fn(u), None)
+            return Moved(u + epsilon * score_of(score_fn, u), None)
         score, hessian = particle_jacobian(score_fn, u)
         if density_change == "trace":
             change = -epsilon * tf.linalg.trace(hessian)
@@ -102,20 +107,23 @@ def langevin(
 def particle_jacobian(
     fn: Callable[[tf.Tensor], tf.Tensor], particles: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """f(u) `[..., M, A]` and ∂f/∂u of every particle `[..., M, A, A]`, its columns the components of u.
+    """f(u) `[..., M, A]` and ∂f/∂u `[..., M, A, A]` of every particle, by A vector-Jacobian products.
 
-    Of a score it is the Hessian ∇²ℓ. By automatic differentiation, A products of vector and Jacobian.
+    Row i of ∂f/∂u is the gradient of component i of f. If f is a score, this is the Hessian ∇²ℓ.
 
     Args:
-      fn: Of particles, both `[..., M, A]`, each from its own particle alone: otherwise a row has the
-        derivatives of the sum over all particles.
-      particles: u `[..., M, A]`.
+      fn: Maps particles `[..., M, A]` to as many vectors. Each vector may depend on its own particle only;
+        otherwise a row holds the derivatives of the sum over all particles.
+      particles: u `[..., M, A]`, sets of M particles.
     """
+    require_shapes(("particles", particles, "... M A"))
     u = tf.convert_to_tensor(particles)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
         value = fn(u)
+        require_shapes(("particles", u, "... M A"), ("fn(particles)", value, "... M A"))
         components = tf.unstack(value, num=u.shape[-1], axis=-1)
+    # A component that does not depend on u has no gradient, which means 0 here.
     zero = tf.UnconnectedGradients.ZERO
-    rows = [tape.gradient(each, u, unconnected_gradients=zero) for each in components]
+    rows = [tape.gradient(component, u, unconnected_gradients=zero) for component in components]
     return value, tf.stack(rows, axis=-2)

@@ -1,4 +1,4 @@
-"""What samplers give back, and how they repeat their steps."""
+"""The result of a sampler, and the loop that repeats its steps."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 
-# So many steps are written out where a graph is made; more are a loop.
+# A graph contains up to this many steps one by one; more become a loop.
 _UNROLLED = 32
 
 
 class Moved(NamedTuple):
-    """Particles after some steps.
+    """Particles after the steps of a sampler.
 
     Attributes:
-      particles: `[..., M, A]`.
-      log_density_change: log q(after) − log q(before) `[..., M]`; None where it was not asked for.
+      particles: The moved particles `[..., M, A]`.
+      log_density_change: log q(after) − log q(before) `[..., M]`, in nats; None where it was not asked for.
     """
 
     particles: tf.Tensor
@@ -28,13 +28,13 @@ class Moved(NamedTuple):
 def repeat_steps(
     step: Callable[[tf.Tensor, tf.Tensor], Moved], particles: tf.Tensor, num_steps: int, with_change: bool
 ) -> Moved:
-    """Takes a step `num_steps` times and adds up the changes.
+    """Takes a step `num_steps` times and adds up the changes of the log-density.
 
     Args:
-      step: (Index of the step, int32; particles) → particles and their change (None unless `with_change`).
-      particles: `[..., M, A]`.
-      num_steps: 0 or more.
-      with_change: Whether there are changes.
+      step: Maps the step's index, an int32 scalar, and particles to a `Moved`.
+      particles: u⁰ `[..., M, A]`, sets of M particles.
+      num_steps: Number of steps, 0 or more.
+      with_change: Whether the steps return changes.
     """
     u = tf.convert_to_tensor(particles)
 
@@ -60,10 +60,10 @@ def repeat(
     """state ← body(index, *state) for the indices 0 to num_steps − 1.
 
     Args:
-      body: (Index, int32; *state) → state of the same shapes.
-      state: Tensors.
-      num_steps: 0 or more.
-      unrolled: Up to how many steps a graph has them one by one; more are a loop.
+      body: Maps the index, an int32 scalar, and the state to a state of the same shapes.
+      state: Tensors of any shapes.
+      num_steps: Number of steps, 0 or more.
+      unrolled: Largest number of steps that a graph contains one by one; more become a loop.
     """
     if num_steps < 0:
         raise ConfigurationError(f"num_steps must be 0 or more; got {num_steps}.")
@@ -75,7 +75,8 @@ def repeat(
     def advance(index: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return index + 1, *body(index, *state)
 
-    # XLA differentiates loops whose length it knows.
+    # XLA can differentiate only loops with a bound on their length. One iteration at a time: each needs the
+    # particles of the one before.
     looped = tf.while_loop(
         lambda index, *_: index < num_steps,
         advance,

@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.kernels import kernel_bandwidth, kernel_of_distances, squared_distances
 from expol_tf.samplers.moved import Moved, repeat_steps
+from expol_tf.shapes import require_shapes
 
 DENSITY_CHANGES = ("trace", "logdet")
 
@@ -28,10 +29,10 @@ def svgd_direction(
 ) -> tf.Tensor:
     """Δ(y_j) = (1/M) Σ_i [ κ(x_i, y_j) ∇ℓ(x_i) + α ∇_{x_i} κ(x_i, y_j) ].
 
-    Among functions of the kernel's space with norm 1, Δ is the direction along which particles at x approach
-    the density ∝ exp(ℓ/α) fastest. The first term draws each particle to where ℓ is high around it, the
-    second, ∇_{x_i}κ = (2/h)(y_j − x_i)·κ, pushes it from its neighbours. A single particle feels no push and
-    climbs ℓ.
+    Among the functions of norm 1 in the kernel's space, Δ is the direction along which particles at x
+    approach the density ∝ exp(ℓ/α) fastest. The first term draws each particle to where ℓ is high around it.
+    The second, with ∇_{x_i}κ = (2/h)(y_j − x_i)·κ, pushes it away from its neighbours. A single particle
+    feels no push and climbs ℓ.
 
     ```python
     for _ in range(200):
@@ -42,25 +43,33 @@ def svgd_direction(
     *Reinforcement Learning with Deep Energy-Based Policies*, Eq. 13, which has α before the second term.
 
     Args:
-      particles: x `[..., M, A]`, at which the score is known.
+      particles: x `[..., M, A]`, the particles whose scores are known.
       score: ∇ℓ(x) `[..., M, A]`.
-      temperature: α, scalar.
-      moved: y `[..., K, A]`, at which the direction is wanted; None for the particles themselves.
-      bandwidth: "median", "mean" or a standard deviation, see `kernel_bandwidth`.
-      floor: Of the kernel's h.
+      temperature: α, a scalar, in units of ℓ.
+      moved: y `[..., K, A]`, where the direction is wanted; None takes the particles themselves.
+      bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
+      floor: Lowest h of the kernel, in units of x².
 
     Returns:
-      Δ(y) `[..., K, A]`, with gradients to particles and scores (none by way of h).
+      Δ(y) `[..., K, A]`, with gradients to particles and scores, but none through h.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("temperature", temperature, ""),
+        ("moved", moved, "... K A"),
+    )
     x = tf.convert_to_tensor(particles)
     y = x if moved is None else tf.convert_to_tensor(moved)
     alpha = as_scalar(temperature, x.dtype)
     distances = squared_distances(x, y)
     width = kernel_bandwidth(distances, bandwidth, one_set=moved is None, floor=floor)
     kernel = kernel_of_distances(distances, width)
-    # Σ_i κ_ij (y_j − x_i) as two products; with the origin amid the particles they hardly cancel.
+    # Σ_i κ_ij (y_j − x_i) is computed as y_j·Σ_i κ_ij − Σ_i κ_ij x_i, because the differences would take
+    # M·K·A numbers. The sums cancel if the particles are far from the origin, so the origin moves amid them.
     origin = tf.stop_gradient(tf.reduce_mean(x, axis=-2, keepdims=True))
     push = 2.0 * alpha / width[..., tf.newaxis, tf.newaxis]
+    # The scores and the second sum share one product.
     drawn = tf.matmul(kernel, score - push * (x - origin), transpose_a=True)
     total = tf.reduce_sum(kernel, axis=-2)[..., tf.newaxis]
     return (drawn + push * total * (y - origin)) / x.shape[-2]
@@ -79,18 +88,18 @@ def svgd(
     density_change: str | None = None,
     leave_one_out: bool = False,
 ) -> Moved:
-    """L times u_i ← u_i + ε·Δ(u_i), Δ as in `svgd_direction`, with the change of the particles' log-density.
+    """L times u_i ← u_i + ε·Δ(u_i), Δ from `svgd_direction`, and the change of the particles' log-density.
 
     If the particles were drawn from q⁰, then log q^L(u_i^L) ≈ log q⁰(u_i⁰) + change. The change is that of a
     *mean field*: a particle's map is taken with its neighbours frozen, J_i = ∂(u_i + ε·Δ(u_i))/∂u_i summed
-    over j ≠ i, so it agrees with the joint density of all particles only as M → ∞. Per step,
+    over j ≠ i. So it agrees with the joint density of all particles only as M → ∞. The change per step is
 
     * "trace": −ε·tr(∇Δ) = −(ε/M) Σ_{j≠i} k_ij [ −(u_i−u_j)ᵀ∇ℓ(u_j)/σ² + α(A/σ² − ‖u_i−u_j‖²/σ⁴) ], with an
       error of order ε² a step;
     * "logdet": −log|det J_i|, exact for each particle (not where XLA compiles for the CPU).
 
-    The map has an inverse as long as ε is small against σ; where det J_i ≤ 0, the particles have folded over
-    each other and the density is no longer theirs.
+    The map has an inverse as long as ε is small against σ. Where det J_i ≤ 0, particles have folded over each
+    other, and the computed density is no longer theirs.
 
     ```python
     target = tfd.MultivariateNormalTriL(loc, tril)
@@ -105,19 +114,22 @@ def svgd(
     Theorems 3.1 and 3.3 ("logdet" is this library's). See `docs/errata.md` on the formulas as printed.
 
     Args:
-      particles: u⁰ `[..., M, A]`.
-      score_fn: ∇ℓ of particles, both `[..., M, A]`; the target is ∝ exp(ℓ/α).
-      num_steps: L, 0 or more.
-      step_size: ε, scalar.
-      temperature: α, scalar.
+      particles: u⁰ `[..., M, A]`, sets of M particles.
+      score_fn: Maps particles `[..., M, A]` to their scores ∇ℓ, in the same shape; the target is ∝ exp(ℓ/α).
+      num_steps: L, the number of steps, 0 or more.
+      step_size: ε, a scalar, in units of u² over those of ℓ.
+      temperature: α, a scalar, in units of ℓ.
       bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
-      floor: Of the kernel's h = 2σ².
-      density_change: "trace", "logdet" or None for none.
+      floor: Lowest h = 2σ² of the kernel, in units of u².
+      density_change: "trace", "logdet", or None to leave out the change.
       leave_one_out: Whether the change divides by M − 1, the number of its terms, instead of by M.
 
     Returns:
-      u^L and the change `[..., M]` (None if not asked for), with gradients to u⁰ and through the scores.
+      The particles u^L and the change `[..., M]` or None, with gradients to u⁰ and through the scores.
     """
+    require_shapes(
+        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+    )
     if density_change is not None and density_change not in DENSITY_CHANGES:
         raise ConfigurationError(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
@@ -127,7 +139,7 @@ def svgd(
         del index
         return svgd_step(
             u,
-            score_fn(u),
+            score_of(score_fn, u),
             step_size,
             temperature=temperature,
             bandwidth=bandwidth,
@@ -150,15 +162,35 @@ def svgd_step(
     density_change: str | None = None,
     leave_one_out: bool = False,
 ) -> Moved:
-    """One step of `svgd` from the score at the particles; arguments and result as there."""
+    """u_i + ε·Δ(u_i), one step of `svgd`, and the change of the log-density.
+
+    Args:
+      particles: u `[..., M, A]`, sets of M particles.
+      score: ∇ℓ(u) `[..., M, A]`.
+      step_size: ε, a scalar, in units of u² over those of ℓ.
+      temperature: α, a scalar, in units of ℓ.
+      bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
+      floor: Lowest h = 2σ² of the kernel, in units of u².
+      density_change: "trace", "logdet", or None to leave out the change.
+      leave_one_out: Whether the change divides by M − 1, the number of its terms, instead of by M.
+    """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("step_size", step_size, ""),
+        ("temperature", temperature, ""),
+    )
     u = tf.convert_to_tensor(particles)
     num_particles, size = u.shape[-2:]
     alpha, epsilon = as_scalar(temperature, u.dtype), as_scalar(step_size, u.dtype)
     distances = squared_distances(u, u)
     width = kernel_bandwidth(distances, bandwidth, floor=floor)[..., tf.newaxis, tf.newaxis]
     kernel = tf.exp(-distances / width)
+    # Everything below depends on differences u_i − u_j only. It is written as differences of sums over j,
+    # because the u_i − u_j themselves would take M²·A numbers. The sums cancel if the particles are far from
+    # the origin, so the origin moves amid them.
     x = u - tf.stop_gradient(tf.reduce_mean(u, axis=-2, keepdims=True))
-    # Σ_j k_ij of scores, positions, xᵀ∇ℓ and 1, as one product; k is symmetric.
+    # One product gives Σ_j k_ij times the scores, the positions, 1 and, for the trace, xᵀ∇ℓ. k is symmetric.
     summands = [score, x, tf.ones_like(x[..., :1])]
     if density_change == "trace":
         summands.append(tf.reduce_sum(x * score, axis=-1, keepdims=True))
@@ -171,6 +203,8 @@ def svgd_step(
         return Moved(moved, None)
     count = max(num_particles - 1, 1) if leave_one_out else num_particles
     if density_change == "trace":
+        # Σ_j k_ij (u_i − u_j)ᵀ∇ℓ_j, and Σ_{j≠i} k_ij (A − 2‖u_i − u_j‖²/h): the term j = i has k = 1, so 1 is
+        # taken off the total, and distance 0.
         drift = tf.reduce_sum(x * scores, axis=-1) - sums[..., -1]
         spread = tf.reduce_sum(kernel * distances, axis=-1)
         repulsion = size * (total[..., 0] - 1.0) - 2.0 / width[..., 0] * spread
@@ -189,22 +223,30 @@ def svgd_jacobian(
     width: tf.Tensor,
     count: int | None = None,
 ) -> tf.Tensor:
-    """J_i `[..., M, A, A]`, the derivative of a particle's step with its neighbours frozen.
+    """J_i `[..., M, A, A]`, the derivative of each particle's step with its neighbours frozen.
 
     J_i = I + (ε/M) Σ_{j≠i} k_ij [ −∇ℓ_j (u_i−u_j)ᵀ/σ² + α( I/σ² − (u_i−u_j)(u_i−u_j)ᵀ/σ⁴ ) ], with h = 2σ².
 
     Args:
-      particles: u `[..., M, A]`.
+      particles: u `[..., M, A]`, sets of M particles.
       score: ∇ℓ(u) `[..., M, A]`.
-      step_size: ε, scalar.
-      temperature: α, scalar.
-      width: h `[...]` of the kernel, see `kernel_bandwidth`.
-      count: What the sum is divided by; None for M.
+      step_size: ε, a scalar, in units of u² over those of ℓ.
+      temperature: α, a scalar, in units of ℓ.
+      width: h > 0 `[...]`, the kernel's bandwidth for each set, see `kernel_bandwidth`.
+      count: Number by which the sum is divided; None takes M.
     """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("step_size", step_size, ""),
+        ("temperature", temperature, ""),
+        ("width", width, "..."),
+    )
     u = tf.convert_to_tensor(particles)
     num_particles, size = u.shape[-2:]
     scale = as_scalar(step_size, u.dtype) / (count or num_particles)
     alpha = as_scalar(temperature, u.dtype)
+    # J_i needs outer products of the differences, so here they are formed. Nothing cancels then.
     difference = u[..., :, tf.newaxis, :] - u[..., tf.newaxis, :, :]  # [..., M, M, A]
     width = tf.convert_to_tensor(width, u.dtype)[..., tf.newaxis, tf.newaxis]
     kernel = tf.exp(-tf.reduce_sum(tf.square(difference), axis=-1) / width)
@@ -217,6 +259,24 @@ def svgd_jacobian(
     return diagonal * tf.eye(size, dtype=u.dtype) + scale * outer
 
 
+def score_of(score_fn: Score, particles: tf.Tensor) -> tf.Tensor:
+    """∇ℓ `[..., M, A]` of particles u `[..., M, A]`.
+
+    Args:
+      score_fn: Maps particles to their scores.
+      particles: u `[..., M, A]`, sets of M particles.
+    """
+    score = score_fn(particles)
+    # One score for all particles, or one component for all, would broadcast.
+    require_shapes(("particles", particles, "... M A"), ("score_fn(particles)", score, "... M A"))
+    return score
+
+
 def as_scalar(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """The value in a dtype; a Python number without the way by single precision."""
+    """The value in a dtype; a Python number is not rounded to single precision on the way.
+
+    Args:
+      value: Number, or a scalar of any dtype.
+      dtype: Floating-point type of the result.
+    """
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)

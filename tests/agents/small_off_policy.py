@@ -10,7 +10,17 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import Transitions
+from expol_tf.agents import (
+    Acting,
+    ActorCriticAgent,
+    CriticFit,
+    DeterministicImprovement,
+    DeterministicValue,
+    FixedTemperature,
+    SacAgent,
+    Transitions,
+)
+from expol_tf.agents.settings import with_defaults
 from expol_tf.distributions import PointMass
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork
 
@@ -63,12 +73,11 @@ def linear_agent(**settings):
         *SPECS,
         LinearActor(),
         QuadraticCritic(),
-        soft_value=deterministic_value,
-        policy_improvement=functools.partial(deterministic_improvement, reduction="min"),
+        soft_value=DeterministicValue(),
+        improvement=settings.pop("improvement", DeterministicImprovement()),
         temperature=FixedTemperature(0.0),
-        target_actor=True,
-        seed=0,
-        jit_compile=False,
+        critic_fit=with_defaults(settings.pop("critic_fit", CriticFit()), target_actor=True),
+        acting=settings.pop("acting", Acting(seed=0, jit_compile=False)),
         **settings,
     )
 
@@ -76,4 +85,4 @@ def linear_agent(**settings):
 def sac(actor=None, critic=None, **settings):
     actor = actor or GaussianActorNetwork(OBSERVATION, ACTION, (4,), squash=True)
     critic = critic or CriticNetwork(OBSERVATION, ACTION, (4,))
-    return SacAgent(*SPECS, actor, critic, seed=0, jit_compile=False, **settings)
+    return SacAgent(*SPECS, actor, critic, **{"acting": Acting(seed=0, jit_compile=False), **settings})

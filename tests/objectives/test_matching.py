@@ -351,7 +351,7 @@ def test_settings_outside_their_rules_are_refused(make, name):
 
 @pytest.mark.parametrize("name", VALUES)
 def test_values_that_would_be_paired_all_with_all_are_refused(name):
-    with pytest.raises(ValueError, match="must have the same shape"):
+    with pytest.raises(ConfigurationError, match=r"f_target must be \[N\]; got \(5, 1\).*squeeze"):
         VALUES[name][0]().value(tf.zeros([5]), tf.zeros([5, 1]))
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.registry import near_names
-from expol_tf.random import sub_environment_seeds
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.random import sub_environment_seeds
 
 # EnvPool's settings that this backend chooses itself.
 _RESERVED = frozenset(

@@ -10,9 +10,9 @@ import numpy as np
 
 from expol_tf.environments import simulator_state
 from expol_tf.environments.backends.backend import Backend
-from expol_tf.random import sub_environment_seeds
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
 from expol_tf.errors import CheckpointError
+from expol_tf.random import sub_environment_seeds
 
 
 class StateRowsBackend(Backend):

@@ -1,4 +1,4 @@
-"""Divergences between a policy's actions and particles of a better one, estimated by a discriminator."""
+"""Divergences between a policy's actions and particles of a better policy, estimated by a discriminator."""
 
 from expol_tf.objectives.matching.f_divergence import f_divergence
 from expol_tf.objectives.matching.gradient_penalty import gradient_penalty

@@ -1,4 +1,4 @@
-"""A soft bound on how steep a discriminator is."""
+"""A soft bound on the slope of a discriminator."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.shapes import require_shapes
 
 
 def gradient_penalty(
@@ -17,28 +18,36 @@ def gradient_penalty(
     seed: tf.Tensor,
     box: BoxSpec,
 ) -> tf.Tensor:
-    """(‖∇_x f(s, x)‖ − 1)² `[N]` at x uniform between two actions of a state, x scaled to [−1, 1].
+    """(‖∇_x f(s, x)‖ − 1)² `[N]`, at x uniform on the line between two actions, both scaled to [−1, 1].
 
-    Differentiable in the discriminator's parameters; the actions are held.
+    The result has a gradient to the discriminator's parameters, and none to the actions.
 
     Reference: Gulrajani et al. 2017, *Improved Training of Wasserstein GANs*, Eq. 3.
 
     Args:
-      discriminator: f `(observation [N, O], action [N, A]) -> [N]`, of actions in action units.
-      observation: s `[N, O]`.
-      action: Of the policy `[N, A]`.
-      other: The particles `[N, A]`.
+      discriminator: f `(observation [N, O], action [N, A]) -> [N]`, with actions in action units.
+      observation: States s `[N, O]`.
+      action: The policy's actions `[N, A]`, in action units.
+      other: The particles `[N, A]`, in action units.
       seed: Stateless seed, int32 `[2]`.
-      box: The action spec, whose bounds are finite.
+      box: Action spec with finite bounds, shape `[A]`.
     """
+    require_shapes(
+        ("observation", observation, "N O"),
+        ("action", action, "N A"),
+        ("other", other, "N A"),
+        ("seed", seed, "2"),
+    )
     scaling = ActionBox.of(box)
-    start, end = (tf.stop_gradient(scaling.to_scaled(each)) for each in (action, other))
+    start, end = tf.stop_gradient(scaling.to_scaled(action)), tf.stop_gradient(scaling.to_scaled(other))
     share = tf.random.stateless_uniform([tf.shape(start)[0], 1], seed, dtype=start.dtype)
     x = start + share * (end - start)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         f = discriminator(observation, scaling.from_scaled(x))
+    require_shapes(("action", x, "N A"), ("discriminator(observation, action)", f, "N"))
     slope = tape.gradient(f, x)
-    # A norm has no gradient at 0, where all units of a ReLU network may be off.
+    # A norm has no gradient at 0 (√ has an infinite slope, and 0 · inf = NaN), and f has slope 0 wherever all
+    # units of a ReLU network are off.
     norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(slope), axis=-1), 1e-12))
     return tf.square(norm - 1.0)

@@ -1,4 +1,4 @@
-"""What a way of matching a policy to particles consists of."""
+"""The functions that define how a policy is matched to particles."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.shapes import require_shapes
+
 
 class Matching(NamedTuple):
-    """How far a policy π is from a target density p, both known by samples alone: D = sup_f of a mean value.
+    """D(π, p) = sup_f of a mean value: how far a policy π is from a target p, both known by samples only.
 
-    The discriminator f(s, a) is large on actions that look like the policy's and small on those that look
-    like the target's, the particles. It ascends the mean of `value` (less the penalty, where there is one);
-    the policy descends the mean of `policy_loss` by the reparameterized gradient of its own actions, f's
-    parameters held. Both have their samples at the same states, so the joint densities are matched.
+    The discriminator f(s, a) is large on actions that look like the policy's, and small on those that look
+    like the target's, the particles. It maximizes the mean of `value`, less the penalty where there is one.
+    The policy minimizes the mean of `policy_loss` along the reparameterized gradient of its own actions, with
+    f's parameters held. Both have their samples at the same states, so the joint densities are matched.
 
     ```python
     matching = jsd()
@@ -25,17 +27,17 @@ class Matching(NamedTuple):
     estimate = matching.divergence(value)
     ```
 
-    Reference: *Particle Based Stochastic Policy Optimization* (ParPI), Eqs. 2, 3 and 9; Eq. 9's JSD and the
-    direction of Algorithm 1's step corrected as `docs/errata.md` says.
+    Reference: *Particle Based Stochastic Policy Optimization* (ParPI), Eqs. 2, 3 and 9, with Eq. 9's JSD and
+    the direction of Algorithm 1's step as corrected in `docs/errata.md`.
 
     Attributes:
-      name: What it estimates, for whoever reads.
-      value: `(f_policy [N], f_target [N]) -> [N]`, whose mean the discriminator maximizes.
-      policy_loss: `f_policy [N] -> [N]`, whose mean the policy minimizes.
-      divergence: `mean_value -> D`, scalars; below the true D as far as f is not the best one.
-      penalty: Weight of `gradient_penalty` in the discriminator's loss, 0 for none.
-      needs_slope_bound: Whether f must be kept from growing steep, by the penalty or by spectral
-        normalization. The others' best f is a finite one by itself.
+      name: Name of the divergence, for printing.
+      value: `(f_policy [N], f_target [N]) -> [N]`; the discriminator maximizes its mean.
+      policy_loss: `f_policy [N] -> [N]`; the policy minimizes its mean.
+      divergence: `mean_value -> D`, elementwise, so of any shape; D is a lower bound that the best f reaches.
+      penalty: Weight of `gradient_penalty` in the discriminator's loss; 0 is none.
+      needs_slope_bound: Whether the penalty or spectral normalization must bound the slope of f. If not, the
+        best f is finite by itself.
     """
 
     name: str
@@ -46,10 +48,20 @@ class Matching(NamedTuple):
     needs_slope_bound: bool = False
 
 
-def check_alike(f_policy: tf.Tensor, f_target: tf.Tensor) -> None:
-    """Raises ValueError unless both may have one shape: `[N]` with `[N, 1]` would broadcast to `[N, N]`."""
-    if not f_policy.shape.is_compatible_with(f_target.shape):
-        raise ValueError(
-            "f_policy and f_target must have the same shape, a value each per state; got "
-            f"{f_policy.shape} and {f_target.shape}. Squeeze the discriminator's last axis, if that is 1."
-        )
+def checked(matching: Matching) -> Matching:
+    """The same matching, whose `value` and `policy_loss` first check the shapes of what they are given.
+
+    Args:
+      matching: Matching that takes f `[N]`. A discriminator that keeps its last axis gives `[N, 1]`, which
+        would broadcast with `[N]` to `[N, N]`.
+    """
+
+    def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
+        require_shapes(("f_policy", f_policy, "N"), ("f_target", f_target, "N"))
+        return matching.value(f_policy, f_target)
+
+    def policy_loss(f_policy: tf.Tensor) -> tf.Tensor:
+        require_shapes(("f_policy", f_policy, "N"))
+        return matching.policy_loss(f_policy)
+
+    return matching._replace(value=value, policy_loss=policy_loss)

@@ -1,4 +1,4 @@
-"""KL of the policy from the particles, by its dual."""
+"""KL divergence of the policy from the particles, estimated through its dual."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from expol_tf.objectives.matching.protocol import Matching
 
 @gin.configurable(module="expol_tf")
 def reverse_kl(max_ratio: float = 1000.0) -> Matching:
-    """KL(π ‖ p) = max_f E_π f − E_p exp(f − 1), reached at f = 1 + log π/p; nats.
+    """KL(π ‖ p) = max_f E_π f − E_p exp(f − 1), reached at f = 1 + log π/p; in nats.
 
     The policy minimizes E_π f, whose gradient at the best f is that of KL(π ‖ p).
 
-    exp overflows and, long before that, a single particle with a large f makes a gradient that Adam
-    remembers for thousands of steps. So exp(f − 1) goes on as its tangent where it exceeds R = `max_ratio`,
-    and no slope in f is larger than R. That is the conjugate of F(r) = r log r on r ≤ R, with F = ∞ beyond:
+    exp overflows. Long before that, a single particle with a large f makes a gradient that Adam remembers for
+    thousands of steps. So where exp(f − 1) exceeds R = `max_ratio`, its tangent continues it, and no slope in
+    f is larger than R. That is the conjugate of F(r) = r log r on r ≤ R, with F = ∞ beyond:
 
-    * where π ≤ R·p everywhere, maximum and best f are the same as without;
-    * where π > R·p, the best f is infinite. It climbs there at the optimizer's pace, without NaN, and the
-      estimate exceeds KL(π ‖ p) sooner or later. The policy is still pushed away from there.
+    * if π ≤ R·p everywhere, the maximum and the best f are the same as without the bound;
+    * where π > R·p, the best f is infinite. There f climbs at the optimizer's pace, without NaN, and the
+      estimate exceeds KL(π ‖ p) sooner or later. The policy is still pushed away from such actions.
 
-    The bound hardly makes that worse: where no particle ever is, f climbs with exp too. Between Gaussians 10
-    apart the estimate is in the millions after 5,000 steps. Where the two may hardly overlap, use `jsd` or
-    `wasserstein`; particles a few Langevin steps away from the policy's actions do overlap.
+    The bound hardly makes that worse: where there is never a particle, f climbs with exp too. Between
+    Gaussians 10 apart the estimate is in the millions after 5,000 steps. Where policy and particles may
+    hardly overlap, use `jsd` or `wasserstein`. Particles a few Langevin steps from the policy's actions do
+    overlap.
 
     Reference: Nguyen, Wainwright & Jordan 2010, *Estimating Divergence Functionals and the Likelihood Ratio
     by Convex Risk Minimization*; *Particle Based Stochastic Policy Optimization* (ParPI), Eq. 2.
 
     Args:
-      max_ratio: R > 1, the largest π/p that f is to tell.
+      max_ratio: R > 1, the largest ratio π/p that f can express.
     """
     if not max_ratio > 1:
         raise ConfigurationError(
@@ -43,7 +44,7 @@ def reverse_kl(max_ratio: float = 1000.0) -> Matching:
     largest = math.log(max_ratio)
 
     def conjugate(t: tf.Tensor) -> tf.Tensor:
-        # The minimum first: a tf.where over an exp that overflowed would give a gradient of 0·∞.
+        # The minimum comes first: a tf.where over an exp that overflowed has a gradient of 0·∞ = NaN.
         exponent = tf.minimum(t - 1.0, largest)
         return tf.exp(exponent) * (t - exponent)
 
