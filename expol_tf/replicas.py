@@ -1,9 +1,9 @@
 """The one door to data-parallel learning: sums, means and gradients over a batch, on one device or several.
 
 An algorithm says what it computes of a batch. Without a strategy `gradients` is a tape and nothing else.
-Under a `tf.distribute.MirroredStrategy` each replica does the same with its part of the batch, and the results
-are added up. The algorithms' loops stay outside of the replicas, where they see whole batches and summed
-results: TensorFlow's replicas exchange nothing inside a loop.
+Under a `tf.distribute.MirroredStrategy` each replica does the same with its part of the batch, and the
+results are added up. The algorithms' loops stay outside of the replicas, where they see whole batches and
+summed results: TensorFlow's replicas exchange nothing inside a loop.
 
 ```python
 def squared_error(batch):

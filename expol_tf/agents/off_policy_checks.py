@@ -102,8 +102,8 @@ def why_outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | 
         return None
     return (
         f"{specs.algorithm} with entropy needs a policy that stays in the box, as it is compared with "
-        f"uniform actions; {type(actor_network).__name__} draws {share:.1%} of its actions outside. Make the network "
-        "with squash=True."
+        f"uniform actions; {type(actor_network).__name__} draws {share:.1%} of its actions "
+        "outside. Make the network with squash=True."
     )
 
 
