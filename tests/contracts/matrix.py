@@ -24,17 +24,26 @@ from expol_tf.agents import (
     AcktrAgent,
     Acting,
     ClippedUpdate,
+    CriticFit,
     DdpgAgent,
+    DensityRatioImprovement,
+    DeterministicImprovement,
+    DiscriminatorFit,
     FixedTemperature,
     KroneckerUpdate,
+    LangevinParticles,
+    LogSumExpValue,
+    MatchingImprovement,
     NbpAgent,
     ParpiAgent,
     PpoAgent,
+    ReparameterizedImprovement,
     Rollout,
     S2acAgent,
     SacAgent,
     SqlAgent,
-    SqlBackup,
+    SteinImprovement,
+    SvgdImprovement,
     TargetUpdate,
     Transitions,
     TrpoAgent,
@@ -137,7 +146,7 @@ def _on_policy(cls, **arguments: Any):
     return make
 
 
-def _off_policy(cls, actor_rate: float = 2e-3, **arguments: Any):
+def _off_policy(cls, improvement: Any, target_update: Any = None, **arguments: Any):
     def make(policy: str) -> tf_agent.TFAgent:
         critic = _critic()
         fresh = {name: make_argument() for name, make_argument in arguments.items()}
@@ -145,12 +154,20 @@ def _off_policy(cls, actor_rate: float = 2e-3, **arguments: Any):
             *_SPECS,
             POLICIES[policy](critic, squash=True),
             critic,
-            actor_optimizer=Adam(actor_rate),
-            critic_optimizer=Adam(1e-2),
-            seed=0,
-            jit_compile=False,
+            improvement=improvement(optimizer=Adam(2e-3)),
+            critic_fit=CriticFit(Adam(1e-2), target_update=target_update),
+            acting=Acting(seed=0, jit_compile=False),
             **fresh,
         )
+
+    return make
+
+
+def _matching(spectral_normalization: bool = False, **settings: Any):
+    def make(optimizer: Adam) -> MatchingImprovement:
+        network = functools.partial(_DISCRIMINATOR, spectral_normalization=spectral_normalization)
+        discriminator = DiscriminatorFit(network, optimizer=Adam(1e-2))
+        return MatchingImprovement(discriminator=discriminator, optimizer=optimizer, **settings)
 
     return make
 
@@ -193,52 +210,52 @@ ON_POLICY = {
     ),
 }
 OFF_POLICY = {
-    "SAC": Algorithm(_off_policy(SacAgent, temperature=_FIXED), 800),
+    "SAC": Algorithm(_off_policy(SacAgent, ReparameterizedImprovement, temperature=_FIXED), 800),
     "SQL": Algorithm(
         _off_policy(
             SqlAgent,
+            functools.partial(SvgdImprovement, num_particles=4),
+            TargetUpdate(0.01),
+            soft_value=lambda: LogSumExpValue(num_samples=10),
             temperature=_FIXED,
-            num_particles=lambda: 4,
-            value_samples=lambda: 10,
-            target_update=lambda: TargetUpdate(0.01),
         ),
         800,
     ),
-    "S²AC": Algorithm(_off_policy(S2acAgent, temperature=_FIXED, sampler=lambda: _SAMPLER), 800),
+    "S²AC": Algorithm(
+        _off_policy(S2acAgent, functools.partial(SteinImprovement, _SAMPLER), temperature=_FIXED), 800
+    ),
     "ParPI (WD, SAC backup)": Algorithm(
         _off_policy(
             ParpiAgent,
+            _matching(
+                spectral_normalization=True,
+                particles=LangevinParticles(step_size=3e-3),
+                entropy_weight=0.05,
+            ),
             temperature=_FIXED,
-            step_size=lambda: 3e-3,
-            entropy_weight=lambda: 0.05,
-            discriminator_network=lambda: functools.partial(_DISCRIMINATOR, spectral_normalization=True),
-            discriminator_optimizer=lambda: Adam(1e-2),
         ),
         1200,
     ),
     "ParPI (JSD, SQL backup)": Algorithm(
         _off_policy(
             ParpiAgent,
+            _matching(matching=jsd(), particles=LangevinParticles(step_size=1e-2), entropy_weight=0.0),
+            soft_value=lambda: LogSumExpValue(num_samples=10),
             temperature=_FIXED,
-            matching=jsd,
-            backup=lambda: SqlBackup(10),
-            entropy_weight=lambda: 0.0,
-            step_size=lambda: 1e-2,
-            discriminator_network=lambda: _DISCRIMINATOR,
-            discriminator_optimizer=lambda: Adam(1e-2),
         ),
         800,
     ),
     "NBP": Algorithm(
         _off_policy(
             NbpAgent,
+            lambda optimizer: DensityRatioImprovement(
+                classifier=DiscriminatorFit(_DISCRIMINATOR, optimizer=Adam(1e-2)), optimizer=optimizer
+            ),
             temperature=_FIXED,
-            classifier_network=lambda: _DISCRIMINATOR,
-            classifier_optimizer=lambda: Adam(1e-2),
         ),
         800,
     ),
-    "DDPG": Algorithm(_off_policy(DdpgAgent), 800),
+    "DDPG": Algorithm(_off_policy(DdpgAgent, DeterministicImprovement), 800),
 }
 ALGORITHMS = ON_POLICY | OFF_POLICY
 

@@ -11,6 +11,7 @@ import pytest
 from expol_tf.agents import (
     Acting,
     ActorCriticAgent,
+    CriticFit,
     DdpgAgent,
     NbpAgent,
     ParpiAgent,
@@ -69,8 +70,12 @@ def test_on_policy_agents(agent: Any) -> None:
         (Own, GaussianActorNetwork, 2),
         (ActorCriticAgent, GaussianActorNetwork, 2),
         (make_sac, GaussianActorNetwork, 2),
-        (functools.partial(functools.partial(make_sac, gamma=0.9), seed=1), GaussianActorNetwork, 2),
-        (functools.partial(SqlAgent, gamma=0.9), SamplingActorNetwork, 1),
+        (
+            functools.partial(functools.partial(make_sac, critic_fit=CriticFit()), acting=Acting(seed=1)),
+            GaussianActorNetwork,
+            2,
+        ),
+        (functools.partial(SqlAgent, critic_fit=CriticFit(gamma=0.9)), SamplingActorNetwork, 1),
         (DdpgAgent, DeterministicActorNetwork, 1),
         (S2acAgent, GaussianActorNetwork, 2),
         (ParpiAgent, GaussianActorNetwork, 2),
@@ -87,7 +92,7 @@ def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> 
 
 
 def test_s2ac_has_a_smooth_critic_and_a_bounded_deviation() -> None:
-    parts = choose_parts(functools.partial(S2acAgent, gamma=0.9))
+    parts = choose_parts(functools.partial(S2acAgent, critic_fit=CriticFit(gamma=0.9)))
     assert parts.critic_network.keywords["activation"] == "elu"  # type: ignore[union-attr]
     assert parts.actor_network.keywords["log_std"].bounds == pytest.approx((-2.302585, 0.0))  # type: ignore[attr-defined]
 
