@@ -106,10 +106,10 @@ class PolicyImprovement:
       default_learning_rate: That rate.
     """
 
-    requires: ClassVar[Sequence[str]] | Sequence[str] = ("reparameterized_sample",)
-    knows_density: ClassVar[bool] = False
+    requires: Sequence[str] = ("reparameterized_sample",)
+    knows_density: bool = False
     optimizer: Optimizer | None = None
-    default_learning_rate: ClassVar[float] = 3e-4
+    default_learning_rate: float = 3e-4
 
     def __call__(
         self,
@@ -168,8 +168,8 @@ class ReparameterizedImprovement(PolicyImprovement):
     num_samples: int = 1
     optimizer: Optimizer | None = None
 
-    requires: ClassVar[Sequence[str]] = ("reparameterized_sample", "sample_and_log_prob")
-    knows_density: ClassVar[bool] = True
+    requires = ("reparameterized_sample", "sample_and_log_prob")
+    knows_density = True
 
     def __post_init__(self) -> None:
         require_reduction("ReparameterizedImprovement.reduction", self.reduction)
@@ -256,7 +256,7 @@ class SvgdImprovement(PolicyImprovement):
     floor: float = 1e-3
     optimizer: Optimizer | None = None
 
-    default_learning_rate: ClassVar[float] = 1e-4
+    default_learning_rate = 1e-4
 
     def __post_init__(self) -> None:
         require_reduction("SvgdImprovement.reduction", self.reduction)

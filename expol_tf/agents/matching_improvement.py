@@ -121,7 +121,7 @@ class MatchingImprovement(PolicyImprovement):
     classifier: DiscriminatorFit | None = None
     optimizer: Optimizer | None = None
 
-    knows_density: ClassVar[bool] = True
+    knows_density = True
 
     def __post_init__(self) -> None:
         if not self.entropy_weight >= 0:

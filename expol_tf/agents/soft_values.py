@@ -29,7 +29,7 @@ class SoftValue:
       requires: What V needs of the policy's distribution (`expol_tf.distributions.capabilities`).
     """
 
-    requires: ClassVar[Sequence[str]] | Sequence[str] = ()
+    requires: Sequence[str] = ()
 
     def __call__(
         self,
@@ -67,7 +67,7 @@ class ExpectedValue(SoftValue):
     reduction: str = "min"
     num_samples: int | None = None
 
-    requires: ClassVar[Sequence[str]] = ("sample_and_log_prob",)
+    requires = ("sample_and_log_prob",)
 
     def __post_init__(self) -> None:
         require_reduction("ExpectedValue.reduction", self.reduction)
