@@ -24,8 +24,10 @@ MANY_ARGUMENTS = 9
 
 
 def sources(package: pathlib.Path) -> dict[pathlib.Path, str]:
-    """Returns the texts of a package's files by their paths in it, without the tests of the library itself."""
-    found = sorted(path for path in package.rglob("*.py") if "test" not in path.name or "testing" in path.parts)
+    """Returns the texts of a package's files by their paths in it, without tests among them."""
+    found = sorted(
+        path for path in package.rglob("*.py") if "test" not in path.name or "testing" in path.parts
+    )
     return {path.relative_to(package): path.read_text(encoding="utf-8") for path in found}
 
 
