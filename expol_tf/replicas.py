@@ -1,9 +1,9 @@
 """The one door to data-parallel learning: sums, means and gradients over a batch, on one device or several.
 
 An algorithm says what it computes of a batch. Without a strategy `gradients` is a tape and nothing else.
-Under a `tf.distribute.MirroredStrategy` each replica does the same with its part of the batch, and the results
-are added up. The algorithms' loops stay outside of the replicas, where they see whole batches and summed
-results: TensorFlow's replicas exchange nothing inside a loop.
+Under a `tf.distribute.MirroredStrategy` each replica does the same with its part of the batch, and the
+results are added up. The algorithms' loops stay outside of the replicas, where they see whole batches and
+summed results: TensorFlow's replicas exchange nothing inside a loop.
 
 ```python
 def squared_error(batch):
@@ -162,7 +162,7 @@ def sum_over_parts(
     if not divided():
         return function(batch, lambda mean: mean, *seeds)
     part = parts_of_replicas(batch)
-    share = shares_of_replicas(lambda: tf.ones([_count(batch)], tf.bool) if valid is None else valid)
+    share = shares_of_replicas(lambda: tf.ones([batch_size(batch)], tf.bool) if valid is None else valid)
     return sum_over_replicas(lambda: function(part(), share, *map(seed_of_replica, seeds)))
 
 
@@ -285,8 +285,8 @@ def compiled(function: Callable[..., Result], jit_compile: bool | None) -> Calla
     return compiled_in_replicas
 
 
-def _count(batch):
-    """N, of a structure of tensors `[N, …]`."""
+def batch_size(batch: Any) -> tf.Tensor:
+    """Returns N, an int32 scalar, of a structure of tensors `[N, …]`, scalars and None."""
     tensors = (each for each in tf.nest.flatten(batch) if each is not None)
     return next(tf.shape(tensor)[0] for tensor in tensors if tensor.shape.rank)
 

@@ -68,7 +68,7 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
             return -surrogate, kl - self._max_kl
 
         old_surrogate, _, old = evaluate(batch, entropy_seed)
-        divergence = objective.divergence_from(old, batch.valid, kl_seed)
+        divergence = objective.divergence_from(old, batch, kl_seed)
         report = self.optimizer.minimize(loss, objective.variables, batch, steps_seed, batch.valid)
         surrogate, log_prob, new = evaluate(batch, entropy_seed)
         return {

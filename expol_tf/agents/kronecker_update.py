@@ -12,7 +12,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten
 from expol_tf.renamed import answers_renamed
-from expol_tf.replicas import compiled, parts_of_replicas, shares_of_replicas, sum_over_replicas
+from expol_tf.replicas import compiled, means
 
 # Of one learning rate to the next.
 _RATE_FACTOR = 1.5
@@ -84,27 +84,26 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         """Takes the step, measures what it led to, and adapts the rate."""
         assert self.kfac is not None, "build comes first"
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        valid = tf.cast(batch.valid, tf.float32)
         old = flatten(objective.variables)
-        part = parts_of_replicas((batch, valid / tf.maximum(tf.reduce_sum(valid), 1.0)))
-        share = shares_of_replicas(lambda: batch.valid)
-        divergence = objective.divergence_from(
-            objective.distribution(batch.observation), batch.valid, kl_seed, lambda: part()[0]
+        divergence = objective.divergence_from(objective.distribution(batch.observation), batch, kl_seed)
+
+        def evaluate(batch, entropy_seed):
+            log_prob, new = objective.log_prob(batch)
+            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
+            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), log_prob, new
+
+        def objective_and_log_prob(batch, entropy_seed):
+            return evaluate(batch, entropy_seed)[:2]
+
+        def objective_and_divergence(batch, entropy_seed):
+            value, _, new = evaluate(batch, entropy_seed)
+            return value, divergence(new)
+
+        report = self.kfac.step(objective_and_log_prob, batch, batch.valid, entropy_seed)
+        measure = compiled(
+            lambda: means(objective_and_divergence, batch, batch.valid, entropy_seed), self._jit_compile
         )
-
-        def evaluate():
-            own, _ = part()
-            log_prob, new = objective.log_prob(own)
-            surrogate = importance_surrogate(log_prob, own.log_prob, own.advantage, own.valid)
-            return share(surrogate + objective.entropy_bonus(new, own, entropy_seed)), log_prob, new
-
-        report = self.kfac.step(lambda: evaluate()[:2], lambda: part()[1])
-
-        def measure():
-            surrogate, _, new = evaluate()
-            return surrogate, share(divergence(new))
-
-        surrogate, kl = compiled(lambda: sum_over_replicas(measure), self._jit_compile)()
+        surrogate, kl = measure()
         improvement = surrogate - report.objective
         # Where the objective was not finite before, Kfac took no step, and the metrics must tell.
         undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))

@@ -10,14 +10,7 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.replicas import (
-    divided,
-    outside_of_replicas,
-    parts_of_replicas,
-    run_on_replicas,
-    shares_of_replicas,
-    sum_over_replicas,
-)
+from expol_tf.replicas import divided, gradients, outside_of_replicas, run_on_replicas
 
 
 class MinibatchReport(NamedTuple):
@@ -118,33 +111,23 @@ class MinibatchAdam(tf.Module):
         order = outside_of_replicas(shuffle)[:, : per_epoch * size]
         minibatches = tf.reshape(order, [steps, size])
 
+        def evaluate(minibatch, step_seed):
+            result = loss(minibatch, step_seed)
+            value, *stop = result if isinstance(result, tuple) else (result,)
+            return (value, *(tf.cast(number, value.dtype) for number in stop))
+
         def step(index, _, loss_sum, norm_sum):
             chosen = minibatches[index]
             minibatch = tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, chosen), data)
             step_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            part = parts_of_replicas(minibatch)
-            share = shares_of_replicas(
-                lambda: tf.fill([size], True) if valid is None else tf.gather(valid, chosen)
-            )
-
-            def differentiate():
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(variables)
-                    result = loss(part(), step_seed)
-                    value, *stop = result if isinstance(result, tuple) else (result,)
-                    value = share(value)
-                gradients = tape.gradient(
-                    value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-                )
-                return value, gradients, [share(tf.cast(each, value.dtype)) for each in stop]
-
-            value, gradients, stop = sum_over_replicas(differentiate)
-            norm = tf.linalg.global_norm(gradients)
+            counted = None if valid is None else tf.gather(valid, chosen)
+            (value, *stop), gradient = gradients(evaluate, minibatch, variables, counted, step_seed)
+            norm = tf.linalg.global_norm(gradient)
             if self._max_gradient_norm is not None:
-                gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm, use_norm=norm)
+                gradient, _ = tf.clip_by_global_norm(gradient, self._max_gradient_norm, use_norm=norm)
 
             def apply():
-                self._apply(gradients, variables)
+                self._apply(gradient, variables)
                 return tf.constant(False)
 
             # Also where it is NaN.

@@ -63,7 +63,7 @@ def statistics(log_prob, variables, weights=None):
     @tf.function(autograph=False)
     def step():
         log_probs = log_prob()
-        return kfac.step(lambda: (tf.reduce_mean(log_probs), log_prob()), weights)
+        return kfac.step(lambda _: (tf.reduce_mean(log_probs), log_prob()), log_probs, weights)
 
     step()
     return [(factors.inputs.numpy(), factors.outputs.numpy()) for factors in kfac.factors]
@@ -351,7 +351,7 @@ def test_refuses_other_mistakes():
     with pytest.raises(ConfigurationError, match=r"shape \[N\]; got shape \(\)"):
         cover(lambda: tf.reduce_sum(log_prob()), [uses.w, uses.b])
     with pytest.raises(ConfigurationError, match="build"):
-        Kfac().step(lambda: (0.0, log_prob()))
+        Kfac().step(lambda _: (0.0, log_prob()), uses.x)
     with pytest.raises(ConfigurationError, match="build"):
         print(Kfac().coverage)
     kfac = cover(log_prob, [uses.w, uses.b])
@@ -367,7 +367,7 @@ def test_refuses_a_step_with_another_use_of_the_variables(change):
     @tf.function(autograph=False)
     def step():
         outputs = uses.x + uses.b if change == "without" else getattr(uses, change)()
-        return kfac.step(lambda: (tf.reduce_mean(outputs), tf.reduce_sum(outputs, 1)))
+        return kfac.step(lambda _: (tf.reduce_mean(outputs), tf.reduce_sum(outputs, 1)), outputs)
 
     with pytest.raises(ConfigurationError, match="as it did in Kfac.build; the layer of w is"):
         step()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
-from expol_tf.optimizers.fisher import fisher_product
+from expol_tf.optimizers.fisher import fisher_product, sample_weights
 from expol_tf.optimizers.flat import flat_gradient, unflatten
 from expol_tf.optimizers.kfac.factors import KroneckerFactors
 from expol_tf.optimizers.kfac.plan import KfacCoverage, KfacPlan, make_plan, variable_names
-from expol_tf.replicas import compiled, divided, sum_over_replicas
+from expol_tf.replicas import compiled, divided, sum_over_parts
 
 UNFACTORED = ("exact", "error")
 
@@ -77,13 +77,14 @@ class Kfac(tf.Module):
     kfac.build(model.trainable_variables, lambda: policy(observation).log_prob(action))
     print(kfac.coverage)
 
+    def evaluate(batch):
+        observation, action, advantage = batch
+        log_prob = policy(observation).log_prob(action)
+        return tf.reduce_mean(log_prob * advantage), log_prob
+
     @tf.function
     def update(observation, action, advantage):
-        def evaluate():
-            log_prob = policy(observation).log_prob(action)
-            return tf.reduce_mean(log_prob * advantage), log_prob
-
-        return kfac.step(evaluate)
+        return kfac.step(evaluate, (observation, action, advantage))
     ```
 
     References: Martens & Grosse 2015, *Optimizing Neural Networks with Kronecker-factored Approximate
@@ -186,31 +187,35 @@ class Kfac(tf.Module):
 
     def step(
         self,
-        evaluate: Callable[[], tuple[tf.Tensor, tf.Tensor]],
-        weights: tf.Tensor | Callable[[], tf.Tensor] | None = None,
+        evaluate: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        batch: Any,
+        weights: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
         count: int = 1,
     ) -> KfacReport:
         """Moves the variables by one step or more. To be called inside a `tf.function`, in a loop if need be.
 
         That function should not be compiled by XLA itself: `jit_compile` compiles the step's parts.
 
-        Under a `tf.distribute.MirroredStrategy` the functions are called in each replica, for its samples'
-        share of the objective and for their log-densities and weights. There the model is evaluated again in
-        each product with the exact block, and XLA compiles what replicas do alone.
+        Under a `tf.distribute.MirroredStrategy` each replica evaluates its part of the batch. There the model
+        is evaluated again in each product with the exact block, and XLA compiles only what replicas do.
 
         Args:
-          evaluate: Computes (objective, log π `[N]`), a scalar to ascend and the log-densities of actions
-            that were sampled from π. Any other function of the sample whose gradients have the Fisher matrix
-            as second moment will do. One evaluation of the model for both is fastest.
-          weights: Weights `[N]` of the samples in F̂, adding to 1, or a function that returns them; by default
-            equal.
+          evaluate: Computes (objective, log π `[n]`) of a batch: a mean over the samples that count, to
+            ascend, and the log-densities of actions that were sampled from π. Any other function of the
+            sample whose gradients have the Fisher matrix as second moment will do. It takes a seed too where
+            `seed` is given. One evaluation of the model for both is fastest.
+          batch: A structure of tensors `[N, …]`.
+          weights: Weights `[N]` of the samples in F̂, adding to 1; or bool `[N]`, the samples that count
+            equally; by default all do.
+          seed: A stateless seed, int32 `[2]`.
           count: Steps, each with an evaluation of its own.
 
         Returns:
           What the last step reports.
         """
         plan = self._built_plan()
-        measure = functools.partial(self._measure, evaluate, weights)
+        measure = functools.partial(self._measure, evaluate, batch, weights, seed)
 
         def several(done, measured):
             """Moves, and goes on from there up to the next eigendecomposition."""
@@ -246,74 +251,63 @@ class Kfac(tf.Module):
         for factors in self.factors:
             factors.refresh()
 
-    def _measure(self, evaluate, weights) -> _Measured:
+    def _measure(self, evaluate, batch, weights, seed) -> _Measured:
         """Updates the running factors, and returns the gradient and the solution for the exact block."""
-        if divided():
-            return self._measure_divided(evaluate, weights)
-        plan = self._built_plan()
-        results: list[tuple[tf.Tensor, tf.Tensor]] = []
+        plan, when_due, alone = self._built_plan(), self._when_due(), not divided()
+        weights = sample_weights(weights, batch, plan.variables[0].dtype)
+        products = []
 
-        def log_prob():
-            results.append(evaluate())
-            return results[-1][1]
+        def measure_part(part, share, *seeds):
+            samples, own_weights = part
+            evaluations = []
 
-        if callable(weights):
-            weights = weights()
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(plan.variables)
-            product = fisher_product(log_prob, plan.rest, weights, self._damping) if plan.rest else log_prob()
-        objective, log_probs = results[-1]
-        if weights is None:
-            weights = tf.fill(tf.shape(log_probs), 1.0 / tf.cast(tf.size(log_probs), log_probs.dtype))
-        layers = plan.find(log_probs)
-        gradients = self._gradients(tape, objective)
-        solutions, residual = self._solve(product, gradients)
-        finite = _finite(objective, [*gradients, *solutions])
+            def log_prob(samples):
+                evaluations.append(evaluate(samples, *seeds))
+                return evaluations[-1][1]
 
-        def update_factors():
-            return self._update_factors(plan.statistics(layers, tape, log_probs, weights), finite)
-
-        finite = self._when_due()(update_factors, lambda: finite)
-        return _Measured(objective, gradients, solutions, residual, finite)
-
-    def _measure_divided(self, evaluate, weights) -> _Measured:
-        """The same where replicas have parts of the samples; they do not share a tape with what is here."""
-        plan, when_due = self._built_plan(), self._when_due()
-        if weights is None:
-            number = tf.cast(sum_over_replicas(lambda: tf.size(evaluate()[1])), plan.variables[0].dtype)
-
-        def part():
             with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
                 tape.watch(plan.variables)
-                objective, log_probs = evaluate()
+                if plan.rest and alone:
+                    # One evaluation of the model serves the gradient, the factors and the exact block.
+                    products.append(fisher_product(log_prob, samples, plan.rest, own_weights, self._damping))
+                else:
+                    log_prob(samples)
+                objective, log_probs = evaluations[-1]
+                objective = share(objective)
             layers = plan.find(log_probs)
-            own_weights = tf.fill(tf.shape(log_probs), 1.0 / number) if weights is None else weights()
 
             def statistics():
                 return plan.statistics(layers, tape, log_probs, own_weights)
 
             def zeros():
                 return [
-                    tuple(tf.zeros([size] * 2, own_weights.dtype) for size in s) for s in plan.layer_shapes
+                    tuple(tf.zeros([size, size], own_weights.dtype) for size in shape)
+                    for shape in plan.layer_shapes
                 ]
 
             return objective, self._gradients(tape, objective), when_due(statistics, zeros)
 
-        objective, gradients, statistics = sum_over_replicas(part)
-        solutions, residual = self._solve(
-            plan.rest and fisher_product(lambda: evaluate()[1], plan.rest, weights, self._damping), gradients
-        )
+        objective, gradients, statistics = sum_over_parts(measure_part, (batch, weights), weights, seed)
+        if plan.rest and not alone:
+            # A replica's tape cannot be used here: the model is evaluated again.
+            seeds = () if seed is None else (seed,)
+            products.append(
+                fisher_product(
+                    lambda samples: evaluate(samples, *seeds)[1], batch, plan.rest, weights, self._damping
+                )
+            )
+        solutions, residual = self._solve(products, gradients)
         finite = _finite(objective, [*gradients, *solutions])
         finite = when_due(lambda: self._update_factors(statistics, finite), lambda: finite)
         return _Measured(objective, gradients, solutions, residual, finite)
 
-    def _solve(self, product, gradients):
+    def _solve(self, products, gradients):
         """Solves for the exact block, if there is one: ([x], ‖residual‖) or ([], 0)."""
-        if not self._built_plan().rest:
+        if not products:
             return [], tf.zeros([], gradients[-1].dtype)
         # Relative: the default would leave a gradient below 1e-5 unsolved.
         tolerance = 1e-10 * tf.reduce_sum(tf.square(gradients[-1]))
-        solved = conjugate_gradient(product, gradients[-1], self._cg_iterations, tolerance)
+        solved = conjugate_gradient(products[0], gradients[-1], self._cg_iterations, tolerance)
         return [solved.solution], tf.norm(solved.residual)
 
     def _when_due(self):

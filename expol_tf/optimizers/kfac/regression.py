@@ -11,7 +11,6 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
 from expol_tf.optimizers.regression import Regression
-from expol_tf.replicas import parts_of_replicas
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
@@ -71,14 +70,13 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
         seed: tf.Tensor,
     ) -> tf.Tensor:
         """Takes all steps and returns the loss before the last one; see `Regression.fit`."""
-        del variables, seed
-        count = tf.maximum(tf.reduce_sum(tf.cast(valid, targets.dtype)), 1.0)
-        part = parts_of_replicas((inputs, targets, valid, tf.cast(valid, targets.dtype) / count))
+        del variables, seed  # `build` was given the variables, and nothing is random.
 
-        def evaluate():
-            x, y, counted, _ = part()
+        def evaluate(samples):
+            x, y, counted = samples
             prediction = predict(x)
             error = tf.where(counted, prediction - y, tf.zeros_like(y))
+            count = tf.maximum(tf.reduce_sum(tf.cast(counted, y.dtype)), 1.0)
             return -0.5 * tf.reduce_sum(tf.square(error)) / count, prediction
 
-        return -self.kfac.step(evaluate, lambda: part()[3], self._updates).objective
+        return -self.kfac.step(evaluate, (inputs, targets, valid), valid, count=self._updates).objective
