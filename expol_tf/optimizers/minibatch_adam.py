@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.replicas import divided, gradients, outside_of_replicas, run_on_replicas
+from expol_tf.optimizers.adam import Adam
+from expol_tf.replicas import gradients, outside_of_replicas
 
 
 class MinibatchReport(NamedTuple):
@@ -55,28 +56,19 @@ class MinibatchAdam(tf.Module):
         for argument, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
             if number < 1:
                 raise ConfigurationError(f"{name}.{argument} must be 1 or more; got {number}.")
+        # ε as in Keras, and as in runs of earlier versions. Gradients are clipped here, where their norm is
+        # known: it is a metric.
+        self.optimizer = Adam(learning_rate, None, epsilon=1e-7, name=name)
         if max_gradient_norm is not None and max_gradient_norm <= 0:
             raise ConfigurationError(
                 f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
             )
-        self.optimizer = keras.optimizers.Adam(learning_rate)
-        self._learning_rate = learning_rate
-        self._built = False
         self._epochs = epochs
         self._minibatch_size = minibatch_size
         self._max_gradient_norm = max_gradient_norm
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
         """Creates the moments of these variables; to be called once, before any `minimize`."""
-        if self._built:
-            raise ConfigurationError(
-                f"{self.name}: it holds the optimizer of one network, and was given a second one. "
-                f"Make one for each network (in gin: @{self.name}() makes a new one at each use)."
-            )
-        self._built = True
-        if divided():
-            # It belongs to the strategy that it is made under, which may be none.
-            self.optimizer = keras.optimizers.Adam(self._learning_rate)
         self.optimizer.build(variables)
 
     def minimize(
@@ -127,7 +119,7 @@ class MinibatchAdam(tf.Module):
                 gradient, _ = tf.clip_by_global_norm(gradient, self._max_gradient_norm, use_norm=norm)
 
             def apply():
-                self._apply(gradient, variables)
+                self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
                 return tf.constant(False)
 
             # Also where it is NaN.
@@ -145,11 +137,3 @@ class MinibatchAdam(tf.Module):
         return MinibatchReport(
             loss_sum / count, norm_sum / count, tf.cast(taken, zero.dtype) / tf.cast(steps, zero.dtype)
         )
-
-    def _apply(self, gradients, variables):
-        pairs = list(zip(gradients, variables, strict=True))
-        if not divided():
-            self.optimizer.apply_gradients(pairs)
-        else:
-            # The gradients are added up already, and all replicas make the same step.
-            run_on_replicas(lambda: self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True))

@@ -130,12 +130,12 @@ def same_subsampling_trpo():
 def same_ppo():
     _, two = check_same_updates(make_ppo)
     # Steps are counted once, not once for each replica.
-    assert two._policy_update.optimizer.optimizer.iterations.numpy() == 27
+    assert two._policy_update.optimizer.optimizer.step.numpy() == 27
 
 
 def same_ppo_that_stops_early():
     one, _ = check_same_updates(functools.partial(make_ppo, max_kl=0.02))
-    assert 0 < int(one._policy_update.optimizer.optimizer.iterations) < 27
+    assert 0 < int(one._policy_update.optimizer.optimizer.step) < 27
 
 
 def same_acktr():
