@@ -24,6 +24,7 @@ RENAMED: dict[str, str] = {
     "AcktrAgent.kfac": "KroneckerUpdate.kfac",
     "AcktrAgent.seed": "Acting.seed",
     "ClippedUpdate.objective": "OnPolicyAgent.objective",
+    "Kfac.unfactored": "Kfac.cg_iterations, where 0 refuses what is no dense layer's",
     "KroneckerUpdate.jit_compile": "Acting.jit_compile",
     "KroneckerUpdate.objective": "OnPolicyAgent.objective",
     "OnPolicyAgent.jit_compile": "Acting.jit_compile",

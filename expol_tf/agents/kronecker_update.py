@@ -14,7 +14,7 @@ from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten
 from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import compiled, means
 
-# Of one learning rate to the next.
+# Each change of the learning rate is by this factor.
 _RATE_FACTOR = 1.5
 
 
@@ -32,11 +32,11 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
     Kronecker-factored approximation*, §3 and 4.
 
     Args:
-      kfac: The optimizer, of this policy alone; by default `Kfac(clip_kl=0.05, factor_interval=2)`,
+      kfac: The optimizer, which serves this policy alone; by default `Kfac(clip_kl=0.05, factor_interval=2)`,
         compiled as the agent is.
       desired_kl: Divergence per update that the learning rate aims at, in nats.
-      min_learning_rate: Lower bound of the rate.
-      max_learning_rate: Upper bound of the rate.
+      min_learning_rate: The smallest rate.
+      max_learning_rate: The largest rate.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         assert self.kfac is not None, "build comes first"
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         old = flatten(objective.variables)
+        # Before the step: afterwards the network is π, no longer π_old.
         divergence = objective.divergence_from(objective.distribution(batch.observation), batch, kl_seed)
 
         def evaluate(batch, entropy_seed):
@@ -109,7 +110,7 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))
         undone &= tf.math.is_finite(report.objective)
         assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
-        # What led there would also be a part of the next steps.
+        # Momentum would take what led there into the next steps.
         self.kfac.forget_momentum(undone)
         self._adapt(self.kfac.learning_rate, kl, taken=report.trust_region_scale > 0)
         improvement, kl, fraction = (

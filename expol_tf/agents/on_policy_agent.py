@@ -137,6 +137,7 @@ class OnPolicyAgent(tf_agent.TFAgent):
         value_fit.build(self._value_of, value_network.trainable_variables, example)
         # Entropies are reported of the normalized action, so that they compare across action units.
         self._log_half_widths = float(np.sum(np.log(half)))
+        # Of unknown state until `reset_from_seed`, as the collect policy's is.
         self._generator = make_generator(None)
         if acting.seed is not None:
             self.reset_from_seed(acting.seed)
@@ -197,6 +198,7 @@ class OnPolicyAgent(tf_agent.TFAgent):
         return self.train_on_rollout(rollout_from_trajectory(experience))
 
     def _compute_update(self, rollout):
+        # Drawn outside of what XLA compiles, so that seeds are the same with it and without.
         seeds = tf.bitcast(self._generator.make_seeds(2), tf.int32)[0]  # Two int32 pairs.
         batch, entropy_scale, target, metrics = self._compiled_evaluate(rollout)
         # The functions run in this order, as each is stateful.

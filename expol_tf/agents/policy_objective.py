@@ -47,7 +47,7 @@ class PolicyObjective:
     (by 12 % in a measurement with a flow policy).
 
     Args:
-      actor_network: The policy.
+      actor_network: The policy's network.
       entropy_weight: β, in units of the (scaled) advantage per nat.
       entropy_samples: Samples per state where H has no closed form.
       kl_estimator: "auto" (closed form if there is one, else k3), or "k1" or "k3" to estimate it in any case.
@@ -152,7 +152,7 @@ class PolicyObjective:
           the mean over the valid ones.
         """
         inner, _ = split_squash(old)
-        # A distribution that reads variables when asked would follow them as they move, and KL would stay 0.
+        # A distribution that reads variables when it is asked follows them as they move: KL would stay 0.
         frozen = not inner.variables
         part = parts_of_replicas(batch)
         if self._kl_estimator == "auto" and frozen and has_analytic_kl(old):

@@ -59,6 +59,7 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
             surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
             return surrogate + objective.entropy_bonus(new, batch, entropy_seed), divergence(new)
 
+        # The gradient is over all transitions; F, which only shapes the step, can do with fewer.
         samples = batch.every(self._fisher_subsample)
         if self._fisher_actions == "fresh":
             fresh_seed = tf.random.experimental.stateless_fold_in(seed, 1)

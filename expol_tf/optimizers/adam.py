@@ -26,9 +26,9 @@ class Adam(tf.Module):
     Args:
       learning_rate: η, a number or a Keras `LearningRateSchedule` of the steps done.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
-      beta_1: β₁.
-      beta_2: β₂.
-      epsilon: ε.
+      beta_1: β₁, the decay of the gradients' running mean.
+      beta_2: β₂, the decay of the squared gradients' running mean.
+      epsilon: ε, below which a gradient's size no longer matters.
     """
 
     def __init__(

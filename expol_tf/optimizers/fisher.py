@@ -49,9 +49,9 @@ def fisher_product(
     Args:
       log_prob: Computes log π(aᵢ|sᵢ) `[n]` of a part of the batch from the variables.
       batch: A structure of tensors `[N, …]`, the samples that F averages over.
-      variables: Those that F is of, P numbers in all.
+      variables: θ, the variables that F is a matrix over, P numbers in all.
       weights: w `[N]`, adding to 1; or bool `[N]`, the samples that count equally; by default all do.
-      damping: Multiple of the identity that is added.
+      damping: The multiple of the identity that is added to F.
 
     Returns:
       A function of v `[P]`, to be called in the same graph, inside a `tf.while_loop` if need be.

@@ -38,9 +38,9 @@ class MinibatchAdam(tf.Module):
     Reference: Kingma & Ba 2015, *Adam: A Method for Stochastic Optimization*, Alg. 1.
 
     Args:
-      learning_rate: A number or a Keras `LearningRateSchedule` of the gradient steps done.
+      learning_rate: A number, or a Keras `LearningRateSchedule` that counts gradient steps.
       epochs: Passes over the data.
-      minibatch_size: Examples per gradient step; all of them where there are fewer.
+      minibatch_size: Examples in a gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
     """
 
@@ -85,11 +85,10 @@ class MinibatchAdam(tf.Module):
           loss: Takes (minibatch with the structure of `data`, a stateless seed of the step) and returns the
             mean loss, or a pair of it and another mean: unless that is 0 or less (or false) the loop
             ends, without this minibatch's step.
-          variables: Those to move.
+          variables: The variables to move, those that `build` was given.
           data: A structure of tensors `[N, …]`; None stays None.
-          seed: int32 `[2]`, of the shuffles and of the steps' seeds.
-          valid: Bool `[N]`, the examples that the loss is the mean over; by default all. Replicas weigh their
-            parts by the number of those.
+          seed: int32 `[2]`, the stateless seed of the shuffles and of the steps' seeds.
+          valid: Bool `[N]`, the examples that the loss is a mean over; by default all.
         """
         number = tf.nest.flatten(data)[0].shape[0]
         size = min(self._minibatch_size, number)

@@ -48,8 +48,8 @@ class TrustRegion:
       cg_iterations: Conjugate-gradient iterations of the inner solve.
       cg_tolerance: Squared residual at which the solve stops early.
       kl_slack: A step may overshoot δ by this factor, as F is a local approximation.
-      max_backtracks: Number of fractions tried.
-      backtrack_ratio: ρ.
+      max_backtracks: How many fractions are tried.
+      backtrack_ratio: ρ, between 0 and 1.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class TrustRegion:
           fisher_samples: What F averages over: a batch, and its weights as for `fisher_product`; by default
             the valid samples of `batch`.
         """
+        # Kept to go back to: a rejected step leaves every bit as it was.
         old = flatten(variables)
         (old_surrogate, _), gradient = gradients(measure, batch, variables, valid, seed)
         gradient = flatten(gradient)
@@ -119,11 +120,13 @@ class TrustRegion:
             assign(variables, old + fraction * full_step)
             new_surrogate, divergence = means(measure, batch, valid, seed)
             improvement = new_surrogate - old_surrogate
+            # NaN fails every comparison, but −∞ is below any bound.
             finite = tf.math.is_finite(improvement) & tf.math.is_finite(divergence)
             accepted = finite & (improvement > 0) & (divergence <= self._kl_slack * self.max_kl)
             return accepted, (improvement, divergence)
 
         search = backtracking_line_search(trial, 2, self._backtrack_ratio, self._max_backtracks, old.dtype)
+        # Chosen, not multiplied by a fraction of 0, which would leave NaN where the step is NaN.
         assign(variables, tf.where(search.accepted, old + search.fraction * full_step, old))
         improvement, divergence = (tf.where(search.accepted, x, tf.zeros_like(x)) for x in search.measured)
         return TrustRegionReport(

@@ -318,11 +318,11 @@ def test_an_evaluation_that_is_not_used_does_not_count():
 def test_refuses_what_it_cannot_factor_by_name_if_told_so():
     network = actor(GaussianActorNetwork)
     x, a = tf.ones([COUNT, 3]), tf.ones([COUNT, 4])
-    with pytest.raises(ConfigurationError, match='unfactored="error".*these are not: log_std.*Dense'):
-        cover(lambda: network(x)[0].log_prob(a), network.trainable_variables, unfactored="error")
+    with pytest.raises(ConfigurationError, match="cg_iterations=0 .*these are not: log_std.*Dense"):
+        cover(lambda: network(x)[0].log_prob(a), network.trainable_variables, cg_iterations=0)
     plain = sequential()
     plain(x)
-    cover(lambda: tf.reduce_sum(plain(x), 1), plain.trainable_variables, unfactored="error")
+    cover(lambda: tf.reduce_sum(plain(x), 1), plain.trainable_variables, cg_iterations=0)
 
 
 def test_refuses_a_variable_without_a_fisher_matrix():

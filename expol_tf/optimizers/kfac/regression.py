@@ -25,9 +25,9 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
     Kronecker-factored approximation*, §3.2.
 
     Args:
-      kfac: The optimizer, of this network alone; by default learning rate 1e-2, damping 0.1, clip_kl 0.3,
-        factor decay 0.95.
-      updates: Steps of a fit, each on the whole batch.
+      kfac: The optimizer, which serves this network alone; by default with learning rate 1e-2, damping 0.1,
+        clip_kl 0.3 and factor decay 0.95.
+      updates: Steps in a fit, each on the whole batch.
       jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
     """
 
@@ -57,7 +57,8 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
         example: tf.Tensor,
     ) -> None:
         """Finds the network's layers and creates their state; see `Regression.build`."""
-        # Of a single one nothing tells whether a layer sees every example, or something once for all.
+        # Twice the examples: with a single one nothing tells whether a layer sees every example, or something
+        # once for all of them.
         self.kfac.build(variables, lambda: predict(tf.repeat(example, 2, axis=0)))
 
     def fit(
