@@ -55,7 +55,7 @@ def imports() -> Graph:
                 there = node_of(parts[1:]) if parts[0] == "expol_tf" else None
                 if there is not None and there != here:
                     graph[here].add(there)
-    # Sweeps start the train command, and the sweep command runs sweeps: files are in order there, packages not.
+    # The train command is below sweeps, the sweep command above: there files are in order, not packages.
     graph["sweeps"].discard(COMMANDS)
     return graph
 
