@@ -8,7 +8,6 @@ from expol_tf.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from expol_tf.papers.figures import FIGURES, Figure, RunOptions, make_figure, summaries
-    from expol_tf.papers.multi_goal.episodes import episode_numbers, rollouts
 
 # Imported when asked for: a list of figures needs no TensorFlow.
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -17,9 +16,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "FIGURES": "figures",
         "Figure": "figures",
         "RunOptions": "figures",
-        "episode_numbers": "multi_goal.episodes",
         "make_figure": "figures",
-        "rollouts": "multi_goal.episodes",
         "summaries": "figures",
     },
 )

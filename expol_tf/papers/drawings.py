@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from expol_tf.diagnostics import region_levels
 from expol_tf.reports import panels
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 _POLICY = "#0072B2"
 _OTHER = "#D55E00"
 _TARGET = "#333333"
-# Highest-density regions that contours enclose.
-_SHARES = (0.25, 0.5, 0.75, 0.95)
 
 
 def density_panels(
@@ -94,13 +93,6 @@ def ball_panels(
             each.set_title(f"{family}, {constraint}\n{titles[constraint, family]}", fontsize=9)
             square(each, reach, "x")
     return figure
-
-
-def region_levels(log_prob: np.ndarray, shares: Sequence[float] = _SHARES) -> list[float]:
-    """Returns, in ascending order, the densities whose superlevel sets hold these shares of the mass."""
-    density = np.sort(np.exp(log_prob).ravel())[::-1]
-    held = np.cumsum(density) / density.sum()
-    return sorted(float(density[np.searchsorted(held, share)]) for share in shares)
 
 
 def scatter(axes: Axes, samples: np.ndarray, colour: str, label: str, size: float = 4) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from expol_tf.papers.drawings import region_levels, scatter
+from expol_tf.diagnostics import region_levels
+from expol_tf.papers.drawings import scatter
 from expol_tf.papers.entropy.evaluation import (
     JOINT,
     KERNEL_PARTICLES,

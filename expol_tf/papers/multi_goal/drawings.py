@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from expol_tf.diagnostics import Episodes, episode_numbers
 from expol_tf.environments import MultiGoalTask, draw_plane
-from expol_tf.papers.multi_goal.episodes import Episodes, episode_numbers
 from expol_tf.papers.multi_goal.examination import Q_STATES, Behaviour, Examined
 from expol_tf.papers.multi_goal.optima import Optimal, World
 from expol_tf.reports import panels, plain

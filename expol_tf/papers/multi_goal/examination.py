@@ -15,14 +15,17 @@ import tensorflow as tf
 
 from expol_tf.diagnostics import (
     Critic,
+    EpisodeNumbers,
+    Episodes,
     SoftOptimum,
+    episode_numbers,
     nearest_neighbour_entropy,
     q_smoothness,
+    rollouts,
     soft_value_iteration,
 )
 from expol_tf.environments import MultiGoalTask
 from expol_tf.errors import ConfigurationError
-from expol_tf.papers.multi_goal.episodes import EpisodeNumbers, Episodes, episode_numbers, rollouts
 from expol_tf.reports import METRICS, Run, literal, read_columns
 from expol_tf.training import load_policy
 

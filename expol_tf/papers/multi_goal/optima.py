@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from expol_tf.diagnostics import q_smoothness, soft_value_iteration
+from expol_tf.diagnostics import Episodes, episode_numbers, q_smoothness, rollouts, soft_value_iteration
 from expol_tf.environments import AsymmetricMultiGoal, MultiGoal, MultiGoalTask
-from expol_tf.papers.multi_goal.episodes import Episodes, episode_numbers, rollouts
 
 # Pairs of state and action for M₁ and M₂, and states for the entropy, at most.
 _PAIRS = 4000

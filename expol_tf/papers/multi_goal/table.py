@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from expol_tf.papers.multi_goal.episodes import EpisodeNumbers, episode_numbers
+from expol_tf.diagnostics import EpisodeNumbers, episode_numbers
 from expol_tf.papers.multi_goal.examination import Behaviour, Examined
 
 
