@@ -13,7 +13,7 @@ class DensityComparison(NamedTuple):
 
     Attributes:
       mass: ∫ π, which is 1 but for the error of the quadrature.
-      correlation: Of the two components of a ~ π.
+      correlation: Correlation of the two components of a ~ π.
       std_1, std_2: Standard deviations of the components.
       left_mass: P[a₁ < 0].
       kl_to_target: KL[π ‖ π*], nats; what maximizing reward and entropy minimizes.
