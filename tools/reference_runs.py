@@ -86,7 +86,12 @@ WITHOUT_XLA = [
     ("sac*", "SacAgent.jit_compile = False"),
 ]
 # Name of a binding above → its name in the tree that is run; None leaves it out.
-RENAMED: dict[str, str | None] = {}
+RENAMED: dict[str, str | None] = {
+    "TrpoAgent.jit_compile": "Acting.jit_compile",
+    "PpoAgent.jit_compile": "Acting.jit_compile",
+    "AcktrAgent.jit_compile": "Acting.jit_compile",
+    "SacAgent.jit_compile": "Acting.jit_compile",
+}
 
 # Run a second time, as "<name>_own", with their own networks and XLA settings.
 OWN = ("nfp_trpo", "s2ac", "sac_nf", "gaussian_acktr")
