@@ -12,6 +12,8 @@ __all__ = ["load_policy", "train"]
 _PACKAGES = (
     "agents",
     "bijectors",
+    "cli",
+    "configuration",
     "diagnostics",
     "distributions",
     "environments",

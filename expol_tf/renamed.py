@@ -54,6 +54,7 @@ RENAMED: dict[str, str] = {
     "GaussianActorNetwork.initial_log_std": "LogStd.initial",
     "GaussianActorNetwork.log_std_bounds": "LogStd.bounds",
     "GaussianActorNetwork.state_dependent_std": "LogStd.state_dependent",
+    "Kfac.unfactored": "Kfac.cg_iterations, where 0 refuses what is no dense layer's",
     "KroneckerUpdate.jit_compile": "Acting.jit_compile",
     "KroneckerUpdate.objective": "OnPolicyAgent.objective",
     "MixtureActorNetwork.initial_log_std": "LogStd.initial",

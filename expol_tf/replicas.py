@@ -166,7 +166,7 @@ def sum_over_parts(
     if not divided():
         return function(batch, lambda mean: mean, *seeds)
     part = parts_of_replicas(batch)
-    share = shares_of_replicas(lambda: tf.ones([_count(batch)], tf.bool) if valid is None else valid)
+    share = shares_of_replicas(lambda: tf.ones([batch_size(batch)], tf.bool) if valid is None else valid)
     return sum_over_replicas(lambda: function(part(), share, *map(seed_of_replica, seeds)))
 
 
@@ -174,7 +174,7 @@ def sum_over_replicas(function: Callable[[], Result]) -> Result:
     """Calls the function in each replica and adds up what it returns; where none are, just calls it.
 
     Args:
-      function: Returns a structure of tensors of static structure and shape: its replica's share of a sum.
+      function: Returns tensors of static structure and shape, its replica's share of a sum.
 
     Returns:
       The sums, on the first device.
@@ -183,7 +183,9 @@ def sum_over_replicas(function: Callable[[], Result]) -> Result:
         return function()
     strategy = tf.distribute.get_strategy()
     results = strategy.run(_as_compiled(function))
-    return tf.nest.map_structure(lambda each: tf.add_n(strategy.experimental_local_results(each)), results)
+    return tf.nest.map_structure(
+        lambda shares: tf.add_n(strategy.experimental_local_results(shares)), results
+    )
 
 
 def run_on_replicas(function: Callable[[], Any]) -> None:
@@ -204,10 +206,10 @@ def outside_of_replicas(function: Callable[[], Result]) -> Result:
 
 
 def parts_of_replicas(batch: Result) -> Callable[[], Result]:
-    """Returns a function of none: called in replica i of R, it returns every R-th sample, from the i-th on.
+    """Returns a function without arguments: in replica i of R it returns every R-th sample, from the i-th on.
 
-    Called elsewhere it returns the whole batch. Parts differ by a sample in size if R does not divide the
-    batch; they may be empty.
+    Elsewhere it returns the whole batch. If R does not divide the batch, parts differ in size by one sample;
+    they may be empty.
 
     Args:
       batch: A structure of tensors `[N, …]`; scalars and None stay what they are.
@@ -215,7 +217,7 @@ def parts_of_replicas(batch: Result) -> Callable[[], Result]:
     if not divided():
         return lambda: batch
     count = tf.distribute.get_strategy().num_replicas_in_sync
-    # Cut here, so that a replica is sent its own part alone.
+    # Cut here and not in the replica, so that a replica is sent its own part alone.
     parts = [tf.nest.map_structure(functools.partial(_every, count, i), batch) for i in range(count)]
     return lambda: batch if divided() else parts[_replica()]
 
@@ -227,7 +229,7 @@ def shares_of_replicas(valid: Callable[[], tf.Tensor]) -> Callable[[tf.Tensor], 
     Elsewhere the function returns its argument.
 
     Args:
-      valid: Returns, bool `[N]`, which samples of the whole batch count in its means.
+      valid: Returns a bool `[N]`: which samples of the whole batch the means are over. Or their weights.
     """
     if not divided():
         return lambda mean: mean
@@ -262,8 +264,8 @@ def seed_of_replica(seed: tf.Tensor) -> tf.Tensor:
 
 
 def split_seed(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Returns so many stateless seeds made of one, the same with replicas and without."""
-    # Of a negative seed XLA makes others than TensorFlow.
+    """Splits a stateless seed into `count` seeds, the same with replicas and without."""
+    # XLA splits negative seeds into others than TensorFlow does.
     return tf.unstack(outside_of_replicas(lambda: tf.random.experimental.stateless_split(seed, count)))
 
 
@@ -289,8 +291,8 @@ def compiled(function: Callable[..., Result], jit_compile: bool | None) -> Calla
     return compiled_in_replicas
 
 
-def _count(batch):
-    """N, of a structure of tensors `[N, …]`."""
+def batch_size(batch: Any) -> tf.Tensor:
+    """Returns N, an int32 scalar, of a structure of tensors `[N, …]`, scalars and None."""
     tensors = (each for each in tf.nest.flatten(batch) if each is not None)
     return next(tf.shape(tensor)[0] for tensor in tensors if tensor.shape.rank)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 import expol_tf
+from tools import draw_architecture
 
 PACKAGE = pathlib.Path(expol_tf.__file__).parent
 ROOT = PACKAGE.parent
@@ -198,3 +199,68 @@ def test_a_foreign_internal_is_found(source):
 def test_keras_through_its_one_import_is_allowed():
     source = "from expol_tf.keras_api import keras\nkeras.layers.Dense(3)"
     assert not foreign_violations(source, "expol_tf.networks")
+
+
+def libraries(build: pathlib.Path) -> Iterator[tuple[str, list[pathlib.Path], list[str]]]:
+    """Name, sources and dependencies of each py_library of a BUILD file, which is Python to the parser."""
+    for call in ast.walk(ast.parse(build.read_text(encoding="utf-8"))):
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "py_library"):
+            continue
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        sources_given = given["srcs"]
+        patterns = ast.literal_eval(
+            sources_given.args[0] if isinstance(sources_given, ast.Call) else sources_given
+        )
+        files = [path for pattern in patterns for path in sorted(build.parent.glob(pattern))]
+        yield ast.literal_eval(given["name"]), files, ast.literal_eval(given["deps"])
+
+
+def label(module: Sequence[str]) -> str | None:
+    """The Bazel target of a module of expol_tf, without that name; None for one that every target has."""
+    if tuple(module[:2]) == ("cli", "commands"):
+        return f"//expol_tf/cli/commands:{module[2]}" if len(module) > 2 else None
+    return f"//expol_tf/{module[0]}" if (PACKAGE / module[0] / "__init__.py").exists() else None
+
+
+def imported_targets(files: Sequence[pathlib.Path], own: str) -> set[str]:
+    """The Bazel targets that source files need."""
+    needed = {"//expol_tf:base"}
+    for path in files:
+        for name in imported_names(path.read_text(encoding="utf-8"), module_name(path.parent)):
+            parts = name.split(".")
+            target = label(parts[1:]) if parts[0] == "expol_tf" and len(parts) > 1 else None
+            if target is not None and target != own:
+                needed.add(target)
+    return needed
+
+
+BUILD_FILES = sorted(
+    path for path in PACKAGE.rglob("BUILD") if path.parent != PACKAGE and "gin_files" not in path.parts
+)
+
+
+@pytest.mark.parametrize("build", BUILD_FILES, ids=lambda path: str(path.parent.relative_to(PACKAGE)))
+def test_the_dependencies_of_a_target_are_its_imports(build: pathlib.Path):
+    targets = list(libraries(build))
+    assert targets
+    for name, files, dependencies in targets:
+        folder = "/".join(build.parent.relative_to(ROOT).parts)
+        own = f"//{folder}:{name}" if folder.endswith("commands") else f"//{folder}"
+        assert files and set(dependencies) == imported_targets(files, own), own
+
+
+def test_every_package_has_a_target():
+    packages = {path.parent for path in PACKAGE.glob("*/__init__.py")}
+    assert packages <= {build.parent for build in BUILD_FILES}
+
+
+def test_the_picture_of_the_architecture_is_what_the_imports_say():
+    assert draw_architecture.picture() == draw_architecture.PICTURE.read_text(encoding="utf-8"), (
+        "run `python tools/draw_architecture.py`"
+    )
+
+
+def test_every_package_can_be_had_by_its_name():
+    names = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    for name in names:
+        assert getattr(expol_tf, name) is importlib.import_module(f"expol_tf.{name}")

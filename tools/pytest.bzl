@@ -45,3 +45,24 @@ def pytest_suite(data = [], deps = [], large = []):
             ],
             deps = deps + helpers + ["//expol_tf"],
         )
+
+def standalone_suite():
+    """Makes one py_test of every test_<package>.py, which depends on //expol_tf/<package> and no other package."""
+    for test in native.glob(["test_*.py"]):
+        name = test[:-len(".py")]
+        native.py_test(
+            name = name,
+            size = "medium",
+            srcs = [
+                test,
+                "standing_alone.py",
+                "//tools:pytest_main.py",
+            ],
+            main = "//tools:pytest_main.py",
+            args = ["%s/%s" % (native.package_name(), test)],
+            data = ["//:test_settings"],
+            deps = [
+                "//expol_tf/" + name[len("test_"):],
+                "//tests:helpers",
+            ],
+        )

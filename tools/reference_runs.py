@@ -20,15 +20,17 @@ import concurrent.futures
 import csv
 import dataclasses
 import fnmatch
+import importlib.metadata
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).absolute().parents[1]
@@ -40,8 +42,8 @@ WARM_UP_STEPS = 256
 UPDATES_PER_STEP = 0.5
 NUM_ENV_STEPS = 2048
 LENGTHS = [
-    # One greedy episode, at the end; one checkpoint, there as well.
     ("*", "SEED = 0"),
+    # One greedy episode, at the end; one checkpoint, there as well.
     ("*", "EVAL_INTERVAL = 1000000"),
     ("*", "EVAL_EPISODES = 1"),
     ("*", "CHECKPOINT_INTERVAL = 1000000"),
@@ -84,10 +86,15 @@ WITHOUT_XLA = [
     ("sac*", "SacAgent.jit_compile = False"),
 ]
 # Name of a binding above → its name in the tree that is run; None leaves it out.
-RENAMED: dict[str, str | None] = {}
+RENAMED: dict[str, str | None] = {
+    "TrpoAgent.jit_compile": "Acting.jit_compile",
+    "PpoAgent.jit_compile": "Acting.jit_compile",
+    "AcktrAgent.jit_compile": "Acting.jit_compile",
+    "SacAgent.jit_compile": "Acting.jit_compile",
+}
 
 # Run a second time, as "<name>_own", with their own networks and XLA settings.
-OWN = ("s2ac", "sac_nf", "nfp_trpo", "gaussian_acktr")
+OWN = ("nfp_trpo", "s2ac", "sac_nf", "gaussian_acktr")
 OWN_SUFFIX = "_own"
 QUICK = (
     "nfp_trpo", "gaussian_ppo", "gaussian_acktr", "gmm_trpo",
@@ -99,7 +106,7 @@ TABLES = ("metrics.csv", "evaluation.csv", "actions.csv")
 MACHINE = "machine.json"
 NUM_OBSERVATIONS = 16
 MIN_UPDATES = 500
-TIME_LIMIT_S = 600
+TIME_LIMIT_S = 1800
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -110,7 +117,7 @@ class RunError(Exception):
 
 @dataclasses.dataclass
 class Difference:
-    """The largest difference between two numbers of a table, and where it is."""
+    """The largest differences between numbers of two tables, and where the relative one is."""
 
     absolute: float = 0.0
     relative: float = 0.0
@@ -118,13 +125,12 @@ class Difference:
     cells: int = 0
 
     def add(self, kept: str, new: str, place: str) -> None:
-        """Counts a cell in whose text both differ; what is not a number on one side differs infinitely."""
+        """Counts a cell whose texts differ; a number differs infinitely from what is none."""
         try:
             a, b = float(kept), float(new)
         except ValueError:
             a, b = math.nan, math.nan
-        absolute = abs(a - b)
-        absolute = math.inf if math.isnan(absolute) else absolute
+        absolute = math.inf if math.isnan(a - b) else abs(a - b)
         scale = max(abs(a), abs(b))
         relative = absolute / scale if 0 < scale < math.inf else absolute
         if not self.cells or relative > self.relative:
@@ -169,12 +175,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 shutil.copytree(results / name, options.kept / name)
             if good:
                 (options.kept / MACHINE).write_text(json.dumps(machine(), indent=1) + "\n")
-            same = True
             print(f"kept {len(good)} experiments in {options.kept}")
+            same = True
         else:
-            expected = kept_experiments(options.kept, names, options)
-            same = compare(sorted({*good, *expected} - set(errors)), options.kept, results)
-    print(f"{(time.monotonic() - start) / 60:.1f} minutes")
+            kept_names = kept_experiments(options.kept, options.quick, options.only)
+            same = compare(sorted({*good, *kept_names} - set(errors)), options.kept, results)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor_minutes = (usage.ru_utime + usage.ru_stime) / 60
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes, {processor_minutes:.1f} of one processor")
     return 0 if same and not errors else 1
 
 
@@ -188,11 +196,15 @@ def experiments(checkout: Path, quick: bool, only: str) -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, only)]
 
 
-def kept_experiments(kept: Path, names: Sequence[str], options: argparse.Namespace) -> list[str]:
-    """Returns the runs that are kept and asked for, whether or not the checkout has them still."""
-    directories = [path.parent.name for path in kept.glob("*/metrics.csv")]
-    asked = [name for name in directories if fnmatch.fnmatchcase(name, options.only)]
-    return [name for name in asked if name in (QUICK if options.quick else directories)] or list(names)
+def kept_experiments(kept: Path, quick: bool, only: str) -> list[str]:
+    """Returns the runs that are kept and asked for, whether or not the checkout still has them."""
+    names = [path.parent.name for path in kept.glob("*/metrics.csv")]
+    return [name for name in names if fnmatch.fnmatchcase(name, only) and (name in QUICK or not quick)]
+
+
+def matches(experiment: str, patterns: str) -> bool:
+    """Returns whether one of the patterns, which blanks separate, is the experiment's."""
+    return any(fnmatch.fnmatchcase(experiment, pattern) for pattern in patterns.split())
 
 
 def bindings(name: str) -> list[str]:
@@ -200,7 +212,7 @@ def bindings(name: str) -> list[str]:
     own, experiment = name.endswith(OWN_SUFFIX), name.removesuffix(OWN_SUFFIX)
     statements: dict[str, str] = {}
     for patterns, statement in LENGTHS + ([] if own else SIZES + WITHOUT_XLA):
-        if any(fnmatch.fnmatchcase(experiment, pattern) for pattern in patterns.split()):
+        if matches(experiment, patterns):
             binding, _, value = statement.partition(" = ")
             renamed = RENAMED.get(binding, binding)
             if renamed is not None:
@@ -242,7 +254,7 @@ def run(name: str, checkout: Path, directory: Path) -> float:
     if finished.returncode:
         output = "\n".join((finished.stdout + finished.stderr).splitlines()[-15:])
         raise RunError(f"{name}: exit status {finished.returncode}:\n{output}")
-    if not any(fnmatch.fnmatchcase(name.removesuffix(OWN_SUFFIX), each) for each in ON_POLICY.split()):
+    if not matches(name.removesuffix(OWN_SUFFIX), ON_POLICY):
         check_critic_loss(name, read_table(directory / "metrics.csv"))
     return time.monotonic() - start
 
@@ -283,7 +295,11 @@ def read_actions(names: Sequence[str], runs: Path, results: Path) -> None:
     start = time.monotonic()
     # Without the library: a policy acts alone.
     command = [sys.executable, __file__, "--actions", str(runs), str(results)]
-    subprocess.run(command, env={**environment(ROOT), "PYTHONPATH": ""}, check=True)
+    finished = subprocess.run(
+        command, env={**environment(ROOT), "PYTHONPATH": ""}, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if finished.returncode:
+        raise SystemExit(f"a policy or critic could not be loaded or called:\n{finished.stderr}")
     print(f"        {'actions of all':32} {time.monotonic() - start:5.0f} s", flush=True)
 
 
@@ -322,19 +338,19 @@ def compare(names: Sequence[str], kept: Path, results: Path) -> bool:
         remarks = []
         for table in TABLES:
             old, new = kept / name / table, results / name / table
-            if old.exists() and new.exists():
-                difference, form = compare_tables(read_table(old), read_table(new))
-                remarks += [f"{table}: {remark}" for remark in form]
-                if difference.cells:
-                    remarks.append(
-                        f"{table}: {difference.cells} cells, absolute {difference.absolute:.3g}, relative "
-                        f"{difference.relative:.3g} ({difference.place})"
-                    )
-                    if not largest.cells or difference.relative > largest.relative:
-                        place = f"{name}, {table}, {difference.place}"
-                        largest = dataclasses.replace(difference, place=place)
-            else:
+            if not (old.exists() and new.exists()):
                 remarks.append(f"{table}: {'not made' if old.exists() else 'not kept'}")
+                continue
+            difference, form = compare_tables(read_table(old), read_table(new))
+            remarks += [f"{table}: {remark}" for remark in form]
+            if difference.cells:
+                remarks.append(
+                    f"{table}: {difference.cells} cells, absolute {difference.absolute:.3g}, relative "
+                    f"{difference.relative:.3g} ({difference.place})"
+                )
+                if not largest.cells or difference.relative > largest.relative:
+                    place = f"{name}, {table}, {difference.place}"
+                    largest = dataclasses.replace(difference, place=place)
         print(f"{name:32} {'; '.join(remarks) or 'identical'}")
         if remarks:
             different.append(name)
@@ -350,14 +366,10 @@ def compare(names: Sequence[str], kept: Path, results: Path) -> bool:
 def compare_tables(old: Table, new: Table) -> tuple[Difference, list[str]]:
     """Returns the largest difference of cells that both have, and what columns or rows only one has."""
     (old_columns, old_rows), (new_columns, new_rows) = old, new
-    remarks = []
-    for title, columns, others in (
-        ("missing columns", old_columns, new_columns),
-        ("new columns", new_columns, old_columns),
-    ):
-        absent = [column for column in columns if column not in others]
-        if absent:
-            remarks.append(f"{title} {', '.join(absent)}")
+    missing = [column for column in old_columns if column not in new_columns]
+    added = [column for column in new_columns if column not in old_columns]
+    remarks = [f"missing columns {', '.join(missing)}"] if missing else []
+    remarks += [f"new columns {', '.join(added)}"] if added else []
     if not remarks and old_columns != new_columns:
         remarks.append("columns in another order")
     if len(old_rows) != len(new_rows):
@@ -388,19 +400,14 @@ def read_table(path: Path) -> Table:
 def write_table(path: Path, table: Table) -> None:
     """Writes a CSV file."""
     columns, rows = table
-    lines: Iterable[list[str]] = [columns, *rows]
     with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def machine() -> dict[str, str]:
     """Returns what last digits depend on."""
-    import importlib.metadata
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {"processor": (models or ["unknown"])[0], "tensorflow": importlib.metadata.version("tensorflow")}
 

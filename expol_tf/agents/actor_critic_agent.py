@@ -145,6 +145,7 @@ class ActorCriticAgent(PolicyAgent):
         self._discriminators, self._companions = tuple(parts.discriminators), tuple(parts.companions)
         self._temperature = temperature
         self._critic_fit = fit
+        assert fit.optimizer is not None and fit.target_update is not None, "filled above"
         self._critic_optimizer, self._target_update = fit.optimizer, fit.target_update
         self._actor_optimizer = improvement.make_optimizer()
         self._example = tuple(tf.zeros([2, size]) for size in sizes)

@@ -24,8 +24,8 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
     Reference: Schulman et al. 2017, *Proximal Policy Optimization Algorithms*, Eq. 7 and Alg. 1.
 
     Args:
-      optimizer: Epochs, minibatches and step size; by default `MinibatchAdam(max_gradient_norm=0.5)`.
-      clip_range: c.
+      optimizer: The epochs, minibatches and step size; by default `MinibatchAdam(max_gradient_norm=0.5)`.
+      clip_range: c: how far a ratio may move from 1 before it gains nothing more.
       max_kl: Early stop: no step is made any more as soon as KL[π_old ‖ π], estimated by k3 at a minibatch's
         own actions, exceeds it (nats); None never stops.
     """
@@ -54,22 +54,26 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
         """Takes all steps; the divergence is measured after them, at fresh actions or exactly."""
         kl_seed, entropy_seed, steps_seed = split_seed(seed, 3)
 
-        def evaluate(part, bonus_seed):
-            log_prob, distribution = objective.log_prob(part)
-            arguments = (log_prob, part.log_prob, part.advantage, part.valid, self._clip_range)
-            surrogate = clipped_surrogate(*arguments)
-            return surrogate + objective.entropy_bonus(distribution, part, bonus_seed), log_prob, distribution
+        def evaluate(batch, bonus_seed):
+            log_prob, distribution = objective.log_prob(batch)
+            surrogate = clipped_surrogate(
+                log_prob, batch.log_prob, batch.advantage, batch.valid, self._clip_range
+            )
+            bonus = objective.entropy_bonus(distribution, batch, bonus_seed)
+            return surrogate + bonus, log_prob, distribution
 
         def loss(minibatch, step_seed):
             surrogate, log_prob, _ = evaluate(minibatch, step_seed)
             if self._max_kl is None:
                 return -surrogate
+            # Before the step: a minibatch that is already too far away moves nothing.
             kl = masked_mean(sampled_kl(minibatch.log_prob, log_prob, "k3"), minibatch.valid)
             return -surrogate, kl - self._max_kl
 
         old_surrogate, _, old = evaluate(batch, entropy_seed)
-        divergence = objective.divergence_from(old, batch.valid, kl_seed)
+        divergence = objective.divergence_from(old, batch, kl_seed)
         report = self.optimizer.minimize(loss, objective.variables, batch, steps_seed, batch.valid)
+        # With the seed of the first evaluation, so that the improvement is not a difference of samples.
         surrogate, log_prob, new = evaluate(batch, entropy_seed)
         return {
             "surrogate": surrogate - old_surrogate,

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import gin
-import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.off_policy_checks import require_count
 from expol_tf.agents.settings import NetworkFactory, Optimizer
-from expol_tf.bijectors import BoxSpec
 from expol_tf.objectives import (
     Contrast,
-    Critic,
     Matching,
-    Policy,
     jsd,
     uniform_actions,
 )
 from expol_tf.optimizers import Adam
 
-
-class ActionContrast(Protocol):
-    """Draws, at states, the policy's actions and others that a discriminator is to tell from them."""
-
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None,
-        *,
-        box: BoxSpec,
-    ) -> Contrast:
-        """Returns the actions, and what was measured while drawing them."""
+# States [N, O], π, Q, α, a seed, which states count; box = the action spec → the policy's actions and others.
+ActionContrast = Callable[..., Contrast]
 
 
 class Discriminator(NamedTuple):

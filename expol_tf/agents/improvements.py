@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import gin
-import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf.agents.agent_specs import AgentSpecs
@@ -17,9 +17,7 @@ from expol_tf.agents.settings import Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
 from expol_tf.objectives import (
-    Critic,
     Improvement,
-    Policy,
     amortized_svgd,
     deterministic_improvement,
     improvement_in_parts,
@@ -30,32 +28,9 @@ from expol_tf.objectives import (
 from expol_tf.optimizers import Adam
 from expol_tf.samplers import svgd_direction
 
-
-class ImprovementLoss(Protocol):
-    """A loss whose gradient with respect to the policy's parameters improves the policy at given states."""
-
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None,
-        *,
-        box: BoxSpec,
-    ) -> Improvement:
-        """Returns the loss, and what it learned on the way.
-
-        Args:
-          observation: s `[N, O]`, normalized.
-          policy: π(·|s), whose parameters learn.
-          critic: Q(s, a), after this update's step.
-          temperature: α, a scalar.
-          seed: int32 `[2]`.
-          valid: bool `[N]`, states that count; None for all.
-          box: The action spec.
-        """
+# States [N, O], π, Q after this update's step, α, a seed, which states count; box = the action spec → a loss
+# whose gradient with respect to the policy's parameters improves the policy at the states.
+ImprovementLoss = Callable[..., Improvement]
 
 
 class Companion(NamedTuple):
@@ -95,8 +70,8 @@ class ImprovementParts(NamedTuple):
 class PolicyImprovement:
     """How a policy is improved under its critics; a subclass says by which loss.
 
-    A subclass with no networks of its own implements `__call__`, which is the loss (`ImprovementLoss`). One
-    with networks implements `build`.
+    A subclass with no networks of its own implements `__call__`, which is the loss. One with networks
+    implements `build`.
 
     Attributes:
       requires: What it needs of the policy's distribution (`expol_tf.distributions.capabilities`).
@@ -106,23 +81,19 @@ class PolicyImprovement:
       default_learning_rate: That rate.
     """
 
-    requires: ClassVar[Sequence[str]] | Sequence[str] = ("reparameterized_sample",)
-    knows_density: ClassVar[bool] = False
+    requires: Sequence[str] = ("reparameterized_sample",)
+    knows_density: bool = False
     optimizer: Optimizer | None = None
-    default_learning_rate: ClassVar[float] = 3e-4
+    default_learning_rate: float = 3e-4
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None = None,
-        *,
-        box: BoxSpec,
-    ) -> Improvement:
-        """Returns the loss; see `ImprovementLoss`."""
+    def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
+        """Returns the loss, whose gradient improves the policy's parameters, and what it measured.
+
+        Args:
+          *inputs: The states s `[N, O]`, normalized; π, whose parameters learn; Q, after this update's step;
+            α, a scalar; a stateless seed, int32 `[2]`; and which states count, bool `[N]`, None for all.
+          box: The action spec.
+        """
         raise NotImplementedError(f"{type(self).__name__} has networks of its own: ask what `build` returns.")
 
     def build(
@@ -168,31 +139,16 @@ class ReparameterizedImprovement(PolicyImprovement):
     num_samples: int = 1
     optimizer: Optimizer | None = None
 
-    requires: ClassVar[Sequence[str]] = ("reparameterized_sample", "sample_and_log_prob")
-    knows_density: ClassVar[bool] = True
+    requires = ("reparameterized_sample", "sample_and_log_prob")
+    knows_density = True
 
     def __post_init__(self) -> None:
         require_reduction("ReparameterizedImprovement.reduction", self.reduction)
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None = None,
-        *,
-        box: BoxSpec,
-    ) -> Improvement:
-        """Returns the loss; see `ImprovementLoss`."""
+    def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
+        """Returns the loss; see `PolicyImprovement`."""
         return reparameterized_improvement(
-            observation,
-            policy,
-            critic,
-            temperature,
-            seed,
-            valid,
+            *inputs,
             box=box,
             reduction=self.reduction,
             num_samples=self.num_samples,
@@ -215,21 +171,9 @@ class DeterministicImprovement(PolicyImprovement):
     def __post_init__(self) -> None:
         require_reduction("DeterministicImprovement.reduction", self.reduction)
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None = None,
-        *,
-        box: BoxSpec,
-    ) -> Improvement:
-        """Returns the loss; see `ImprovementLoss`."""
-        return deterministic_improvement(
-            observation, policy, critic, temperature, seed, valid, reduction=self.reduction
-        )
+    def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
+        """Returns the loss; see `PolicyImprovement`."""
+        return deterministic_improvement(*inputs, reduction=self.reduction)
 
 
 @gin.configurable(module="expol_tf")
@@ -256,7 +200,7 @@ class SvgdImprovement(PolicyImprovement):
     floor: float = 1e-3
     optimizer: Optimizer | None = None
 
-    default_learning_rate: ClassVar[float] = 1e-4
+    default_learning_rate = 1e-4
 
     def __post_init__(self) -> None:
         require_reduction("SvgdImprovement.reduction", self.reduction)
@@ -268,29 +212,11 @@ class SvgdImprovement(PolicyImprovement):
         """Returns why the policy is refused: in the latent space actions move before the squash."""
         return why_not_squashed(actor_network, specs) if self.space == "latent" else None
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None = None,
-        *,
-        box: BoxSpec,
-    ) -> Improvement:
-        """Returns the loss; see `ImprovementLoss`."""
-
-        def direction(*arguments: tf.Tensor) -> tf.Tensor:
-            return svgd_direction(*arguments, bandwidth=self.bandwidth, floor=self.floor)
-
+    def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
+        """Returns the loss; see `PolicyImprovement`."""
+        direction = functools.partial(svgd_direction, bandwidth=self.bandwidth, floor=self.floor)
         return amortized_svgd(
-            observation,
-            policy,
-            critic,
-            temperature,
-            seed,
-            valid,
+            *inputs,
             box=box,
             direction=direction,
             num_particles=self.num_particles,
@@ -303,21 +229,7 @@ class SvgdImprovement(PolicyImprovement):
 def in_parts(loss: ImprovementLoss, num_parts: int) -> ImprovementLoss:
     """Returns the loss of a batch as the mean of its parts' losses, which a CPU computes side by side."""
 
-    def loss_of_parts(
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None = None,
-        *,
-        box: BoxSpec,
-    ) -> Improvement:
-        def loss_of_part(*arguments: tf.Tensor) -> Improvement:
-            return loss(*arguments, box=box)
-
-        return improvement_in_parts(
-            loss_of_part, num_parts, observation, policy, critic, temperature, seed, valid
-        )
+    def loss_of_parts(*inputs: Any, box: BoxSpec) -> Improvement:
+        return improvement_in_parts(functools.partial(loss, box=box), num_parts, *inputs)
 
     return loss_of_parts

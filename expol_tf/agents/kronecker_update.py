@@ -12,9 +12,9 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten
 from expol_tf.renamed import answers_renamed
-from expol_tf.replicas import compiled, parts_of_replicas, shares_of_replicas, sum_over_replicas
+from expol_tf.replicas import compiled, means
 
-# Of one learning rate to the next.
+# Each change of the learning rate is by this factor.
 _RATE_FACTOR = 1.5
 
 
@@ -32,11 +32,11 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
     Kronecker-factored approximation*, §3 and 4.
 
     Args:
-      kfac: The optimizer, of this policy alone; by default `Kfac(clip_kl=0.05, factor_interval=2)`,
+      kfac: The optimizer, which serves this policy alone; by default `Kfac(clip_kl=0.05, factor_interval=2)`,
         compiled as the agent is.
       desired_kl: Divergence per update that the learning rate aims at, in nats.
-      min_learning_rate: Lower bound of the rate.
-      max_learning_rate: Upper bound of the rate.
+      min_learning_rate: The smallest rate.
+      max_learning_rate: The largest rate.
     """
 
     def __init__(
@@ -84,33 +84,33 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         """Takes the step, measures what it led to, and adapts the rate."""
         assert self.kfac is not None, "build comes first"
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        valid = tf.cast(batch.valid, tf.float32)
         old = flatten(objective.variables)
-        part = parts_of_replicas((batch, valid / tf.maximum(tf.reduce_sum(valid), 1.0)))
-        share = shares_of_replicas(lambda: batch.valid)
-        divergence = objective.divergence_from(
-            objective.distribution(batch.observation), batch.valid, kl_seed, lambda: part()[0]
+        # Before the step: afterwards the network is π, no longer π_old.
+        divergence = objective.divergence_from(objective.distribution(batch.observation), batch, kl_seed)
+
+        def evaluate(batch, entropy_seed):
+            log_prob, new = objective.log_prob(batch)
+            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
+            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), log_prob, new
+
+        def objective_and_log_prob(batch, entropy_seed):
+            return evaluate(batch, entropy_seed)[:2]
+
+        def objective_and_divergence(batch, entropy_seed):
+            value, _, new = evaluate(batch, entropy_seed)
+            return value, divergence(new)
+
+        report = self.kfac.step(objective_and_log_prob, batch, batch.valid, entropy_seed)
+        measure = compiled(
+            lambda: means(objective_and_divergence, batch, batch.valid, entropy_seed), self._jit_compile
         )
-
-        def evaluate():
-            own, _ = part()
-            log_prob, new = objective.log_prob(own)
-            surrogate = importance_surrogate(log_prob, own.log_prob, own.advantage, own.valid)
-            return share(surrogate + objective.entropy_bonus(new, own, entropy_seed)), log_prob, new
-
-        report = self.kfac.step(lambda: evaluate()[:2], lambda: part()[1])
-
-        def measure():
-            surrogate, _, new = evaluate()
-            return surrogate, share(divergence(new))
-
-        surrogate, kl = compiled(lambda: sum_over_replicas(measure), self._jit_compile)()
+        surrogate, kl = measure()
         improvement = surrogate - report.objective
         # Where the objective was not finite before, Kfac took no step, and the metrics must tell.
         undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))
         undone &= tf.math.is_finite(report.objective)
         assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
-        # What led there would also be a part of the next steps.
+        # Momentum would take what led there into the next steps.
         self.kfac.forget_momentum(undone)
         self._adapt(self.kfac.learning_rate, kl, taken=report.trust_region_scale > 0)
         improvement, kl, fraction = (

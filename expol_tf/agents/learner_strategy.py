@@ -14,10 +14,10 @@ from expol_tf.replicas import UpdatePart, mirrored_strategy
 def learner_strategy(
     networks: Mapping[str, network.Network], parts: Mapping[str, UpdatePart] | None = None
 ) -> tf.distribute.MirroredStrategy | None:
-    """Returns the strategy that an agent of these parts is to train under, None where there is none.
+    """Returns the strategy under which an agent with these parts trains, or None.
 
     Args:
-      networks: Those that the agent trains, by the names of its arguments.
+      networks: The networks that the agent trains, by the names of its arguments.
       parts: Other parts of an update, by the names of the agent's arguments; they must support replicas.
 
     Raises:

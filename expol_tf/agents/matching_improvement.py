@@ -6,10 +6,9 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any
 
 import gin
-import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf import samplers
@@ -29,9 +28,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork
 from expol_tf.objectives import (
     Contrast,
-    Critic,
     Matching,
-    Policy,
     langevin_particles,
     matching_improvement,
     require_reduction,
@@ -63,25 +60,10 @@ class LangevinParticles:
             )
         require_reduction("LangevinParticles.reduction", self.reduction)
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        valid: tf.Tensor | None = None,
-        *,
-        box: BoxSpec,
-    ) -> Contrast:
+    def __call__(self, *inputs: Any, box: BoxSpec) -> Contrast:
         """Returns the policy's actions and, one for each, the particle it became; see `ActionContrast`."""
         return langevin_particles(
-            observation,
-            policy,
-            critic,
-            temperature,
-            seed,
-            valid,
+            *inputs,
             box=box,
             langevin=samplers.langevin,
             num_steps=self.num_steps,
@@ -121,7 +103,7 @@ class MatchingImprovement(PolicyImprovement):
     classifier: DiscriminatorFit | None = None
     optimizer: Optimizer | None = None
 
-    knows_density: ClassVar[bool] = True
+    knows_density = True
 
     def __post_init__(self) -> None:
         if not self.entropy_weight >= 0:

@@ -176,6 +176,7 @@ class OnPolicyAgent(PolicyAgent):
         return self.train_on_rollout(rollout_from_trajectory(experience))
 
     def _compute_update(self, rollout):
+        # Drawn outside of what XLA compiles, so that seeds are the same with it and without.
         seeds = tf.bitcast(self._generator.make_seeds(2), tf.int32)[0]  # Two int32 pairs.
         batch, entropy_scale, target, metrics = self._compiled_evaluate(rollout)
         # The functions run in this order, as each is stateful.

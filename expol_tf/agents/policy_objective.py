@@ -27,7 +27,6 @@ from expol_tf.replicas import (
     once_per_replica,
     outside_of_replicas,
     parts_of_replicas,
-    seed_of_replica,
 )
 
 tfd = tfp.distributions
@@ -48,7 +47,7 @@ class PolicyObjective:
     (by 12 % in a measurement with a flow policy).
 
     Args:
-      actor_network: The policy.
+      actor_network: The policy's network.
       entropy_weight: β, in units of the (scaled) advantage per nat.
       entropy_samples: Samples per state where H has no closed form.
       kl_estimator: "auto" (closed form if there is one, else k3), or "k1" or "k3" to estimate it in any case.
@@ -129,40 +128,47 @@ class PolicyObjective:
         """β·(entropy scale)·mean H[π], a scalar; 0 without any computation where β is 0."""
         if not self.entropy_weight:
             return tf.zeros([], batch.advantage.dtype)
-        entropy = entropy_estimate(distribution, self._entropy_samples, seed_of_replica(seed))
+        entropy = entropy_estimate(distribution, self._entropy_samples, seed)
         return self.entropy_weight * self._entropy_scale * masked_mean(entropy, batch.valid)
 
+    def with_fresh_actions(self, batch: PolicyBatch, seed: tf.Tensor) -> PolicyBatch:
+        """Returns the batch with other actions, drawn from the policy as it is now."""
+        distribution = self.distribution(batch.observation)
+        sample = outside_of_replicas(lambda: sample_action(distribution, seed))
+        return batch._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
+
     def divergence_from(
-        self,
-        old: tfd.Distribution,
-        valid: tf.Tensor,
-        seed: tf.Tensor,
-        part: Callable[[], PolicyBatch] | None = None,
+        self, old: tfd.Distribution, batch: PolicyBatch, seed: tf.Tensor
     ) -> Callable[[tfd.Distribution], tf.Tensor]:
         """Returns E_s KL[π_old ‖ ·], a function; what it needs of π_old is computed here, before θ moves.
 
         Args:
           old: π_old at all states of the batch.
-          valid: Bool `[N]`; other frames do not count.
-          seed: Of the fresh actions.
-          part: `parts_of_replicas` of the batch, if the function is to be called in replicas.
+          batch: The whole batch, of which `observation` and `valid` are used.
+          seed: int32 `[2]`, the stateless seed of the fresh actions.
+
+        Returns:
+          A function of π at all states of the batch or, inside a replica, at those of its part. It returns
+          the mean over the valid ones.
         """
         inner, _ = split_squash(old)
-        # A distribution that reads variables when asked would follow them as they move, and KL would stay 0.
+        # A distribution that reads variables when it is asked follows them as they move: KL would stay 0.
         frozen = not inner.variables
-        counted = parts_of_replicas(valid)
+        part = parts_of_replicas(batch)
         if self._kl_estimator == "auto" and frozen and has_analytic_kl(old):
-            # A part of a distribution is not to be had, but the distribution of a part.
-            own = None if part is None else once_per_replica(lambda: self.distribution(part().observation))
-            return lambda new: masked_mean(
-                analytic_kl(old if own is None or divided() else own(), new), counted()
-            )
+
+            def exact_divergence(new: tfd.Distribution) -> tf.Tensor:
+                return masked_mean(analytic_kl(old if own is None or divided() else own(), new), part().valid)
+
+            # A distribution cannot be cut into parts, so that replicas make that of their part themselves.
+            own = once_per_replica(lambda: self.distribution(part().observation)) if divided() else None
+            return exact_divergence
         fresh = parts_of_replicas(outside_of_replicas(lambda: sample_action(old, seed)))
         estimator = "k3" if self._kl_estimator == "auto" else self._kl_estimator
 
         def divergence(new: tfd.Distribution) -> tf.Tensor:
             sample = fresh()
             log_q = action_log_prob(new, sample.action, sample.pre_squash_action)
-            return masked_mean(sampled_kl(sample.log_prob, log_q, estimator), counted())
+            return masked_mean(sampled_kl(sample.log_prob, log_q, estimator), part().valid)
 
         return divergence

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any
 
 import gin
 import tensorflow as tf
 
 from expol_tf.bijectors import BoxSpec
 from expol_tf.objectives import (
-    Critic,
-    Policy,
     deterministic_value,
     expected_soft_value,
     require_reduction,
@@ -29,26 +28,14 @@ class SoftValue:
       requires: What V needs of the policy's distribution (`expol_tf.distributions.capabilities`).
     """
 
-    requires: ClassVar[Sequence[str]] | Sequence[str] = ()
+    requires: Sequence[str] = ()
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        *,
-        box: BoxSpec,
-    ) -> tf.Tensor:
+    def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`.
 
         Args:
-          observation: s `[N, O]`, normalized.
-          policy: π(·|s), the target policy where there is one.
-          critic: Q(s, a) of the target critics.
-          temperature: α, a scalar.
-          seed: int32 `[2]`.
+          *inputs: The states s `[N, O]`, normalized; π, the target policy where there is one; Q of the target
+            critics; α, a scalar; and a stateless seed, int32 `[2]`.
           box: The action spec.
         """
         raise NotImplementedError
@@ -67,30 +54,17 @@ class ExpectedValue(SoftValue):
     reduction: str = "min"
     num_samples: int | None = None
 
-    requires: ClassVar[Sequence[str]] = ("sample_and_log_prob",)
+    requires = ("sample_and_log_prob",)
 
     def __post_init__(self) -> None:
         require_reduction("ExpectedValue.reduction", self.reduction)
         if self.num_samples is not None:
             require_samples(self.num_samples, "uniform")
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        *,
-        box: BoxSpec,
-    ) -> tf.Tensor:
+    def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`; see `SoftValue`."""
         return expected_soft_value(
-            observation,
-            policy,
-            critic,
-            temperature,
-            seed,
+            *inputs,
             box=box,
             reduction=self.reduction,
             num_samples=self.num_samples or 1,
@@ -122,23 +96,10 @@ class LogSumExpValue(SoftValue):
         """What V needs of the policy's distribution."""
         return ("sample_and_log_prob", "log_prob") if self.proposal == "mixture" else ()
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        *,
-        box: BoxSpec,
-    ) -> tf.Tensor:
+    def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`; see `SoftValue`."""
         return sampled_soft_value(
-            observation,
-            policy,
-            critic,
-            temperature,
-            seed,
+            *inputs,
             box=box,
             reduction=self.reduction,
             num_samples=self.num_samples,
@@ -160,18 +121,9 @@ class DeterministicValue(SoftValue):
     def __post_init__(self) -> None:
         require_reduction("DeterministicValue.reduction", self.reduction)
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        *,
-        box: BoxSpec,
-    ) -> tf.Tensor:
+    def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`; see `SoftValue`."""
-        return deterministic_value(observation, policy, critic, temperature, seed, reduction=self.reduction)
+        return deterministic_value(*inputs, reduction=self.reduction)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,19 +143,6 @@ class ValueInParts(SoftValue):
         """What V needs of the policy's distribution."""
         return self.soft_value.requires
 
-    def __call__(
-        self,
-        observation: tf.Tensor,
-        policy: Policy,
-        critic: Critic,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-        *,
-        box: BoxSpec,
-    ) -> tf.Tensor:
+    def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`; see `SoftValue`."""
-
-        def value(*arguments: tf.Tensor) -> tf.Tensor:
-            return self.soft_value(*arguments, box=box)
-
-        return soft_value_in_parts(value, self.num_parts, observation, policy, critic, temperature, seed)
+        return soft_value_in_parts(functools.partial(self.soft_value, box=box), self.num_parts, *inputs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import gin
 from tf_agents.networks import network
@@ -71,8 +70,8 @@ class SteinImprovement(PolicyImprovement):
     batch_parts: int = 2
     optimizer: Optimizer | None = None
 
-    requires: ClassVar[Sequence[str]] = ("reparameterized_sample", "sample_and_log_prob", "greedy_action")
-    knows_density: ClassVar[bool] = True
+    requires = ("reparameterized_sample", "sample_and_log_prob", "greedy_action")
+    knows_density = True
 
     def __post_init__(self) -> None:
         require_reduction("SteinImprovement.score_reduction", self.score_reduction)

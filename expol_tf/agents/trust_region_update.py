@@ -8,12 +8,11 @@ import tensorflow as tf
 from expol_tf.agents.policy_batch import PolicyBatch
 from expol_tf.agents.policy_objective import PolicyObjective
 from expol_tf.agents.policy_update import PolicyUpdate
-from expol_tf.distributions import sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
 from expol_tf.renamed import answers_renamed
-from expol_tf.replicas import outside_of_replicas, parts_of_replicas, shares_of_replicas, split_seed
+from expol_tf.replicas import split_seed
 
 FISHER_ACTIONS = ("taken", "fresh")
 
@@ -53,31 +52,25 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
     ) -> dict[str, tf.Tensor]:
         """Takes the step; its `TrustRegionReport` are the metrics."""
         kl_seed, entropy_seed = split_seed(seed, 2)
-        part, share = parts_of_replicas(batch), shares_of_replicas(lambda: batch.valid)
-        divergence = objective.divergence_from(
-            objective.distribution(batch.observation), batch.valid, kl_seed, part
-        )
+        divergence = objective.divergence_from(objective.distribution(batch.observation), batch, kl_seed)
 
-        def measure():
-            own = part()
-            log_prob, new = objective.log_prob(own)
-            surrogate = importance_surrogate(log_prob, own.log_prob, own.advantage, own.valid)
-            return share(surrogate + objective.entropy_bonus(new, own, entropy_seed)), share(divergence(new))
+        def measure(batch, entropy_seed):
+            log_prob, new = objective.log_prob(batch)
+            surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
+            return surrogate + objective.entropy_bonus(new, batch, entropy_seed), divergence(new)
 
-        some = batch.every(self._fisher_subsample)
+        # The gradient is over all transitions; F, which only shapes the step, can do with fewer.
+        samples = batch.every(self._fisher_subsample)
         if self._fisher_actions == "fresh":
-            old = objective.distribution(some.observation)
-            sample = outside_of_replicas(
-                lambda: sample_action(old, tf.random.experimental.stateless_fold_in(seed, 1))
-            )
-            some = some._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
-
-        valid = tf.cast(some.valid, tf.float32)
-        some_part = parts_of_replicas((some, valid / tf.maximum(tf.reduce_sum(valid), 1.0)))
+            fresh_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+            samples = objective.with_fresh_actions(samples, fresh_seed)
         report = self._trust_region.step(
             objective.variables,
             measure,
-            lambda: objective.log_prob(some_part()[0])[0],
-            weights=lambda: some_part()[1],
+            lambda batch: objective.log_prob(batch)[0],
+            batch,
+            batch.valid,
+            entropy_seed,
+            fisher_samples=(samples, samples.valid),
         )
         return report._asdict()

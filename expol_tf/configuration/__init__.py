@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from expol_tf.configuration import configuration, gin_syntax, resources
+from expol_tf.configuration import gin_syntax, resources
 from expol_tf.configuration.call_configuration import configuration_from_call
+from expol_tf.configuration.configuration import EXPERIMENT_MACROS, UNWRITABLE_MARK, Configuration
 from expol_tf.configuration.gin_syntax import (
     Binding,
     Macro,
     Reference,
-    map_leaves,
+    expand,
     read_bindings,
     read_files,
     render,
+    walk,
 )
+from expol_tf.configuration.resolution import applied, check_macros, resolve
 
 __all__ = [
+    "EXPERIMENT_MACROS",
+    "UNWRITABLE_MARK",
     "Binding",
+    "Configuration",
     "Macro",
     "Reference",
-    "configuration",
+    "applied",
+    "check_macros",
     "configuration_from_call",
+    "expand",
     "gin_syntax",
-    "map_leaves",
     "read_bindings",
     "read_files",
     "render",
+    "resolve",
     "resources",
+    "walk",
 ]

@@ -10,33 +10,33 @@ from typing import Any
 import gin
 
 from expol_tf.configuration import gin_registry
-from expol_tf.configuration.configuration import NOT_WRITTEN, Configuration, Key, held_configuration
-from expol_tf.configuration.gin_syntax import Binding, render
+from expol_tf.configuration.configuration import NOT_WRITTEN, Configuration
+from expol_tf.configuration.gin_internals import ConfigurableReference
+from expol_tf.configuration.gin_syntax import Binding, Key, map_leaves, render
+from expol_tf.configuration.resolution import held_configuration
 
 
 def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configuration:
     """Returns what gin holds now, overridden by the arguments that a call of `name` received.
 
-    Numbers, strings, containers, registered classes and functions, and `functools.partial` of these become
-    bindings. Anything else (an environment object, a lambda) becomes a comment in the text and an entry of
-    the fingerprint. Arguments equal to gin's value or to the default are no overrides.
+    Numbers, strings, containers, registered classes and functions, `functools.partial` of these, and objects
+    of registered dataclasses become bindings. Anything else (an environment object, a lambda) becomes a
+    comment in the text and an entry of the fingerprint. Arguments equal to gin's value or to the default are
+    no overrides.
 
     Args:
       name: "train".
       arguments: Every argument as the function received it, whether from the caller, from gin or by default.
     """
     base = held_configuration(name)
-    known = gin_registry.look_up(name, "call")
+    known = gin_registry.look_up(name)
     held = gin.get_bindings(known.selector, resolve_references=False)
     bindings, unwritable = dict(base.bindings), {}
-    for parameter, value in arguments.items():
-        if parameter in NOT_WRITTEN or parameter not in known.parameters:
-            continue
-        key = ("", known.selector, parameter)
-        if parameter in held:
-            if _is_held(held[parameter], value):
-                continue
-        elif _equal(value, known.default(parameter)):
+    for parameter in known.parameters.keys() - set(NOT_WRITTEN):
+        key, value = ("", known.selector, parameter), arguments[parameter]
+        is_held = key in bindings and parameter in held
+        before = map_leaves(_passed, held[parameter]) if is_held else known.default(parameter)
+        if gin_registry.equal(before, value):
             continue
         extra: dict[Key, Any] = {}
         expressed = gin_registry.as_gin_value(value, scope=f"{name}_{parameter}", extra=extra)
@@ -51,35 +51,23 @@ def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configur
     return changed
 
 
-def _is_held(held: Any, value: Any) -> bool:
-    """Whether an argument is what gin passed for its binding `held`."""
-    if isinstance(held, list | tuple):
-        return type(held) is type(value) and len(held) == len(value) and all(map(_is_held, held, value))
-    if isinstance(held, dict):
-        return (
-            isinstance(value, dict)
-            and held.keys() == value.keys()
-            and all(_is_held(item, value[key]) for key, item in held.items())
-        )
-    if not hasattr(held, "scoped_configurable_fn"):
-        return _equal(held, value)
+class _FreshObject:
+    """Stands for what `@name()` gives, another object on every call: equal to all that gin cannot write."""
+
+    def __eq__(self, other: object) -> bool:
+        return render(gin_registry.as_gin_value(other)) is None
+
+
+def _passed(held: Any) -> Any:
+    """Returns what gin passes for a leaf of a bound value."""
+    if not isinstance(held, ConfigurableReference):
+        return held
     if not held.evaluate:
-        return held.scoped_configurable_fn is value
-    if held.config_key[1] in ("gin.macro", "gin.constant"):
-        if held.config_key[1] == "gin.macro":
-            return _is_held(gin.query_parameter(f"%{held.config_key[0]}"), value)
-        return _equal(held.scoped_configurable_fn(), value)
-    # A fresh object on every call: an argument that gin could not have written is taken for it.
-    return render(gin_registry.as_gin_value(value)) is None
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    try:
-        return type(one) is type(other) and bool(one == other)
-    except (TypeError, ValueError):
-        return False
+        return held.scoped_configurable_fn
+    scope, selector = held.config_key
+    if selector == "gin.macro":
+        return map_leaves(_passed, gin.query_parameter(f"%{scope}"))
+    return held.scoped_configurable_fn() if selector == "gin.constant" else _FreshObject()
 
 
 def _described(value: Any) -> str:
@@ -94,9 +82,9 @@ def _described(value: Any) -> str:
         return f"<{value.__module__}.{value.__qualname__}>"
     # Objects of a class are told apart by their plain attributes: TrustRegion(0.01) is not TrustRegion(0.02).
     plain = [
-        f"{name.lstrip('_')}={item!r}"
+        f"{name.lstrip('_')}={_described(item) if dataclasses.is_dataclass(item) else repr(item)}"
         for name, item in sorted(getattr(value, "__dict__", {}).items())
-        if isinstance(item, bool | int | float | str | None)
+        if isinstance(item, bool | int | float | str | None) or dataclasses.is_dataclass(item)
     ]
     settings = f": {', '.join(plain)}" if plain else ""
     return f"<{type(value).__module__}.{type(value).__qualname__} object{settings}>"

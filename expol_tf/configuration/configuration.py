@@ -2,8 +2,8 @@
 
     statements = gin_syntax.read_files(["gin/nfp_trpo.gin"]) + gin_syntax.read_bindings(["SEED = 3"])
     configuration = resolve(statements).override("num_env_steps", 20_000)
-    configuration.apply()      # gin now holds exactly this
-    train(root_dir)            # writes configuration.text as config.gin
+    with applied(configuration):  # gin holds exactly this
+        train(root_dir)           # writes configuration.text as config.gin
 
 Later statements override earlier ones, and `override` overrides them all.
 """
@@ -11,42 +11,32 @@ Later statements override earlier ones, and `override` overrides them all.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib
 import inspect
 import re
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import gin
 
-from expol_tf.cli import did_you_mean, user_directory
 from expol_tf.configuration import gin_registry
 from expol_tf.configuration.gin_syntax import (
+    RECORD_TITLE,
     Binding,
-    Import,
+    Key,
     Macro,
-    Reference,
-    map_leaves,
-    read_bindings,
+    expand,
+    references,
     render,
     walk,
 )
-from expol_tf.configuration.replaced_parts import ReplacedParts
 from expol_tf.errors import ConfigurationError
 
+# fmt: off
 EXPERIMENT_MACROS = (
-    "TASK",
-    "NUM_ENVS",
-    "NUM_ENV_STEPS",
-    "SEED",
-    "BACKEND",
-    "EVAL_INTERVAL",
-    "EVAL_EPISODES",
-    "CHECKPOINT_INTERVAL",
-    "LOG_INTERVAL",
+    "TASK", "NUM_ENVS", "NUM_ENV_STEPS", "SEED", "BACKEND",
+    "EVAL_INTERVAL", "EVAL_EPISODES", "CHECKPOINT_INTERVAL", "LOG_INTERVAL",
 )
+# fmt: on
 # What may differ between a run and its resumption: the length, the seed, and what only observes or stores the
 # run. The pattern is of the root's parameters; the configurables are named.
 _EXEMPT_PARAMETER = re.compile(r"^(root_dir|observers|seed|num_env_steps|log_.*|eval_.*|checkpoint_.*)$")
@@ -58,25 +48,20 @@ NOT_WRITTEN = ("root_dir", "observers")
 # In the text of a configuration that only Python code can give in whole.
 UNWRITABLE_MARK = "# Python objects that a gin file cannot express; pass them again from Python:"
 
-Key = tuple[str, str, str]
-
-# What `Configuration.apply` last gave to gin, and gin's own text of it.
-_applied: tuple[str, Configuration] | None = None
-
 
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """A checked configuration.
 
     Attributes:
-      root: The configurable that the program calls.
+      root: The complete name of the configurable that the program calls.
       imports: User modules that register configurables.
       macros: Definitions by macro name.
       bindings: By scope, complete selector and parameter.
       unwritable: Parameter → description of a Python object that gin cannot express (only from Python calls).
     """
 
-    root: str = "train"
+    root: str
     imports: tuple[str, ...] = ()
     macros: Mapping[str, Binding] = dataclasses.field(default_factory=dict)
     bindings: Mapping[Key, Binding] = dataclasses.field(default_factory=dict)
@@ -89,23 +74,21 @@ class Configuration:
         It also holds the defaults of every configurable that is bound or referred to, so that it means the
         same after a default has changed. Parsing it again gives an equal configuration.
         """
-        lines = ["# The complete configuration of this run; train it again with --gin_file.", ""]
+        lines = [RECORD_TITLE, ""]
         lines += [f"import {module}" for module in self.imports] + ([""] if self.imports else [])
-        macros = self._used_macros()
         order = {name: index for index, name in enumerate(EXPERIMENT_MACROS)}
-        for name in sorted(macros, key=lambda macro: (order.get(macro, len(order)), macro)):
+        for name in sorted(self._used_macros(), key=lambda macro: (order.get(macro, len(order)), macro)):
             lines.append(f"{name} = {render(self.macros[name].value)}")
-        defaults, root = self._defaults(), self._root_selector()
-        written = {key: binding.value for key, binding in self.bindings.items()}
-        written.pop(("", root, "root_dir"), None)  # trained again, the run goes elsewhere
+        written = self._defaults() | {key: binding.value for key, binding in self.bindings.items()}
+        written.pop(("", self.root, "root_dir"), None)  # trained again, the run goes elsewhere
         groups: dict[tuple[bool, str], list[tuple[int, str]]] = {}
-        for (scope, selector, parameter), value in {**defaults, **written}.items():
-            known = gin_registry.look_up(selector, "")
+        for (scope, selector, parameter), value in written.items():
+            known = gin_registry.look_up(selector)
             name = f"{scope}/{known.short}" if scope else known.short
             is_default = self._is_default(("", selector, parameter), value)
             line = f"{name}.{parameter} = {render(value)}{'  # default' if is_default else ''}"
             position = [*known.parameters, parameter].index(parameter)
-            groups.setdefault((known.selector != root, name), []).append((position, line))
+            groups.setdefault((selector != self.root, name), []).append((position, line))
         for _, group in sorted(groups.items()):
             lines += ["", *(line for _, line in sorted(group))]
         if self.unwritable:
@@ -121,43 +104,40 @@ class Configuration:
         """
         entries = {}
         for (scope, selector, parameter), binding in self.bindings.items():
-            known = gin_registry.look_up(selector, binding.location)
-            if known.short in _EXEMPT_CONFIGURABLES:
+            if gin_registry.look_up(selector).short in _EXEMPT_CONFIGURABLES:
                 continue
-            if known.selector == self._root_selector() and _EXEMPT_PARAMETER.match(parameter):
+            if selector == self.root and _EXEMPT_PARAMETER.match(parameter):
                 continue
             if self._is_default((scope, selector, parameter), binding.value):
                 continue
-            value = self._expand(binding.value, keep=_EXEMPT_MACROS)
             name = f"{selector.removeprefix('expol_tf.')}.{parameter}"
+            value = expand(binding.value, self.macros, keep=_EXEMPT_MACROS)
             entries[f"{scope}/{name}" if scope else name] = render(value) or "?"
         return dict(sorted({**entries, **self.unwritable}.items()))
 
-    def value(self, name: str, default: Any = None) -> Any:
-        """Returns what `Configurable.parameter` is bound to, macros replaced, or its signature's default."""
+    def value(self, name: str) -> Any:
+        """Returns what `Configurable.parameter` is bound to, macros replaced, or its default or None."""
         selector, _, parameter = name.rpartition(".")
-        known = gin_registry.look_up(selector, "value")
+        known = gin_registry.look_up(selector)
         binding = self.bindings.get(("", known.selector, parameter))
         if binding is not None:
-            return self._expand(binding.value)
-        found = known.default(parameter)
-        return default if found is inspect.Parameter.empty or found is gin.REQUIRED else found
+            return expand(binding.value, self.macros)
+        default = known.default(parameter)
+        return None if default is inspect.Parameter.empty or default is gin.REQUIRED else default
 
     def override(self, parameter: str, value: Any) -> Configuration:
         """Returns a configuration whose root parameter has this value, by its macro if it has one.
 
         For flags, which override bindings and files.
         """
-        key = ("", self._root_selector(), parameter)
-        flag = f"--{parameter}"
-        binding = self.bindings.get(key)
-        if binding is not None and isinstance(binding.value, Macro) and binding.value.name in self.macros:
-            name = binding.value.name
-            macros = {**self.macros, name: Binding("", name, "", value, flag)}
-            changed = dataclasses.replace(self, macros=macros)
+        key = ("", self.root, parameter)
+        old = self.bindings[key].value if key in self.bindings else None
+        macros, bindings = dict(self.macros), dict(self.bindings)
+        if isinstance(old, Macro) and old.name in macros:
+            macros[old.name] = Binding("", old.name, "", value, f"--{parameter}")
         else:
-            bindings = {**self.bindings, key: Binding("", key[1], parameter, value, flag)}
-            changed = dataclasses.replace(self, bindings=bindings)
+            bindings[key] = Binding(*key, value, f"--{parameter}")
+        changed = dataclasses.replace(self, macros=macros, bindings=bindings)
         changed.check()
         return changed
 
@@ -172,242 +152,124 @@ class Configuration:
                 f"{', '.join(self.unwritable)}: only Python code can pass such objects; "
                 "call expol_tf.train again."
             )
-        gin.clear_config()
-        try:
-            gin.parse_config(self._bound_text())
-        except Exception:
-            gin.clear_config()
-            raise
-        global _applied
-        _applied = (gin.config_str(), self)
-
-    def check_all_used(self) -> None:
-        """Raises a `ConfigurationError` for a binding of something that has no part in the experiment.
-
-        To be called once everything is made: `GaussianActorNetwork.log_std` in an experiment with a
-        flow policy would silently do nothing. What `train` refers to counts as used even where it was not
-        needed (a flow over one dimension makes no coupling).
-        """
-        heading = re.compile(r"^# Parameters for (?:.*/)?([\w.]+):$", re.MULTILINE)
-        made = heading.findall(gin.operative_config_str())
-        used = self._reachable([self.root, *made])
-        for (_, selector, parameter), binding in self.bindings.items():
-            if selector not in used:
-                short = gin_registry.look_up(selector, "").short
-                raise ConfigurationError(
-                    f"{binding.location}: {short}.{parameter} is bound, but nothing in this experiment uses "
-                    f"{short}. Remove the line, or refer to it as @{short}."
-                )
-
-    def _root_selector(self) -> str:
-        return gin_registry.look_up(self.root, self.root).selector
-
-    def _bound_text(self) -> str:
         lines = [f"import {module}" for module in self.imports]
         lines += [f"{name} = {render(self.macros[name].value)}" for name in self._used_macros()]
-        for (scope, selector, parameter), binding in self.bindings.items():
-            lines.append(f"{scope + '/' if scope else ''}{selector}.{parameter} = {render(binding.value)}")
-        return "\n".join(lines)
+        lines += [f"{binding.name} = {render(binding.value)}" for binding in self.bindings.values()]
+        gin.clear_config()
+        gin.parse_config(lines)
+
+    def in_use(self) -> Configuration:
+        """Returns the configuration without what the library's files set on things that have no part in it.
+
+        To be called once everything is made. What the root refers to counts as used even where it was not
+        needed (a flow over one dimension makes no coupling).
+
+        Raises:
+          ConfigurationError: The user set something on such a thing: `GaussianActorNetwork.log_std`
+            in an experiment with a flow policy would silently do nothing.
+        """
+        made = re.findall(r"^# Parameters for (?:.*/)?([\w.]+):$", gin.operative_config_str(), re.MULTILINE)
+        used = self._reachable([self.root, *made])
+        return self._without([key for key in self.bindings if key[1] not in used], ["library"])
+
+    def without_replaced(self, names: Collection[str]) -> Configuration:
+        """Returns the configuration without the settings of replaced things that nothing refers to any more.
+
+        `SacAgent.temperature = @FixedTemperature()` after a file that bound `@LearnedTemperature()` leaves
+        the settings of the latter without anything that they could set.
+
+        Args:
+          names: Configurables, with their scopes, that later statements replaced by others.
+
+        Raises:
+          ConfigurationError: The user wrote such a setting.
+        """
+        gone = self._reachable(names)
+        # Python code may make what nothing refers to, but not what another thing stands in for.
+        used = self._reachable(
+            [self.root, *(selector for _, selector, _ in self.bindings if selector not in gone)]
+        )
+        needed = {
+            key: {key[1], *(f"{scope}/" for scope in key[0].split("/")[-1:] if scope)}
+            for key in self.bindings
+        }
+        lost = [key for key, names in needed.items() if names & gone and not names <= used]
+        return self._without(lost, ["library", "record"])
+
+    def check(self) -> None:
+        """Raises a `ConfigurationError` for an unknown parameter or a value that is not of its type."""
+        for (_, selector, parameter), binding in self.bindings.items():
+            known, location = gin_registry.look_up(selector), binding.location
+            gin_registry.check_parameter(known, parameter, location)
+            if isinstance(binding.value, Macro) and binding.value.name in self.macros:
+                macro = self.macros[binding.value.name]
+                location = f"{macro.location}: {macro.name}"
+            gin_registry.check_type(known, parameter, expand(binding.value, self.macros), location)
+
+    def _without(self, keys: Collection[Key], authors: Collection[str]) -> Configuration:
+        """Returns the configuration without these bindings, all of which must be by the authors."""
+        for key in keys:
+            binding = self.bindings[key]
+            if binding.author not in authors:
+                name = dataclasses.replace(binding, selector=gin_registry.look_up(key[1]).short).name
+                owner = name.rpartition(".")[0]
+                raise ConfigurationError(
+                    f"{binding.location}: {name} is bound, but nothing in this experiment uses "
+                    f"{owner}. Remove the line, or refer to it as @{owner}."
+                )
+        remaining = {key: binding for key, binding in self.bindings.items() if key not in keys}
+        return dataclasses.replace(self, bindings=remaining)
 
     def _is_default(self, key: Key, value: Any) -> bool:
         """Whether a binding changes nothing; in a scope it may undo a binding outside."""
         scope, selector, parameter = key
-        default = gin_registry.look_up(selector, "").default(parameter)
-        return not scope and render(self._expand(value)) == render(gin_registry.as_gin_value(default))
+        default = gin_registry.as_gin_value(gin_registry.look_up(selector).default(parameter))
+        return not scope and render(expand(value, self.macros)) == render(default)
 
     def _used_macros(self) -> list[str]:
         """Names of the macros that bindings use, directly or through other macros."""
         used: list[str] = []
         pending = [binding.value for binding in self.bindings.values()]
-        while pending:
-            for leaf in walk(pending.pop()):
+        for value in pending:  # It grows.
+            for leaf in walk(value):
                 if isinstance(leaf, Macro) and leaf.name in self.macros and leaf.name not in used:
                     used.append(leaf.name)
                     pending.append(self.macros[leaf.name].value)
         return used
 
-    def _expand(self, value: Any, keep: Sequence[str] = (), within: tuple[str, ...] = ()) -> Any:
-        """Returns `value` with macros replaced by their values, but for those in `keep`."""
+    def _reachable(self, names: Iterable[str]) -> set[str]:
+        """Returns the selectors of these configurables and of all that their bindings and defaults refer to.
 
-        def leaf(item: Any) -> Any:
-            if not isinstance(item, Macro) or item.name in keep or item.name not in self.macros:
-                return item
-            if item.name in within:
-                raise ConfigurationError(
-                    f"{self.macros[item.name].location}: the macro {item.name} is defined by itself: "
-                    f"{' → '.join((*within, item.name))}."
-                )
-            return self._expand(self.macros[item.name].value, keep, (*within, item.name))
-
-        return map_leaves(leaf, value)
-
-    def check(self) -> None:
-        """Raises a `ConfigurationError` for an unknown parameter or a value that is not of its type."""
-        for (_, selector, parameter), binding in self.bindings.items():
-            known = gin_registry.look_up(selector, binding.location)
-            gin_registry.check_parameter(known, parameter, binding.location)
-            location = binding.location
-            if isinstance(binding.value, Macro) and binding.value.name in self.macros:
-                macro = self.macros[binding.value.name]
-                location = f"{macro.location}: {macro.name}"
-            gin_registry.check_type(known, parameter, self._expand(binding.value), location)
-
-    def _reachable(self, names: Sequence[str]) -> dict[str, gin_registry.Configurable]:
-        """Returns these configurables and those that their bindings and defaults refer to, by selector."""
-        bound: dict[str, list[Any]] = {}
-        for (_, selector, _), binding in self.bindings.items():
-            bound.setdefault(selector, []).append(self._expand(binding.value))
-        found: dict[str, gin_registry.Configurable] = {}
+        The scopes in which they are referred to are in the set as well: "scope/".
+        """
+        found: set[str] = set()
         pending = list(names)
-        while pending:
-            known = gin_registry.look_up(pending.pop(0), "")
+        for name in pending:  # It grows.
+            *scopes, selector = name.split("/")
+            found.update(f"{scope}/" for scope in scopes)
+            known = gin_registry.look_up(selector)
             if known.selector in found:
                 continue
-            found[known.selector] = known
-            defaults = [
-                gin_registry.as_gin_value(parameter.default)
-                for name, parameter in known.parameters.items()
-                if ("", known.selector, name) not in self.bindings
-            ]
-            for leaf in walk([*bound.get(known.selector, []), *defaults]):
-                if isinstance(leaf, Reference):
-                    pending.append(leaf.name.rpartition("/")[2])
+            found.add(known.selector)
+            bound = {key: binding for key, binding in self.bindings.items() if key[1] == known.selector}
+            pending += references([expand(binding.value, self.macros) for binding in bound.values()])
+            for parameter in known.parameters:
+                if ("", known.selector, parameter) not in bound:
+                    pending += references(gin_registry.as_gin_value(known.default(parameter)))
         return found
 
     def _defaults(self) -> dict[Key, Any]:
         """Defaults of what is bound or referred to, and of what these defaults refer to."""
-        defaults: dict[Key, Any] = {}
-        for known in self._reachable([selector for _, selector, _ in self.bindings]).values():
-            for parameter in known.parameters:
-                value = gin_registry.as_gin_value(known.default(parameter))
-                elsewhere = known.selector == self._root_selector() and (
-                    parameter in NOT_WRITTEN or f"{self.root}.{parameter}" in self.unwritable
-                )
-                # A default of None mostly stands for what the caller passes.
-                if elsewhere or parameter == "name" or value is None or render(value) is None:
-                    continue
-                defaults["", known.selector, parameter] = value
-        return defaults
-
-
-def check_macros(statements: Sequence[Binding | Import]) -> None:
-    """Raises a `ConfigurationError` for a macro that nothing uses or defines, with the nearest name.
-
-    gin takes a misspelt `NUM_ENV = 4` for a new macro and leaves NUM_ENVS as it was. Needs no registered
-    names, so that this mistake shows before TensorFlow is imported.
-    """
-    bindings = [statement for statement in statements if isinstance(statement, Binding)]
-    defined = {binding.name: binding for binding in bindings if binding.is_macro}
-    used: dict[str, str] = {}
-    for binding in bindings:
-        for leaf in walk(binding.value):
-            if isinstance(leaf, Macro):
-                used.setdefault(leaf.name, binding.location)
-    for name, location in used.items():
-        if name not in defined and "." not in name and not gin_registry.is_constant(name):
-            raise ConfigurationError(
-                f"{location}: the macro %{name} is not defined.{did_you_mean(name, defined)} "
-                f"Define it: {name} = ..."
+        left_out = {(self.root, name) for name in NOT_WRITTEN}
+        left_out |= {(self.root, name.rpartition(".")[2]) for name in self.unwritable}
+        defaults = {
+            ("", selector, parameter): gin_registry.as_gin_value(
+                gin_registry.look_up(selector).default(parameter)
             )
-    for name, binding in defined.items():
-        if name not in used:
-            candidates = [other for other in (*used, *EXPERIMENT_MACROS) if other != name]
-            raise ConfigurationError(
-                f"{binding.location}: the macro {name} is defined, but nothing uses it."
-                f"{did_you_mean(name, candidates)} A parameter is set with "
-                "`Name.parameter = value`; a macro must be used as %NAME in some value."
-            )
-
-
-def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Configuration:
-    """Returns the configuration that statements make, later ones winning; every name and type is checked.
-
-    The library's configurables must be registered (imported) before; modules that the statements import are
-    imported here, and may lie in the user's directory.
-
-    Raises:
-      ConfigurationError: With the file, the line and the nearest known name.
-    """
-    check_macros(statements)
-    configuration, scopes = _resolve(statements, root)
-    for binding in configuration.bindings.values():
-        if binding.scope and binding.scope.split("/")[-1] not in scopes:
-            raise ConfigurationError(
-                f"{binding.location}: nothing refers to the scope {binding.scope!r}."
-                f"{did_you_mean(binding.scope, scopes)} Refer to it as "
-                f"@{binding.scope}/{binding.selector.rpartition('.')[2]}."
-            )
-    return configuration
-
-
-def held_configuration(root: str = "train") -> Configuration:
-    """Returns what gin holds now, whoever put it there."""
-    text = gin.config_str()
-    # The applied configuration also knows where each of its bindings was written.
-    if _applied is not None and _applied[0] == text and _applied[1].root == root:
-        return _applied[1]
-    # A user's own program may keep macros and scopes for other purposes: these are not checked.
-    return _resolve(read_bindings([text], source="gin"), root)[0]
-
-
-def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configuration, set[str]]:
-    """Returns the configuration and the scopes that its references use."""
-    imports = tuple(dict.fromkeys(item.module for item in statements if isinstance(item, Import)))
-    for statement in statements:
-        if isinstance(statement, Import):
-            _import(statement)
-    macros: dict[str, Binding] = {}
-    bindings: dict[Key, Binding] = {}
-    scopes: set[str] = set()
-    replaced = ReplacedParts()
-    for statement in statements:
-        if isinstance(statement, Import):
-            continue
-        value = map_leaves(functools.partial(_look_up_reference, statement.location), statement.value)
-        scopes.update(*(leaf.name.split("/")[:-1] for leaf in walk(value) if isinstance(leaf, Reference)))
-        checked = dataclasses.replace(statement, value=value)
-        if statement.is_macro:
-            macros[statement.name] = checked
-            continue
-        known = gin_registry.look_up(statement.selector, statement.location)
-        checked = dataclasses.replace(checked, selector=known.selector)
-        # An overridden binding is checked as well: its file has a mistake.
-        gin_registry.check_parameter(known, statement.parameter, statement.location)
-        key = statement.scope, known.selector, statement.parameter
-        replaced.bound(key)
-        if key in bindings:
-            before = Configuration(root, imports, macros, bindings)
-            replaced.replaced(bindings[key].value, value, bindings, before._reachable)
-        bindings[key] = checked
-    configuration = Configuration(root, imports, macros, bindings)
-    left_out = True
-    while left_out:  # What was left out may have been all that referred to something else.
-        remaining, left_out = replaced.remaining(configuration.bindings, configuration._reachable([root]))
-        configuration = dataclasses.replace(configuration, bindings=remaining)
-    configuration.check()
-    return configuration, scopes
-
-
-def _look_up_reference(location: str, leaf: Any) -> Any:
-    if not isinstance(leaf, Reference):
-        return leaf
-    scopes, _, selector = leaf.name.rpartition("/")
-    short = gin_registry.look_up(selector, location).short
-    return dataclasses.replace(leaf, name=f"{scopes}/{short}" if scopes else short)
-
-
-def _import(statement: Import) -> None:
-    directory = str(user_directory())
-    added = directory not in sys.path
-    if added:
-        sys.path.append(directory)
-    try:
-        importlib.import_module(statement.module)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{statement.location}: the module {statement.module!r} cannot be imported: {error}. "
-            "It must be installed, or lie in the directory where the program is started."
-        ) from error
-    finally:
-        if added:
-            sys.path.remove(directory)
+            for selector in self._reachable(selector for _, selector, _ in self.bindings)
+            if not selector.endswith("/")
+            for parameter in gin_registry.look_up(selector).parameters
+            if parameter != "name" and (selector, parameter) not in left_out
+        }
+        # A default of None mostly stands for what the caller passes.
+        return {key: value for key, value in defaults.items() if render(value) not in (None, "None")}

@@ -1,8 +1,10 @@
-"""What gin knows: configurables by name or object, their parameters, defaults and types."""
+"""What can be configured: configurables by name or object, their parameters, defaults and types."""
 
 from __future__ import annotations
 
 import collections.abc
+import contextlib
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -10,15 +12,19 @@ import types
 import typing
 from typing import Any, NamedTuple
 
+import gin
 import numpy as np
-from gin import config as gin_config
 
 from expol_tf.cli import did_you_mean
-from expol_tf.configuration.gin_syntax import Macro, Reference, map_leaves, render, walk
+from expol_tf.configuration import gin_internals
+from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render, walk
 from expol_tf.errors import ConfigurationError
+from expol_tf.renamed import renamed
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
 _OURS = "expol_tf."
+# Plain types → what is accepted for them.
+_PLAIN: dict[Any, Any] = {bool: bool, int: int, float: int | float, str: str}
 
 
 class Configurable(NamedTuple):
@@ -27,6 +33,7 @@ class Configurable(NamedTuple):
     Attributes:
       selector: Its complete name, such as "expol_tf.ValueNetwork".
       short: The shortest name that gin itself understands.
+      bases: The names of a class and its bases.
       parameters: The parameters that may be bound, by name.
       hints: The types of those whose annotations can be evaluated.
       accepts_any: Whether it takes `**kwargs`.
@@ -34,6 +41,7 @@ class Configurable(NamedTuple):
 
     selector: str
     short: str
+    bases: tuple[str, ...]
     parameters: dict[str, inspect.Parameter]
     hints: dict[str, Any]
     accepts_any: bool
@@ -44,58 +52,56 @@ class Configurable(NamedTuple):
         return inspect.Parameter.empty if known is None else known.default
 
 
-def look_up(name: str, location: str) -> Configurable:
-    """Returns the configurable that `name`, complete or not, stands for.
+def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
+    """Returns the configurable that `name`, complete or not, stands for; errors may tell about the parameter.
 
     Raises:
-      ConfigurationError: If there is none, or several; the message tells the nearest known names.
+      ConfigurationError: If there is none, with the new or the nearest known name, or if there are several.
     """
-    matches = _registry().matching_selectors(name)
+    matches = gin_internals.selectors(name)
     ours = [match for match in matches if match.startswith(_OURS)]
     if len(matches) > 1 and len(ours) == 1:
         matches = ours
     if len(matches) == 1:
-        return _describe(matches[0])
+        return _describe(matches[0], gin_internals.short_name(matches[0]))
     if matches:
         raise ConfigurationError(
             f"{location}: several configurables are named {name!r}; "
             f"write one of {', '.join(sorted(matches))}."
         )
-    known = [_registry().minimal_selector(selector) for selector in _selectors()]
-    raise ConfigurationError(
-        f"{location}: no configurable is named {name!r}.{did_you_mean(name, known)} "
-        "Correct the name, or import the module that registers it."
-    )
+    answer = renamed(f"{name}.{parameter}") or renamed(name)
+    if answer is None:
+        nearest = did_you_mean(name, map(gin_internals.short_name, gin_internals.entries()))
+        answer = (
+            f"no configurable is named {name!r}.{nearest} "
+            "Correct the name, or import the module that registers it."
+        )
+    raise ConfigurationError(f"{location}: {answer}")
 
 
 def find(target: Any) -> Configurable | None:
     """Returns the configurable that a class or function is registered as, or None."""
-    for selector in _selectors():
-        entry = _registry()[selector]
+    for selector, entry in gin_internals.entries().items():
         if target is entry.wrapper or target is entry.wrapped:
-            return _describe(selector)
+            return _describe(selector, gin_internals.short_name(selector))
     return None
 
 
-def is_registered(name: str) -> bool:
-    """Whether some configurable has this name."""
-    return bool(_registry().matching_selectors(name))
-
-
-def is_constant(name: str) -> bool:
-    """Whether `%name` is a constant that Python code registered with gin."""
-    return bool(gin_config._CONSTANTS.matching_selectors(name))
-
-
 def check_parameter(configurable: Configurable, parameter: str, location: str) -> None:
-    """Raises a `ConfigurationError` with the nearest name if there is no such parameter."""
-    if parameter in configurable.parameters or configurable.accepts_any:
+    """Raises a `ConfigurationError` with the new or the nearest name if there is no such parameter."""
+    if parameter in configurable.parameters:
         return
-    names = ", ".join(configurable.parameters) or "none"
-    raise ConfigurationError(
-        f"{location}: {configurable.short} has no parameter {parameter!r}."
-        f"{did_you_mean(parameter, configurable.parameters)} Its parameters: {names}."
-    )
+    answers = (renamed(f"{name}.{parameter}") for name in (configurable.short, *configurable.bases))
+    answer = next(filter(None, answers), None)
+    if answer is None:
+        if configurable.accepts_any:
+            return
+        answer = (
+            f"{configurable.short} has no parameter {parameter!r}."
+            f"{did_you_mean(parameter, configurable.parameters)} "
+            f"Its parameters: {', '.join(configurable.parameters) or 'none'}."
+        )
+    raise ConfigurationError(f"{location}: {answer}")
 
 
 def check_type(configurable: Configurable, parameter: str, value: Any, location: str) -> None:
@@ -106,81 +112,93 @@ def check_type(configurable: Configurable, parameter: str, value: Any, location:
     hint = configurable.hints.get(parameter)
     if hint is None or _fits(value, hint):
         return
-    wanted = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
-    wanted = (wanted or str(hint)).replace("typing.", "").replace("collections.abc.", "")
+    wanted = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
+    wanted = wanted.replace("typing.", "").replace("collections.abc.", "")
     remedy = ""
     if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
         remedy = f" Write {int(value)}."
-    elif isinstance(value, str) and is_registered(value) and _fits(Reference(value), hint):
+    elif isinstance(value, str) and gin_internals.selectors(value) and _fits(Reference(value), hint):
         remedy = f" Write @{value}."
     raise ConfigurationError(
-        f"{location}: {configurable.short}.{parameter} must be {wanted}; got {_shown(value)}.{remedy}"
+        f"{location}: {configurable.short}.{parameter} must be {wanted}; got {value!r}.{remedy}"
     )
 
 
-def as_gin_value(value: Any, scope: str = "", extra: dict[tuple[str, str, str], Any] | None = None) -> Any:
+def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = None) -> Any:
     """Returns the gin value that stands for a Python object; one that `render` refuses if there is none.
 
-    A registered class or function becomes a reference. A `functools.partial` of one becomes a reference in
-    the scope `scope`, and its arguments bindings in `extra`; without `extra` it cannot be expressed.
+    A registered class or function becomes a reference. A `functools.partial` of one, and an object of a
+    registered dataclass, become a reference in the scope `scope`, and their arguments bindings in `extra`;
+    without `extra` they cannot be expressed.
     """
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, functools.partial) and extra is not None:
-        known = find(value.func)
-        if known is None:
+    if type(value) in (list, tuple, dict):
+        count = itertools.count()
+        return map_leaves(lambda item: as_gin_value(item, f"{scope}_{next(count)}", extra), value)
+    made = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if made or isinstance(value, functools.partial):
+        known = find(type(value) if made else value.func)
+        if known is None or extra is None:
             return value
-        arguments = {**dict(zip(known.parameters, value.args, strict=False)), **value.keywords}
-        for parameter, item in arguments.items():
+        for parameter, item in (_set_fields if made else _set_arguments)(value, known).items():
             inner = as_gin_value(item, f"{scope}_{parameter}", extra)
             if render(inner) is None:
                 return value
             extra[scope, known.selector, parameter] = inner
-        return Reference(f"{scope}/{known.short}")
-    if type(value) in (list, tuple, dict):
-        count = itertools.count()
-        return map_leaves(lambda item: as_gin_value(item, f"{scope}_{next(count)}", extra), value)
+        return Reference(f"{scope}/{known.short}", evaluate=made)
     known = find(value) if callable(value) else None
     return value if known is None else Reference(known.short)
 
 
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, Reference | Macro) else repr(value)
+def _set_arguments(value: functools.partial, known: Configurable) -> dict[str, Any]:
+    return {**dict(zip(known.parameters, value.args, strict=False)), **value.keywords}
 
 
-def _registry() -> Any:
-    # gin has no public way to list what is registered, which suggesting the nearest name needs.
-    return gin_config._REGISTRY
+def _set_fields(value: Any, known: Configurable) -> dict[str, Any]:
+    """Returns the fields of a dataclass's object that neither their defaults nor gin would give it."""
+    held = gin.get_bindings(known.selector, resolve_references=False)
+    fields = {name: getattr(value, name) for name in known.parameters}
+    return {
+        name: item for name, item in fields.items() if name in held or not equal(item, known.default(name))
+    }
 
 
-def _selectors() -> list[str]:
-    return [selector for selector, _ in _registry().items()]
+def equal(one: Any, other: Any) -> bool:
+    """Whether two objects are equal; False where they cannot be compared."""
+    try:
+        return one is other or bool(one == other)
+    except (TypeError, ValueError):
+        return False
 
 
-def _describe(selector: str) -> Configurable:
-    entry = _registry()[selector]
-    function = entry.wrapped
-    if inspect.isclass(function):
+@functools.cache
+def _describe(selector: str, short: str) -> Configurable:
+    entry = gin_internals.entries()[selector]
+    function, is_class = entry.wrapped, inspect.isclass(entry.wrapped)
+    if is_class:
         function = function.__init__ if function.__init__ is not object.__init__ else function.__new__
     function = inspect.unwrap(function)
-    parameters, accepts_any = {}, False
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            accepts_any = True
-        elif parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
-            parameters[parameter.name] = parameter
-    if inspect.isclass(entry.wrapped) and parameters:
-        parameters.pop(next(iter(parameters)))  # self or cls
+    given = list(inspect.signature(function).parameters.values())[1 if is_class else 0 :]  # not self or cls
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = {parameter.name: parameter for parameter in given if parameter.kind in kinds}
     if entry.allowlist:
         parameters = {name: parameters[name] for name in entry.allowlist if name in parameters}
-        accepts_any = False
     for name in entry.denylist or ():
         parameters.pop(name, None)
-    try:
-        hints = typing.get_type_hints(function)
-    except Exception:  # Annotations of a user's class may name what exists for type checkers alone.
-        hints = {}
-    return Configurable(selector, _registry().minimal_selector(selector), parameters, hints, accepts_any)
+    hints: dict[str, Any] = {}
+    # A dataclass may inherit fields whose annotations only the module of its base can evaluate.
+    for annotated in [entry.wrapped, function] if dataclasses.is_dataclass(entry.wrapped) else [function]:
+        with contextlib.suppress(Exception):  # A user's annotations may name what only type checkers import.
+            hints |= typing.get_type_hints(annotated)
+    return Configurable(
+        selector,
+        short,
+        tuple(base.__name__ for base in entry.wrapped.__mro__) if is_class else (),
+        parameters,
+        hints,
+        not entry.allowlist and any(parameter.kind is parameter.VAR_KEYWORD for parameter in given),
+    )
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -190,26 +208,16 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, argument) for argument in arguments)
     if isinstance(value, Reference):
         # A call may return anything; the configurable itself is a callable.
-        return value.evaluate or hint not in (int, float, bool, str, type(None))
+        return value.evaluate or hint not in (*_PLAIN, type(None))
     if any(isinstance(leaf, Macro) for leaf in walk(value)):
         return True  # a constant of the user's Python code
+    if isinstance(hint, type) and hint in _PLAIN:
+        return isinstance(value, _PLAIN[hint]) and (hint is bool or not isinstance(value, bool))
     if hint is type(None):
         return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    if hint is collections.abc.Callable or origin is collections.abc.Callable or origin is type:
+    if collections.abc.Callable in (hint, origin) or origin is type:
         return False
     if origin in (list, tuple, collections.abc.Sequence):
-        if not isinstance(value, list | tuple):
-            return False
         item = arguments[0] if arguments and (origin is not tuple or arguments[1:] == (Ellipsis,)) else Any
-        return all(_fits(element, item) for element in value)
-    if origin in (dict, collections.abc.Mapping):
-        return isinstance(value, dict)
-    return True
+        return isinstance(value, list | tuple) and all(_fits(element, item) for element in value)
+    return origin not in (dict, collections.abc.Mapping) or isinstance(value, dict)

@@ -2,8 +2,8 @@
 
 gin's own parser binds while it reads, so that a mistake leaves half a configuration behind, and it needs
 every configurable imported (seconds of TensorFlow) to notice a file that is not there. Here the same grammar
-(gin's tokenizer and parser) gives statements only: `training` looks at their names and hands them to gin, and
-`distributed` reads sweeps.
+(gin's tokenizer and parser) gives statements only: `resolution` looks up their names, and `sweeps` reads its
+own files with them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import dataclasses
 import math
 import pathlib
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from gin import config_parser
 
@@ -21,37 +21,58 @@ from expol_tf.cli import did_you_mean, shown, user_directory
 from expol_tf.configuration import resources as _resources
 from expol_tf.errors import ConfigurationError
 
+# Who wrote a statement: a file of the library, a recorded configuration, or the user.
+Author = Literal["library", "record", "user"]
+# Scope, complete selector and parameter of a binding.
+Key = tuple[str, str, str]
+# The first line of every recorded configuration.
+RECORD_TITLE = "# The complete configuration of this run; train it again with --gin_file."
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Reference:
     """`@scope/name`, the configurable itself, or, with `evaluate`, `@scope/name()`, what a call returns."""
 
     name: str
     evaluate: bool = False
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"@{self.name}{'()' if self.evaluate else ''}"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Macro:
     """`%NAME`: the value that the macro has when the configuration is used."""
 
     name: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"%{self.name}"
+
+
+# The types of leaves that gin syntax can express.
+_RENDERED = (Reference, Macro, type(None), bool, int, float, str, bytes)
 
 
 @dataclasses.dataclass(frozen=True)
 class Binding:
-    """`scope/selector.parameter = value`; a macro's definition has an empty `parameter`."""
+    """`scope/selector.parameter = value`; a macro's definition has an empty `parameter`.
+
+    Attributes:
+      scope: Outer scopes first, "a/b"; empty for none.
+      selector: The configurable as it is written, or the macro's name.
+      parameter: The parameter's name.
+      value: Literals, references and macros, also in containers.
+      location: File and line, or the flag.
+      author: Who wrote it.
+    """
 
     scope: str
     selector: str
     parameter: str
     value: Any
     location: str
+    author: Author = dataclasses.field(default="user", compare=False)
 
     @property
     def is_macro(self) -> bool:
@@ -89,23 +110,16 @@ def find_file(name: str, directory: pathlib.Path | None = None) -> pathlib.Path 
     An absolute path stands for itself. Others are looked for in `directory`, that of the including file, the
     user's directory and the library's gin tree, where `gin/nfp_trpo.gin` and `nfp_trpo.gin` are the same.
     """
-    for candidate in _candidates(name, directory):
-        if candidate.is_file():
-            return candidate
-    return None
+    return next((candidate for candidate in _candidates(name, directory) if candidate.is_file()), None)
 
 
 def _candidates(name: str, directory: pathlib.Path | None) -> list[pathlib.Path]:
     path = pathlib.Path(name).expanduser()
-    if path.is_absolute():
-        return [path]
-    candidates = [] if directory is None else [directory / path]
-    candidates.append(user_directory() / path)
     root = _resources.gin_root()
-    if path.parts and path.parts[0] == "gin":
-        candidates.append(root.joinpath(*path.parts[1:]))
-    candidates.append(root / path)
-    return list(dict.fromkeys(candidates))
+    inside = [root.joinpath(*path.parts[1:])] if path.parts[:1] == ("gin",) else []
+    places = [*([directory] if directory else []), user_directory()]
+    # An absolute path is the same in every place.
+    return list(dict.fromkeys([*(place / path for place in places), *inside, root / path]))
 
 
 def missing_file(what: str, name: str, directory: pathlib.Path | None = None, included_by: str = "") -> str:
@@ -134,10 +148,19 @@ def read_files(names: Sequence[str]) -> list[Binding | Import]:
     Raises:
       ConfigurationError: A file or an include does not exist, includes itself, or is not valid gin.
     """
-    statements: list[Binding | Import] = []
-    for name in names:
-        statements.extend(_read_file(name, chain=()))
-    return statements
+    return [statement for name in names for statement in _read_file(name, chain=())]
+
+
+def read_bindings(bindings: Sequence[str], source: str = "--gin_bindings") -> list[Binding | Import]:
+    """Returns the statements of strings in gin's syntax; includes are looked for in the user's directory."""
+    # As if a file in the user's directory had the statements.
+    here = user_directory() / "statement"
+    return [statement for text in bindings for statement in _parse(text, source, "user", here, ())]
+
+
+def library_name(path: pathlib.Path) -> str:
+    """Returns the name by which a file of the library is found from anywhere: `gin/nfp_trpo.gin`."""
+    return str("gin" / path.relative_to(_resources.gin_root()))
 
 
 def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterator[Binding | Import]:
@@ -157,51 +180,40 @@ def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterat
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The gin file {path} cannot be read: {error}.{included_by}") from error
-
-    def include(filename: str, location: str) -> Iterator[Binding | Import]:
-        yield from _read_file(filename, (*chain, (path, location)))
-
-    yield from _parse(text, shown(path), include)
+    author: Author = "record" if text.startswith(RECORD_TITLE) else "library" if _is_ours(path) else "user"
+    yield from _parse(text, shown(path), author, path, chain)
 
 
-def library_name(path: pathlib.Path) -> str:
-    """Returns the name by which a file of the library is found from anywhere: `gin/nfp_trpo.gin`."""
-    return str("gin" / path.relative_to(_resources.gin_root()))
-
-
-def read_bindings(bindings: Sequence[str], source: str = "--gin_bindings") -> list[Binding | Import]:
-    """Returns the statements of strings in gin's syntax; includes are looked for in the user's directory."""
-
-    def include(filename: str, location: str) -> Iterator[Binding | Import]:
-        # The user's directory comes first, as if a file there had the include.
-        yield from _read_file(filename, ((user_directory() / "statement", location),))
-
-    statements: list[Binding | Import] = []
-    for text in bindings:
-        statements.extend(_parse(text, source, include))
-    return statements
+def _is_ours(path: pathlib.Path) -> bool:
+    """Whether a file is one of the library's, also where Bazel shows it elsewhere by a link."""
+    candidates = [_resources.gin_root().joinpath(*path.parts[-depth:]) for depth in (1, 2)]
+    return any(candidate.exists() and candidate.samefile(path) for candidate in candidates)
 
 
 def _parse(
-    text: str, source: str, include: Callable[[str, str], Iterator[Binding | Import]]
+    text: str, source: str, author: Author, path: pathlib.Path, chain: tuple[tuple[pathlib.Path, str], ...]
 ) -> Iterator[Binding | Import]:
+    """Yields the statements of the text of `path`, to which `chain` led."""
     try:
         # The parser reads a token ahead, so that even making it can fail.
-        parser = config_parser.ConfigParser(text, _Symbols())
-        for statement in parser:
+        for statement in config_parser.ConfigParser(text, _Symbols()):
             location = f"{source}:{statement.location.line_num}"
             if isinstance(statement, config_parser.BindingStatement):
-                yield _binding(statement, location)
+                scope, selector, parameter = statement.scope, statement.selector, statement.arg_name
+                if selector in ("macro", "gin.macro") and parameter == "value":
+                    # gin's long form of a macro: NAME/macro.value.
+                    scope, _, selector = scope.rpartition("/")
+                    parameter = ""
+                yield Binding(scope, selector, parameter, statement.value, location, author)
+            elif isinstance(statement, config_parser.IncludeStatement):
+                yield from _read_file(statement.filename, (*chain, (path, location)))
             elif isinstance(statement, config_parser.ImportStatement):
                 if statement.module.startswith("__gin__"):
                     raise ConfigurationError(
                         f"{location}: {statement.format()!r} is not supported; import the module itself."
                     )
                 yield Import(statement.module, location)
-            elif isinstance(statement, config_parser.IncludeStatement):
-                yield from include(statement.filename, location)
     except SyntaxError as error:
-        line = (error.text or "").strip()
         # The parser quotes a node of Python's syntax tree before it says which token it is about.
         problem = (error.msg or "").splitlines()[-1].strip()
         # The shell takes the quotes of --gin_bindings=TASK='Hopper-v5' away.
@@ -210,9 +222,9 @@ def _parse(
             if "Failed to parse token" in problem
             else "A line is `Name.parameter = value`, `MACRO = value`, `include 'file.gin'` or `import x.y`."
         )
-        shown = f" In: {line}" if line else ""
+        line = f" In: {error.text.strip()}" if error.text and error.text.strip() else ""
         raise ConfigurationError(
-            f"{source}:{error.lineno or 1}: not valid gin syntax: {problem}{shown}\n{hint}"
+            f"{source}:{error.lineno or 1}: not valid gin syntax: {problem}{line}\n{hint}"
         ) from error
     except tokenize.TokenError as error:
         message, (line_number, _) = error.args
@@ -221,59 +233,69 @@ def _parse(
         ) from error
 
 
-def _binding(statement: config_parser.BindingStatement, location: str) -> Binding:
-    scope, selector, parameter = statement.scope, statement.selector, statement.arg_name
-    if selector in ("macro", "gin.macro") and parameter == "value":
-        # gin's long form of a macro: NAME/macro.value.
-        scope, _, selector = scope.rpartition("/")
-        parameter = ""
-    return Binding(scope, selector, parameter, statement.value, location)
-
-
 def walk(value: Any) -> Iterator[Any]:
     """Yields the leaves of a (nested) value: literals, references and macros."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from walk(key)
-            yield from walk(item)
-    elif isinstance(value, list | tuple):
+    if type(value) is dict:
+        value = [*value, *value.values()]
+    if type(value) not in (list, tuple):
+        yield value
+    else:
         for item in value:
             yield from walk(item)
-    else:
-        yield value
+
+
+def references(value: Any) -> set[str]:
+    """Returns the names, with scopes, of the configurables that a value refers to."""
+    return {leaf.name for leaf in walk(value) if isinstance(leaf, Reference)}
 
 
 def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     """Returns the (nested) value with `function` applied to each leaf."""
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {map_leaves(function, key): map_leaves(function, item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return type(value)([map_leaves(function, item) for item in value])
     return function(value)
 
 
+class _Infinity(float):
+    """`inf` is no literal, but a literal that overflows is."""
+
+    def __repr__(self) -> str:
+        return "1e999" if self > 0 else "-1e999"
+
+
 def render(value: Any) -> str | None:
     """Returns gin syntax that parses to `value`, or None if there is none."""
-    if isinstance(value, Reference | Macro):
-        return str(value)
-    if value is None or isinstance(value, bool | int | str | bytes) and type(value).__module__ == "builtins":
-        return repr(value)
-    if type(value) is float:
-        if math.isnan(value):
-            return None
-        # `inf` is no literal, but a literal that overflows is.
-        return repr(value) if math.isfinite(value) else f"{'-' if value < 0 else ''}1e999"
-    if type(value) in (list, tuple):
-        items = [render(item) for item in value]
-        if any(item is None for item in items):
-            return None
-        inner = ", ".join(item for item in items if item is not None)
-        if type(value) is list:
-            return f"[{inner}]"
-        return f"({inner},)" if len(items) == 1 else f"({inner})"
-    if type(value) is dict:
-        pairs = [(render(key), render(item)) for key, item in value.items()]
-        if any(key is None or item is None for key, item in pairs):
-            return None
-        return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
-    return None
+    leaves = list(walk(value))
+    if any(type(leaf) not in _RENDERED or leaf != leaf for leaf in leaves):
+        return None
+    return repr(map_leaves(lambda leaf: _Infinity(leaf) if leaf in (math.inf, -math.inf) else leaf, value))
+
+
+def expand(
+    value: Any, macros: Mapping[str, Binding], keep: Sequence[str] = (), within: tuple[str, ...] = ()
+) -> Any:
+    """Returns `value` with macros replaced by their values, but for those in `keep` and for gin's constants.
+
+    Args:
+      value: A value of a binding.
+      macros: The definitions by name.
+      keep: Names of macros that stay.
+      within: The macros whose values are being replaced.
+
+    Raises:
+      ConfigurationError: A macro is defined by itself.
+    """
+
+    def leaf(item: Any) -> Any:
+        if not isinstance(item, Macro) or item.name in keep or item.name not in macros:
+            return item
+        macro, inside = macros[item.name], (*within, item.name)
+        if item.name in within:
+            raise ConfigurationError(
+                f"{macro.location}: the macro {item.name} is defined by itself: {' → '.join(inside)}."
+            )
+        return expand(macro.value, macros, keep, inside)
+
+    return map_leaves(leaf, value)

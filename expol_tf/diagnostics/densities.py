@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ class DensityComparison(NamedTuple):
 
     Attributes:
       mass: ∫ π, which is 1 but for the error of the quadrature.
-      correlation: Of the two components of a ~ π.
+      correlation: Correlation of the two components of a ~ π.
       std_1, std_2: Standard deviations of the components.
       left_mass: P[a₁ < 0].
       kl_to_target: KL[π ‖ π*], nats; what maximizing reward and entropy minimizes.
@@ -69,6 +70,18 @@ def compare_densities(
         expected_reward=float(np.sum(share * reward)),
         entropy=float(-np.sum(share * finite)),
     )
+
+
+def region_levels(log_prob: np.ndarray, shares: Sequence[float] = (0.25, 0.5, 0.75, 0.95)) -> list[float]:
+    """Returns the densities, in ascending order, above which these shares of the mass lie.
+
+    Args:
+      log_prob: log π at points of equal weight, of any shape.
+      shares: Shares of the mass, in (0, 1): those that the highest-density regions hold.
+    """
+    density = np.sort(np.exp(log_prob).ravel())[::-1]
+    held = np.cumsum(density) / density.sum()
+    return sorted(float(density[np.searchsorted(held, share)]) for share in shares)
 
 
 class Spread(NamedTuple):

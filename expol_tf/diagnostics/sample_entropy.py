@@ -36,10 +36,10 @@ def nearest_neighbour_entropy(samples: np.ndarray, neighbours: int = 3) -> np.nd
             f"neighbours must be at least 1 and less than the {num} samples; got {neighbours}."
         )
     log_ball = size / 2 * math.log(math.pi) - gammaln(size / 2 + 1)
-    found = []
-    for each in samples.reshape(-1, num, size):
+    entropies = []
+    for points in samples.reshape(-1, num, size):
         # The first neighbour is the sample itself.
-        distance = cKDTree(each).query(each, neighbours + 1)[0][:, -1]
+        distance = cKDTree(points).query(points, neighbours + 1)[0][:, -1]
         spread = np.log(np.maximum(distance, _SMALLEST)).mean()
-        found.append(digamma(num) - digamma(neighbours) + log_ball + size * spread)
-    return np.array(found).reshape(batch)
+        entropies.append(digamma(num) - digamma(neighbours) + log_ball + size * spread)
+    return np.array(entropies).reshape(batch)

@@ -36,7 +36,7 @@ def q_smoothness(critic: Critic, state: np.ndarray, action: np.ndarray, step: fl
       critic: Q.
       state: `[N, S]`.
       action: `[N, A]`; those nearer than `step` to the box's edge are moved in by so much.
-      step: Of the differences, action units.
+      step: Distance of the differences, action units.
     """
     size = action.shape[-1]
     centre = np.clip(np.asarray(action, np.float64), -1 + step, 1 - step)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from expol_tf.diagnostics.grids import grid_points
 from expol_tf.environments import MultiGoalTask
 from expol_tf.errors import ConfigurationError
 
@@ -26,14 +27,14 @@ _SUBCELLS = 4
 
 
 class SoftOptimum:
-    """V* on a grid of states, and Q*, π* and its samples at any state.
+    """V* on a grid of states, and Q*, π* and its samples at any state; made by `soft_value_iteration`.
 
-    Attributes:
+    Args:
       task: The physics.
-      temperature: α.
+      temperature: α, reward per nat.
       discount: γ.
-      nodes: The grid's nodes on both axes, `[n]`.
       values: V* at the nodes, `[n, n]`, first axis s₁.
+      num_actions: Cells of the action box in each direction, for integrals over actions.
       residual: max |T V* − V*|, what one more sweep would change.
     """
 
@@ -46,7 +47,6 @@ class SoftOptimum:
         num_actions: int,
         residual: float,
     ):
-        """Keeps what `soft_value_iteration` found."""
         self.task = task
         self.temperature = temperature
         self.discount = discount
@@ -69,9 +69,13 @@ class SoftOptimum:
             step = self.task.transition(repeated, actions.reshape(-1, 2))
             columns, weights = _corners(self.task, len(self.nodes), step.state)
             after = np.sum(weights * self.values.ravel()[columns], axis=1)
-            found = step.reward + self.discount * np.where(step.terminated, 0.0, after)
-            result[rows] = found.reshape(len(some), -1)
+            q = step.reward + self.discount * np.where(step.terminated, 0.0, after)
+            result[rows] = q.reshape(len(some), -1)
         return result
+
+    def critic(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """Returns Q* `[N]` of states `[N, 2]` with one action `[N, 2]` each."""
+        return self.q(state, action[:, np.newaxis])[:, 0]
 
     def value(self, state: np.ndarray) -> np.ndarray:
         """Returns V* `[N]` of states `[N, 2]`, by integration at the states themselves."""
@@ -147,7 +151,7 @@ def soft_value_iteration(
         width = math.sqrt(temperature / (2 * max(task.action_cost, 1e-9)))
         num_actions = int(np.clip(math.ceil(2 / width), 20, 40))
     nodes = _nodes(task, num_states)
-    states = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
+    states = grid_points(nodes)
     cells = _cells(num_actions)
     num_pairs = len(states) * len(cells)
     reward = np.empty(num_pairs, np.float32)
@@ -199,8 +203,7 @@ def _nodes(task: MultiGoalTask, num: int) -> np.ndarray:
 
 def _cells(num: int) -> np.ndarray:
     """Returns the middles `[num², 2]` of equal cells of [−1, 1]²."""
-    middles = (2 * np.arange(num) + 1) / num - 1
-    return np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
+    return grid_points((2 * np.arange(num) + 1) / num - 1)
 
 
 def _corners(task: MultiGoalTask, num: int, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,11 +212,11 @@ def _corners(task: MultiGoalTask, num: int, point: np.ndarray) -> tuple[np.ndarr
     spacing = (high - low) / (num - 1)
     scaled = (point - low) / spacing
     first = np.clip(np.floor(scaled), 0, num - 2)
-    part = scaled - first
+    fraction = scaled - first
     columns, weights = np.empty((len(point), 4), np.int32), np.empty((len(point), 4))
     for corner, (x, y) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         columns[:, corner] = (first[:, 0] + x) * num + first[:, 1] + y
-        weights[:, corner] = np.abs(1 - x - part[:, 0]) * np.abs(1 - y - part[:, 1])
+        weights[:, corner] = np.abs(1 - x - fraction[:, 0]) * np.abs(1 - y - fraction[:, 1])
     if task.wall is not None:
         # Only near the wall does anything change; elsewhere there is nothing to look through.
         reach = 2 * spacing
@@ -246,6 +249,6 @@ def _draw(logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     # Rows as one ascending sequence, so that one search serves all of them.
     ascending = cumulated / cumulated[:, -1:] + np.arange(len(mass))[:, np.newaxis]
     sought = uniform + np.arange(len(mass))[:, np.newaxis]
-    found = np.searchsorted(ascending.ravel(), sought.ravel(), side="right").reshape(uniform.shape)
+    index = np.searchsorted(ascending.ravel(), sought.ravel(), side="right").reshape(uniform.shape)
     first = mass.shape[1] * np.arange(len(mass))[:, np.newaxis]
-    return np.clip(found - first, 0, mass.shape[1] - 1)
+    return np.clip(index - first, 0, mass.shape[1] - 1)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.replicas import run_on_replicas
 
 
 @gin.configurable(module="expol_tf")
@@ -25,9 +26,9 @@ class Adam(tf.Module):
     Args:
       learning_rate: η, a number or a Keras `LearningRateSchedule` of the steps done.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
-      beta_1: β₁.
-      beta_2: β₂.
-      epsilon: ε.
+      beta_1: β₁, the decay of the gradients' running mean.
+      beta_2: β₂, the decay of the squared gradients' running mean.
+      epsilon: ε, below which a gradient's size no longer matters.
     """
 
     def __init__(
@@ -74,9 +75,16 @@ class Adam(tf.Module):
         self._second = [_zeros(variable, "second_moment") for variable in variables]
 
     def apply_gradients(self, gradients_and_variables: Iterable[tuple[tf.Tensor, tf.Variable]]) -> None:
-        """Takes a step; every variable is one that `build` was given."""
-        assert self._position_of is not None, "build comes first"
+        """Takes a step; every variable is one that `build` was given.
+
+        Under a strategy, outside of its replicas, all replicas take the same step: the gradients are of the
+        whole batch already.
+        """
         pairs = list(gradients_and_variables)
+        run_on_replicas(lambda: self._step(pairs))
+
+    def _step(self, pairs):
+        assert self._position_of is not None, "build comes first"
         gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
         if self._max_gradient_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)

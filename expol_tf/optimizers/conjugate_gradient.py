@@ -30,10 +30,10 @@ def conjugate_gradient(
     Reference: Hestenes & Stiefel 1952; Nocedal & Wright, *Numerical Optimization*, Alg. 5.2.
 
     Args:
-      product: v `[P]` → F v `[P]`.
-      b: `[P]`.
-      max_iterations: At most so many products.
-      tolerance: Stop when ‖b − F x‖² is below.
+      product: Returns F v `[P]` for a vector v `[P]`.
+      b: The right-hand side `[P]`.
+      max_iterations: How many products with F are computed at most.
+      tolerance: The squared residual ‖b − F x‖² at which it stops.
     """
 
     def unfinished(iteration, _, residual, __, squared):
@@ -44,6 +44,7 @@ def conjugate_gradient(
         image = product(direction)
         length = squared / tf.tensordot(direction, image, 1)
         x += length * direction
+        # b − F x by recurrence: to compute it would take a second product.
         residual -= length * image
         new_squared = tf.tensordot(residual, residual, 1)
         return iteration + 1, x, residual, residual + (new_squared / squared) * direction, new_squared

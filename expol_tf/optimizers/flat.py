@@ -35,10 +35,10 @@ def flat_gradient(
     """∂target/∂variables as one vector `[P]`, zeros where a variable has no part in the target.
 
     Args:
-      tape: That has recorded the target.
+      tape: The tape that recorded the target.
       target: A scalar, or a tensor whose entries are weighted by `output_gradients`.
-      variables: P numbers in all.
-      output_gradients: Weights of the target's entries, same shape; by default 1.
+      variables: The variables to differentiate by, P numbers in all.
+      output_gradients: Weights of the target's entries, of its shape; by default 1.
     """
     gradients = tape.gradient(
         target,

@@ -31,15 +31,16 @@ def backtracking_line_search(
       trial: Takes a fraction (scalar), moves to it, and returns (whether it is accepted, a bool scalar;
         measurements, scalars). It is traced once.
       num_measured: How many measurements `trial` returns.
-      ratio: Of one fraction to the one before, in (0, 1).
-      max_trials: Give up after so many.
-      dtype: Of fractions and measurements.
+      ratio: What a fraction is multiplied by to give the next, between 0 and 1.
+      max_trials: How many fractions are tried at most.
+      dtype: The type of fractions and measurements.
     """
 
     def unfinished(index, _, accepted, *__):
         return tf.logical_and(index < max_trials, tf.logical_not(accepted))
 
     def step(index, fraction, accepted, *_):
+        # Multiplied before a trial and not after, so that the loop ends with the fraction that was accepted.
         fraction = tf.where(index == 0, fraction, fraction * ratio)
         accepted, measured = trial(fraction)
         return (index + 1, fraction, accepted, *measured)

@@ -10,14 +10,8 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.replicas import (
-    divided,
-    outside_of_replicas,
-    parts_of_replicas,
-    run_on_replicas,
-    shares_of_replicas,
-    sum_over_replicas,
-)
+from expol_tf.optimizers.adam import Adam
+from expol_tf.replicas import gradients, outside_of_replicas
 
 
 class MinibatchReport(NamedTuple):
@@ -44,9 +38,9 @@ class MinibatchAdam(tf.Module):
     Reference: Kingma & Ba 2015, *Adam: A Method for Stochastic Optimization*, Alg. 1.
 
     Args:
-      learning_rate: A number or a Keras `LearningRateSchedule` of the gradient steps done.
+      learning_rate: A number, or a Keras `LearningRateSchedule` that counts gradient steps.
       epochs: Passes over the data.
-      minibatch_size: Examples per gradient step; all of them where there are fewer.
+      minibatch_size: Examples in a gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
     """
 
@@ -62,28 +56,19 @@ class MinibatchAdam(tf.Module):
         for argument, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
             if number < 1:
                 raise ConfigurationError(f"{name}.{argument} must be 1 or more; got {number}.")
+        # ε as in Keras, and as in runs of earlier versions. Gradients are clipped here, where their norm is
+        # known: it is a metric.
+        self.optimizer = Adam(learning_rate, None, epsilon=1e-7, name=name)
         if max_gradient_norm is not None and max_gradient_norm <= 0:
             raise ConfigurationError(
                 f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
             )
-        self.optimizer = keras.optimizers.Adam(learning_rate)
-        self._learning_rate = learning_rate
-        self._built = False
         self._epochs = epochs
         self._minibatch_size = minibatch_size
         self._max_gradient_norm = max_gradient_norm
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
         """Creates the moments of these variables; to be called once, before any `minimize`."""
-        if self._built:
-            raise ConfigurationError(
-                f"{self.name}: it holds the optimizer of one network, and was given a second one. "
-                f"Make one for each network (in gin: @{self.name}() makes a new one at each use)."
-            )
-        self._built = True
-        if divided():
-            # It belongs to the strategy that it is made under, which may be none.
-            self.optimizer = keras.optimizers.Adam(self._learning_rate)
         self.optimizer.build(variables)
 
     def minimize(
@@ -100,11 +85,10 @@ class MinibatchAdam(tf.Module):
           loss: Takes (minibatch with the structure of `data`, a stateless seed of the step) and returns the
             mean loss, or a pair of it and another mean: unless that is 0 or less (or false) the loop
             ends, without this minibatch's step.
-          variables: Those to move.
+          variables: The variables to move, those that `build` was given.
           data: A structure of tensors `[N, …]`; None stays None.
-          seed: int32 `[2]`, of the shuffles and of the steps' seeds.
-          valid: Bool `[N]`, the examples that the loss is the mean over; by default all. Replicas weigh their
-            parts by the number of those.
+          seed: int32 `[2]`, the stateless seed of the shuffles and of the steps' seeds.
+          valid: Bool `[N]`, the examples that the loss is a mean over; by default all.
         """
         number = tf.nest.flatten(data)[0].shape[0]
         size = min(self._minibatch_size, number)
@@ -118,33 +102,23 @@ class MinibatchAdam(tf.Module):
         order = outside_of_replicas(shuffle)[:, : per_epoch * size]
         minibatches = tf.reshape(order, [steps, size])
 
+        def evaluate(minibatch, step_seed):
+            result = loss(minibatch, step_seed)
+            value, *stop = result if isinstance(result, tuple) else (result,)
+            return (value, *(tf.cast(number, value.dtype) for number in stop))
+
         def step(index, _, loss_sum, norm_sum):
             chosen = minibatches[index]
             minibatch = tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, chosen), data)
             step_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            part = parts_of_replicas(minibatch)
-            share = shares_of_replicas(
-                lambda: tf.fill([size], True) if valid is None else tf.gather(valid, chosen)
-            )
-
-            def differentiate():
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(variables)
-                    result = loss(part(), step_seed)
-                    value, *stop = result if isinstance(result, tuple) else (result,)
-                    value = share(value)
-                gradients = tape.gradient(
-                    value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-                )
-                return value, gradients, [share(tf.cast(each, value.dtype)) for each in stop]
-
-            value, gradients, stop = sum_over_replicas(differentiate)
-            norm = tf.linalg.global_norm(gradients)
+            counted = None if valid is None else tf.gather(valid, chosen)
+            (value, *stop), gradient = gradients(evaluate, minibatch, variables, counted, step_seed)
+            norm = tf.linalg.global_norm(gradient)
             if self._max_gradient_norm is not None:
-                gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm, use_norm=norm)
+                gradient, _ = tf.clip_by_global_norm(gradient, self._max_gradient_norm, use_norm=norm)
 
             def apply():
-                self._apply(gradients, variables)
+                self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
                 return tf.constant(False)
 
             # Also where it is NaN.
@@ -162,11 +136,3 @@ class MinibatchAdam(tf.Module):
         return MinibatchReport(
             loss_sum / count, norm_sum / count, tf.cast(taken, zero.dtype) / tf.cast(steps, zero.dtype)
         )
-
-    def _apply(self, gradients, variables):
-        pairs = list(zip(gradients, variables, strict=True))
-        if not divided():
-            self.optimizer.apply_gradients(pairs)
-        else:
-            # The gradients are added up already, and all replicas make the same step.
-            run_on_replicas(lambda: self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True))

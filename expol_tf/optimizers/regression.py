@@ -26,7 +26,7 @@ class Regression(UpdatePart):
 
         Args:
           predict: `[n, …] -> [n]`, computed from `variables`.
-          variables: Those to fit.
+          variables: The variables to fit.
           example: Inputs `[n, …]`; their values do not matter.
         """
         raise NotImplementedError(f"{type(self).__name__}.build must be implemented.")
@@ -44,7 +44,7 @@ class Regression(UpdatePart):
 
         Args:
           predict: `[n, …] -> [n]`, computed from `variables`.
-          variables: Those given to `build`.
+          variables: The variables that `build` was given.
           inputs: `[N, …]`.
           targets: `[N]`.
           valid: Bool `[N]`; other examples do not count.
@@ -58,9 +58,9 @@ class MinibatchRegression(Regression, supports_replicas=True):
     """Minimizes ½·mean (f(x) − y)² by epochs of Adam over shuffled minibatches.
 
     Args:
-      learning_rate: A number or a Keras `LearningRateSchedule` of the gradient steps done.
+      learning_rate: A number, or a Keras `LearningRateSchedule` that counts gradient steps.
       epochs: Passes over the data.
-      minibatch_size: Examples per gradient step; all of them where there are fewer.
+      minibatch_size: Examples in a gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 import tensorflow as tf
@@ -11,9 +11,9 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
-from expol_tf.optimizers.flat import assign, flat_gradient, flatten
+from expol_tf.optimizers.flat import assign, flatten
 from expol_tf.optimizers.line_search import backtracking_line_search
-from expol_tf.replicas import sum_over_replicas
+from expol_tf.replicas import gradients, means
 
 
 class TrustRegionReport(NamedTuple):
@@ -48,8 +48,8 @@ class TrustRegion:
       cg_iterations: Conjugate-gradient iterations of the inner solve.
       cg_tolerance: Squared residual at which the solve stops early.
       kl_slack: A step may overshoot δ by this factor, as F is a local approximation.
-      max_backtracks: Number of fractions tried.
-      backtrack_ratio: ρ.
+      max_backtracks: How many fractions are tried.
+      backtrack_ratio: ρ, between 0 and 1.
     """
 
     def __init__(
@@ -83,32 +83,33 @@ class TrustRegion:
     def step(
         self,
         variables: Sequence[tf.Variable],
-        measure: Callable[[], tuple[tf.Tensor, tf.Tensor]],
-        log_prob: Callable[[], tf.Tensor],
-        weights: tf.Tensor | Callable[[], tf.Tensor] | None = None,
+        measure: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        log_prob: Callable[[Any], tf.Tensor],
+        batch: Any,
+        valid: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        fisher_samples: tuple[Any, tf.Tensor | None] | None = None,
     ) -> TrustRegionReport:
         """Moves the variables by one step. To be called inside a `tf.function`.
 
-        Under a `tf.distribute.MirroredStrategy` the functions are called in each replica, and what they
-        return is added up: S and KL have to be its samples' shares of the means.
-
         Args:
           variables: θ, all of them trainable.
-          measure: Computes (S, KL[π_old ‖ π]) at the variables' present values, two scalars. What it uses of
-            π_old has to be computed before this call.
-          log_prob: log π `[N]` of the actions that F averages over.
-          weights: Weights `[N]` of those, adding to 1, or a function that returns them; by default equal.
+          measure: Computes (S, KL[π_old ‖ π]) of a batch at the variables' present values, two means over its
+            valid samples; it takes a seed too where `seed` is given. What it uses of π_old has to be computed
+            before this call.
+          log_prob: Computes log π `[n]` of the samples that F averages over.
+          batch: A structure of tensors `[N, …]`.
+          valid: Bool `[N]`, the samples that count; by default all.
+          seed: A stateless seed, int32 `[2]`; the same for every measurement.
+          fisher_samples: What F averages over: a batch, and its weights as for `fisher_product`; by default
+            the valid samples of `batch`.
         """
+        # Kept to go back to: a rejected step leaves every bit as it was.
         old = flatten(variables)
-
-        def differentiate():
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                surrogate, _ = measure()
-            return surrogate, flat_gradient(tape, surrogate, variables)
-
-        old_surrogate, gradient = sum_over_replicas(differentiate)
-        product = fisher_product(log_prob, variables, weights, self._damping)
+        (old_surrogate, _), gradient = gradients(measure, batch, variables, valid, seed)
+        gradient = flatten(gradient)
+        samples, weights = (batch, valid) if fisher_samples is None else fisher_samples
+        product = fisher_product(log_prob, samples, variables, weights, self._damping)
         solution = conjugate_gradient(product, gradient, self._cg_iterations, self._cg_tolerance)
         # xᵀ(F + d·I)x without another product: the solve leaves (F + d·I)x = g − residual.
         curvature = tf.tensordot(solution.solution, gradient - solution.residual, 1)
@@ -117,13 +118,15 @@ class TrustRegion:
 
         def trial(fraction):
             assign(variables, old + fraction * full_step)
-            new_surrogate, divergence = sum_over_replicas(measure)
+            new_surrogate, divergence = means(measure, batch, valid, seed)
             improvement = new_surrogate - old_surrogate
+            # NaN fails every comparison, but −∞ is below any bound.
             finite = tf.math.is_finite(improvement) & tf.math.is_finite(divergence)
             accepted = finite & (improvement > 0) & (divergence <= self._kl_slack * self.max_kl)
             return accepted, (improvement, divergence)
 
         search = backtracking_line_search(trial, 2, self._backtrack_ratio, self._max_backtracks, old.dtype)
+        # Chosen, not multiplied by a fraction of 0, which would leave NaN where the step is NaN.
         assign(variables, tf.where(search.accepted, old + search.fraction * full_step, old))
         improvement, divergence = (tf.where(search.accepted, x, tf.zeros_like(x)) for x in search.measured)
         return TrustRegionReport(

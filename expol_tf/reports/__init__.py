@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         sample_efficiency,
     )
     from expol_tf.reports.curves import bootstrap_band, smoothed_returns
+    from expol_tf.reports.output import markdown, write_errors
     from expol_tf.reports.peer_curves import read_peer_curves
     from expol_tf.reports.quantiles import quantile_curve
     from expol_tf.reports.recorded import METRICS, literal, read_columns
@@ -37,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "improvement_probabilities": "aggregate",
         "legend": "style",
         "literal": "recorded",
+        "markdown": "output",
         "note_handle": "style",
         "panels": "style",
         "performance_profiles": "aggregate",
@@ -47,6 +49,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "sample_efficiency": "aggregate",
         "save": "style",
         "smoothed_returns": "curves",
+        "write_errors": "output",
         "write_report": "report",
     },
 )

@@ -27,6 +27,18 @@ class Estimate(NamedTuple):
     high: Any
 
 
+class Curves(NamedTuple):
+    """What is estimated along an axis.
+
+    Attributes:
+      x: `[P]` thresholds or environment steps.
+      estimates: Experiment → estimate of arrays `[P]`.
+    """
+
+    x: np.ndarray
+    estimates: Mapping[str, Estimate]
+
+
 def aggregate_metrics(scores: Scores, repetitions: int, seed: int) -> dict[str, dict[str, Estimate]]:
     """Returns metric → experiment → estimate of `METRICS`.
 
@@ -36,26 +48,24 @@ def aggregate_metrics(scores: Scores, repetitions: int, seed: int) -> dict[str, 
     Args:
       scores: Experiment → [runs, tasks].
       repetitions: Bootstrap resamples.
-      seed: Of the resamples.
+      seed: Seeds the resamples.
     """
-    rliable = _rliable()
+    _, metrics = _rliable()
 
-    def metrics(values: np.ndarray) -> np.ndarray:
+    def all_metrics(values: np.ndarray) -> np.ndarray:
         return np.array(
             [
-                rliable.metrics.aggregate_median(values),
+                metrics.aggregate_median(values),
                 # rliable's own takes six times as long as the rest together.
                 interquartile_means(values[..., np.newaxis])[0],
-                rliable.metrics.aggregate_mean(values),
-                rliable.metrics.aggregate_optimality_gap(values),
+                metrics.aggregate_mean(values),
+                metrics.aggregate_optimality_gap(values),
             ]
         )
 
-    found = _estimates(scores, metrics, repetitions, seed)
+    estimates = _estimates(scores, all_metrics, repetitions, seed)
     return {
-        metric: {
-            name: Estimate(*(float(part[index]) for part in estimate)) for name, estimate in found.items()
-        }
+        metric: {name: _entry(estimate, index) for name, estimate in estimates.items()}
         for index, metric in enumerate(METRICS)
     }
 
@@ -66,24 +76,23 @@ def improvement_probabilities(scores: Scores, repetitions: int, seed: int) -> di
     Args:
       scores: Experiment → [runs, tasks]; every pair is compared once.
       repetitions: Bootstrap resamples.
-      seed: Of the resamples.
+      seed: Seeds the resamples.
     """
     pairs = {(x, y): (scores[x], scores[y]) for x, y in itertools.combinations(scores, 2)}
-    found = _estimates(pairs, lambda x, y: np.array([_improvement(x, y)]), repetitions, seed)
-    return {pair: Estimate(*(float(part[0]) for part in estimate)) for pair, estimate in found.items()}
+    estimates = _estimates(pairs, lambda x, y: np.array([_improvement(x, y)]), repetitions, seed)
+    return {pair: _entry(estimate, 0) for pair, estimate in estimates.items()}
 
 
 def performance_profiles(
     scores: Scores, thresholds: np.ndarray, repetitions: int, seed: int
 ) -> dict[str, Estimate]:
     """Returns experiment → share of all runs and tasks with a score above each of `thresholds` [P]."""
-    return _estimates(
-        scores,
+
+    def shares(values: np.ndarray) -> np.ndarray:
         # rliable's own loops over thresholds in Python, 2,000 times.
-        lambda values: np.mean(values[..., np.newaxis] > thresholds, axis=(0, 1)),
-        repetitions,
-        seed,
-    )
+        return np.mean(values[..., np.newaxis] > thresholds, axis=(0, 1))
+
+    return _estimates(scores, shares, repetitions, seed)
 
 
 def sample_efficiency(scores: Scores, repetitions: int, seed: int) -> dict[str, Estimate]:
@@ -117,8 +126,14 @@ def _estimates(
     if repetitions < 1:
         raise ConfigurationError(f"repetitions must be positive; got {repetitions}.")
     with _seeded(seed):
-        values, intervals = _rliable().library.get_interval_estimates(scores, statistic, reps=repetitions)
+        library, _ = _rliable()
+        values, intervals = library.get_interval_estimates(scores, statistic, reps=repetitions)
     return {name: Estimate(values[name], *intervals[name]) for name in scores}
+
+
+def _entry(estimate: Estimate, index: int) -> Estimate:
+    """An entry of an estimate of arrays."""
+    return Estimate(*(float(array[index]) for array in estimate))
 
 
 @contextlib.contextmanager
@@ -132,22 +147,17 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(state)
 
 
-class _Rliable(NamedTuple):
-    library: Any
-    metrics: Any
-
-
-def _rliable() -> _Rliable:
+def _rliable() -> tuple[Any, Any]:
+    """rliable's `library` and `metrics`; imported here, as that takes seconds."""
     try:
         from rliable import library, metrics
-    except (
-        Exception
-    ) as error:  # arch, which it needs, fails with a TypeError beside a pandas it does not know.
+    # arch, which it needs, fails with a TypeError beside a pandas it does not know.
+    except Exception as error:
         raise DependencyError(
             f"the report's aggregates need rliable, which cannot be imported here ({error}). "
             "Run: pip install 'expol-tf[reports]' 'pandas<3'"
         ) from error
-    return _Rliable(library, metrics)
+    return library, metrics
 
 
 def score_matrices(

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from expol_tf.reports import aggregate, curves
-from expol_tf.reports.aggregate import Estimate
+from expol_tf.reports.aggregate import Curves, Estimate
 from expol_tf.reports.curve_plots import Band, Key
 from expol_tf.reports.normalization import Normalization, normalization
+from expol_tf.reports.runs import Run
 from expol_tf.reports.study import Member, Study
 
 _EFFICIENCY_POINTS = 101
@@ -43,10 +44,8 @@ class Aggregates:
       normalizations: Task → how returns became scores.
       metrics: Metric → experiment → estimate.
       improvements: (x, y) → probability that x is better.
-      thresholds: [P] scores of the profiles.
-      profiles: Experiment → [P] share of runs above them.
-      env_step: [Q] steps of the sample efficiency.
-      efficiency: Experiment → [Q] interquartile mean.
+      profiles: The share of runs above thresholds of the score.
+      efficiency: The interquartile mean over environment steps.
       notes: What a reader must know, a sentence each.
     """
 
@@ -55,10 +54,8 @@ class Aggregates:
     normalizations: Mapping[str, Normalization]
     metrics: Mapping[str, Mapping[str, Estimate]]
     improvements: Mapping[tuple[str, str], Estimate]
-    thresholds: np.ndarray
-    profiles: Mapping[str, Estimate]
-    env_step: np.ndarray
-    efficiency: Mapping[str, Estimate]
+    profiles: Curves
+    efficiency: Curves
     notes: tuple[str, ...]
 
 
@@ -74,11 +71,9 @@ def training_bands(study: Study, repetitions: int, rng: np.random.Generator) -> 
     """Returns (task, experiment) → curves of the return of the last 100 episodes, with their mean's band."""
     bands = {}
     for key, group in study.groups.items():
-        episodes = [member.run.episodes for member in group]
-        grid = curves.common_grid(
-            [each.env_step[0] for each in episodes], [member.run.env_step for member in group]
-        )
-        values = [curves.on_grid(each.env_step, curves.smoothed_returns(each), grid) for each in episodes]
+        runs = [member.run for member in group]
+        grid = curves.common_grid([run.episodes.env_step[0] for run in runs], [run.env_step for run in runs])
+        values = [_smoothed_on(run, grid) for run in runs]
         bands[key] = _band(grid, np.stack(values), repetitions, rng)
     return bands
 
@@ -87,18 +82,15 @@ def evaluation_bands(study: Study, repetitions: int, rng: np.random.Generator) -
     """Returns (task, experiment) → evaluation curves, of the groups whose runs all were evaluated."""
     bands = {}
     for key, group in study.groups.items():
-        found = [member.run.evaluations for member in group]
-        if not all(len(each.env_step) for each in found):
+        evaluations = [member.run.evaluations for member in group]
+        steps = [evaluation.env_step for evaluation in evaluations]
+        if not all(map(len, steps)):
             continue
-        first = found[0].env_step
-        grid = first
-        if not all(np.array_equal(each.env_step, first) for each in found):
-            grid = curves.common_grid(
-                [each.env_step[0] for each in found],
-                [each.env_step[-1] for each in found],
-                max(2, min(len(each.env_step) for each in found)),
-            )
-        values = [curves.on_grid(each.env_step, each.return_mean, grid) for each in found]
+        grid = steps[0]
+        if not all(np.array_equal(other, grid) for other in steps):
+            points = max(2, min(map(len, steps)))
+            grid = curves.common_grid([s[0] for s in steps], [s[-1] for s in steps], points)
+        values = [curves.on_grid(e.env_step, e.return_mean, grid) for e in evaluations]
         bands[key] = _band(grid, np.stack(values), repetitions, rng)
     return bands
 
@@ -110,7 +102,7 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
       study: The runs.
       ends: What `finals` returns.
       repetitions: Bootstrap resamples.
-      seed: Of the resamples.
+      seed: Seeds the resamples.
     """
     tasks, experiments, notes = study.common_tasks, study.experiments, []
     if left_out := [task for task in study.tasks if task not in tasks]:
@@ -118,25 +110,17 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
             f"The aggregates are over {', '.join(tasks)}; not over {', '.join(left_out)}, which some "
             "experiments do not have."
         )
-    smoothed = {
-        key: [curves.smoothed_returns(member.run.episodes) for member in group]
-        for key, group in study.groups.items()
-        if key[0] in tasks
+    groups = {key: [m.run for m in group] for key, group in study.groups.items() if key[0] in tasks}
+    normalizations = {}
+    for task in tasks:
+        of_task = [run for key, group in groups.items() if key[0] == task for run in group]
+        every = np.concatenate([curves.smoothed_returns(run.episodes) for run in of_task])
+        normalizations[task] = normalization(task, every)
+    final = {
+        (task, name): [normalizations[task](np.array(end.training)) for end in ends[task, name]]
+        for task, name in groups
     }
-    normalizations = {
-        task: normalization(
-            task, np.concatenate([c for key, each in smoothed.items() if key[0] == task for c in each])
-        )
-        for task in tasks
-    }
-    scores, numbers = aggregate.score_matrices(
-        {
-            (task, name): [normalizations[task](np.array(end.training)) for end in ends[task, name]]
-            for task, name in smoothed
-        },
-        tasks,
-        experiments,
-    )
+    scores, numbers = aggregate.score_matrices(final, tasks, experiments)
     for name, number in numbers.items():
         more = [f"{len(ends[task, name])} on {task}" for task in tasks if len(ends[task, name]) > number]
         if more:
@@ -144,9 +128,8 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
                 f"{name} has {', '.join(more)}, elsewhere {number} runs: the aggregates take the {number} "
                 "with the lowest seeds of each task."
             )
-    members = [study.groups[key] for key in smoothed]
     grid = curves.common_grid(
-        [member.run.episodes.env_step[0] for group in members for member in group],
+        [run.episodes.env_step[0] for group in groups.values() for run in group],
         [float(study.compared_at[task]) for task in tasks],
         _EFFICIENCY_POINTS,
     )
@@ -155,17 +138,11 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
         notes.append(
             f"The sample efficiency ends at {grid[-1]:,.0f} env steps, where the shortest task does."
         )
-    over_steps, _ = aggregate.score_matrices(
-        {
-            key: [
-                normalizations[key[0]](curves.on_grid(member.run.episodes.env_step, values, grid))
-                for member, values in zip(study.groups[key], smoothed[key], strict=True)
-            ]
-            for key in smoothed
-        },
-        tasks,
-        experiments,
-    )
+    along = {
+        key: [normalizations[key[0]](_smoothed_on(run, grid)) for run in group]
+        for key, group in groups.items()
+    }
+    over_steps, _ = aggregate.score_matrices(along, tasks, experiments)
     thresholds = aggregate.thresholds_between(scores)
     return Aggregates(
         tasks=tasks,
@@ -173,10 +150,8 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
         normalizations=normalizations,
         metrics=aggregate.aggregate_metrics(scores, repetitions, seed),
         improvements=aggregate.improvement_probabilities(scores, repetitions, seed),
-        thresholds=thresholds,
-        profiles=aggregate.performance_profiles(scores, thresholds, repetitions, seed),
-        env_step=grid,
-        efficiency=aggregate.sample_efficiency(over_steps, repetitions, seed),
+        profiles=Curves(thresholds, aggregate.performance_profiles(scores, thresholds, repetitions, seed)),
+        efficiency=Curves(grid, aggregate.sample_efficiency(over_steps, repetitions, seed)),
         notes=tuple(notes),
     )
 
@@ -193,7 +168,13 @@ def _final(member: Member, limit: int) -> Final:
     )
 
 
+def _smoothed_on(run: Run, grid: np.ndarray) -> np.ndarray:
+    """The run's smoothed returns at the steps `grid` [P]."""
+    return curves.on_grid(run.episodes.env_step, curves.smoothed_returns(run.episodes), grid)
+
+
 def _band(grid: np.ndarray, values: np.ndarray, repetitions: int, rng: np.random.Generator) -> Band:
     if len(values) < 2:
-        return Band(grid, values, None, None)
+        nothing = np.full(len(grid), np.nan)
+        return Band(grid, values, nothing, nothing)
     return Band(grid, values, *curves.bootstrap_band(values, repetitions, rng))

@@ -32,62 +32,51 @@ def page_text(
       repetitions: Bootstrap resamples.
       command: What the user typed, if it is known.
     """
+
+    def picture(title: str, name: str, *above: str) -> list[str]:
+        return [*above, f"![{title}]({name}.png)"] if f"{name}.png" in pictures else []
+
     runs = [member.run for group in study.groups.values() for member in group]
-    parts = [
+    sections = [
         "# Report",
         f"{len(runs)} runs of {len(study.experiments)} experiments on {len(study.tasks)} tasks.",
-    ]
-    if command:
-        parts.append(f"```\n{command}\n```")
-    parts += ["## Final returns", table]
-    parts.append(
+        *([f"```\n{command}\n```"] if command else []),
+        "## Final returns",
+        table,
         f"Final return: mean of a run's last {WINDOW} training episodes (sampled actions), then mean ± "
         "standard deviation (of the population) over the runs; beside it the last evaluation of the policy. "
-        "Every run is in [results.csv](results.csv)."
-    )
-    if notes:
-        parts += ["Remarks:", "\n".join(f"* {note}" for note in notes)]
-    parts.append("## Learning curves")
-    parts.append(
+        "Every run is in [results.csv](results.csv).",
+        *(["Remarks:", "\n".join(f"* {note}" for note in notes)] if notes else []),
+        "## Learning curves",
         f"Training returns, smoothed as the mean of the last {WINDOW} episodes, over the steps that all runs "
         "of an experiment have; thin lines are runs, bands are 95 % bootstrap intervals of the mean over "
         f"runs ({repetitions:,} resamples of whole runs). Data: [curves.csv](curves.csv), "
-        "[bands.csv](bands.csv)."
-    )
-    parts.append("![Learning curves](learning_curves.png)")
-    if "evaluation_curves.png" in pictures:
-        parts += ["Evaluations in environments of their own:", "![Evaluations](evaluation_curves.png)"]
-    parts.append("## Aggregates over tasks")
-    parts.append(
+        "[bands.csv](bands.csv).",
+        *picture("Learning curves", "learning_curves"),
+        *picture("Evaluations", "evaluation_curves", "Evaluations in environments of their own:"),
+        "## Aggregates over tasks",
         f"rliable's estimates from final returns on {', '.join(aggregates.tasks)}, with 95 % intervals from "
         f"{repetitions:,} stratified bootstrap resamples (runs are redrawn within each task). Data: "
-        "[aggregates.csv](aggregates.csv)."
-    )
-    parts += [tables.metric_table(aggregates), "![Aggregate metrics](aggregates.png)"]
-    parts += ["Returns are normalized task by task, score = (return − a) / (b − a):"]
-    parts.append(
-        tables.normalization_table(aggregates)
-        .replace("score 0", "a (score 0)")
-        .replace("score 1", "b (score 1)")
-    )
-    if "improvement.png" in pictures:
-        parts += ["### Probability of improvement", tables.improvement_table(aggregates)]
-        parts.append("![Probability of improvement](improvement.png)")
-    parts += ["### Performance profiles", "![Performance profiles](profiles.png)"]
-    if "sample_efficiency.png" in pictures:
-        parts += ["### Sample efficiency", "![Sample efficiency](sample_efficiency.png)"]
-    parts += [
+        "[aggregates.csv](aggregates.csv).",
+        tables.metric_table(aggregates),
+        *picture("Aggregate metrics", "aggregates"),
+        "Returns are normalized task by task, score = (return − a) / (b − a):",
+        tables.normalization_table(aggregates),
+        *picture(
+            "Probability of improvement", "improvement",
+            "### Probability of improvement", tables.improvement_table(aggregates),
+        ),
+        *picture("Performance profiles", "profiles", "### Performance profiles"),
+        *picture("Sample efficiency", "sample_efficiency", "### Sample efficiency"),
         "## Sensitivity",
-        "All runs' final returns, sorted, against their quantile:",
-        "![Quantiles](quantiles.png)",
-    ]
-    if "sensitivity.png" in pictures:
-        parts += [
-            "Against the parameters in which the runs differ:",
-            "![Returns by parameter](sensitivity.png)",
-        ]
-    parts += ["## Versions", _versions(runs)]
-    return "\n\n".join(parts) + "\n"
+        *picture("Quantiles", "quantiles", "All runs' final returns, sorted, against their quantile:"),
+        *picture(
+            "Returns by parameter", "sensitivity", "Against the parameters in which the runs differ:"
+        ),
+        "## Versions",
+        _versions(runs),
+    ]  # fmt: skip
+    return "\n\n".join(sections) + "\n"
 
 
 def _versions(runs: Sequence[Run]) -> str:

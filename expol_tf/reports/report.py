@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.errors import ConfigurationError
 from expol_tf.reports import aggregate_plots, comparison, curve_plots, tables
-from expol_tf.reports.curve_plots import Key
+from expol_tf.reports.curve_plots import Draws, Key
 from expol_tf.reports.curves import WINDOW
+from expol_tf.reports.output import write_errors
 from expol_tf.reports.page import page_text
 from expol_tf.reports.peer_curves import read_peer_curves
 from expol_tf.reports.runs import find_runs
 from expol_tf.reports.study import Study, arrange, short_name
-from expol_tf.reports.style import Palette
+from expol_tf.reports.style import Palette, save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +60,7 @@ def write_report(
       settings: Whether runs of an experiment with different settings are experiments of their own
         ("separate"), draws of one ("together"), or the former if most settings have several seeds ("auto").
       min_env_steps: Shorter runs are left out, and named.
-      seed: Of the resamples.
+      seed: Seeds the resamples.
       command: Shown on the page.
       peer_csvs: Tables of other libraries' training episodes, which are shown beside the runs as experiments;
         see `read_peer_curves`.
@@ -70,9 +73,9 @@ def write_report(
         raise ConfigurationError("--root_dir must name a directory with runs; got none.")
     if repetitions < 1:
         raise ConfigurationError(f"--repetitions must be positive; got {repetitions}.")
-    found = find_runs(root_dirs)
+    given = find_runs(root_dirs)
     peers = [run for path in peer_csvs for run in read_peer_curves(path)]
-    study = arrange([*found.runs, *peers], settings, min_env_steps)
+    study = arrange([*given.runs, *peers], settings, min_env_steps)
     rng = np.random.default_rng(seed)
     ends = comparison.finals(study)
     bands = {
@@ -85,36 +88,26 @@ def write_report(
     output = _Output(Path(output_dir))
     returns = {key: [end.training for end in group] for key, group in ends.items()}
 
-    output.draw(
-        "learning_curves.png", curve_plots.draw_curves, bands["training"], palette,
-        f"return of the last {WINDOW} episodes",
-    )  # fmt: skip
+    smoothed = f"return of the last {WINDOW} episodes"
+    output.draw("learning_curves", curve_plots.draw_curves(bands["training"], palette, smoothed))
     if bands["evaluation"]:
-        output.draw(
-            "evaluation_curves.png", curve_plots.draw_curves, bands["evaluation"], palette,
-            "return of greedy evaluations",
-        )  # fmt: skip
-    output.draw("aggregates.png", aggregate_plots.draw_metrics, aggregates.metrics, palette)
+        drawn = curve_plots.draw_curves(bands["evaluation"], palette, "return of greedy evaluations")
+        output.draw("evaluation_curves", drawn)
+    output.draw("aggregates", aggregate_plots.draw_metrics(aggregates.metrics, palette))
     if aggregates.improvements:
-        output.draw("improvement.png", aggregate_plots.draw_improvements, aggregates.improvements, palette)
-    output.draw(
-        "profiles.png", aggregate_plots.draw_profiles, aggregates.thresholds, aggregates.profiles, palette
-    )
-    if len(aggregates.env_step) > 1:
-        output.draw(
-            "sample_efficiency.png", aggregate_plots.draw_efficiency, aggregates.env_step,
-            aggregates.efficiency, palette,
-        )  # fmt: skip
-    output.draw("quantiles.png", curve_plots.draw_quantiles, returns, palette)
-    drawn = _drawn_parameters(study, returns)
-    if drawn:
-        output.draw("sensitivity.png", curve_plots.draw_sensitivity, drawn, palette)
+        output.draw("improvement", aggregate_plots.draw_improvements(aggregates.improvements, palette))
+    output.draw("profiles", aggregate_plots.draw_profiles(aggregates.profiles, palette))
+    if len(aggregates.efficiency.x) > 1:
+        output.draw("sample_efficiency", aggregate_plots.draw_efficiency(aggregates.efficiency, palette))
+    output.draw("quantiles", curve_plots.draw_quantiles(returns, palette))
+    if draws := _draws(study, returns):
+        output.draw("sensitivity", curve_plots.draw_sensitivity(draws, palette))
     output.write("results.csv", tables.results_csv(study, ends))
     output.write("curves.csv", tables.curves_csv(study, bands))
     output.write("bands.csv", tables.bands_csv(bands))
     output.write("aggregates.csv", tables.aggregates_csv(aggregates))
 
-    notes = (*(f"Without a directory: {line}" for line in found.lost), *study.notes, *aggregates.notes)
+    notes = (*(f"Without a directory: {line}" for line in given.lost), *study.notes, *aggregates.notes)
     notes = (*notes, *_remarks(study, ends, bands["evaluation"]))
     table = tables.final_table(study, ends)
     page = output.write(
@@ -134,61 +127,55 @@ class _Output:
     def __init__(self, directory: Path):
         self._directory = directory
         self.files: list[Path] = []
-        try:
+        with self._errors():
             directory.mkdir(parents=True, exist_ok=True)
             for name in self._PICTURES:
                 (directory / f"{name}.png").unlink(missing_ok=True)
-        except OSError as error:
-            raise self._cannot_write(error) from error
 
     @property
     def names(self) -> set[str]:
         return {path.name for path in self.files}
 
-    def draw(self, name: str, function: Callable[..., None], *arguments: object) -> None:
-        function(*arguments, self._directory / name)
-        self.files.append(self._directory / name)
+    def draw(self, name: str, figure: Figure) -> None:
+        save(figure, self._directory / f"{name}.png")
+        self.files.append(self._directory / f"{name}.png")
 
     def write(self, name: str, text: str) -> Path:
         path = self._directory / name
-        try:
+        with self._errors():
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise self._cannot_write(error) from error
         self.files.append(path)
         return path
 
-    def _cannot_write(self, error: OSError) -> RunDirectoryError:
-        return RunDirectoryError(
-            f"cannot write in --output_dir {self._directory}: {error.strerror or error}. Free space, make it "
-            "writable, or give another directory."
-        )
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        remedy = "Free space, make it writable, or give another directory."
+        return write_errors(f"cannot write in --output_dir {self._directory}", remedy)
 
 
-def _drawn_parameters(
-    study: Study, returns: Mapping[Key, Sequence[float]]
-) -> dict[Key, tuple[dict[str, list[str]], Sequence[float]]]:
-    """The draws' parameters, named shortly where that is clear."""
-    names = list(dict.fromkeys(name for each in study.parameters.values() for name in each))
+def _draws(study: Study, returns: Mapping[Key, Sequence[float]]) -> dict[Key, Draws]:
+    """The draws' parameters, named shortly where that is clear, and their final returns."""
+    names = list(dict.fromkeys(name for differing in study.parameters.values() for name in differing))
     short = {name: short_name(name) for name in names}
     if len(set(short.values())) < len(names):
         short = {name: name for name in names}
-    drawn = {}
+    draws: dict[Key, Draws] = {}
     for key, group in study.groups.items():
-        if key[1] in study.parameters:
-            values = {
-                short[name]: [member.parameters[name] for member in group]
-                for name in study.parameters[key[1]]
-                if all(name in member.parameters for member in group)
-            }
-            if values:
-                drawn[key] = (values, returns[key])
-    return drawn
+        values = {
+            short[name]: [member.parameters[name] for member in group]
+            for name in study.parameters.get(key[1], ())
+            if all(name in member.parameters for member in group)
+        }
+        if values:
+            draws[key] = (values, returns[key])
+    return draws
 
 
 def _remarks(
     study: Study, ends: Mapping[Key, Sequence[comparison.Final]], evaluated: Mapping[Key, object]
 ) -> list[str]:
+    def named(keys: Iterable[Key]) -> str:
+        return ", ".join(f"{experiment} on {task}" for task, experiment in keys)
+
     notes = []
     few = [
         f"{experiment} on {task}, seed {member.run.seed} ({end.episodes})"
@@ -199,16 +186,10 @@ def _remarks(
     if few:
         shown_few = "; ".join(few[:10]) + (f"; and {len(few) - 10} more" if len(few) > 10 else "")
         notes.append(f"Final returns over fewer than {WINDOW} episodes, as no more had ended: {shown_few}.")
-    single = [
-        f"{experiment} on {task}" for (task, experiment), group in study.groups.items() if len(group) < 2
-    ]
-    if single:
-        notes.append(f"A single run, so no spread: {', '.join(single)}.")
-    without = [
-        f"{experiment} on {task}" for task, experiment in study.groups if (task, experiment) not in evaluated
-    ]
-    if without:
-        notes.append(f"Runs without evaluations, so no evaluation curve: {', '.join(without)}.")
+    if single := [key for key, group in study.groups.items() if len(group) < 2]:
+        notes.append(f"A single run, so no spread: {named(single)}.")
+    if without := [key for key in study.groups if key not in evaluated]:
+        notes.append(f"Runs without evaluations, so no evaluation curve: {named(without)}.")
     sampled = {
         experiment
         for (_, experiment), group in study.groups.items()

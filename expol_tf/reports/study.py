@@ -75,7 +75,7 @@ def arrange(runs: Sequence[Run], settings: str = "auto", min_env_steps: int = 0)
 
     Args:
       runs: What `find_runs` found.
-      settings: See above.
+      settings: "auto", "separate" or "together", as above.
       min_env_steps: Shorter runs are left out, and named in the notes.
 
     Raises:
@@ -84,18 +84,15 @@ def arrange(runs: Sequence[Run], settings: str = "auto", min_env_steps: int = 0)
     if settings not in SETTINGS:
         raise ConfigurationError(f"settings must be one of {', '.join(SETTINGS)}; got {settings!r}.")
     notes: list[str] = []
-    kept = _usable(runs, min_env_steps, notes)
-    found = _by_task_and_experiment(kept)
+    grouped = _by_task_and_experiment(_usable(runs, min_env_steps, notes))
     groups: dict[tuple[str, str], list[Member]] = collections.defaultdict(list)
     parameters: dict[str, tuple[str, ...]] = {}
-    for experiment in dict.fromkeys(experiment for _, experiment in found):
-        members = {task: group for (task, name), group in found.items() if name == experiment}
-        names = {task: _differing(group) for task, group in members.items()}
-        every = tuple(dict.fromkeys(name for each in names.values() for name in each))
-        separate = settings == "separate" or (
-            settings == "auto" and any(_repeated(group) for group in members.values())
-        )
-        for task, group in members.items():
+    for experiment in dict.fromkeys(experiment for _, experiment in grouped):
+        by_task = {task: group for (task, name), group in grouped.items() if name == experiment}
+        names = {task: _differing(group) for task, group in by_task.items()}
+        every = tuple(dict.fromkeys(name for of_task in names.values() for name in of_task))
+        separate = settings == "separate" or (settings == "auto" and any(map(_repeated, by_task.values())))
+        for task, group in by_task.items():
             for run in group:
                 chosen = {name: _value(run, name) for name in names[task]}
                 label = f"{experiment} ({_described(chosen)})" if chosen and separate else experiment
@@ -106,12 +103,12 @@ def arrange(runs: Sequence[Run], settings: str = "auto", min_env_steps: int = 0)
                 f"The runs of {experiment} differ in {_listed(every)}; they are reported as draws of one "
                 "experiment."
             )
-    for (task, experiment), each in groups.items():
-        _refuse_duplicates(task, experiment, each)
-    tasks = list(dict.fromkeys(task for task, _ in found))
+    for (task, label), members in groups.items():
+        _refuse_duplicates(task, label, [member.run for member in members])
+    tasks = list(dict.fromkeys(task for task, _ in grouped))
     ordered = {
-        key: tuple(sorted(each, key=lambda member: member.run.seed))
-        for key, each in sorted(groups.items(), key=lambda item: tasks.index(item[0][0]))
+        key: tuple(sorted(members, key=lambda member: member.run.seed))
+        for key, members in sorted(groups.items(), key=lambda item: tasks.index(item[0][0]))
     }
     compared_at = {task: _shortest(task, ordered, notes) for task in tasks}
     study = Study(ordered, parameters, compared_at, tuple(notes))
@@ -125,17 +122,13 @@ def short_name(parameter: str) -> str:
 
 
 def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[Run]:
-    kept, empty, short = [], [], []
-    for run in runs:
-        if not len(run.episodes.env_step):
-            empty.append(run)
-        elif run.env_step < min_env_steps:
-            short.append(run)
-        else:
-            kept.append(run)
+    empty = [run for run in runs if not len(run.episodes.env_step)]
+    ended = [run for run in runs if len(run.episodes.env_step)]
+    short = [run for run in ended if run.env_step < min_env_steps]
+    kept = [run for run in ended if run.env_step >= min_env_steps]
     if empty:
-        each = [_titled(run) + (f", failed: {_reason(run)}" if run.failure else "") for run in empty]
-        notes.append(f"Left out, as no episode has ended: {_listed(each)}.")
+        titles = [_titled(run) + (f", failed: {_reason(run)}" if run.failure else "") for run in empty]
+        notes.append(f"Left out, as no episode has ended: {_listed(titles)}.")
     if short:
         notes.append(
             f"Left out, as shorter than {min_env_steps:,} env steps: {_listed(map(_titled, short))}."
@@ -218,9 +211,9 @@ def _listed(items: Iterable[str]) -> str:
     return "; ".join(items[:10]) + (f" and {len(items) - 10} more" if len(items) > 10 else "")
 
 
-def _refuse_duplicates(task: str, experiment: str, group: Sequence[Member]) -> None:
+def _refuse_duplicates(task: str, experiment: str, group: Sequence[Run]) -> None:
     first: dict[tuple, Run] = {}
-    for run in (member.run for member in group):
+    for run in group:
         other = first.setdefault((run.seed, _key(run)), run)
         if other is not run:
             raise ConfigurationError(
@@ -231,7 +224,7 @@ def _refuse_duplicates(task: str, experiment: str, group: Sequence[Member]) -> N
 
 def _shortest(task: str, groups: Mapping[tuple[str, str], Sequence[Member]], notes: list[str]) -> int:
     """The length of the task's shortest run; a note if others are longer."""
-    runs = [(name, member.run) for (each, name), group in groups.items() if each == task for member in group]
+    runs = [(name, m.run) for (of_task, name), group in groups.items() if of_task == task for m in group]
     name, shortest = min(runs, key=lambda item: item[1].env_step)
     longest = max(run.env_step for _, run in runs)
     if longest > shortest.env_step * (1 + _SAME_LENGTH):

@@ -13,15 +13,10 @@ from expol_tf.cli import shown
 from expol_tf.reports.aggregate import Estimate
 from expol_tf.reports.comparison import Aggregates, Final
 from expol_tf.reports.curve_plots import Band, Key
+from expol_tf.reports.output import markdown
 from expol_tf.reports.study import Study
 
 Ends = Mapping[Key, Sequence[Final]]
-
-
-def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def final_table(study: Study, ends: Ends) -> str:
@@ -32,15 +27,13 @@ def final_table(study: Study, ends: Ends) -> str:
     ]  # fmt: skip
     rows = []
     for (task, experiment), group in study.groups.items():
-        final = ends[task, experiment]
-        returns = [end.training for end in final]
-        # Of draws the quantiles tell more than thirty numbers would.
-        each = [f"{m.run.seed}: {number(e)}" for m, e in zip(group, returns, strict=True)]
-        by_seed = ", ".join(each) if len(each) <= 10 else f"{number(min(returns))} to {number(max(returns))}"
-        shortest = min(member.run.env_step for member in group)
-        longest = max(member.run.env_step for member in group)
-        steps = f"{shortest:,}" if shortest == longest else f"{shortest:,} – {longest:,}"
-        evaluations = [end.evaluation for end in final]
+        returns = [end.training for end in ends[task, experiment]]
+        evaluations = [end.evaluation for end in ends[task, experiment]]
+        by_seed = ", ".join(f"{m.run.seed}: {number(e)}" for m, e in zip(group, returns, strict=True))
+        if len(group) > 10:  # Draws, whose quantiles tell more than thirty numbers would.
+            by_seed = f"{number(min(returns))} to {number(max(returns))}"
+        lengths = sorted({member.run.env_step for member in group})
+        steps = " – ".join(f"{length:,}" for length in dict.fromkeys([lengths[0], lengths[-1]]))
         rows.append(
             [task, experiment, str(len(group)), steps, mean_std(returns), mean_std(evaluations), by_seed]
         )
@@ -66,10 +59,10 @@ def improvement_table(aggregates: Aggregates) -> str:
 def normalization_table(aggregates: Aggregates) -> str:
     """Returns a row per task: the returns with the scores 0 and 1."""
     rows = [
-        [task, number(each.zero), number(each.one), each.source]
-        for task, each in aggregates.normalizations.items()
+        [task, number(scale.zero), number(scale.one), scale.source]
+        for task, scale in aggregates.normalizations.items()
     ]
-    return markdown(["task", "score 0", "score 1", "what they are"], rows)
+    return markdown(["task", "a (score 0)", "b (score 1)", "what they are"], rows)
 
 
 def number(value: float, scale: float | None = None) -> str:
@@ -124,8 +117,8 @@ def curves_csv(study: Study, bands: Mapping[str, Mapping[Key, Band]]) -> str:
     """Returns a row per point of every run's curve; `bands` are by kind, "training" and "evaluation"."""
     rows = [
         [kind, task, experiment, member.run.seed, run, step, value]
-        for kind, each in bands.items()
-        for (task, experiment), band in each.items()
+        for kind, of_kind in bands.items()
+        for (task, experiment), band in of_kind.items()
         for run, (member, curve) in enumerate(zip(study.groups[task, experiment], band.curves, strict=True))
         for step, value in zip(band.env_step, curve, strict=True)
     ]
@@ -134,14 +127,12 @@ def curves_csv(study: Study, bands: Mapping[str, Mapping[Key, Band]]) -> str:
 
 def bands_csv(bands: Mapping[str, Mapping[Key, Band]]) -> str:
     """Returns a row per point of the means over runs, with their confidence band."""
-    rows = []
-    for kind, each in bands.items():
-        for (task, experiment), band in each.items():
-            nothing = np.full(len(band.env_step), np.nan)
-            low = nothing if band.low is None else band.low
-            high = nothing if band.high is None else band.high
-            for step, mean, below, above in zip(band.env_step, band.mean, low, high, strict=True):
-                rows.append([kind, task, experiment, len(band.curves), step, mean, below, above])
+    rows = [
+        [kind, task, experiment, len(band.curves), *point]
+        for kind, of_kind in bands.items()
+        for (task, experiment), band in of_kind.items()
+        for point in zip(band.env_step, band.mean, band.low, band.high, strict=True)
+    ]
     return _csv(["curve", "task", "experiment", "runs", "env_step", "mean", "low", "high"], rows)
 
 
@@ -152,12 +143,12 @@ def aggregates_csv(aggregates: Aggregates) -> str:
         rows += [[metric, name, "", "", *estimate] for name, estimate in estimates.items()]
     for (x, y), estimate in aggregates.improvements.items():
         rows.append(["probability of improvement", x, y, "", *estimate])
-    for quantity, places, found in (
-        ("performance profile", aggregates.thresholds, aggregates.profiles),
-        ("sample efficiency", aggregates.env_step, aggregates.efficiency),
+    for quantity, curves in (
+        ("performance profile", aggregates.profiles),
+        ("sample efficiency", aggregates.efficiency),
     ):
-        for name, estimate in found.items():
-            rows += [[quantity, name, "", *point] for point in zip(places, *estimate, strict=True)]
+        for name, estimate in curves.estimates.items():
+            rows += [[quantity, name, "", *point] for point in zip(curves.x, *estimate, strict=True)]
     return _csv(["quantity", "experiment", "other", "at", "value", "low", "high"], rows)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expol_tf.cli import did_you_mean
-from expol_tf.configuration import Binding, Macro, Reference, gin_syntax, map_leaves, render
+from expol_tf.configuration import Binding, Macro, Reference, expand, gin_syntax, render, walk
 from expol_tf.errors import ConfigurationError
 from expol_tf.sweeps.sweep import LogUniform, Sweep, Uniform
 
@@ -37,12 +37,12 @@ def read_sweep(name: str | os.PathLike[str]) -> Sweep:
     statements = [each for each in gin_syntax.read_files([str(path)]) if isinstance(each, Binding)]
     macros = {each.selector: each for each in statements if each.is_macro}
     bound: dict[tuple[str, str], dict[str, Any]] = {}
-    used: set[str] = set()
+    used = {leaf.name for each in statements for leaf in walk(each.value) if isinstance(leaf, Macro)}
     for statement in statements:
         if statement.is_macro:
             continue
         _check_name(statement)
-        value = _expand(statement.value, macros, used)
+        value = expand(statement.value, macros)  # Other macros are left to the runs.
         bound.setdefault((statement.scope, statement.selector), {})[statement.parameter] = value
     for macro in macros.values():
         if macro.selector not in used:
@@ -96,21 +96,6 @@ def _check_name(statement: Binding) -> None:
             f"{statement.location}: {selector} has no parameter {statement.parameter!r}."
             f"{did_you_mean(statement.parameter, known)} Its parameters: {', '.join(known)}."
         )
-
-
-def _expand(value: Any, macros: dict[str, Binding], used: set[str], within: tuple[str, ...] = ()) -> Any:
-    """Returns `value` with the file's own macros replaced; others are left to the runs."""
-
-    def expand(leaf: Any) -> Any:
-        if not isinstance(leaf, Macro) or leaf.name not in macros:
-            return leaf
-        macro = macros[leaf.name]
-        if leaf.name in within:
-            raise ConfigurationError(f"{macro.location}: the macro {leaf.name} is defined by itself.")
-        used.add(leaf.name)
-        return _expand(macro.value, macros, used, (*within, leaf.name))
-
-    return map_leaves(expand, value)
 
 
 def _distribution(name: str, value: Any, bound: dict[tuple[str, str], dict[str, Any]]) -> Any:

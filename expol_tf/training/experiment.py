@@ -139,7 +139,7 @@ def train(
                 wrappers=wrappers,
                 make_kwargs=make_kwargs,
             )
-            configuration.check_all_used()
+            configuration = configuration.in_use()
             environment = describe_environment(seed, device)
             existed = run.prepare(configuration.text, configuration.fingerprint(), environment)
             loop = TrainingLoop(run, store, env, built, built_runner, evaluator, f"{env.task}, seed {seed}")

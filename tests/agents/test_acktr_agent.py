@@ -65,7 +65,7 @@ def test_an_update_is_a_step_of_kfac_and_says_what_it_did():
     @tf.function(autograph=False)
     def step(batch):
         weights = tf.cast(batch.valid, tf.float32) / tf.reduce_sum(tf.cast(batch.valid, tf.float32))
-        return kfac.step(lambda: evaluate(batch), weights)
+        return kfac.step(evaluate, batch, weights)
 
     for seed in range(3):  # Momentum and the running factors are kept from update to update.
         batch = make_batch(mine, 200, seed=seed)

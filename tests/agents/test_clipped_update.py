@@ -97,7 +97,7 @@ def test_a_minibatch_beyond_the_divergence_moves_nothing(jit_compile):
     found = run(update, noisy_batch(actor), jit_compile=jit_compile)
     for variable, value in zip(actor.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
-    assert int(update[1].optimizer.iterations) == 0
+    assert int(update[1].optimizer.step) == 0
     assert found["accepted_step_fraction"] == found["surrogate"] == found["kl"] == 0.0
     assert found["gradient_norm"] > 0.0
 
@@ -161,7 +161,7 @@ def test_dividing_advantages_and_entropy_together_changes_no_step():
 
 
 def test_a_second_build_is_refused():
-    with pytest.raises(ConfigurationError, match="MinibatchAdam: it holds the optimizer of one network"):
+    with pytest.raises(ConfigurationError, match="MinibatchAdam: it holds the moments of one network"):
         update = ClippedUpdate()
         for _ in range(2):
             built(update, make_actor())

@@ -230,9 +230,7 @@ def test_an_entropy_bonus_without_squash_warns(kind):
 def test_one_value_fit_serves_one_agent():
     fit = MinibatchRegression()
     make_agent(value_fit=fit)
-    with pytest.raises(
-        ConfigurationError, match="MinibatchRegression: it holds the optimizer of one network"
-    ):
+    with pytest.raises(ConfigurationError, match="MinibatchRegression: it holds the moments of one network"):
         make_agent(value_fit=fit)
 
 

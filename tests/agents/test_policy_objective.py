@@ -129,7 +129,7 @@ def test_the_divergence_of_a_gaussian(estimator):
     objective = PolicyObjective(actor, kl_estimator=estimator)
     observation, valid = batch.observation.numpy(), batch.valid.numpy()
     old = [variable.numpy() for variable in actor.variables]
-    divergence = objective.divergence_from(objective.distribution(observation), valid, SEED)
+    divergence = objective.divergence_from(objective.distribution(observation), batch, SEED)
     assert float(divergence(objective.distribution(observation))) == pytest.approx(0.0, abs=1e-6)
     perturb(actor, 0.05)
     new = [variable.numpy() for variable in actor.variables]
@@ -151,7 +151,7 @@ def test_the_divergence_of_a_flow_is_of_fresh_actions(squash):
     batch, many = make_batch(actor, 5_000), make_batch(actor, 50_000, seed=5)
     objective = PolicyObjective(actor)
     distribution = objective.distribution(batch.observation)
-    divergences = [objective.divergence_from(distribution, batch.valid, seed) for seed in ([1, 2], [3, 4])]
+    divergences = [objective.divergence_from(distribution, batch, seed) for seed in ([1, 2], [3, 4])]
     perturb(actor, 0.03, seed=1)
     one, other = (float(each(objective.distribution(batch.observation))) for each in divergences)
     expected = float(tf.reduce_mean(sampled_kl(many.log_prob, objective.log_prob(many)[0])))
@@ -176,7 +176,7 @@ def test_a_distribution_that_follows_its_variables_still_has_a_divergence():
     actor = LateActorNetwork()
     batch = make_batch(actor, 20_000)
     objective = PolicyObjective(actor)
-    divergence = objective.divergence_from(objective.distribution(batch.observation), batch.valid, SEED)
+    divergence = objective.divergence_from(objective.distribution(batch.observation), batch, SEED)
     actor.std.assign([1.2, 1.0])
     expected = np.log(1.2) + 0.5 / 1.2**2 - 0.5
     assert float(divergence(objective.distribution(batch.observation))) == pytest.approx(expected, rel=0.1)

@@ -72,7 +72,7 @@ def test_a_checkpoint_holds_the_optimizer_the_normalizer_and_the_generators(hist
         "agent/_generator",
         "agent/_observation_normalizer/_mean",
         "agent/_train_step_counter",
-        "agent/_value_fit/adam/optimizer/_variables",
+        "agent/_value_fit/adam/optimizer/_first",
         "agent/_actor_network",
         "agent/_value_network",
     ):

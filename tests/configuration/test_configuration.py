@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -8,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 import gin
 import pytest
 
-from expol_tf.configuration import configuration, gin_syntax
-from expol_tf.configuration.call_configuration import configuration_from_call
-from expol_tf.configuration.configuration import Configuration
+from expol_tf import configuration
+from expol_tf.configuration import Configuration, configuration_from_call, gin_syntax
 from expol_tf.errors import ConfigurationError
+from expol_tf.renamed import RENAMED
+from tests.configuration.steered import Steered
 
 
 @gin.configurable(module="boats")
@@ -38,6 +40,25 @@ class Boat:
     def __init__(self, sail: Callable = Sail, length: float | None = None, secret: object = None) -> None:
         self.sail = sail()
         self.length = length
+
+
+@gin.configurable(module="boats")
+class Dinghy(Sail):
+    """Inherits the constructor, and with it the answers to old names."""
+
+    def __init__(self, area: float = 1.0, **options: object) -> None:
+        super().__init__(area)
+
+
+@gin.configurable(module="boats")
+@dataclasses.dataclass(frozen=True)
+class Rudder(Steered):
+    """A base of another module, whose names this one lacks."""
+
+    angle: float | None = 1.0
+    steps: tuple[int, ...] = (1, 2)
+    crew: tuple[object, ...] = ()
+    made: int = dataclasses.field(default=0, init=False)
 
 
 @gin.configurable(module="boats", denylist=["hidden"])
@@ -76,8 +97,15 @@ def empty_gin() -> Iterator[None]:
     gin.clear_config()
 
 
-def resolved(*texts: str) -> Configuration:
-    return configuration.resolve(gin_syntax.read_bindings(texts, source="test.gin"), root="train_boats")
+def resolved(*texts: str, ours: str = "") -> Configuration:
+    """The configuration of a file of the library and the user's statements after it."""
+    library = [
+        dataclasses.replace(statement, author="library")
+        for statement in gin_syntax.read_bindings([ours], source="ours.gin")
+        if isinstance(statement, gin_syntax.Binding)
+    ]
+    statements = gin_syntax.read_bindings(texts, source="test.gin")
+    return configuration.resolve([*library, *statements], root="train_boats")
 
 
 def refused(*texts: str) -> str:
@@ -251,14 +279,14 @@ def test_a_binding_that_nothing_uses_is_an_error() -> None:
     result = resolved(EXPERIMENT)
     result.apply()
     train_boats()
-    result.check_all_used()
+    result.in_use()
     result = resolved(EXPERIMENT, "Anchor.weight = 6")
     result.apply()
     train_boats()
     with pytest.raises(ConfigurationError, match="test.gin:1: Anchor.weight is bound, but nothing"):
-        result.check_all_used()
+        result.in_use()
     Anchor()
-    result.check_all_used()
+    result.in_use()
 
 
 def test_a_default_that_is_replaced_is_not_used() -> None:
@@ -266,28 +294,54 @@ def test_a_default_that_is_replaced_is_not_used() -> None:
     result.apply()
     train_boats()
     with pytest.raises(ConfigurationError, match="Sail.area is bound, but nothing"):
-        result.check_all_used()
+        result.in_use()
 
 
-def test_settings_of_a_part_that_another_replaced_are_left_out() -> None:
-    """The settings of what only that part referred to as well, also in a scope; later ones are an error."""
-    first = "Boat.secret = @Crew\nCrew.captain = @old/Anchor()\nold/Anchor.weight = 6\nCrew.size = 3"
-    result = resolved(EXPERIMENT, first, "Boat.secret = @Sail()\nSail.area = 9.0")
+CREW = "Boat.secret = @Crew\nCrew.captain = @old/Anchor()\nold/Anchor.weight = 6\nCrew.size = 3"
+
+
+def test_what_a_file_of_ours_sets_on_a_part_that_another_replaced_is_left_out() -> None:
+    """The settings of what only that part referred to as well, also in a scope."""
+    result = resolved(EXPERIMENT, "Boat.secret = @Sail()\nSail.area = 9.0", ours=CREW)
     assert "Crew" not in result.text and "Anchor" not in result.text
     assert resolved(result.text).text == result.text
     result.apply()
     train_boats()
-    result.check_all_used()
-    result = resolved(EXPERIMENT, first, "Boat.secret = @Sail()", "Crew.size = 4")
+    result.in_use()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_the_user_sets_on_a_part_that_another_replaced_is_an_error(order: int) -> None:
+    statements = ["Boat.secret = @Sail()", "Crew.size = 4"][::order]
+    with pytest.raises(ConfigurationError, match="^test.gin:1: Crew.size is bound, but nothing in this"):
+        resolved(*statements, EXPERIMENT, ours=CREW)
+    with pytest.raises(
+        ConfigurationError, match="^test.gin:3: old/Anchor.weight is bound, .* as @old/Anchor"
+    ):
+        resolved(EXPERIMENT, "\n\nold/Anchor.weight = 4\nBoat.secret = @Anchor", ours=CREW)
+
+
+def test_a_part_of_a_recorded_configuration_can_be_replaced(tmp_path: pathlib.Path) -> None:
+    recorded = tmp_path / "config.gin"
+    recorded.write_text(resolved(EXPERIMENT, CREW).text)
+    statements = gin_syntax.read_files([str(recorded)])
+    replaced = configuration.resolve(
+        [*statements, *gin_syntax.read_bindings(["Boat.secret = @Sail()"])], root="train_boats"
+    )
+    assert "Crew" not in replaced.text and "Anchor" not in replaced.text
+
+
+def test_what_a_file_of_ours_sets_in_vain_is_not_recorded() -> None:
+    result = resolved(EXPERIMENT, ours="Anchor.weight = 6")
     result.apply()
     train_boats()
-    with pytest.raises(ConfigurationError, match="test.gin:1: Crew.size is bound, but nothing"):
-        result.check_all_used()
+    assert "Anchor" in result.text
+    assert "Anchor" not in result.in_use().text
 
 
 def test_settings_stay_where_something_else_refers_to_them() -> None:
     first = "Boat.secret = (@Crew, @Anchor)\nCrew.size = 3\nAnchor.weight = 6\ntrain_boats.extras = [@Anchor]"
-    result = resolved(EXPERIMENT, first, "Boat.secret = @Sail()")
+    result = resolved(EXPERIMENT, "Boat.secret = @Sail()", ours=first)
     assert "Crew" not in result.text
     assert result.value("Anchor.weight") == 6
 
@@ -301,7 +355,57 @@ def test_what_is_referred_to_counts_as_used() -> None:
     result = resolved(EXPERIMENT, "Anchor.weight = 6\nBoat.secret = (1, @Anchor)")
     result.apply()
     train_boats()
-    result.check_all_used()
+    result.in_use()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Sail.surface = 1.0", "Sail.surface is now Sail.area."),
+        ("Dinghy.surface = 1.0", "Sail.surface is now Sail.area."),
+        ("Barge.oars = 2", "Barge.oars is now Crew.size."),
+        ("Boat.secret = @Raft()", "Raft is now Boat."),
+    ],
+)
+def test_names_of_earlier_versions_are_answered(
+    text: str, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"Sail.surface": "Sail.area", "Barge.oars": "Crew.size", "Raft": "Boat"}
+    for old, new in names.items():
+        monkeypatch.setitem(RENAMED, old, new)
+    assert refused(f"\n{text}") == f"test.gin:2: {answer}"
+
+
+def test_dataclasses_are_configurables() -> None:
+    """Their annotations are text, which the module of each base must evaluate."""
+    result = resolved(
+        EXPERIMENT, "Boat.secret = @Rudder()\nRudder.angle = 2\nRudder.steering = %STEER\nSTEER = 1"
+    )
+    assert "Rudder.steps = (1, 2)  # default\n" in result.text
+    result.apply()
+    assert gin.get_bindings("Boat")["secret"] == Rudder(angle=2, steering=1)
+    gin.clear_config()
+    assert "Rudder.angle must be float | None; got 'x'." in refused(
+        "Boat.secret = @Rudder()\nRudder.angle = 'x'"
+    )
+    assert "Rudder.steering must be int; got 1.0. Write 1." in refused("Rudder.steering = 1.0")
+    assert "has no parameter 'angel'. Did you mean 'angle'?" in refused("Rudder.angel = 1.0")
+    assert "has no parameter 'made'" in refused("Rudder.made = 1")
+
+
+def test_objects_of_dataclasses_become_bindings() -> None:
+    given = functools.partial(Boat, secret=Rudder(angle=3.0, crew=(Rudder(steering=7), Crew)))
+    result = train_boats(task="Pond-v0", boat=given)
+    assert result.unwritable == {}
+    resolved(result.text).apply()
+    with gin.config_scope("train_boats_boat"):
+        assert gin.get_bindings("Boat")["secret"] == Rudder(angle=3.0, crew=(Rudder(steering=7), Crew))
+    gin.clear_config()
+    # A field that has its default must undo what gin holds for others.
+    gin.parse_config("Rudder.angle = 9.0")
+    result = train_boats(task="Pond-v0", extras=(Rudder(angle=None),))
+    resolved(result.text).apply()
+    assert gin.get_bindings("train_boats")["extras"] == (Rudder(angle=None),)
 
 
 def test_a_call_without_gin() -> None:

@@ -357,23 +357,39 @@ def parse(page: str) -> dict[tuple[str, str], str]:
     """Returns the cells of the committed page's table."""
     cells = {}
     for line in page.splitlines():
-        row = [each.strip() for each in line.strip("|").split("|")]
+        row = [cell.strip() for cell in line.strip("|").split("|")]
         if row[0] in ALGORITHMS:
-            cells |= {(row[0], policy): cell for policy, cell in zip(POLICIES, row[1:], strict=True)}
+            says = [re.sub(r" \[\d+\]$", "", cell) for cell in row[1:]]
+            cells |= {(row[0], policy): cell for policy, cell in zip(POLICIES, says, strict=True)}
     return cells
 
 
 def render(outcomes: Mapping[tuple[str, str], tuple[str, str]]) -> str:
-    """Returns the page."""
+    """Returns the page: the table, and a footnote for each message that some cells share but for its names."""
+    notes: dict[str, int] = {}
     lines = [_HEAD, "| | " + " | ".join(POLICIES) + " |", "|---" * (len(POLICIES) + 1) + "|"]
     for algorithm in ALGORITHMS:
-        cells = [outcomes[algorithm, policy][0] for policy in POLICIES]
+        cells = []
+        for policy in POLICIES:
+            says, message = outcomes[algorithm, policy]
+            number = notes.setdefault(_without_names(message), len(notes) + 1) if message else None
+            cells.append(says if number is None else f"{says} [{number}]")
         lines.append(f"| {algorithm} | " + " | ".join(cells) + " |")
-    lines.append("\n## What the others raise\n")
-    for (algorithm, policy), (_, message) in outcomes.items():
-        if message:
-            lines.append(f"* {algorithm}, {policy}: {message}")
+    lines += ["\n## What the others raise, with the names of the agent and of the network\n"]
+    lines += [f"{number}. {note}" for note, number in notes.items()]
     return "\n".join(lines) + "\n"
+
+
+def _without_names(message: str) -> str:
+    """The message with "the agent" and "the network" for the first agent and network that it names."""
+    agent, network_ = re.search(r"\b\w+Agent\b", message), re.search(r"\b\w+ActorNetwork(?!s? with)\b", message)
+    assert agent and network_
+    text = message.replace("actor_network: ", "", 1)
+    text = re.sub(rf"\b{agent[0]}\b", "the agent", text, count=1)
+    text = re.sub(rf"\b{network_[0]}('s \w+)?(?=[ ;.])", "the network", text, count=1)
+    text = re.sub(rf"\b{network_[0]}'s (copy|\w+Distribution|PointMass)\b", r"its \1", text, count=1)
+    text = re.sub(rf"\b{network_[0]}\.copy\b", "copy", text)
+    return text[0].upper() + text[1:]
 
 
 _HEAD = f"""# Which policy goes with which algorithm

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from expol_tf.diagnostics import compare_densities
-from expol_tf.diagnostics.densities import spread
+from expol_tf.diagnostics import compare_densities, region_levels, spread
 from expol_tf.environments import box_quadrature
-from expol_tf.papers.drawings import region_levels
 
 
 def gaussian(mean, covariance):

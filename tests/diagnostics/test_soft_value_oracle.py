@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from expol_tf.diagnostics import soft_value_iteration
+from expol_tf.diagnostics import episode_numbers, rollouts, soft_value_iteration
 from expol_tf.environments import AsymmetricMultiGoal, MultiGoal
 from expol_tf.errors import ConfigurationError
-from expol_tf.papers.multi_goal.episodes import episode_numbers, rollouts
 
 # Where no grid's move leads.
 GOAL = np.array([0.0137, -0.0071])

@@ -25,7 +25,7 @@ def test_equal_to_the_analytic_matrix_of_a_linear_gaussian():
     policy = LinearGaussian()
     observation, action, weights = policy.quadrature()
     product = fisher_product(
-        lambda: policy.distribution(observation).log_prob(action), policy.variables, weights
+        lambda _: policy.distribution(observation).log_prob(action), action, policy.variables, weights
     )
     np.testing.assert_allclose(matrix_of(product, 8), policy.fisher(), rtol=1e-10, atol=1e-10)
 
@@ -34,7 +34,9 @@ def test_close_to_the_analytic_matrix_at_sampled_actions():
     policy = LinearGaussian()
     observation = tf.repeat(policy.observation, 20_000, axis=0)
     action = policy.distribution(observation).sample(seed=[1, 1])
-    product = fisher_product(lambda: policy.distribution(observation).log_prob(action), policy.variables)
+    product = fisher_product(
+        lambda _: policy.distribution(observation).log_prob(action), action, policy.variables
+    )
     exact = policy.fisher()
     np.testing.assert_allclose(matrix_of(product, 8), exact, atol=0.03 * np.abs(exact).max())
 
@@ -46,14 +48,14 @@ def test_equal_to_the_outer_products_of_scores():
     weights[::3] = 0.0
     weights /= weights.sum()
 
-    def log_prob():
+    def log_prob(action):
         return policy.distribution().log_prob(action)
 
-    scores = jacobian(log_prob, policy.variables)
+    scores = jacobian(lambda: log_prob(action), policy.variables)
     expected = scores.T @ (weights[:, np.newaxis] * scores)
-    product = fisher_product(log_prob, policy.variables, tf.constant(weights), damping=0.3)
+    product = fisher_product(log_prob, action, policy.variables, tf.constant(weights), damping=0.3)
     np.testing.assert_allclose(matrix_of(product, 8), expected + 0.3 * np.eye(8), rtol=1e-10, atol=1e-12)
-    eigenvalues = np.linalg.eigvalsh(matrix_of(fisher_product(log_prob, policy.variables), 8))
+    eigenvalues = np.linalg.eigvalsh(matrix_of(fisher_product(log_prob, action, policy.variables), 8))
     assert eigenvalues.min() > -1e-10
 
 
@@ -62,7 +64,7 @@ def test_a_variable_without_part_has_a_row_of_zeros():
     bystander = tf.Variable(tf.ones([2], tf.float64))
     action = policy.distribution().sample(seed=[3, 1])
     product = fisher_product(
-        lambda: policy.distribution().log_prob(action), [bystander, *policy.variables], damping=0.5
+        policy.distribution().log_prob, action, [bystander, *policy.variables], damping=0.5
     )
     matrix = matrix_of(product, 10)
     np.testing.assert_array_equal(matrix[:2], 0.5 * np.eye(2, 10))
@@ -80,7 +82,11 @@ def test_products_inside_a_solve_stay_at_the_linearization(jit_compile):
     @tf.function(jit_compile=jit_compile, autograph=False)
     def solve():
         product = fisher_product(
-            lambda: policy.distribution(observation).log_prob(action), policy.variables, weights, damping=0.1
+            lambda _: policy.distribution(observation).log_prob(action),
+            action,
+            policy.variables,
+            weights,
+            damping=0.1,
         )
         assign(policy.variables, old + 1.0)  # As a line search does, later.
         return conjugate_gradient(product, b, 8).solution

@@ -63,7 +63,7 @@ def statistics(log_prob, variables, weights=None):
     @tf.function(autograph=False)
     def step():
         log_probs = log_prob()
-        return kfac.step(lambda: (tf.reduce_mean(log_probs), log_prob()), weights)
+        return kfac.step(lambda _: (tf.reduce_mean(log_probs), log_prob()), log_probs, weights)
 
     step()
     return [(factors.inputs.numpy(), factors.outputs.numpy()) for factors in kfac.factors]
@@ -318,11 +318,11 @@ def test_an_evaluation_that_is_not_used_does_not_count():
 def test_refuses_what_it_cannot_factor_by_name_if_told_so():
     network = actor(GaussianActorNetwork)
     x, a = tf.ones([COUNT, 3]), tf.ones([COUNT, 4])
-    with pytest.raises(ConfigurationError, match='unfactored="error".*these are not: log_std.*Dense'):
-        cover(lambda: network(x)[0].log_prob(a), network.trainable_variables, unfactored="error")
+    with pytest.raises(ConfigurationError, match="cg_iterations=0 .*these are not: log_std.*Dense"):
+        cover(lambda: network(x)[0].log_prob(a), network.trainable_variables, cg_iterations=0)
     plain = sequential()
     plain(x)
-    cover(lambda: tf.reduce_sum(plain(x), 1), plain.trainable_variables, unfactored="error")
+    cover(lambda: tf.reduce_sum(plain(x), 1), plain.trainable_variables, cg_iterations=0)
 
 
 def test_refuses_a_variable_without_a_fisher_matrix():
@@ -351,7 +351,7 @@ def test_refuses_other_mistakes():
     with pytest.raises(ConfigurationError, match=r"shape \[N\]; got shape \(\)"):
         cover(lambda: tf.reduce_sum(log_prob()), [uses.w, uses.b])
     with pytest.raises(ConfigurationError, match="build"):
-        Kfac().step(lambda: (0.0, log_prob()))
+        Kfac().step(lambda _: (0.0, log_prob()), uses.x)
     with pytest.raises(ConfigurationError, match="build"):
         print(Kfac().coverage)
     kfac = cover(log_prob, [uses.w, uses.b])
@@ -367,7 +367,7 @@ def test_refuses_a_step_with_another_use_of_the_variables(change):
     @tf.function(autograph=False)
     def step():
         outputs = uses.x + uses.b if change == "without" else getattr(uses, change)()
-        return kfac.step(lambda: (tf.reduce_mean(outputs), tf.reduce_sum(outputs, 1)))
+        return kfac.step(lambda _: (tf.reduce_mean(outputs), tf.reduce_sum(outputs, 1)), outputs)
 
     with pytest.raises(ConfigurationError, match="as it did in Kfac.build; the layer of w is"):
         step()

@@ -109,7 +109,7 @@ def test_a_stop_comes_before_the_minibatchs_step(threshold):
     assert 0.0 < expected[2] < 1.0
     assert report == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(variables[0], slow.w, rtol=1e-4)
-    assert int(adam.optimizer.iterations) == slow.adam.steps == round(report[2] * 24)
+    assert int(adam.optimizer.step) == slow.adam.steps == round(report[2] * 24)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -161,7 +161,7 @@ def test_each_step_has_a_seed_of_its_own():
 def test_a_second_set_of_variables_is_refused():
     adam = MinibatchAdam()
     adam.build(start())
-    with pytest.raises(ConfigurationError, match="MinibatchAdam: it holds the optimizer of one network"):
+    with pytest.raises(ConfigurationError, match="MinibatchAdam: it holds the moments of one network"):
         adam.build(start())
 
 

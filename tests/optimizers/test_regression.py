@@ -80,7 +80,7 @@ def test_equal_to_the_slow_loop(epochs, minibatch_size):
         loss = run(regression, model, data, seed)
         assert loss == pytest.approx(slow.fit(*data, seed), rel=1e-4)
         np.testing.assert_allclose(parameters(model), slow.theta, rtol=1e-4)
-    assert int(regression.adam.optimizer.iterations) == slow.adam.steps
+    assert int(regression.adam.optimizer.step) == slow.adam.steps
 
 
 def test_the_learning_rate_follows_its_schedule():

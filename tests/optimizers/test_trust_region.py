@@ -48,7 +48,8 @@ class Problem:
 
     def step(self, measure=None, **settings):
         region = TrustRegion(max_kl=DELTA, **settings)
-        return region.step(self.policy.variables, measure or self.measure, self.log_prob)
+        measure = measure or self.measure
+        return region.step(self.policy.variables, lambda _: measure(), lambda _: self.log_prob(), self.action)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -79,7 +80,11 @@ def test_a_quadratic_step_has_the_length_of_the_ball_and_the_natural_direction()
     old = policy.weights.numpy()
     region = TrustRegion(max_kl=DELTA, damping=0.0, cg_iterations=6, cg_tolerance=1e-18)
     report = region.step(
-        [policy.weights], measure, lambda: policy.distribution(observation).log_prob(action), weights
+        [policy.weights],
+        lambda _: measure(),
+        lambda _: policy.distribution(observation).log_prob(action),
+        problem.action,
+        fisher_samples=(action, weights),
     )
     assert float(report.accepted_step_fraction) == 1.0
     assert float(problem.kl()) == pytest.approx(DELTA, rel=1e-6)
@@ -98,9 +103,10 @@ def test_damping_is_part_of_the_solve_and_of_the_length():
     old = policy.weights.numpy()
     TrustRegion(max_kl=DELTA, damping=0.7, cg_iterations=6, cg_tolerance=1e-18).step(
         [policy.weights],
-        lambda: (tf.reduce_sum(objective * policy.weights), problem.kl()),
-        lambda: policy.distribution(observation).log_prob(action),
-        weights,
+        lambda _: (tf.reduce_sum(objective * policy.weights), problem.kl()),
+        lambda _: policy.distribution(observation).log_prob(action),
+        problem.action,
+        fisher_samples=(action, weights),
     )
     damped = policy.fisher()[:6, :6] + 0.7 * np.eye(6)
     direction = np.linalg.solve(damped, objective.reshape(-1))

@@ -7,7 +7,6 @@ import csv
 import matplotlib.image
 
 from expol_tf.cli.commands.figures import figures_main
-from expol_tf.papers.entropy import drawings as entropy_drawings
 from expol_tf.papers.entropy import evaluation as entropy_evaluation
 
 FEW = {
@@ -25,8 +24,6 @@ FEW = {
 def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     for name, few in FEW.items():
         monkeypatch.setattr(entropy_evaluation, name, few)
-        if hasattr(entropy_drawings, name):
-            monkeypatch.setattr(entropy_drawings, name, few)
     arguments = ("--num_seeds=2", "--seed=5", "--iterations=2")
     assert figures_main(["figures", "--figure=entropy", f"--output_dir={tmp_path}", *arguments]) == 0
     with (tmp_path / "entropy.csv").open(newline="", encoding="utf-8") as file:

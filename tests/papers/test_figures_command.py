@@ -66,7 +66,10 @@ def test_the_kl_ball_end_to_end(tmp_path, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (("--figure=gausian_bandit", "--output_dir=x"), "Did you mean 'gaussian_bandit'?"),
-        (("--figure=7", "--output_dir=x"), "figure must be one of kl_ball, gaussian_bandit, bimodal_bandit"),
+        (
+            ("--figure=7", "--output_dir=x"),
+            "figure must be one of bimodal_bandit, gaussian_bandit, entropy",
+        ),
         (("--output_dir=x",), "--figure must name one of these"),
         (("--figure=kl_ball",), "--output_dir must name"),
         (("--figure=kl_ball", "--output_dir=x", "--root_dir=y"), "--root_dir is for figures of runs"),

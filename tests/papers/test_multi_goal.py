@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from expol_tf.cli.commands.figures import figures_main
-from expol_tf.diagnostics import soft_value_iteration
+from expol_tf.diagnostics import EpisodeNumbers, soft_value_iteration
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.papers import RunOptions, make_figure
 from expol_tf.papers.multi_goal import examination as multi_goal
 from expol_tf.papers.multi_goal import optima as multi_goal_optima
-from expol_tf.papers.multi_goal.episodes import EpisodeNumbers
 from expol_tf.papers.multi_goal.examination import Extent, best_of, examine, goal_run, load_critic
 from expol_tf.papers.multi_goal.table import goal_distance
 from expol_tf.reports import find_runs

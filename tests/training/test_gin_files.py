@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import gin
@@ -13,13 +14,14 @@ from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf import agents, networks
+from expol_tf import agents, configuration, networks
+from expol_tf.agents.acting import Acting
 from expol_tf.cli.commands import train as command_line
-from expol_tf.configuration import configuration, gin_syntax
+from expol_tf.configuration import gin_syntax
 from expol_tf.configuration import resources as _resources
-from expol_tf.configuration.configuration import EXPERIMENT_MACROS
 from expol_tf.configuration.gin_syntax import Binding
 from expol_tf.environments import load_vector, time_step_spec
+from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks import GaussianActorNetwork, SamplingActorNetwork, ValueNetwork
 from expol_tf.training import OffPolicyRunner
@@ -69,7 +71,7 @@ def test_the_named_experiments_are_there() -> None:
 def test_every_experiment_resolves_and_defines_the_macros(name: str) -> None:
     statements = gin_syntax.read_files([f"gin/{name}"])
     bindings = [statement for statement in statements if isinstance(statement, Binding)]
-    assert set(EXPERIMENT_MACROS) <= {binding.name for binding in bindings if binding.is_macro}
+    assert set(configuration.EXPERIMENT_MACROS) <= {binding.name for binding in bindings if binding.is_macro}
     result = configuration.resolve(statements)
     stem = name.removesuffix(".gin")
     if stem.endswith(MULTI_GOAL):
@@ -113,12 +115,44 @@ def test_the_same_algorithm_has_the_same_settings_with_every_policy() -> None:
         settings = []
         for policy in ("gaussian", "gmm", "nfp"):
             result = configuration.resolve(gin_syntax.read_files([f"gin/{policy}_{algorithm}.gin"]))
-            own = ("ActorNetwork.", "AffineConditioner.", "train.actor_network")
+            own = ("ActorNetwork.", "AffineConditioner.", "LogStd.", "train.actor_network")
             fingerprint = result.fingerprint()
             settings.append(
                 {name: value for name, value in fingerprint.items() if not any(part in name for part in own)}
             )
         assert settings[0] == settings[1] == settings[2]
+
+
+def test_settings_of_a_part_that_the_user_replaces_go_and_their_own_are_an_error() -> None:
+    fixed = "SacAgent.temperature = @FixedTemperature()"
+    statements = [*gin_syntax.read_files(["gin/sac.gin"]), *gin_syntax.read_bindings([fixed])]
+    assert "LearnedTemperature" in configuration.resolve(gin_syntax.read_files(["gin/sac.gin"])).text
+    assert "LearnedTemperature" not in configuration.resolve(statements).text
+    own = gin_syntax.read_bindings(["LearnedTemperature.target_entropy = -1.0"])
+    with pytest.raises(
+        ConfigurationError, match="--gin_bindings:1: LearnedTemperature.target_entropy is bound, but"
+    ):
+        configuration.resolve([*statements, *own])
+
+
+def test_how_an_agent_acts_is_configured_as_an_object() -> None:
+    text = """
+        train.make_kwargs = {"acting": @Acting()}
+        Acting.exploration = @GaussianNoise()
+        GaussianNoise.std = 0.25
+        Acting.jit_compile = False
+    """
+    with configuration.applied(configuration.resolve(gin_syntax.read_bindings([text]))):
+        acting = gin.get_bindings("expol_tf.train")["make_kwargs"]["acting"]
+    assert isinstance(acting, Acting) and not acting.jit_compile
+    assert isinstance(acting.exploration, agents.GaussianNoise) and acting.exploration.std == 0.25
+    for wrong, words in {
+        "Acting.jit_compile = 1": "Acting.jit_compile must be bool; got 1.",
+        "Acting.seed = 1.0": "Acting.seed must be int | None; got 1.0. Write 1.",
+        "Acting.sede = 1": "Acting has no parameter 'sede'. Did you mean 'seed'?",
+    }.items():
+        with pytest.raises(ConfigurationError, match=re.escape(words)):
+            configuration.resolve(gin_syntax.read_bindings([wrong]))
 
 
 def settings_of(value: Any, name: str) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     if not files and not values.gin_bindings:
         files = [_recorded_configuration(values.root_dir)]
     statements = gin_syntax.read_files(files) + gin_syntax.read_bindings(values.gin_bindings)
-    from expol_tf.configuration import configuration as configurations
+    import expol_tf
+    from expol_tf import configuration as configurations
 
     for file in files:
         path = gin_syntax.find_file(file)
@@ -129,14 +130,12 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     root = (
         values.root_dir
         or configuration.value("train.root_dir")
-        or _default_root(files, task, configuration.value("train.seed", 0))
+        or _default_root(files, task, configuration.value("train.seed"))
     )
     root = user_path(root)
-    configuration.apply()
-    _configure_devices(values.device)
-    import expol_tf
-
-    result = expol_tf.train(root_dir=root)
+    with configurations.applied(configuration):
+        _configure_devices(values.device)
+        result = expol_tf.train(root_dir=root)
     return _report(result, root, arguments)
 
 
@@ -158,12 +157,12 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
         video_path = user_path(values.video_path)
         check_video_path(video_path)
     import_library()
-    from expol_tf.configuration import configuration as configurations
+    from expol_tf.configuration import resolve
     from expol_tf.environments import load_vector
     from expol_tf.random import stream
     from expol_tf.training import evaluate_policy, load_policy
 
-    configurations.resolve(statements).apply()
+    resolve(statements).apply()
     given = gin.get_bindings("expol_tf.train")
     if "task" not in given:
         raise ConfigurationError(

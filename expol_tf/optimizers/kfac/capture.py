@@ -27,16 +27,17 @@ class DenseLayer(NamedTuple):
 def dense_layers(log_probs: tf.Tensor, variables: Sequence[tf.Variable]) -> list[DenseLayer]:
     """Finds the dense layers among the operations that made log π `[N]`, ordered as their kernels are.
 
-    A layer is a `MatMul` whose second operand is what a `ReadVariableOp` read of a matrix, with what was
-    added to its result alone, by `BiasAdd` or `+`, read of a vector: what `keras.layers.Dense` makes of
-    inputs of any rank, in a model of any kind, and what `x @ w + b` makes of plain variables. A variable that
-    is used in any other way as well is no layer's. Operations inside other functions, loops and branches are
-    not looked into: their variables are used in another way. So are those of a layer whose rows are not as
-    many for each sample, if that is known when tracing.
+    A layer is a `MatMul` whose second operand was read from a matrix, a variable. A vector that is added to
+    its result alone, by `BiasAdd` or `+`, is its bias. That is what `keras.layers.Dense` makes of inputs of
+    any rank, in a model of any kind, and what `x @ w + b` makes of plain variables.
+
+    A variable that is used in any other way as well belongs to no layer. Operations inside other functions,
+    loops and branches are not looked into: their variables count as used in another way. So do those of a
+    layer whose samples have different numbers of rows, if that is known when tracing.
 
     Args:
-      log_probs: Symbolic, of the graph that is being traced.
-      variables: Those to be found.
+      log_probs: log π `[N]`, a tensor of the graph that is being traced.
+      variables: The variables to look for.
     """
     uses = _Uses(log_probs, variables)
     samples = log_probs.shape.num_elements()
@@ -61,22 +62,24 @@ def inputs_and_gradients(
     the g are added up; an evaluation that log π does not depend on is left out.
 
     Args:
-      layers: From `dense_layers`.
-      tape: Persistent; has recorded `log_probs` while it watched the layers' variables.
-      log_probs: `[N]`.
+      layers: What `dense_layers` returned.
+      tape: Persistent; it recorded `log_probs` while it watched the layers' variables.
+      log_probs: log π `[N]`.
     """
+    # Σₙ log πₙ, not the mean: then g is that of one sample, as Ĝ = Σₙ wₙ ggᵀ needs it.
     outputs = [evaluation.outputs for layer in layers for evaluation in layer.evaluations]
     gradients = iter(tape.gradient(log_probs, outputs))
     results = []
     for layer in layers:
         inputs: dict[int, tf.Tensor] = {}
         summed: dict[int, tf.Tensor] = {}
-        for each in layer.evaluations:
+        for evaluation in layer.evaluations:
             gradient = next(gradients)
             if gradient is not None:
-                known = each.value in summed
-                summed[each.value] = summed[each.value] + gradient if known else gradient
-                inputs[each.value] = each.inputs
+                # The gradient by [W; b] is ā·Σᵤ gᵤᵀ there: one outer product, of the summed g.
+                value = evaluation.value
+                summed[value] = summed[value] + gradient if value in summed else gradient
+                inputs[value] = evaluation.inputs
         if layer.bias is not None:
             inputs = {value: _homogeneous(tensor) for value, tensor in inputs.items()}
         results.append((list(inputs.values()), list(summed.values())))
@@ -92,14 +95,15 @@ class _Uses:
 
     def __init__(self, result: tf.Tensor, variables: Sequence[tf.Variable]) -> None:
         self._variables = variables
-        # A variable's handle in this graph is a placeholder, the same one at every reading.
+        # Variables are known by their handles, as names may repeat. A variable's handle in this graph is a
+        # placeholder, the same one at every reading.
         self._handles = {_read(variable).inputs[0].name: variable for variable in variables}
         self._operations = _ancestors(result)
         self.values = _values(self._operations)
         self._consumers: dict[str, list[tf.Operation]] = {}
         for operation in self._operations:
             for tensor in operation.inputs:
-                # A shape does not depend on what is in a tensor.
+                # A shape does not depend on what is in a tensor, so that reading it is no use of the tensor.
                 if operation.type != "Shape":
                     self._consumers.setdefault(tensor.name, []).append(operation)
 
@@ -131,8 +135,9 @@ class _Uses:
             matmuls = products[kernel.ref()]
             bias = biases.get(matmuls[0].name)
             if bias is not None:
-                own = {name for name, each in biases.items() if each is bias}
-                if own != {each.name for each in matmuls} or bias.ref() in otherwise | set(products):
+                # It is a layer's bias only if it is added wherever the kernel multiplies, and nowhere else.
+                own = {name for name, other in biases.items() if other is bias}
+                if own != {matmul.name for matmul in matmuls} or bias.ref() in otherwise | set(products):
                     bias = None
             found.append((kernel, bias, matmuls))
         return found
@@ -152,6 +157,7 @@ class _Uses:
         tensor = operation.inputs[1 - position]
         if tensor.shape.rank is None or tensor.shape[-1] != variable.shape[0]:
             return None
+        # Keras reshapes inputs of a higher rank to rows and back, between the product and the bias.
         while len(self._consumers[tensor.name]) == 1 and tensor.op.type in ("Identity", "Reshape"):
             tensor = tensor.op.inputs[0]
         single = len(self._consumers[tensor.name]) == 1
@@ -183,7 +189,7 @@ def _ancestors(tensor: tf.Tensor) -> list[tf.Operation]:
         operation = pending.pop()
         if operation.name not in names:
             names.add(operation.name)
-            pending += [each.op for each in operation.inputs]
+            pending += [tensor.op for tensor in operation.inputs]
     return [operation for operation in tensor.graph.get_operations() if operation.name in names]
 
 
@@ -203,6 +209,8 @@ def _values(operations: Sequence[tf.Operation]) -> dict[str, int]:
         key: object = operation.name
         if operation.type == "ReadVariableOp":
             key = (operation.type, inputs)
+        # Stateful operations (random ones, say) give another value each time they run, and so have a number
+        # each; reading a variable does not, as no variable moves while log π is made.
         elif (inputs or operation.type == "Const") and not operation.op_def.is_stateful:
             attributes = operation.node_def.attr
             key = (

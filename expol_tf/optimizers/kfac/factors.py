@@ -10,13 +10,17 @@ import tensorflow as tf
 class KroneckerFactors(tf.Module):
     """F ≈ A ⊗ G for one layer S = āᵀ·[W; b], with A `[I, I]` over inputs and G `[J, J]` over outputs.
 
-    A and G are running means with a decay that counts the first batch fully; `refresh` decomposes them,
+    The block of [W; b] is E[āāᵀ ⊗ ggᵀ], of (I·J)² numbers. Taking ā and g as independent leaves A ⊗ G, of
+    I² + J² numbers, whose inverse is A⁻¹ ⊗ G⁻¹. A and G are running means; `refresh` decomposes them, and
     `precondition` uses the last decomposition.
+
+    Reference: Martens & Grosse 2015, *Optimizing Neural Networks with Kronecker-factored Approximate
+    Curvature*, §3; the eigenbasis is that of their App. B.
 
     Args:
       inputs: I, with the homogeneous coordinate where there is a bias.
       outputs: J.
-      dtype: Of everything.
+      dtype: The type of all numbers.
     """
 
     def __init__(self, inputs: int, outputs: int, dtype: tf.DType = tf.float32) -> None:
@@ -45,11 +49,16 @@ class KroneckerFactors(tf.Module):
         ):
             eigenvalues, eigenvectors = tf.linalg.eigh(matrix)
             basis.assign(eigenvectors)
-            # Rounding makes the smallest ones of a singular matrix negative.
+            # A batch smaller than the layer leaves A or G singular; rounding makes the smallest eigenvalue
+            # negative. Times a large one of the other factor it could outweigh the damping, and turn a step
+            # around.
             values.assign(tf.maximum(eigenvalues, 0.0))
 
     def precondition(self, gradient: tf.Tensor, damping: float) -> tf.Tensor:
         """(A ⊗ G + damping·I)⁻¹ ∇ = Q_A[(Q_Aᵀ ∇ Q_G) / (λ_A λ_Gᵀ + damping)]Q_Gᵀ, of ∇ `[I, J]`."""
+        # In the eigenbasis A ⊗ G + d·I is diagonal, so that the damping is exact. The usual factored damping,
+        # (A + πε·I) ⊗ (G + ε/π·I) with ε² = d, which lets the factors be inverted apart, adds also
+        # ε·(π·I ⊗ G + A ⊗ I/π): too much where one factor is large. Here it would save nothing.
         rotated = tf.matmul(self._input_basis, gradient, transpose_a=True) @ self._output_basis
         rotated /= tf.tensordot(self._input_values, self._output_values, axes=0) + damping
         return self._input_basis @ tf.matmul(rotated, self._output_basis, transpose_b=True)
@@ -72,13 +81,16 @@ def batch_statistics(
     """
     count = tf.shape(weights)[0]
     input_moment, output_moment, total = 0.0, 0.0, 0
-    for each, gradient in zip(inputs, gradients, strict=True):
-        times = tf.shape(each)[0] // count
-        if each.shape[0] == weights.shape[0] and each.shape[0] is not None:
+    for layer_input, gradient in zip(inputs, gradients, strict=True):
+        times = tf.shape(layer_input)[0] // count
+        if layer_input.shape[0] == weights.shape[0] and layer_input.shape[0] is not None:
             scale = weights[:, tf.newaxis]
         else:
+            # The samples are the first axis of what was reshaped to rows, so that a sample's T rows are
+            # next to one another.
             scale = tf.repeat(weights, times)[:, tf.newaxis]
-        input_moment += tf.matmul(each, scale * each, transpose_a=True)
+        # Only one factor of each outer product is weighted: √w on both would cost another pass.
+        input_moment += tf.matmul(layer_input, scale * layer_input, transpose_a=True)
         output_moment += tf.matmul(gradient, scale * gradient, transpose_a=True)
         total += times
     return input_moment, output_moment / tf.cast(total, weights.dtype)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
-from expol_tf.optimizers.fisher import fisher_product
-from expol_tf.optimizers.flat import flat_gradient, unflatten
+from expol_tf.optimizers.fisher import fisher_product, sample_weights
+from expol_tf.optimizers.flat import unflatten
 from expol_tf.optimizers.kfac.factors import KroneckerFactors
 from expol_tf.optimizers.kfac.plan import KfacCoverage, KfacPlan, make_plan, variable_names
-from expol_tf.replicas import compiled, divided, sum_over_replicas
-
-UNFACTORED = ("exact", "error")
+from expol_tf.renamed import answers_renamed
+from expol_tf.replicas import compiled, divided, sum_over_parts
 
 
 class KfacReport(NamedTuple):
@@ -47,6 +46,7 @@ class _Measured(NamedTuple):
 
 
 @gin.configurable(module="expol_tf")
+@answers_renamed
 class Kfac(tf.Module):
     """θ ← θ + lr·v, v ← m·v + (1 − m)·ηΔ, Δ = (F̂ + d·I)⁻¹∇, η = min(1, √(2·clip_kl / (lr²⟨∇, Δ⟩))).
 
@@ -55,20 +55,20 @@ class Kfac(tf.Module):
     of the kernel's) and G = E[ggᵀ] of the gradient of log π by its pre-activation; and one exact block for
     everything else.
 
-    *Layers* are found in the graph of log π, so that any model of `keras.layers.Dense` will do: Sequential,
-    functional, subclassed, networks of TF-Agents, shared layers, inputs of any rank whose first axis is that
-    of the samples, and products `x @ w + b` of plain variables. Where a layer is evaluated more than once at
-    one input, its g are added before the outer product; where it sees T inputs per sample, A is summed over
-    them and G is their mean.
+    *Layers* are found in the graph of log π. Any model made of `keras.layers.Dense` will do: Sequential,
+    functional or subclassed models, networks of TF-Agents, shared layers, and products `x @ w + b` of plain
+    variables. Inputs may have any rank; their first axis is that of the samples. Where a layer is evaluated
+    more than once at one input, its g are added before the outer product. Where it sees T inputs per sample,
+    A is summed over them and G is their mean.
 
     *All other variables* (log standard deviations, normalization, convolutions, stacked kernels, whatever is
     read in a loop or in a `tf.function` that log π calls) form one block together, for which
-    (F + d·I)x = ∇ is solved with the batch's exact Fisher matrix, by conjugate gradients without forming it.
-    `coverage` names both kinds. With `unfactored="error"` such variables are refused by name instead.
+    (F + d·I)x = ∇ is solved with the batch's exact Fisher matrix, by conjugate gradients that do not form it.
+    `coverage` names both kinds. With `cg_iterations=0` such variables are refused by name instead.
 
-    A and G (`factors`, a `KroneckerFactors` for each layer of `coverage`) are running means. They are
-    decomposed at the first step and every `eigen_interval` steps. A batch with an objective, gradient or
-    statistic that is not finite changes nothing.
+    A and G (`factors` holds a `KroneckerFactors` for each layer of `coverage`) are running means. They are
+    decomposed at the first step and every `eigen_interval` steps. A batch whose objective, gradient or
+    statistics are not finite changes nothing.
 
     Example:
 
@@ -77,13 +77,14 @@ class Kfac(tf.Module):
     kfac.build(model.trainable_variables, lambda: policy(observation).log_prob(action))
     print(kfac.coverage)
 
+    def evaluate(batch):
+        observation, action, advantage = batch
+        log_prob = policy(observation).log_prob(action)
+        return tf.reduce_mean(log_prob * advantage), log_prob
+
     @tf.function
     def update(observation, action, advantage):
-        def evaluate():
-            log_prob = policy(observation).log_prob(action)
-            return tf.reduce_mean(log_prob * advantage), log_prob
-
-        return kfac.step(evaluate)
+        return kfac.step(evaluate, (observation, action, advantage))
     ```
 
     References: Martens & Grosse 2015, *Optimizing Neural Networks with Kronecker-factored Approximate
@@ -92,16 +93,15 @@ class Kfac(tf.Module):
     with the latter; see `docs/errata.md`.
 
     Args:
-      learning_rate: Initial value of the variable `learning_rate`.
-      damping: d, added to F̂'s diagonal.
-      clip_kl: Bound on ½ lr²ΔᵀF̂Δ, the predicted divergence of a step, in nats.
-      momentum: m.
+      learning_rate: lr to begin with. The variable `learning_rate` holds it, and may be assigned.
+      damping: d, which is added to F̂'s diagonal.
+      clip_kl: Largest predicted divergence of a step, ½ lr²ΔᵀF̂Δ, in nats.
+      momentum: m, between 0 and 1.
       factor_decay: Weight of the past in the running factors, per step.
-      factor_interval: Steps from one batch that enters the running factors to the next. They are the larger
-        part of a step's cost.
-      eigen_interval: Steps from one eigendecomposition of the factors to the next.
-      cg_iterations: Conjugate-gradient iterations for the exact block.
-      unfactored: What to do with variables that are not a dense layer's: "exact" or "error".
+      factor_interval: Every so many steps a batch enters the running factors, which is the larger part of a
+        step's cost.
+      eigen_interval: Every so many steps the factors are decomposed.
+      cg_iterations: Conjugate-gradient iterations for the exact block. 0 refuses variables that need it.
       jit_compile: Whether XLA compiles everything but the eigendecompositions, which it makes slow.
     """
 
@@ -115,7 +115,6 @@ class Kfac(tf.Module):
         factor_interval: int = 1,
         eigen_interval: int = 10,
         cg_iterations: int = 10,
-        unfactored: str = "exact",
         jit_compile: bool = True,
     ) -> None:
         super().__init__(name="Kfac")
@@ -127,8 +126,7 @@ class Kfac(tf.Module):
             ("factor_decay", factor_decay, 0 <= factor_decay < 1, "0 or more and less than 1"),
             ("factor_interval", factor_interval, factor_interval >= 1, "1 or more"),
             ("eigen_interval", eigen_interval, eigen_interval >= 1, "1 or more"),
-            ("cg_iterations", cg_iterations, cg_iterations >= 1, "1 or more"),
-            ("unfactored", repr(unfactored), unfactored in UNFACTORED, f"one of {UNFACTORED}"),
+            ("cg_iterations", cg_iterations, cg_iterations >= 0, "0 or more"),
         ):
             if not valid:
                 raise ConfigurationError(f"Kfac.{name} must be {rule}; got {value}.")
@@ -142,7 +140,6 @@ class Kfac(tf.Module):
         self._factor_interval = factor_interval
         self._eigen_interval = eigen_interval
         self._cg_iterations = cg_iterations
-        self._unfactored = unfactored
         self._jit_compile = jit_compile
         self._plan: KfacPlan | None = None
         self._updates = tf.Variable(0, trainable=False, dtype=tf.int64, name="updates")
@@ -151,30 +148,32 @@ class Kfac(tf.Module):
         """Finds the layers and creates the state for them; to be called once, before any `step`.
 
         Args:
-          variables: Those to move, all of one floating type.
+          variables: The variables to move, all of one floating type.
           log_prob: Computes log π `[N]` of some example, N ≥ 2, as `step` will; it is traced, not run.
 
         Raises:
           ConfigurationError: If log π does not depend on a variable, or if one is not part of a dense layer
-            and `unfactored="error"`.
+            and `cg_iterations=0`.
         """
         if self._plan is not None:
             raise ConfigurationError(
                 "Kfac: it holds the state for one model, and was given a second one. Make one for each."
             )
         plan = make_plan(variables, log_prob)
-        if plan.rest and self._unfactored == "error":
+        if plan.rest and self._cg_iterations == 0:
             raise ConfigurationError(
-                'variables: with unfactored="error" each must be the kernel or the bias of dense layers and '
+                "variables: with cg_iterations=0 each must be the kernel or the bias of dense layers and "
                 f"nothing else; these are not: {variable_names(plan.rest)}. Use keras.layers.Dense for them, "
-                'leave them out, or choose unfactored="exact": they get the exact Fisher matrix.'
+                "leave them out, or give cg_iterations: they get the exact Fisher matrix."
             )
         dtype = plan.variables[0].dtype
         self._plan = plan
         self.factors = [KroneckerFactors(*shape, dtype=dtype) for shape in plan.layer_shapes]
         slots: list[Sequence[int]] = list(plan.layer_shapes)
         if plan.rest:
-            slots.append([sum(each.shape.num_elements() for each in plan.rest)])
+            # One block for all of them together: what is not a layer's is little (log standard deviations,
+            # the last layers of couplings), and its variables are correlated with one another.
+            slots.append([sum(variable.shape.num_elements() for variable in plan.rest)])
         self._velocities = [
             tf.Variable(tf.zeros(shape, dtype), trainable=False, name="velocity") for shape in slots
         ]
@@ -186,31 +185,35 @@ class Kfac(tf.Module):
 
     def step(
         self,
-        evaluate: Callable[[], tuple[tf.Tensor, tf.Tensor]],
-        weights: tf.Tensor | Callable[[], tf.Tensor] | None = None,
+        evaluate: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        batch: Any,
+        weights: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
         count: int = 1,
     ) -> KfacReport:
         """Moves the variables by one step or more. To be called inside a `tf.function`, in a loop if need be.
 
         That function should not be compiled by XLA itself: `jit_compile` compiles the step's parts.
 
-        Under a `tf.distribute.MirroredStrategy` the functions are called in each replica, for its samples'
-        share of the objective and for their log-densities and weights. There the model is evaluated again in
-        each product with the exact block, and XLA compiles what replicas do alone.
+        Under a `tf.distribute.MirroredStrategy` each replica evaluates its part of the batch. There the model
+        is evaluated again in each product with the exact block, and XLA compiles only what replicas do.
 
         Args:
-          evaluate: Computes (objective, log π `[N]`), a scalar to ascend and the log-densities of actions
-            that were sampled from π. Any other function of the sample whose gradients have the Fisher matrix
-            as second moment will do. One evaluation of the model for both is fastest.
-          weights: Weights `[N]` of the samples in F̂, adding to 1, or a function that returns them; by default
-            equal.
-          count: Steps, each with an evaluation of its own.
+          evaluate: Computes (objective, log π `[n]`) of a batch: a mean over the samples that count, to
+            ascend, and the log-densities of actions that were sampled from π. Any other function of the
+            sample whose gradients have the Fisher matrix as second moment will do. It takes a seed too where
+            `seed` is given. One evaluation of the model for both is fastest.
+          batch: A structure of tensors `[N, …]`.
+          weights: Weights `[N]` of the samples in F̂, adding to 1; or bool `[N]`, the samples that count
+            equally; by default all do.
+          seed: A stateless seed, int32 `[2]`.
+          count: How many steps to take, each with an evaluation of its own.
 
         Returns:
           What the last step reports.
         """
         plan = self._built_plan()
-        measure = functools.partial(self._measure, evaluate, weights)
+        measure = functools.partial(self._measure, evaluate, batch, weights, seed)
 
         def several(done, measured):
             """Moves, and goes on from there up to the next eigendecomposition."""
@@ -227,6 +230,8 @@ class Kfac(tf.Module):
 
         def between_decompositions(done, _):
             measured = self._compiled(measure)()
+            # Before this step moves: the first step already has the factors of its own batch. A batch that is
+            # not finite did not enter them, so that there is nothing to decompose.
             due = tf.equal(self._updates % self._eigen_interval, 0)
             tf.cond(due & measured.finite, self._refresh, lambda: None)
             return self._compiled(several)(done, measured)
@@ -246,74 +251,62 @@ class Kfac(tf.Module):
         for factors in self.factors:
             factors.refresh()
 
-    def _measure(self, evaluate, weights) -> _Measured:
+    def _measure(self, evaluate, batch, weights, seed) -> _Measured:
         """Updates the running factors, and returns the gradient and the solution for the exact block."""
-        if divided():
-            return self._measure_divided(evaluate, weights)
-        plan = self._built_plan()
-        results: list[tuple[tf.Tensor, tf.Tensor]] = []
-
-        def log_prob():
-            results.append(evaluate())
-            return results[-1][1]
-
-        if callable(weights):
-            weights = weights()
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(plan.variables)
-            product = fisher_product(log_prob, plan.rest, weights, self._damping) if plan.rest else log_prob()
-        objective, log_probs = results[-1]
-        if weights is None:
-            weights = tf.fill(tf.shape(log_probs), 1.0 / tf.cast(tf.size(log_probs), log_probs.dtype))
-        layers = plan.find(log_probs)
-        gradients = self._gradients(tape, objective)
-        solutions, residual = self._solve(product, gradients)
-        finite = _finite(objective, [*gradients, *solutions])
-
-        def update_factors():
-            return self._update_factors(plan.statistics(layers, tape, log_probs, weights), finite)
-
-        finite = self._when_due()(update_factors, lambda: finite)
-        return _Measured(objective, gradients, solutions, residual, finite)
-
-    def _measure_divided(self, evaluate, weights) -> _Measured:
-        """The same where replicas have parts of the samples; they do not share a tape with what is here."""
         plan, when_due = self._built_plan(), self._when_due()
-        if weights is None:
-            number = tf.cast(sum_over_replicas(lambda: tf.size(evaluate()[1])), plan.variables[0].dtype)
+        alone = not divided()  # Asked here, as inside a replica work is not divided any further.
+        weights = sample_weights(weights, batch, plan.variables[0].dtype)
+        products = []
 
-        def part():
+        def measure_part(part, share, *seeds):
+            samples, own_weights = part
+            evaluations = []
+
+            def log_prob(samples):
+                evaluations.append(evaluate(samples, *seeds))
+                return evaluations[-1][1]
+
             with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
                 tape.watch(plan.variables)
-                objective, log_probs = evaluate()
+                if plan.rest and alone:
+                    # One evaluation of the model serves the gradient, the factors and the exact block.
+                    products.append(fisher_product(log_prob, samples, plan.rest, own_weights, self._damping))
+                else:
+                    log_prob(samples)
+                objective, log_probs = evaluations[-1]
+                objective = share(objective)
             layers = plan.find(log_probs)
-            own_weights = tf.fill(tf.shape(log_probs), 1.0 / number) if weights is None else weights()
 
             def statistics():
                 return plan.statistics(layers, tape, log_probs, own_weights)
 
             def zeros():
-                return [
-                    tuple(tf.zeros([size] * 2, own_weights.dtype) for size in s) for s in plan.layer_shapes
-                ]
+                return plan.zero_statistics(own_weights.dtype)
 
-            return objective, self._gradients(tape, objective), when_due(statistics, zeros)
+            return objective, plan.gradients(tape, objective), when_due(statistics, zeros)
 
-        objective, gradients, statistics = sum_over_replicas(part)
-        solutions, residual = self._solve(
-            plan.rest and fisher_product(lambda: evaluate()[1], plan.rest, weights, self._damping), gradients
-        )
+        objective, gradients, statistics = sum_over_parts(measure_part, (batch, weights), weights, seed)
+        if plan.rest and not alone:
+            # A replica's tape cannot be used here: the model is evaluated again.
+            seeds = () if seed is None else (seed,)
+            products.append(
+                fisher_product(
+                    lambda samples: evaluate(samples, *seeds)[1], batch, plan.rest, weights, self._damping
+                )
+            )
+        solutions, residual = self._solve(products, gradients)
         finite = _finite(objective, [*gradients, *solutions])
         finite = when_due(lambda: self._update_factors(statistics, finite), lambda: finite)
         return _Measured(objective, gradients, solutions, residual, finite)
 
-    def _solve(self, product, gradients):
+    def _solve(self, products, gradients):
         """Solves for the exact block, if there is one: ([x], ‖residual‖) or ([], 0)."""
-        if not self._built_plan().rest:
+        if not products:
             return [], tf.zeros([], gradients[-1].dtype)
-        # Relative: the default would leave a gradient below 1e-5 unsolved.
+        # Relative to the gradient: the solver's own tolerance is absolute, and would leave a gradient below
+        # 1e-5 unsolved.
         tolerance = 1e-10 * tf.reduce_sum(tf.square(gradients[-1]))
-        solved = conjugate_gradient(product, gradients[-1], self._cg_iterations, tolerance)
+        solved = conjugate_gradient(products[0], gradients[-1], self._cg_iterations, tolerance)
         return [solved.solution], tf.norm(solved.residual)
 
     def _when_due(self):
@@ -326,28 +319,21 @@ class Kfac(tf.Module):
         """Moves the running factors if everything is finite, and returns whether it is."""
         if not statistics:
             return finite
-        # Moments are not finite exactly where their trace is not.
+        # Â and Ĝ are sums of squares on their diagonals: if any entry is not finite, the trace is not, and it
+        # costs I + J additions instead of I² + J².
         traces = tf.add_n([tf.linalg.trace(moment) for pair in statistics for moment in pair])
         finite &= tf.math.is_finite(traces)
-        # A mean that forgets by the factor ρ per step, in which the first batch counts fully.
+        # A running mean that begins at 0 would be too small at first. The rate (1 − ρ)/(1 − ρᵗ) at the t-th
+        # batch makes it the weighted mean Σ ρᵗ⁻ⁱ Âᵢ / Σ ρᵗ⁻ⁱ, in which the first batch counts fully. (Adam
+        # corrects the same bias when it reads its moments.)
         done = tf.cast(self._updates // self._factor_interval, traces.dtype)
         decay = tf.constant(self._factor_decay**self._factor_interval, traces.dtype)
         rate = (1.0 - decay) / (1.0 - decay ** (done + 1.0))
+        # Rate 0, not a branch: every factor is one fused update.
         rate = tf.where(finite, rate, tf.zeros_like(rate))
         for factors, pair in zip(self.factors, statistics, strict=True):
             factors.update(pair, rate)
         return finite
-
-    def _gradients(self, tape, objective) -> list[tf.Tensor]:
-        plan = self._built_plan()
-        parts = iter(
-            tape.gradient(objective, plan.layer_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        )
-        gradients = [
-            next(parts) if bias is None else tf.concat([next(parts), next(parts)[tf.newaxis]], axis=0)
-            for _, bias in plan.layers
-        ]
-        return [*gradients, flat_gradient(tape, objective, plan.rest)] if plan.rest else gradients
 
     def _move(self, measured: _Measured) -> KfacReport:
         plan = self._built_plan()
@@ -357,17 +343,22 @@ class Kfac(tf.Module):
             for factors, gradient in zip(self.factors, gradients, strict=False)
         ] + measured.exact_solution
         rate = tf.cast(self.learning_rate, measured.objective.dtype)
+        # ΔᵀF̂Δ ≤ Δᵀ(F̂ + d·I)Δ = ⟨∇, Δ⟩: what the trust region needs is known without another product with F̂.
         inner = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(gradients, directions, strict=True)])
         # A failed decomposition shows here alone; nothing of it may enter the velocities.
         finite = measured.finite & tf.math.is_finite(inner)
         predicted = 0.5 * tf.square(rate) * inner
+        # At a stationary point it is 0, and by rounding may be below: then the step is short enough.
         tiny = tf.constant(1e-30, predicted.dtype)
         scale = tf.minimum(tf.sqrt(self._clip_kl / tf.maximum(predicted, tiny)), tf.ones_like(predicted))
         scale = tf.where(finite, scale, tf.zeros_like(scale))
 
         steps = []
         for velocity, direction in zip(self._velocities, directions, strict=True):
+            # The factor 1 − m: in the long run the velocity is as long as a step and not 1/(1 − m) times as
+            # long, so that the trust region holds for what is taken.
             new = self._momentum * velocity + (1.0 - self._momentum) * scale * direction
+            # Chosen, not multiplied by 0, which would leave NaN what is NaN.
             velocity.assign(tf.where(finite, new, velocity))
             steps.append(tf.where(finite, rate * new, tf.zeros_like(new)))
         for (kernel, bias), step in zip(plan.layers, steps, strict=False):
@@ -394,4 +385,5 @@ class Kfac(tf.Module):
 
 
 def _finite(objective, vectors):
-    return tf.math.is_finite(tf.add_n([objective, *(tf.reduce_sum(tf.square(each)) for each in vectors)]))
+    # One sum tells of all: NaN and infinity survive addition, and squares do not cancel one another.
+    return tf.math.is_finite(tf.add_n([objective, *(tf.reduce_sum(tf.square(vector)) for vector in vectors)]))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.optimizers.flat import flat_gradient
 from expol_tf.optimizers.kfac.capture import DenseLayer, dense_layers, inputs_and_gradients
 from expol_tf.optimizers.kfac.factors import batch_statistics
 from expol_tf.replicas import run_on_replicas
@@ -67,10 +68,10 @@ class KfacPlan:
         return KfacCoverage(tuple(layers), tuple(_name(variable) for variable in self.rest))
 
     def find(self, log_probs: tf.Tensor) -> list[DenseLayer]:
-        """Returns the plan's layers as they were used to make log π.
+        """Returns the plan's layers, with their inputs and outputs in the graph of log π.
 
         Raises:
-          ConfigurationError: If one of them is not, or is something else as well.
+          ConfigurationError: If log π uses one of them in another way than in `Kfac.build`.
         """
         found = {layer.kernel.ref(): layer for layer in dense_layers(log_probs, self.variables)}
         for kernel, bias in self.layers:
@@ -89,27 +90,56 @@ class KfacPlan:
         log_probs: tf.Tensor,
         weights: tf.Tensor,
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Returns Â and Ĝ of each layer; `layers` from `find`, the others as `inputs_and_gradients` and
-        `batch_statistics` have them.
+        """Returns Â and Ĝ of each layer.
+
+        Args:
+          layers: What `find` returned.
+          tape: Persistent; it recorded `log_probs` while it watched the plan's variables.
+          log_probs: log π `[N]`.
+          weights: w `[N]`, adding to 1.
 
         Raises:
           ConfigurationError: If log π does not depend on a layer any more.
         """
-        parts = inputs_and_gradients(layers, tape, log_probs)
-        if not all(inputs for inputs, _ in parts):
+        captured = inputs_and_gradients(layers, tape, log_probs)
+        if not all(inputs for inputs, _ in captured):
             raise ConfigurationError(
                 "evaluate: log π must depend on the variables as it did in Kfac.build; it does not on "
                 f"all of {variable_names(self.layer_variables)}. Build with the same function."
             )
-        return [batch_statistics(*part, weights) for part in parts]
+        return [batch_statistics(inputs, slopes, weights) for inputs, slopes in captured]
+
+    def zero_statistics(self, dtype: tf.DType) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Returns zeros of the shapes that `statistics` returns."""
+        return [
+            (tf.zeros([inputs, inputs], dtype), tf.zeros([outputs, outputs], dtype))
+            for inputs, outputs in self.layer_shapes
+        ]
+
+    def gradients(self, tape: tf.GradientTape, objective: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the objective's gradient by each layer `[I, J]`, then by `rest` `[P]` if there is any.
+
+        Args:
+          tape: Persistent; it recorded `objective` while it watched the plan's variables.
+          objective: A scalar.
+        """
+        found = iter(
+            tape.gradient(objective, self.layer_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        )
+        # The bias is the last row: it is the weight of the homogeneous 1 in ā.
+        gradients = [
+            next(found) if bias is None else tf.concat([next(found), next(found)[tf.newaxis]], axis=0)
+            for _, bias in self.layers
+        ]
+        return [*gradients, flat_gradient(tape, objective, self.rest)] if self.rest else gradients
 
 
 def make_plan(variables: Iterable[tf.Variable], log_prob: Callable[[], tf.Tensor]) -> KfacPlan:
     """Traces `log_prob`, without running it, and finds what has Kronecker factors.
 
     Raises:
-      ConfigurationError: If the variables are none, not different, or of several types; or if log π does not
-        depend on one.
+      ConfigurationError: If there are no variables, if two are the same, if they are of several types, or if
+        log π does not depend on one.
     """
     variables = _checked(list(variables))
     found: list[tuple[list[DenseLayer], list[tf.Variable]]] = []
@@ -128,6 +158,7 @@ def make_plan(variables: Iterable[tf.Variable], log_prob: Callable[[], tf.Tensor
         connected = zip(variables, tape.gradient(log_probs, variables), strict=True)
         found.append((used, [variable for variable, gradient in connected if gradient is None]))
 
+    # In a replica, as the steps will be: there the graph reads the replica's own copies of the variables.
     tf.function(lambda: run_on_replicas(trace), autograph=False).get_concrete_function()
     layers, unused = found[-1]
     if unused:
@@ -137,7 +168,7 @@ def make_plan(variables: Iterable[tf.Variable], log_prob: Callable[[], tf.Tensor
         )
     pairs = [(layer.kernel, layer.bias) for layer in layers]
     layered = {variable.ref() for pair in pairs for variable in pair if variable is not None}
-    return KfacPlan(variables, pairs, [each for each in variables if each.ref() not in layered])
+    return KfacPlan(variables, pairs, [variable for variable in variables if variable.ref() not in layered])
 
 
 def variable_names(variables: Sequence[tf.Variable]) -> str:

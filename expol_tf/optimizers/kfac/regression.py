@@ -11,7 +11,6 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
 from expol_tf.optimizers.regression import Regression
-from expol_tf.replicas import parts_of_replicas
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
@@ -26,9 +25,9 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
     Kronecker-factored approximation*, §3.2.
 
     Args:
-      kfac: The optimizer, of this network alone; by default learning rate 1e-2, damping 0.1, clip_kl 0.3,
-        factor decay 0.95.
-      updates: Steps of a fit, each on the whole batch.
+      kfac: The optimizer, which serves this network alone; by default with learning rate 1e-2, damping 0.1,
+        clip_kl 0.3 and factor decay 0.95.
+      updates: Steps in a fit, each on the whole batch.
       jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
     """
 
@@ -58,7 +57,8 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
         example: tf.Tensor,
     ) -> None:
         """Finds the network's layers and creates their state; see `Regression.build`."""
-        # Of a single one nothing tells whether a layer sees every example, or something once for all.
+        # Twice the examples: with a single one nothing tells whether a layer sees every example, or something
+        # once for all of them.
         self.kfac.build(variables, lambda: predict(tf.repeat(example, 2, axis=0)))
 
     def fit(
@@ -71,14 +71,13 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
         seed: tf.Tensor,
     ) -> tf.Tensor:
         """Takes all steps and returns the loss before the last one; see `Regression.fit`."""
-        del variables, seed
-        count = tf.maximum(tf.reduce_sum(tf.cast(valid, targets.dtype)), 1.0)
-        part = parts_of_replicas((inputs, targets, valid, tf.cast(valid, targets.dtype) / count))
+        del variables, seed  # `build` was given the variables, and nothing is random.
 
-        def evaluate():
-            x, y, counted, _ = part()
+        def evaluate(samples):
+            x, y, counted = samples
             prediction = predict(x)
             error = tf.where(counted, prediction - y, tf.zeros_like(y))
+            count = tf.maximum(tf.reduce_sum(tf.cast(counted, y.dtype)), 1.0)
             return -0.5 * tf.reduce_sum(tf.square(error)) / count, prediction
 
-        return -self.kfac.step(evaluate, lambda: part()[3], self._updates).objective
+        return -self.kfac.step(evaluate, (inputs, targets, valid), valid, count=self._updates).objective

@@ -85,7 +85,7 @@ class TrainedPolicy(NamedTuple):
 
     Attributes:
       policy: One of `POLICIES`.
-      seed: Of everything.
+      seed: Seeds its weights, actions and environments.
       numbers: Its density beside the optimum's.
       log_prob: log π on the picture's grid `[g, g]` (rows are a₂).
     """
@@ -123,11 +123,11 @@ def train_all(
     for policy, make_network in policies.items():
         with tempfile.TemporaryDirectory() as directory:
             trainer = BanditTrainer(bandit, make_network, iterations, directory)
-            for each in range(seed, seed + num_seeds):
-                actor_network = trainer.train(each)
+            for own_seed in range(seed, seed + num_seeds):
+                actor_network = trainer.train(own_seed)
                 log_prob = log_density(actor_network, points)
                 numbers = compare_densities(log_prob, target, reward, points, weights)
-                yield TrainedPolicy(policy, each, numbers, log_density(actor_network, grid))
+                yield TrainedPolicy(policy, own_seed, numbers, log_density(actor_network, grid))
 
 
 class BanditTrainer:
@@ -140,9 +140,9 @@ class BanditTrainer:
 
     Args:
       bandit: The task and c.
-      make_network: Called with the specs of observations and actions.
-      iterations: Each of 1,024 actions and 10 gradient steps on all of them.
-      directory: For the checkpoint.
+      make_network: Called with the specs of observations and actions; returns the policy's network.
+      iterations: Length of a training; an iteration is 1,024 actions and 10 gradient steps on all of them.
+      directory: Holds the checkpoint that trainings start from.
     """
 
     def __init__(

@@ -49,12 +49,12 @@ class Estimate(NamedTuple):
         "joint".
       sampler: One of `SAMPLERS`.
       density: How the density is accounted for: "trace", "logdet", `OWN_TERM` or `JOINT`.
-      target: Its name.
+      target: The target's name.
       component_variance: Variance of the target's components, of their first coordinate.
       sigma: The kernel's standard deviation; empty where there is no kernel.
-      num_steps, num_particles, seeds: L, M and how many seeds.
+      num_steps, num_particles, seeds: L, M and the number of seeds.
       true_entropy: H[p], nats.
-      entropy_mean, entropy_std, entropy_min, entropy_max: Of the estimates over seeds.
+      entropy_mean, entropy_std, entropy_min, entropy_max: The estimates over seeds, nats.
       particles_entropy: ½ log det 2πe·C of the particles' own covariance C, mean over seeds: the entropy of
         the Gaussian that has their spread.
       reach: Largest distance of a particle from the origin, over all seeds.
@@ -85,15 +85,19 @@ class Evaluation(NamedTuple):
     particles: np.ndarray
 
 
-Change = tuple[np.ndarray, dict[str, np.ndarray]]
+class Moved(NamedTuple):
+    """Particles `[S, M, 2]` at the end, and account → change of the log-density on the way, means `[S]`."""
+
+    particles: np.ndarray
+    changes: dict[str, np.ndarray]
 
 
 def evaluate_all(num_seeds: int, seed: int, num_steps: int) -> Iterator[Evaluation]:
     """Yields the evaluation of every configuration.
 
     Args:
-      num_seeds: Of each, all moved at once.
-      seed: The first.
+      num_seeds: Seeds of each configuration, whose particles are moved at once.
+      seed: The first of them.
       num_steps: L of most of them, 200 in the paper; drifts are followed ten times as far.
     """
     seeds = range(seed, seed + num_seeds)
@@ -101,31 +105,31 @@ def evaluate_all(num_seeds: int, seed: int, num_steps: int) -> Iterator[Evaluati
     start = start_particles(seeds, NUM_PARTICLES)
     for sampler in SAMPLERS:
         # Other samplers take the maps of one particle; they have no kernel.
-        sigma: float | str = SIGMA if sampler == "SVGD" else ""
+        sigma = SIGMA if sampler == "SVGD" else ""
         moved = _MOVES[sampler](start, target, num_steps, seed)
-        yield from _lines("samplers", sampler, target, sigma, num_steps, start, *moved)
+        yield from _lines("samplers", sampler, target, sigma, num_steps, start, moved)
     for width in SIGMAS:
         for num in KERNEL_PARTICLES:
             start = start_particles(seeds, num)
             moved = _svgd(start, target, num_steps, seed, sigma=width)
-            yield from _lines("kernel", "SVGD", target, width, num_steps, start, *moved)
+            yield from _lines("kernel", "SVGD", target, width, num_steps, start, moved)
     families = {
         # With the paper's printed variance of 0.1 the step is too long: ε·λ = 5.
-        "components": [*(ring(each) for each in COMPONENTS), ring(4, variance=0.1)],
-        "variance": [round_gaussian(each) for each in VARIANCES],
+        "components": [*map(ring, COMPONENTS), ring(4, variance=0.1)],
+        "variance": [*map(round_gaussian, VARIANCES)],
     }
     for part, targets in families.items():
         for share, num in SIZES:
             start, steps = start_particles(seeds, num), max(round(share * num_steps), 1)
-            for each in targets:
-                moved = _svgd(start, each, steps, seed, kinds=("trace",))
-                yield from _lines(part, "SVGD", each, SIGMA, steps, start, *moved)
+            for other in targets:
+                moved = _svgd(start, other, steps, seed, kinds=("trace",))
+                yield from _lines(part, "SVGD", other, SIGMA, steps, start, moved)
     yield from _drift(seeds, target, num_steps)
     for num in JOINT_PARTICLES:
         start = start_particles(seeds, num)
-        particles, changes = _svgd(start, target, num_steps, seed)
-        changes = {**changes, JOINT: _joint(start, target, num_steps)}
-        yield from _lines("joint", "SVGD", target, SIGMA, num_steps, start, particles, changes)
+        moved = _svgd(start, target, num_steps, seed)
+        moved.changes[JOINT] = _joint(start, target, num_steps)
+        yield from _lines("joint", "SVGD", target, SIGMA, num_steps, start, moved)
 
 
 def num_evaluations() -> int:
@@ -142,37 +146,22 @@ def _lines(
     sigma: float | str,
     num_steps: int,
     start: np.ndarray,
-    particles: np.ndarray,
-    changes: dict[str, np.ndarray],
+    moved: Moved,
 ) -> Iterator[Evaluation]:
-    """A line for every account of the density; changes are means over the particles `[S]`."""
-    begun = start_log_prob(start).mean(axis=-1)
-    finite = np.all(np.isfinite(particles))
-    own = [gaussian_entropy(np.cov(each.astype(np.float64).T)) for each in particles] if finite else [np.nan]
+    """A line for every account of the density."""
+    particles = moved.particles
+    start_mean = start_log_prob(start).mean(axis=-1)
+    gaussians = [np.nan]
+    if np.all(np.isfinite(particles)):
+        gaussians = [gaussian_entropy(np.cov(of_seed.astype(np.float64).T)) for of_seed in particles]
     reach = float(np.linalg.norm(particles, axis=-1).max())
-    for density, change in changes.items():
-        entropy = -(begun + change)
-        yield Evaluation(
-            Estimate(
-                part,
-                sampler,
-                density,
-                target.name,
-                float(target.covariance[0, 0]),
-                sigma,
-                num_steps,
-                start.shape[1],
-                len(start),
-                target.entropy,
-                float(entropy.mean()),
-                float(entropy.std()),
-                float(entropy.min()),
-                float(entropy.max()),
-                float(np.mean(own)),
-                reach,
-            ),
-            particles[0],
-        )
+    for density, change in moved.changes.items():
+        names = part, sampler, density, target.name
+        sizes = float(target.covariance[0, 0]), sigma, num_steps, start.shape[1], len(start), target.entropy
+        entropy = -(start_mean + change)
+        estimates = [float(statistic(entropy)) for statistic in (np.mean, np.std, np.min, np.max)]
+        line = Estimate(*names, *sizes, *estimates, float(np.mean(gaussians)), reach)
+        yield Evaluation(line, particles[0])
 
 
 def _svgd(
@@ -182,7 +171,7 @@ def _svgd(
     seed: int,
     sigma: float = SIGMA,
     kinds: Sequence[str] = ("trace", "logdet"),
-) -> Change:
+) -> Moved:
     """Moves by SVGD, which draws nothing."""
     del seed
     changes = {}
@@ -190,7 +179,7 @@ def _svgd(
         run = _svgd_graph(num_steps, sigma, kind, start.shape[1])
         moved = run(start, *_parameters(target))
         changes[kind] = _mean(moved.log_density_change)
-    return moved.particles.numpy(), changes
+    return Moved(moved.particles.numpy(), changes)
 
 
 @functools.cache
@@ -220,16 +209,16 @@ def _drift(seeds: Sequence[int], target: Mixture, num_steps: int) -> Iterator[Ev
     for kind in ("trace", "logdet"):
         run = _svgd_graph(num_steps, SIGMA, kind, NUM_PARTICLES)
         u, change, steps = tf.constant(start), np.zeros(len(start)), 0
-        for part in range(1, max(DRIFT) + 1):
+        for multiple in range(1, max(DRIFT) + 1):
             moved = run(u, *_parameters(target))
             u, steps = moved.particles, steps + num_steps
             change = change + _mean(moved.log_density_change)
-            if part not in DRIFT:
+            if multiple not in DRIFT:
                 continue
             changes = {kind: change}
             if kind == "trace":
                 changes[OWN_TERM] = change - steps * STEP_SIZE * size / (SIGMA**2 * NUM_PARTICLES)
-            yield from _lines("drift", "SVGD", target, SIGMA, steps, start, u.numpy(), changes)
+            yield from _lines("drift", "SVGD", target, SIGMA, steps, start, Moved(u.numpy(), changes))
 
 
 def _joint(start: np.ndarray, target: Mixture, num_steps: int) -> np.ndarray:
@@ -240,7 +229,7 @@ def _joint(start: np.ndarray, target: Mixture, num_steps: int) -> np.ndarray:
         change = -tf.linalg.slogdet(joint_jacobian(u, score, hessian, STEP_SIZE, SIGMA)).log_abs_determinant
         return samplers.svgd_step(u, score, STEP_SIZE, bandwidth=SIGMA).particles, change
 
-    run = _compiled(step)
+    run = tf.function(step, autograph=False)
     # In double precision, as determinants of hundreds of rows are.
     u, total = tf.constant(start, tf.float64), np.zeros(len(start))
     for _ in range(num_steps):
@@ -282,7 +271,7 @@ def joint_jacobian(
 
 def _alone(
     start: np.ndarray, target: Mixture, num_steps: int, seed: int, move: Callable[..., tf.Tensor]
-) -> Change:
+) -> Moved:
     """Moves particles one by one; the "density" is that of each step's map, whatever it drew held fixed."""
 
     def step(u: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -290,12 +279,12 @@ def _alone(
         log_det = tf.linalg.slogdet(jacobian).log_abs_determinant
         return after, tf.reduce_mean(2.0 - tf.linalg.trace(jacobian), -1), tf.reduce_mean(-log_det, -1)
 
-    run = _compiled(step)
+    run = tf.function(step, autograph=False)
     u, trace, logdet = tf.constant(start), np.zeros(len(start)), np.zeros(len(start))
     for index in range(num_steps):
         u, *changes = run(u, tf.constant([1 + seed, index], tf.int32))
         trace, logdet = trace + changes[0].numpy(), logdet + changes[1].numpy()
-    return u.numpy(), {"trace": trace, "logdet": logdet}
+    return Moved(u.numpy(), {"trace": trace, "logdet": logdet})
 
 
 def _sgld(u: tf.Tensor, score: Callable, draw: tf.Tensor) -> tf.Tensor:
@@ -312,16 +301,12 @@ def _hmc(u: tf.Tensor, score: Callable, draw: tf.Tensor) -> tf.Tensor:
     return samplers.leapfrog(u, tf.random.stateless_normal(tf.shape(u), draw), score, 1, STEP_SIZE)[0]
 
 
-_MOVES: dict[str, Callable[[np.ndarray, Mixture, int, int], Change]] = {
+_MOVES: dict[str, Callable[[np.ndarray, Mixture, int, int], Moved]] = {
     "SVGD": _svgd,
     "SGLD": functools.partial(_alone, move=_sgld),
     "DLD": functools.partial(_alone, move=_dld),
     "HMC": functools.partial(_alone, move=_hmc),
 }
-
-
-def _compiled(fn: Callable) -> Callable:
-    return tf.function(fn, autograph=False)
 
 
 def _mean(change: tf.Tensor) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# Of q⁰ = N(0, 6·I).
+# The particles start from q⁰ = N(0, 6·I).
 START_VARIANCE = 6.0
 MEAN = (-0.69, 0.8)
 COVARIANCE = ((1.13, 0.82), (0.82, 3.39))

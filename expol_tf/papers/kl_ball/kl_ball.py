@@ -72,7 +72,10 @@ class Flow:
         self._transformations = make_transformations(2, num_transformations, conditioner)
         self._shift = tf.Variable(tf.zeros([2]), name="shift")
         layers = [layer for pair in self._transformations for layer in pair]
-        self.variables = [self._shift, *(each for layer in layers for each in layer.trainable_variables)]
+        self.variables = [
+            self._shift,
+            *(variable for layer in layers for variable in layer.trainable_variables),
+        ]
 
     def randomize(self, generator: np.random.Generator) -> None:
         """Draws all parameters anew."""
@@ -100,17 +103,17 @@ FAMILIES: dict[str, Callable[[], Model]] = {
 }
 
 
-class Found(NamedTuple):
+class Descent(NamedTuple):
     """A density that was descended to, and numbers of it.
 
     Attributes:
       policy: One of `FAMILIES`.
       constraint: "KL = 0.01", "H = -1" or "H = -4".
-      seed: Of the start, and of all samples.
+      seed: Seeds the start and all samples.
       kl_source_samples: KL[source ‖ π] over the samples that the descent saw, nats.
       kl_fresh_samples: The same over 100,000 others.
       entropy: H[π], nats.
-      covariance_trace, radius_99: Of 100,000 samples of π, see `Spread`.
+      covariance_trace, radius_99: The `Spread` of 100,000 samples of π.
       steps: Gradient steps taken.
       reached: Whether the constraint was met within the steps allowed.
     """
@@ -128,7 +131,7 @@ class Found(NamedTuple):
 
 
 class Pictured(NamedTuple):
-    """What a picture shows of a found density: samples `[n, 2]` and log π on the grid `[g, g]`."""
+    """What a picture shows of a density: samples `[n, 2]` and log π on the grid `[g, g]`."""
 
     samples: np.ndarray
     log_prob: np.ndarray
@@ -154,20 +157,20 @@ def _source_samples(seed: int) -> tf.Tensor:
     return source().sample(_SOURCE_SAMPLES, seed=_stateless(seed, 1))
 
 
-def descend_all(num_seeds: int, seed: int, max_steps: int) -> Iterator[tuple[Found, Pictured]]:
-    """Yields a found density for every seed, family and constraint.
+def descend_all(num_seeds: int, seed: int, max_steps: int) -> Iterator[tuple[Descent, Pictured]]:
+    """Yields a descent for every seed, family and constraint, with what to picture of its end.
 
     Args:
-      num_seeds: Number of random starts of each.
+      num_seeds: Number of random starts for each family and constraint.
       seed: The first of their seeds.
       max_steps: Gradient steps after which a descent is given up.
     """
     for policy, make in FAMILIES.items():
         search = _Search(make())
-        for each in range(seed, seed + num_seeds):
-            yield search.into_ball(policy, each, max_steps)
+        for own_seed in range(seed, seed + num_seeds):
+            yield search.into_ball(policy, own_seed, max_steps)
             for target in ENTROPIES:
-                yield search.to_entropy(policy, each, target, max_steps)
+                yield search.to_entropy(policy, own_seed, target, max_steps)
 
 
 class _Search:
@@ -185,20 +188,21 @@ class _Search:
             lambda points: self._model.distribution().log_prob(tf.identity(points)), autograph=False
         )
 
-    def into_ball(self, policy: str, seed: int, max_steps: int) -> tuple[Found, Pictured]:
+    def into_ball(self, policy: str, seed: int, max_steps: int) -> tuple[Descent, Pictured]:
         """Descends the KL over fixed samples of the source until it is within the radius."""
         self._restart(seed)
         samples = _source_samples(seed)
         steps, value = 0, float("inf")
         while steps < max_steps:
-            value = float(self._kl_step(samples))  # Of before the step, which is not made within the radius.
+            # The KL before the step, which is not made within the radius.
+            value = float(self._kl_step(samples))
             if value <= KL_RADIUS:
                 break
             steps += 1
-        found = (policy, f"KL = {KL_RADIUS:g}", seed)
-        return self._describe(found, samples, steps, value <= KL_RADIUS)
+        labels = (policy, f"KL = {KL_RADIUS:g}", seed)
+        return self._describe(labels, samples, steps, value <= KL_RADIUS)
 
-    def to_entropy(self, policy: str, seed: int, target: float, max_steps: int) -> tuple[Found, Pictured]:
+    def to_entropy(self, policy: str, seed: int, target: float, max_steps: int) -> tuple[Descent, Pictured]:
         """Descends (H[π] − target)², H estimated by fresh samples at every step."""
         self._restart(seed)
         steps, reached, aim = 0, False, tf.constant(target, tf.float32)
@@ -230,13 +234,13 @@ class _Search:
         )
 
     def _descend(self, estimate, loss, far):
-        """Makes a step on loss(estimate()) if that is far yet; returns the estimate of before."""
+        """Makes a step on loss(estimate()) if that is far yet; returns the estimate before it."""
         variables = self._model.variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             value = estimate()
             objective = loss(value)
-        # Of the Gaussian's mean its entropy does not know.
+        # The Gaussian's entropy does not depend on its mean.
         gradients = tape.gradient(objective, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         # A random flow's first gradients can be thousands of times as long as later ones.
         gradients, _ = tf.clip_by_global_norm(gradients, 10.0)
@@ -254,16 +258,21 @@ class _Search:
     def _draw(self, seed):
         return self._model.distribution().experimental_sample_and_log_prob(_FRESH_SAMPLES, seed=seed)
 
-    def _describe(self, found, samples, steps, reached) -> tuple[Found, Pictured]:
-        policy, constraint, seed = found
+    def _describe(self, labels, samples, steps, reached) -> tuple[Descent, Pictured]:
+        policy, constraint, seed = labels
         own, log_prob = self._sample(_stateless(seed, -1))
         fresh = source().sample(_FRESH_SAMPLES, seed=_stateless(seed, -2))
-        kls = float(self._kl(samples)), float(self._kl(fresh))
         own = own.numpy()
-        entropy = -float(tf.reduce_mean(log_prob))
-        trace, radius = spread(own)
-        numbers = Found(
-            policy, constraint, seed, kls[0], kls[1], entropy, trace, radius, steps, bool(reached)
+        numbers = Descent(
+            policy,
+            constraint,
+            seed,
+            float(self._kl(samples)),
+            float(self._kl(fresh)),
+            -float(tf.reduce_mean(log_prob)),
+            *spread(own),
+            steps,
+            bool(reached),
         )
         _, points = picture_grid()
         on_grid = self._log_prob(tf.constant(points, tf.float32)).numpy()

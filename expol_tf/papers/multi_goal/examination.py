@@ -15,18 +15,21 @@ import tensorflow as tf
 
 from expol_tf.diagnostics import (
     Critic,
-    SoftOptimum,
+    EpisodeNumbers,
+    Episodes,
+    episode_numbers,
+    grid_points,
     nearest_neighbour_entropy,
     q_smoothness,
+    rollouts,
     soft_value_iteration,
 )
 from expol_tf.environments import MultiGoalTask
 from expol_tf.errors import ConfigurationError
-from expol_tf.papers.multi_goal.episodes import EpisodeNumbers, Episodes, episode_numbers, rollouts
 from expol_tf.reports import METRICS, Run, literal, read_columns
 from expol_tf.training import load_policy
 
-# Of runs whose algorithm has none: their optimum is compared with one that hardly values entropy.
+# α for runs whose algorithm has none: they are compared with an optimum that hardly values entropy.
 SMALL_TEMPERATURE = 0.1
 # Where Q is drawn over the actions, as in the papers.
 Q_STATES = np.array([(-2.5, 0.0), (0.0, 0.0), (2.5, 2.5)])
@@ -88,7 +91,7 @@ class Behaviour(NamedTuple):
     """What a policy does, and how rough the Q is that goes with it.
 
     Attributes:
-      episodes, numbers: With sampled actions.
+      episodes, numbers: Episodes with sampled actions, and what they amount to.
       entropy: Mean of Ĥ over states visited.
       gradient, curvature: M₁ and M₂ over the pairs of the episodes; NaN without a critic.
       entropy_map: Ĥ at the maps' states, `[g, g]`, first axis s₁.
@@ -114,17 +117,20 @@ class Examined(NamedTuple):
 
     Attributes:
       run: The run.
-      learned: With sampled actions.
+      learned: What it does with sampled actions.
       greedy: Episodes with its greedy actions.
-      optimal: The optimum's.
-      optimum: V*, Q* and π*.
+      optimal: What the optimum does.
     """
 
     run: GoalRun
     learned: Behaviour
     greedy: Episodes
     optimal: Behaviour
-    optimum: SoftOptimum
+
+    @property
+    def greedy_numbers(self) -> EpisodeNumbers:
+        """What the episodes with greedy actions amount to."""
+        return episode_numbers(self.greedy, len(self.run.test.goals))
 
 
 def goal_run(
@@ -164,19 +170,12 @@ def goal_run(
     )
 
 
-class Best(NamedTuple):
-    """An optimum, and what it does."""
-
-    optimum: SoftOptimum
-    behaviour: Behaviour
-
-
-def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Best:
-    """Returns the optimum of what a run was trained on, and what it does where the run is tested.
+def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Behaviour:
+    """Returns what the optimum of a run's own task does where the run is tested.
 
     Args:
       run: The run; others of the same task, limit, α and γ have the same.
-      seed: Of first states and sampled actions.
+      seed: Seeds first states and sampled actions.
       extent: How much is looked at.
     """
     extent = extent or EXTENT
@@ -186,20 +185,17 @@ def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Best:
     def sample(state: np.ndarray, num: int) -> np.ndarray:
         return optimum.sample(state, generator, num)
 
-    def q(state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        return optimum.q(state, action[:, np.newaxis])[:, 0]
-
     episodes = rollouts(run.test, optimum.act(generator), extent.oracle_episodes, seed, run.max_steps)
-    return Best(optimum, _behaviour(run, episodes, sample, q, extent))
+    return _behaviour(run, episodes, sample, optimum.critic, extent)
 
 
-def examine(run: GoalRun, best: Best, seed: int = 0, extent: Extent | None = None) -> Examined:
+def examine(run: GoalRun, best: Behaviour, seed: int = 0, extent: Extent | None = None) -> Examined:
     """Returns what a run's policy and critic do beside the optimum.
 
     Args:
       run: Its directory has `policy/`, and `critic/` if Q is to be looked at.
       best: From `best_of`.
-      seed: Of first states and sampled actions.
+      seed: Seeds first states and sampled actions.
       extent: How much is looked at.
     """
     extent = extent or EXTENT
@@ -208,8 +204,8 @@ def examine(run: GoalRun, best: Best, seed: int = 0, extent: Extent | None = Non
 
     def sample(state: np.ndarray, num: int) -> np.ndarray:
         rows = np.repeat(np.asarray(state, np.float32), num, axis=0)
-        parts = [policy.act(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
-        return np.concatenate(parts).reshape(len(state), num, -1)
+        actions = [policy.act(rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
+        return np.concatenate(actions).reshape(len(state), num, -1)
 
     greedy = rollouts(
         run.test, lambda o: policy.act(o, deterministic=True), extent.episodes, seed, run.max_steps
@@ -219,8 +215,7 @@ def examine(run: GoalRun, best: Best, seed: int = 0, extent: Extent | None = Non
         run=run,
         learned=_behaviour(run, learned, sample, load_critic(directory), extent),
         greedy=greedy,
-        optimal=best.behaviour,
-        optimum=best.optimum,
+        optimal=best,
     )
 
 
@@ -233,28 +228,22 @@ def load_critic(directory: Path) -> Critic | None:
     signature = model.signatures["q"]
 
     def critic(state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        parts = []
+        values = []
         for i in range(0, len(state), _ROWS):
             observations = tf.constant(state[i : i + _ROWS], tf.float32)
             actions = tf.constant(action[i : i + _ROWS], tf.float32)
-            parts.append(signature(observation=observations, action=actions)["q"].numpy().reshape(-1))
-        return np.concatenate(parts)
+            values.append(signature(observation=observations, action=actions)["q"].numpy().reshape(-1))
+        return np.concatenate(values)
 
     # A loaded function works only as long as its model does.
     critic.model = model  # type: ignore[attr-defined]
     return critic
 
 
-def map_states(extent: Extent | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the nodes of the maps on both axes, `[g]`, and the states `[g², 2]`."""
-    nodes = np.linspace(-7, 7, (extent or EXTENT).map_nodes)
-    return nodes, np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
-
-
 def _behaviour(
     run: GoalRun, episodes: Episodes, sample: Sampler, critic: Critic | None, extent: Extent
 ) -> Behaviour:
-    _, states = map_states(extent)
+    states = grid_points(np.linspace(-7, 7, extent.map_nodes))
     shape = (extent.map_nodes, extent.map_nodes)
     actions = sample(states, extent.samples)
     visited, taken = episodes.visited()
@@ -268,8 +257,7 @@ def _behaviour(
         over = q_smoothness(critic, np.repeat(states, few, axis=0), actions[:, :few].reshape(-1, 2))
         gradient_map = over.gradient.reshape(*shape, few).mean(axis=-1)
         curvature_map = over.curvature.reshape(*shape, few).mean(axis=-1)
-        nodes = np.linspace(-1, 1, extent.q_nodes)
-        grid = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
+        grid = grid_points(np.linspace(-1, 1, extent.q_nodes))
         values = [critic(np.tile(state, (len(grid), 1)), grid) for state in Q_STATES]
         q_values = np.stack(values).reshape(-1, extent.q_nodes, extent.q_nodes)
     return Behaviour(
@@ -287,15 +275,15 @@ def _behaviour(
 
 
 def _discount(run: Run) -> float:
-    found = {literal(value) for name, value in run.values.items() if name.endswith(".gamma")}
-    numbers = {float(value) for value in found if isinstance(value, int | float)}
-    if len(numbers) != 1:
+    values = {literal(value) for name, value in run.values.items() if name.endswith(".gamma")}
+    gammas = {float(value) for value in values if isinstance(value, int | float)}
+    if len(gammas) != 1:
+        listed = ", ".join(f"{gamma:g}" for gamma in sorted(gammas))
         raise ConfigurationError(
             f"--discount must be given: the configuration of {run.directory} has "
-            f"{'several gammas' if numbers else 'no gamma'}{': ' if numbers else ''}"
-            f"{', '.join(f'{number:g}' for number in sorted(numbers))}."
+            f"{f'several gammas: {listed}' if gammas else 'no gamma'}."
         )
-    return numbers.pop()
+    return gammas.pop()
 
 
 def _temperature(run: Run) -> float:

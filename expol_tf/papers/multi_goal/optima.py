@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from expol_tf.diagnostics import q_smoothness, soft_value_iteration
+from expol_tf.diagnostics import Episodes, episode_numbers, q_smoothness, rollouts, soft_value_iteration
 from expol_tf.environments import AsymmetricMultiGoal, MultiGoal, MultiGoalTask
-from expol_tf.papers.multi_goal.episodes import Episodes, episode_numbers, rollouts
 
 # Pairs of state and action for M₁ and M₂, and states for the entropy, at most.
 _PAIRS = 4000
@@ -46,7 +45,14 @@ WORLDS = (
 
 
 def optimal(world: World, temperature: float, seed: int, num_episodes: int) -> Optimal:
-    """Returns what the optimum at one temperature does, on its task and where a wall is in the way."""
+    """Returns what the optimum at one temperature does, on its task and where a wall is in the way.
+
+    Args:
+      world: The task.
+      temperature: α, reward per nat.
+      seed: Seeds first states and actions.
+      num_episodes: Episodes on each of the two.
+    """
     optimum = soft_value_iteration(world.task, temperature, world.discount)
     generator = np.random.default_rng(seed)
     free, walled = (
@@ -56,11 +62,7 @@ def optimal(world: World, temperature: float, seed: int, num_episodes: int) -> O
     behind = episode_numbers(walled, len(world.task.goals))
     state, action = free.visited()
     some = np.linspace(0, len(state) - 1, min(_PAIRS, len(state))).astype(int)
-
-    def critic(states: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        return optimum.q(states, actions[:, np.newaxis])[:, 0]
-
-    rough = q_smoothness(critic, state[some], action[some])
+    rough = q_smoothness(optimum.critic, state[some], action[some])
     row = {
         "task": world.name,
         "discount": world.discount,
@@ -85,5 +87,5 @@ def optima(num_seeds: int, seed: int, num_episodes: int) -> Iterator[tuple[World
     """Yields every world's optima, seed by seed."""
     for world in WORLDS:
         for temperature in world.temperatures:
-            for each in range(seed, seed + num_seeds):
-                yield world, optimal(world, temperature, each, num_episodes)
+            for own_seed in range(seed, seed + num_seeds):
+                yield world, optimal(world, temperature, own_seed, num_episodes)

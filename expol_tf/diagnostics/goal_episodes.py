@@ -48,7 +48,7 @@ class EpisodeNumbers(NamedTuple):
       return_mean, return_std: Mean and standard deviation (divided by E) of the undiscounted return.
       length_mean: In steps.
       hit_share: Share that hit the wall.
-      success_after_hit: Of those, the share that reached a goal all the same; NaN if none hit it.
+      success_after_hit: Share of those that reached a goal all the same; NaN if none hit it.
     """
 
     goal_shares: np.ndarray
@@ -67,7 +67,7 @@ def rollouts(task: MultiGoalTask, act: Act, num_episodes: int, seed: int, max_st
       task: The physics.
       act: The policy; asked about the episodes that have not ended.
       num_episodes: E.
-      seed: Of the first states.
+      seed: Seeds the first states.
       max_steps: T, where episodes are cut off.
     """
     if num_episodes < 1 or max_steps < 1:

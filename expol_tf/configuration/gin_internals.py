@@ -1,0 +1,34 @@
+"""What the library needs of gin-config beyond its public names, in this file alone.
+
+gin has no public way to list what is registered, and without it a misspelt name cannot be answered with the
+nearest known one. `tests/configuration/test_gin_internals.py` pins the versions of gin that have these names.
+"""
+
+from __future__ import annotations
+
+from gin import config as _gin
+
+# `wrapped` is the registered class or function, `wrapper` what gin calls in its place.
+Entry = _gin.Configurable
+# gin's own form of @name, @name(), %MACRO and %constant in a bound value.
+ConfigurableReference = _gin.ConfigurableReference
+
+
+def selectors(name: str) -> list[str]:
+    """Returns the complete names of the configurables that `name` may stand for."""
+    return list(_gin._REGISTRY.matching_selectors(name))
+
+
+def entries() -> dict[str, Entry]:
+    """Returns everything that is registered, by complete name."""
+    return dict(_gin._REGISTRY.items())
+
+
+def short_name(selector: str) -> str:
+    """Returns the shortest name that gin understands."""
+    return str(_gin._REGISTRY.minimal_selector(selector))
+
+
+def is_constant(name: str) -> bool:
+    """Whether `%name` is a constant that Python code registered with gin."""
+    return bool(_gin._CONSTANTS.matching_selectors(name))

@@ -1,0 +1,159 @@
+"""From statements to a checked configuration, and from there into gin and back."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gin
+
+from expol_tf.cli import did_you_mean, user_directory
+from expol_tf.configuration import gin_internals, gin_registry
+from expol_tf.configuration.configuration import EXPERIMENT_MACROS, Configuration
+from expol_tf.configuration.gin_syntax import (
+    Binding,
+    Import,
+    Key,
+    Macro,
+    Reference,
+    map_leaves,
+    read_bindings,
+    references,
+    walk,
+)
+from expol_tf.errors import ConfigurationError
+
+# What gin holds inside `applied`; gin forgets in which files and lines it was written.
+_applied: contextvars.ContextVar[Configuration | None] = contextvars.ContextVar("applied", default=None)
+
+
+def check_macros(statements: Sequence[Binding | Import]) -> None:
+    """Raises a `ConfigurationError` for a macro that nothing uses or defines, with the nearest name.
+
+    gin takes a misspelt `NUM_ENV = 4` for a new macro and leaves NUM_ENVS as it was. Needs no registered
+    names, so that this mistake shows before TensorFlow is imported.
+    """
+    bindings = [statement for statement in statements if isinstance(statement, Binding)]
+    defined = {binding.name: binding for binding in bindings if binding.is_macro}
+    used: dict[str, str] = {}
+    for binding in bindings:
+        for leaf in walk(binding.value):
+            if isinstance(leaf, Macro):
+                used.setdefault(leaf.name, binding.location)
+    for name, location in used.items():
+        if name not in defined and "." not in name and not gin_internals.is_constant(name):
+            raise ConfigurationError(
+                f"{location}: the macro %{name} is not defined.{did_you_mean(name, defined)} "
+                f"Define it: {name} = ..."
+            )
+    for name, binding in defined.items():
+        if name not in used:
+            candidates = [other for other in (*used, *EXPERIMENT_MACROS) if other != name]
+            raise ConfigurationError(
+                f"{binding.location}: the macro {name} is defined, but nothing uses it."
+                f"{did_you_mean(name, candidates)} A parameter is set with "
+                "`Name.parameter = value`; a macro must be used as %NAME in some value."
+            )
+
+
+def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Configuration:
+    """Returns the configuration that statements make, later ones winning; every name and type is checked.
+
+    The library's configurables must be registered (imported) before; modules that the statements import are
+    imported here, and may lie in the user's directory.
+
+    Raises:
+      ConfigurationError: With the file, the line and the nearest known name.
+    """
+    check_macros(statements)
+    configuration, replaced = _resolve(statements, root)
+    values = [statement.value for statement in statements if isinstance(statement, Binding)]
+    scopes = {scope for name in references(values) for scope in name.split("/")[:-1]}
+    for binding in configuration.bindings.values():
+        if binding.scope and binding.scope.rpartition("/")[2] not in scopes:
+            raise ConfigurationError(
+                f"{binding.location}: nothing refers to the scope {binding.scope!r}."
+                f"{did_you_mean(binding.scope, scopes)} Refer to it as "
+                f"@{binding.scope}/{binding.selector.rpartition('.')[2]}."
+            )
+    return configuration.without_replaced(replaced)
+
+
+@contextlib.contextmanager
+def applied(configuration: Configuration) -> Iterator[None]:
+    """Makes gin hold exactly this configuration while the block runs, and nothing afterwards."""
+    token = _applied.set(configuration)
+    try:
+        configuration.apply()
+        yield
+    finally:
+        _applied.reset(token)
+        gin.clear_config()
+
+
+def held_configuration(root: str = "train") -> Configuration:
+    """Returns what gin holds now, whoever put it there."""
+    known = _applied.get()
+    if known is not None and known.root == gin_registry.look_up(root).selector:
+        return known
+    # A user's own program may keep macros and scopes for other purposes: these are not checked.
+    return _resolve(read_bindings([gin.config_str()], source="gin"), root)[0]
+
+
+def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configuration, set[str]]:
+    """Returns the configuration, and the names that an overridden statement had in place of other names."""
+    imports = [statement for statement in statements if isinstance(statement, Import)]
+    for statement in imports:
+        _import(statement)
+    macros: dict[str, Binding] = {}
+    bindings: dict[Key, Binding] = {}
+    replaced: set[str] = set()
+    for binding in statements:
+        if isinstance(binding, Import):
+            continue
+        value = map_leaves(functools.partial(_look_up_reference, binding.location), binding.value)
+        if binding.is_macro:
+            macros[binding.selector] = dataclasses.replace(binding, value=value)
+            continue
+        known = gin_registry.look_up(binding.selector, binding.location, binding.parameter)
+        # An overridden binding is checked as well: its file has a mistake.
+        gin_registry.check_parameter(known, binding.parameter, binding.location)
+        key = binding.scope, known.selector, binding.parameter
+        # A part that gave way to a plain value may still be made, with its settings, by who has the value.
+        if key in bindings and references(value):
+            replaced |= references(bindings[key].value) - references(value)
+        bindings[key] = dataclasses.replace(binding, selector=known.selector, value=value)
+    modules = tuple(dict.fromkeys(statement.module for statement in imports))
+    configuration = Configuration(gin_registry.look_up(root).selector, modules, macros, bindings)
+    configuration.check()
+    return configuration, replaced
+
+
+def _look_up_reference(location: str, leaf: Any) -> Any:
+    if not isinstance(leaf, Reference):
+        return leaf
+    scopes, slash, selector = leaf.name.rpartition("/")
+    return dataclasses.replace(leaf, name=scopes + slash + gin_registry.look_up(selector, location).short)
+
+
+def _import(statement: Import) -> None:
+    directory = str(user_directory())
+    added = directory not in sys.path
+    if added:
+        sys.path.append(directory)
+    try:
+        importlib.import_module(statement.module)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{statement.location}: the module {statement.module!r} cannot be imported: {error}. "
+            "It must be installed, or lie in the directory where the program is started."
+        ) from error
+    finally:
+        if added:
+            sys.path.remove(directory)

@@ -1,0 +1,9 @@
+"""expol_tf.sweeps needs nothing but what its BUILD file names."""
+
+from __future__ import annotations
+
+from tests.standalone.standing_alone import import_all
+
+
+def test_it_imports_with_its_own_dependencies():
+    assert import_all("sweeps")
