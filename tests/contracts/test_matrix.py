@@ -11,6 +11,7 @@ from expol_tf.agents import AgentSpecs
 from expol_tf.agents.off_policy_checks import OF_SQUASHED_POLICIES, require_of_policy
 from expol_tf.distributions import capabilities
 from expol_tf.errors import CapabilityError
+from tests.agents.small_agents import only_ours
 from tests.contracts.matrix import ALGORITHMS, PAGE, POLICIES, all_outcomes, make_agent, parse, render
 
 # The class of a row's agent, without its options.
@@ -30,7 +31,9 @@ AGENT_OF = {row: agent for agent, rows in AGENTS.items() for row in rows}
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return all_outcomes()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        only_ours(monkeypatch)
+        return all_outcomes()
 
 
 def test_the_page_is_what_happens(outcomes):

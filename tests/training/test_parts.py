@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 from typing import Any
 
 import gin
+import numpy as np
 import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
+import expol_tf
 from expol_tf.agents import (
     Acting,
     ActorCriticAgent,
@@ -138,6 +144,44 @@ def test_what_is_given_is_kept() -> None:
 def test_parts_of_the_other_kind_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         choose_parts(**arguments)
+
+
+OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
+ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("cls", [SacAgent, TrpoAgent])
+def test_an_agent_gets_the_seed_of_the_run(cls: type) -> None:
+    def make(seed: int | None) -> Any:
+        agent = functools.partial(cls, acting=Acting(seed=seed, jit_compile=False))
+        return choose_parts(agent).make_agent(agent, ts.time_step_spec(OBSERVATION), ACTION, seed=3)
+
+    left_out, equal = make(None), make(3)
+    for one, other in (
+        (left_out.generator, equal.generator),
+        (left_out.collect_policy.generator, equal.collect_policy.generator),
+    ):
+        np.testing.assert_array_equal(one.state, other.state)
+    with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 3; got 1. Set SEED"):
+        make(1)
+
+
+def test_train_refuses_an_agent_with_a_seed_of_its_own(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 0; got 1"):
+        expol_tf.train(
+            tmp_path / "run",
+            "InvertedPendulum-v5",
+            agent=functools.partial(DdpgAgent, acting=Acting(seed=1)),
+            num_env_steps=1,
+        )
+
+
+def test_what_is_no_agent_of_the_library_is_refused() -> None:
+    def make(*networks: Any, **arguments: Any) -> Any:
+        return object()
+
+    with pytest.raises(ConfigurationError, match="agent must make an agent of this library.*got <object"):
+        choose_parts(make).make_agent(make, ts.time_step_spec(OBSERVATION), ACTION, seed=0)
 
 
 def test_gin_references_tell_their_class() -> None:
