@@ -21,6 +21,7 @@ from expol_tf.agents import (
     SoftValue,
     TargetUpdate,
 )
+from expol_tf.distributions import greedy_action
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, SamplingActorNetwork
 from expol_tf.objectives import Improvement, deterministic_value, masked_mean
@@ -30,13 +31,13 @@ from tests.agents import small_off_policy as small
 BATCH = small.as_tensors(small.make_transitions())
 
 
-class ValueOfTheMean(SoftValue):
-    """V(s) = min_c Q_c(s, E[a]), of policies with a mean."""
+class ValueOfTheGreedyAction(SoftValue):
+    """V(s) = min_c Q_c(s, a), a the greedy action."""
 
     requires = ("greedy_action",)
 
     def __call__(self, observation, policy, critic, temperature, seed, *, box):
-        return tf.reduce_min(critic(observation, policy(observation).mean()), axis=-1)
+        return tf.reduce_min(critic(observation, greedy_action(policy(observation))), axis=-1)
 
 
 class RisingQ(PolicyImprovement):
@@ -87,9 +88,9 @@ def squashed_gaussian():
 
 
 def test_a_soft_value_of_ones_own():
-    agent = make_agent(soft_value=ValueOfTheMean())
+    agent = make_agent(soft_value=ValueOfTheGreedyAction())
     metrics = agent.update(BATCH, tf.constant([1, 2]))
-    # The linear actor has one action, which is its mean.
+    # The linear actor has but one action.
     expected = make_agent().update(BATCH, tf.constant([1, 2]))
     for name, value in expected.items():
         np.testing.assert_array_equal(metrics[name], value, err_msg=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expol_tf import agents, distributions, networks
+from expol_tf import agents, distributions, networks, optimizers
 from expol_tf.errors import ConfigurationError
 from expol_tf.renamed import RENAMED
 
@@ -18,7 +18,7 @@ GONE = {"SacBackup", "SqlBackup"}
 
 
 def class_of(name):
-    for package in (agents, networks, distributions):
+    for package in (agents, distributions, networks, optimizers):
         if hasattr(package, name):
             return getattr(package, name)
     raise LookupError(name)
