@@ -31,7 +31,15 @@ from interference import Interference
 from measuring import PROJECT
 from tf_agents.specs import tensor_spec
 
-from expol_tf.agents import ActorCriticAgent, S2acAgent, SacAgent, Transitions
+from expol_tf.agents import (
+    Acting,
+    ActorCriticAgent,
+    AmortizedPolicy,
+    S2acAgent,
+    SacAgent,
+    SteinImprovement,
+    Transitions,
+)
 from expol_tf.distributions import SteinSampler
 from expol_tf.environments import load
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, SamplingActorNetwork
@@ -97,7 +105,7 @@ def _make(cls: type, specs: Any, action_spec: Any, activation: str, **options: A
         log_std=log_std,
     )
     critic = CriticNetwork(specs.observation, action_spec, activation=activation)
-    return cls(specs, action_spec, actor, critic, seed=0, jit_compile=False, **options)
+    return cls(specs, action_spec, actor, critic, acting=Acting(seed=0, jit_compile=False), **options)
 
 
 def _update(agent: ActorCriticAgent, batch: Transitions, name: str, count: int) -> Measured:
@@ -151,23 +159,16 @@ def main() -> int:
     updates = []
     for steps, particles in dict.fromkeys([*pairs, given]):
         sampler = SteinSampler(num_particles=particles, num_sampler_steps=steps)
-        agent = _make(S2acAgent, specs, action_spec, "elu", sampler=sampler, batch_parts=values.batch_parts)
+        improvement = SteinImprovement(sampler, batch_parts=values.batch_parts)
+        agent = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
         updates.append(_update(agent, batch, f"S²AC, L {steps}, M {particles}", values.updates))
     both = SteinSampler(num_particles=given[1], num_sampler_steps=given[0])
-    agent = _make(
-        S2acAgent,
-        specs,
-        action_spec,
-        "elu",
-        sampler=both,
-        batch_parts=values.batch_parts,
-        score_reduction="min",
-    )
+    improvement = SteinImprovement(both, score_reduction="min", batch_parts=values.batch_parts)
+    agent = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
     updates.append(_update(agent, batch, "the same, score of the minimum", values.updates))
     sac = _make(SacAgent, specs, action_spec, "relu")
-    amortized = _make(
-        S2acAgent, specs, action_spec, "elu", sampler=both, amortized_network=SamplingActorNetwork
-    )
+    improvement = SteinImprovement(both, amortized=AmortizedPolicy(SamplingActorNetwork))
+    amortized = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
     observation = normal(1, size)
     actions = [
         _action(sac.policy, observation, "SAC, greedy", values.actions),

@@ -15,7 +15,19 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.agents import FixedTemperature, LearnedTemperature, NbpAgent, ParpiAgent, SqlBackup, Transitions
+from expol_tf.agents import (
+    Acting,
+    DensityRatioImprovement,
+    DiscriminatorFit,
+    FixedTemperature,
+    LangevinParticles,
+    LearnedTemperature,
+    LogSumExpValue,
+    MatchingImprovement,
+    NbpAgent,
+    ParpiAgent,
+    Transitions,
+)
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     CriticNetwork,
@@ -36,7 +48,7 @@ def networks(num_critics):
     return CriticNetwork(small.OBSERVATION, small.ACTION, (16, 16), num_critics=num_critics)
 
 
-def parpi(matching, step_size, num_steps, temperature, backup=None):
+def parpi(matching, step_size, num_steps, temperature, soft_value=None):
     critic = networks(2)
     actor = GaussianActorNetwork(
         small.OBSERVATION,
@@ -51,19 +63,21 @@ def parpi(matching, step_size, num_steps, temperature, backup=None):
         *small.SPECS,
         actor,
         critic,
-        matching=matching,
-        backup=backup,
-        step_size=step_size,
-        num_sampler_steps=num_steps,
-        temperature=FixedTemperature(1e-4) if temperature == "fixed" else LearnedTemperature(),
-        entropy_weight=0.1,
-        discriminator_network=functools.partial(
-            DiscriminatorNetwork,
-            hidden_units=(16, 16),
-            spectral_normalization=matching.name == "wasserstein",
+        soft_value=soft_value,
+        improvement=MatchingImprovement(
+            matching,
+            LangevinParticles(num_steps, step_size),
+            DiscriminatorFit(
+                functools.partial(
+                    DiscriminatorNetwork,
+                    hidden_units=(16, 16),
+                    spectral_normalization=matching.name == "wasserstein",
+                )
+            ),
+            entropy_weight=0.1,
         ),
-        seed=0,
-        jit_compile=False,
+        temperature=FixedTemperature(1e-4) if temperature == "fixed" else LearnedTemperature(),
+        acting=Acting(seed=0, jit_compile=False),
     )
 
 
@@ -75,9 +89,10 @@ def nbp(beta, dropout, rho):
         actor,
         critic,
         temperature=FixedTemperature(beta),
-        classifier_network=functools.partial(DiscriminatorNetwork, hidden_units=(16, 16)),
-        seed=0,
-        jit_compile=False,
+        improvement=DensityRatioImprovement(
+            classifier=DiscriminatorFit(functools.partial(DiscriminatorNetwork, hidden_units=(16, 16)))
+        ),
+        acting=Acting(seed=0, jit_compile=False),
     )
 
 
@@ -91,7 +106,9 @@ CASES = {
         )
     },
     **{
-        f"parpi_sql_{matching}": functools.partial(parpi, matching, 1.0, 1, "fixed", SqlBackup(20))
+        f"parpi_sql_{matching}": functools.partial(
+            parpi, matching, 1.0, 1, "fixed", LogSumExpValue(num_samples=20)
+        )
         for matching in ("wd", "jsd", "rkl")
     },
     **{

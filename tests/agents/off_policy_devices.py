@@ -10,12 +10,22 @@ import numpy as np
 import tensorflow as tf
 
 from expol_tf.agents import (
+    Acting,
+    AmortizedPolicy,
+    CriticFit,
+    DeterministicImprovement,
+    DeterministicValue,
+    DiscriminatorFit,
     FixedTemperature,
+    LangevinParticles,
     LearnedTemperature,
+    MatchingImprovement,
     NbpAgent,
     ParpiAgent,
+    ReparameterizedImprovement,
     S2acAgent,
     SacAgent,
+    SteinImprovement,
     TargetUpdate,
 )
 from expol_tf.distributions import SteinSampler
@@ -30,11 +40,13 @@ from expol_tf.networks import (
     ObservationNormalizer,
     SamplingActorNetwork,
 )
-from expol_tf.objectives import deterministic_value, jsd
+from expol_tf.objectives import jsd, langevin_particles
 from expol_tf.optimizers import Adam
 from expol_tf.samplers import langevin
 from tests.agents import small_off_policy as small
 from tests.agents.two_devices import copies, main, refuses, strategy
+
+ACTING = Acting(seed=0, jit_compile=False)
 
 
 def assert_same(one, two, tolerance):
@@ -67,22 +79,26 @@ def check_same_updates(make, random=()):
 def same_updates():
     check_same_updates(
         lambda: small.linear_agent(
-            target_update=TargetUpdate(0.1),
-            actor_optimizer=Adam(0.03),
-            critic_optimizer=Adam(0.03, max_gradient_norm=1.0),
+            critic_fit=CriticFit(Adam(0.03, max_gradient_norm=1.0), target_update=TargetUpdate(0.1)),
+            improvement=DeterministicImprovement(optimizer=Adam(0.03)),
             observation_normalizer=ObservationNormalizer(small.OBSERVATION),
         )
     )
 
 
 def same_updates_with_hard_targets():
-    check_same_updates(functools.partial(small.linear_agent, target_update=TargetUpdate(1.0, period=2)))
+    check_same_updates(
+        lambda: small.linear_agent(critic_fit=CriticFit(target_update=TargetUpdate(1.0, period=2)))
+    )
 
 
 def same_updates_with_keras_optimizers():
     def make():
         optimizers = [keras.optimizers.Adam(0.03) for _ in range(2)]
-        return small.linear_agent(actor_optimizer=optimizers[0], critic_optimizer=optimizers[1])
+        return small.linear_agent(
+            improvement=DeterministicImprovement(optimizer=optimizers[0]),
+            critic_fit=CriticFit(optimizers[1]),
+        )
 
     check_same_updates(make)
 
@@ -95,11 +111,10 @@ def sac_learns():
             *small.SPECS,
             GaussianActorNetwork(small.OBSERVATION, small.ACTION, (16,), squash=True),
             CriticNetwork(small.OBSERVATION, small.ACTION, (32,)),
+            improvement=ReparameterizedImprovement(optimizer=Adam(0.01)),
             temperature=LearnedTemperature(0.1, optimizer=Adam(0.003)),
-            actor_optimizer=Adam(0.01),
-            critic_optimizer=Adam(0.01),
-            seed=0,
-            jit_compile=False,
+            critic_fit=CriticFit(Adam(0.01)),
+            acting=ACTING,
         )
         best = np.array([0.5, 2.0], np.float32)
         generator = np.random.default_rng(0)
@@ -142,11 +157,10 @@ def s2ac_without_randomness():
             *small.SPECS,
             FixedGaussianActorNetwork(small.OBSERVATION, small.ACTION, variance=1e-12),
             CriticNetwork(small.OBSERVATION, small.ACTION, (8,), activation="elu"),
-            sampler=SteinSampler(1, 2, 0.5, range=None),
+            improvement=SteinImprovement(SteinSampler(1, 2, 0.5, range=None)),
             temperature=FixedTemperature(0.0),
-            critic_optimizer=Adam(0.01),
-            seed=0,
-            jit_compile=False,
+            critic_fit=CriticFit(Adam(0.01)),
+            acting=ACTING,
         )
 
     check_same_updates(make, random=("entropy", "particle_spread", "displacement"))
@@ -160,14 +174,15 @@ def s2ac_with_a_companion():
             *small.SPECS,
             GaussianActorNetwork(small.OBSERVATION, small.ACTION, (8,), squash=True),
             CriticNetwork(small.OBSERVATION, small.ACTION, (8,), activation="elu"),
-            sampler=SteinSampler(4, 2),
-            amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(8,)),
+            improvement=SteinImprovement(
+                SteinSampler(4, 2),
+                amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(8,))),
+            ),
             temperature=LearnedTemperature(0.3),
-            seed=0,
-            jit_compile=False,
+            acting=ACTING,
         )
         update = tf.function(agent.update, autograph=False)
-    trained = [*agent.actor_network.trainable_variables, *agent.test_network.trainable_variables]
+    trained = [*agent.actor_network.trainable_variables, *agent.evaluation_network.trainable_variables]
     before = [copies(variable)[0] for variable in trained]
     for i in range(3):
         metrics = update(small.as_tensors(small.make_transitions(21, seed=i)), tf.constant([0, i]))
@@ -179,13 +194,17 @@ def s2ac_with_a_companion():
     assert all((copies(each)[0] != old).any() for each, old in zip(trained, before, strict=True))
 
 
-class ValueOfTheAction:
-    """V(s) = Q(s, μ(s)), as a backup."""
+class WithoutNoise(LangevinParticles):
+    """Particles that make 5 steps of 0.05 up the first critic, without noise."""
 
-    capabilities = ()
-
-    def soft_value(self, action_spec):
-        return deterministic_value
+    def __call__(self, *arguments, box):
+        return langevin_particles(
+            *arguments,
+            box=box,
+            langevin=functools.partial(langevin, noise=False),
+            step_size=0.05,
+            reduction="first",
+        )
 
 
 def parpi_without_randomness():
@@ -193,29 +212,30 @@ def parpi_without_randomness():
 
     def make():
         keras.utils.set_random_seed(0)
-        agent = ParpiAgent(
+        return ParpiAgent(
             *small.SPECS,
             DeterministicActorNetwork(small.OBSERVATION, small.ACTION, (8,)),
             CriticNetwork(small.OBSERVATION, small.ACTION, (8,), activation="elu"),
-            # Not the Wasserstein distance, in which Adam blows up the rounding of a constant's gradient, 0.
-            matching=jsd(),
-            backup=ValueOfTheAction(),
-            temperature=FixedTemperature(0.5),
-            discriminator_network=functools.partial(
-                DiscriminatorNetwork, hidden_units=(8,), activation="elu", spectral_normalization=True
+            soft_value=DeterministicValue(),
+            improvement=MatchingImprovement(
+                # Not the Wasserstein distance, in which Adam blows up the rounding of a constant's
+                # gradient, 0.
+                jsd(),
+                WithoutNoise(),
+                DiscriminatorFit(
+                    functools.partial(
+                        DiscriminatorNetwork, hidden_units=(8,), activation="elu", spectral_normalization=True
+                    ),
+                    num_steps=2,
+                    optimizer=Adam(0.01),
+                ),
+                entropy_weight=0.0,
+                optimizer=Adam(0.01),
             ),
-            discriminator_steps=2,
-            step_size=0.05,
-            entropy_weight=0.0,
-            actor_optimizer=Adam(0.01),
-            critic_optimizer=Adam(0.01),
-            discriminator_optimizer=Adam(0.01),
-            seed=0,
-            jit_compile=False,
+            temperature=FixedTemperature(0.5),
+            critic_fit=CriticFit(Adam(0.01)),
+            acting=ACTING,
         )
-        (discriminator,) = agent._discriminators
-        discriminator.contrast.keywords["langevin"] = functools.partial(langevin, noise=False)
-        return agent
 
     # A root of the mean over all states is not the mean of the devices' roots.
     check_same_updates(make, random=("particle_displacement",))
@@ -226,10 +246,12 @@ def discriminators_stay_alike():
     parpi = functools.partial(
         ParpiAgent,
         *small.SPECS,
-        discriminator_network=functools.partial(
-            DiscriminatorNetwork, hidden_units=(8,), spectral_normalization=True
+        improvement=MatchingImprovement(
+            discriminator=DiscriminatorFit(
+                functools.partial(DiscriminatorNetwork, hidden_units=(8,), spectral_normalization=True)
+            ),
+            entropy_weight=0.1,
         ),
-        entropy_weight=0.1,
         actor_network=functools.partial(GaussianActorNetwork, squash=True),
     )
     nbp = functools.partial(
@@ -241,8 +263,7 @@ def discriminators_stay_alike():
             agent = make(
                 actor_network=actor_network,
                 critic_network=CriticNetwork(small.OBSERVATION, small.ACTION, (8,)),
-                seed=0,
-                jit_compile=False,
+                acting=ACTING,
             )
             update = tf.function(agent.update, autograph=False)
         (discriminator,) = agent._discriminators

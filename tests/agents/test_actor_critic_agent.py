@@ -11,9 +11,14 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from expol_tf.agents import (
+    Acting,
+    CriticFit,
     DdpgAgent,
+    DeterministicImprovement,
+    ExpectedValue,
     FixedTemperature,
     LearnedTemperature,
+    LogSumExpValue,
     OrnsteinUhlenbeckNoise,
     SqlAgent,
     TargetUpdate,
@@ -85,10 +90,8 @@ class SlowAgent:
 
 def test_updates_equal_those_of_a_slow_agent():
     agent = linear_agent(
-        gamma=0.9,
-        target_update=TargetUpdate(0.1),
-        actor_optimizer=Adam(0.03),
-        critic_optimizer=Adam(0.03),
+        critic_fit=CriticFit(Adam(0.03), gamma=0.9, target_update=TargetUpdate(0.1)),
+        improvement=DeterministicImprovement(optimizer=Adam(0.03)),
     )
     slow = SlowAgent(agent.actor_network.weights_, agent.critic_network.weights_, 0.9, 0.1, 0.03)
     update = tf.function(agent.update, autograph=False)
@@ -138,7 +141,7 @@ def test_transitions_of_a_trajectory_mask_boundaries_and_keep_true_successors():
 
 
 def test_hard_targets_copy_at_every_period():
-    agent = linear_agent(target_update=TargetUpdate(1.0, period=3), gamma=0.9)
+    agent = linear_agent(critic_fit=CriticFit(gamma=0.9, target_update=TargetUpdate(1.0, period=3)))
     slow = SlowAgent(agent.actor_network.weights_, agent.critic_network.weights_, 0.9, 0.0, 3e-4)
     for i in range(4):
         batch = make_transitions(seed=i)
@@ -154,7 +157,9 @@ def test_particles_have_the_values_of_single_actions(ensemble):
     if ensemble:
         single = tf_agents_critic.CriticNetwork((OBSERVATION, ACTION), joint_fc_layer_params=(8,))
         critic = CriticEnsemble(single, 3)
-    agent = DdpgAgent(*SPECS, DeterministicActorNetwork(OBSERVATION, ACTION, (4,)), critic, seed=0)
+    agent = DdpgAgent(
+        *SPECS, DeterministicActorNetwork(OBSERVATION, ACTION, (4,)), critic, acting=Acting(seed=0)
+    )
     generator = np.random.default_rng(0)
     observation = tf.constant(generator.normal(size=[4, 3]), tf.float32)
     action = tf.constant(generator.uniform(size=[4, 5, 2]), tf.float32)
@@ -213,11 +218,11 @@ def test_what_does_not_fit_is_refused():
         sac(sampling)
     critic = CriticNetwork(OBSERVATION, ACTION, (4,))
     with pytest.raises(CapabilityError, match="log_prob"):
-        SqlAgent(*SPECS, sampling, critic, proposal="mixture")
-    with pytest.raises(ConfigurationError, match="gamma must be between 0 and 1; got 1.5"):
-        sac(gamma=1.5)
-    with pytest.raises(ConfigurationError, match="reduction must be one of"):
-        sac(target_reduction="median")
+        SqlAgent(*SPECS, sampling, critic, soft_value=LogSumExpValue(proposal="mixture"))
+    with pytest.raises(ConfigurationError, match="CriticFit.gamma must be between 0 and 1; got 1.5"):
+        sac(critic_fit=CriticFit(gamma=1.5))
+    with pytest.raises(ConfigurationError, match="ExpectedValue.reduction must be one of"):
+        sac(soft_value=ExpectedValue(reduction="median"))
 
     class WrongShape(QuadraticCritic):
         def call(self, inputs, step_type=None, network_state=(), training=False):
@@ -247,9 +252,7 @@ def test_exploration_noise_is_remembered_within_an_episode():
         *SPECS,
         DeterministicActorNetwork(OBSERVATION, ACTION, (4,)),
         CriticNetwork(OBSERVATION, ACTION, (4,)),
-        exploration=OrnsteinUhlenbeckNoise(theta=0.1, std=0.01),
-        seed=0,
-        jit_compile=False,
+        acting=Acting(OrnsteinUhlenbeckNoise(theta=0.1, std=0.01), seed=0, jit_compile=False),
     )
     policy, observation = agent.collect_policy, tf.zeros([2, 3])
     greedy = agent.policy.act(observation)[0]

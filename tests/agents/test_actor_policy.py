@@ -14,7 +14,7 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf import environments
-from expol_tf.agents import ActorPolicy, DdpgAgent, GaussianNoise, OrnsteinUhlenbeckNoise
+from expol_tf.agents import Acting, ActorPolicy, DdpgAgent, GaussianNoise, OrnsteinUhlenbeckNoise
 from expol_tf.distributions import greedy_action
 from expol_tf.networks import CriticNetwork, NoisyActorNetwork, ObservationNormalizer
 from expol_tf.training import OffPolicyRunner
@@ -276,7 +276,7 @@ def test_weights_are_kept_by_the_runner(exploration):
     actor = NoisyActorNetwork(env.observation_spec, env.action_spec, (8, 8), "per_episode")
     critic = CriticNetwork(env.observation_spec, env.action_spec, (8,))
     specs = ts.time_step_spec(env.observation_spec), env.action_spec
-    agent = DdpgAgent(*specs, actor, critic, exploration=exploration, seed=0, jit_compile=False)
+    agent = DdpgAgent(*specs, actor, critic, acting=Acting(exploration, seed=0, jit_compile=False))
     settings = dict(updates_per_step=1e-6, warm_up_steps=0, seed=0)
     runner = OffPolicyRunner(env, agent, 1000, 4, iteration_steps=45, **settings)
     runner.iterate()

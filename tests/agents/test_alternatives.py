@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
+from expol_tf.agents import AgentSpecs
 from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.networks import GaussianActorNetwork, SamplingActorNetwork
+from tests.agents.small_agents import only_ours
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
 ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
@@ -18,16 +21,18 @@ ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
     [
         (
             SamplingActorNetwork(OBSERVATION, ACTION, (4,)),
-            "ParpiAgent (with SqlBackup, a FixedTemperature and entropy_weight=0 or a classifier_network), "
-            "SqlAgent, NbpAgent, DdpgAgent.",
+            "DdpgAgent, NbpAgent, ParpiAgent (with LogSumExpValue, a FixedTemperature and entropy_weight=0 "
+            "or a classifier), SqlAgent.",
         ),
         (
             GaussianActorNetwork(OBSERVATION, ACTION, (4,), squash=True),
-            "TrpoAgent, PpoAgent, AcktrAgent, SacAgent, ParpiAgent, SqlAgent, NbpAgent, DdpgAgent.",
+            "AcktrAgent, PpoAgent, TrpoAgent, DdpgAgent, NbpAgent, ParpiAgent, SacAgent, SqlAgent.",
         ),
     ],
     ids=["implicit", "gaussian"],
 )
-def test_the_agents_for_a_policy_are_named(network, names):
-    sentence = accepting_agents(network, tf.zeros([2, 3]))
+def test_the_agents_for_a_policy_are_named(network, names, monkeypatch):
+    only_ours(monkeypatch)
+    specs = AgentSpecs("SomeAgent", ts.time_step_spec(OBSERVATION), ACTION)
+    sentence = accepting_agents(network, specs)
     assert sentence == f"Agents that accept such a policy: {names}"

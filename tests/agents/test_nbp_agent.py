@@ -13,7 +13,12 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import (
+    Acting,
+    CriticFit,
     DdpgAgent,
+    DensityRatioImprovement,
+    DeterministicImprovement,
+    DiscriminatorFit,
     FixedTemperature,
     LearnedTemperature,
     NbpAgent,
@@ -38,22 +43,34 @@ from expol_tf.optimizers import Adam
 from tests.agents import small_off_policy as small
 
 CLASSIFIER = functools.partial(DiscriminatorNetwork, hidden_units=(16,), activation="elu")
+FIT = DiscriminatorFit(CLASSIFIER)
 BASIC = {"critic_loss", "q_mean", "actor_loss", "temperature"}
 WITH_ENTROPY = BASIC | {"entropy", "classifier_loss", "classifier_divergence", "classifier_accuracy"}
 
 
-def make_agent(cls=NbpAgent, actor=NoisyActorNetwork, num_critics=1, seed=0, **settings):
+def make_agent(
+    cls=NbpAgent,
+    actor=NoisyActorNetwork,
+    num_critics=1,
+    seed=0,
+    temperature=None,
+    classifier=FIT,
+    rate=0.01,
+    target_update=None,
+):
     keras.utils.set_random_seed(seed)
-    settings = dict(actor_optimizer=Adam(0.01), critic_optimizer=Adam(0.01)) | settings
     if cls is NbpAgent:
-        settings = dict(classifier_network=CLASSIFIER) | settings
+        improvement = DensityRatioImprovement(classifier=classifier, optimizer=Adam(rate))
+    else:
+        improvement = DeterministicImprovement(optimizer=Adam(rate))
     return cls(
         *small.SPECS,
         actor(small.OBSERVATION, small.ACTION, hidden_units=(8,)),
         CriticNetwork(small.OBSERVATION, small.ACTION, (8,), num_critics=num_critics),
-        seed=seed,
-        jit_compile=False,
-        **settings,
+        improvement=improvement,
+        temperature=temperature,
+        critic_fit=CriticFit(Adam(0.01), target_update=target_update),
+        acting=Acting(seed=seed, jit_compile=False),
     )
 
 
@@ -111,14 +128,14 @@ def test_what_is_trained_and_told():
 
 def test_steps_of_the_classifier_and_a_scheduled_temperature():
     temperature = ScheduledTemperature(lambda step: 1.0 / (1.0 + tf.cast(step, tf.float32)))
-    agent = make_agent(temperature=temperature, classifier_steps=3)
+    agent = make_agent(temperature=temperature, classifier=DiscriminatorFit(CLASSIFIER, num_steps=3))
     found = [float(agent.update(batch(i), tf.constant([1, i]))["temperature"]) for i in range(2)]
     assert found == [1.0, 0.5]
     assert int(agent._discriminators[0].optimizer.step) == 6
 
 
 def test_the_loss_is_by_the_new_classifier():
-    agent = make_agent(temperature=FixedTemperature(0.5), actor_optimizer=Adam(1e-12))
+    agent = make_agent(temperature=FixedTemperature(0.5), rate=1e-12)
     transitions = batch()
     metrics = agent.update(transitions, tf.constant([1, 2]))
     valid = transitions.valid
@@ -161,7 +178,9 @@ def train(agent, transitions, updates):
 
 def test_the_entropy_of_a_uniform_policy():
     agent = make_agent(
-        actor=UniformActor, temperature=FixedTemperature(1.0), classifier_optimizer=Adam(0.003)
+        actor=UniformActor,
+        temperature=FixedTemperature(1.0),
+        classifier=DiscriminatorFit(CLASSIFIER, optimizer=Adam(0.003)),
     )
     train(agent, batch(count=512), 500)
     metrics = agent.update(batch(1, count=2000), tf.constant([1, 2]))
@@ -195,13 +214,15 @@ def test_it_keeps_both_modes():
         action_spec,
         SamplingActorNetwork(observation, action_spec, (32, 32)),
         CriticNetwork(observation, action_spec, (32, 32), num_critics=1),
+        improvement=DensityRatioImprovement(
+            classifier=DiscriminatorFit(
+                functools.partial(DiscriminatorNetwork, hidden_units=(32, 32)), optimizer=Adam(0.01)
+            ),
+            optimizer=Adam(0.003),
+        ),
         temperature=FixedTemperature(1.0),
-        classifier_network=functools.partial(DiscriminatorNetwork, hidden_units=(32, 32)),
-        actor_optimizer=Adam(0.003),
-        critic_optimizer=Adam(0.01),
-        classifier_optimizer=Adam(0.01),
-        seed=0,
-        jit_compile=False,
+        critic_fit=CriticFit(Adam(0.01)),
+        acting=Acting(seed=0, jit_compile=False),
     )
     ones = tf.ones([256, 1])
     transitions = Transitions(
@@ -217,17 +238,24 @@ def test_it_keeps_both_modes():
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        (dict(classifier_steps=0), ConfigurationError, "classifier_steps must be 1 or more; got 0"),
         (
             dict(temperature=FixedTemperature(0.1), actor=GaussianActorNetwork),
             CapabilityError,
             "GaussianActorNetwork draws .* outside.*squash=True.*NbpAgent .with temperature 0",
         ),
-        (dict(reduction="max"), ConfigurationError, "reduction must be one of .*got 'max'"),
         (dict(temperature=LearnedTemperature(0.1)), CapabilityError, "LearnedTemperature.*FixedTemperature"),
     ],
-    ids=["steps", "unsquashed", "reduction", "temperature"],
+    ids=["unsquashed", "temperature"],
 )
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):
         make_agent(**settings)
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ConfigurationError, match="DiscriminatorFit.num_steps must be 1 or more; got 0"):
+        make_agent(classifier=DiscriminatorFit(num_steps=0))
+    with pytest.raises(
+        ConfigurationError, match="DensityRatioImprovement.reduction must be one of .*got 'max'"
+    ):
+        DensityRatioImprovement(reduction="max")

@@ -11,11 +11,17 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import (
+    Acting,
+    CriticFit,
     DdpgAgent,
+    DeterministicImprovement,
     FixedTemperature,
     LearnedTemperature,
+    LogSumExpValue,
+    ReparameterizedImprovement,
     SacAgent,
     SqlAgent,
+    SvgdImprovement,
     TargetUpdate,
     Transitions,
     TrpoAgent,
@@ -56,16 +62,21 @@ POLICIES = {
     "sampling": SamplingActorNetwork,
     "deterministic": DeterministicActorNetwork,
 }
+# Name: (agent, its improvement without optimizer, how its targets follow).
 ALGORITHMS = {
-    "sac": functools.partial(SacAgent, temperature=FixedTemperature(0.02)),
-    "sql": functools.partial(
-        SqlAgent,
-        temperature=FixedTemperature(0.02),
-        num_particles=4,
-        value_samples=10,
-        target_update=TargetUpdate(0.01),
+    "sac": (
+        functools.partial(SacAgent, temperature=FixedTemperature(0.02)),
+        ReparameterizedImprovement,
+        None,
     ),
-    "ddpg": DdpgAgent,
+    "sql": (
+        functools.partial(
+            SqlAgent, temperature=FixedTemperature(0.02), soft_value=LogSumExpValue(num_samples=10)
+        ),
+        functools.partial(SvgdImprovement, num_particles=4),
+        TargetUpdate(0.01),
+    ),
+    "ddpg": (DdpgAgent, DeterministicImprovement, None),
 }
 OWN_METRICS = {"sac": {"entropy"}, "sql": {"particle_spread"}, "ddpg": set()}
 REFUSED = {("sac", "sampling"), ("sac", "deterministic")}
@@ -74,15 +85,15 @@ QUICK = {("sac", "gaussian"), ("sac", "flow"), ("sql", "sampling"), ("ddpg", "de
 
 def make_agent(algorithm, policy):
     keras.utils.set_random_seed(0)
-    return ALGORITHMS[algorithm](
+    make, improvement, target_update = ALGORITHMS[algorithm]
+    return make(
         *SPECS,
         POLICIES[policy](OBSERVATION, ACTION, hidden_units=(16,)),
         CriticNetwork(OBSERVATION, ACTION, (32,)),
         # Slower than the critics, whose first guesses would drive the squash into saturation.
-        actor_optimizer=Adam(0.004),
-        critic_optimizer=Adam(0.01),
-        seed=0,
-        jit_compile=False,
+        improvement=improvement(optimizer=Adam(0.004)),
+        critic_fit=CriticFit(Adam(0.01), target_update=target_update),
+        acting=Acting(seed=0, jit_compile=False),
     )
 
 
@@ -154,10 +165,9 @@ def test_a_learned_temperature_keeps_the_entropy_at_its_target():
         POLICIES["gaussian"](OBSERVATION, ACTION, hidden_units=(16,)),
         CriticNetwork(OBSERVATION, ACTION, (32,)),
         temperature=temperature,
-        actor_optimizer=Adam(0.01),
-        critic_optimizer=Adam(0.01),
-        seed=0,
-        jit_compile=False,
+        improvement=ReparameterizedImprovement(optimizer=Adam(0.01)),
+        critic_fit=CriticFit(Adam(0.01)),
+        acting=Acting(seed=0, jit_compile=False),
     )
     transitions = make_transitions()
 

@@ -16,7 +16,18 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.utils import nest_utils
 
 from expol_tf import environments
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, OrnsteinUhlenbeckNoise, S2acAgent, SacAgent, SqlAgent
+from expol_tf.agents import (
+    Acting,
+    ActorCriticAgent,
+    DdpgAgent,
+    LogSumExpValue,
+    OrnsteinUhlenbeckNoise,
+    S2acAgent,
+    SacAgent,
+    SqlAgent,
+    SteinImprovement,
+    SvgdImprovement,
+)
 from expol_tf.distributions import SteinSampler
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
@@ -35,11 +46,18 @@ AGENTS: dict[str, tuple[Any, Any]] = {
             GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True), activation="relu"
         ),
     ),
-    "sql": (functools.partial(SqlAgent, num_particles=3, value_samples=5), SamplingActorNetwork),
+    "sql": (
+        functools.partial(
+            SqlAgent,
+            soft_value=LogSumExpValue(num_samples=5),
+            improvement=SvgdImprovement(num_particles=3),
+        ),
+        SamplingActorNetwork,
+    ),
     # A policy with a state, and without a density.
-    "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
+    "ddpg": (DdpgAgent, DeterministicActorNetwork),
     "s2ac": (
-        functools.partial(S2acAgent, sampler=SteinSampler(3, 2)),
+        functools.partial(S2acAgent, improvement=SteinImprovement(SteinSampler(3, 2))),
         functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True)),
     ),
 }
@@ -54,8 +72,7 @@ def make_agent(name: str, env: Any) -> ActorCriticAgent:
         action_spec,
         actor_network(specs.observation, action_spec, hidden_units=(8,)),
         CriticNetwork(specs.observation, action_spec, hidden_units=(8,)),
-        seed=0,
-        jit_compile=False,
+        acting=Acting(OrnsteinUhlenbeckNoise() if name == "ddpg" else None, seed=0, jit_compile=False),
     )
 
 

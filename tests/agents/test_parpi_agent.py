@@ -1,4 +1,4 @@
-"""ParPI: what is trained on what and when, with every divergence and backup, and what is refused."""
+"""ParPI: what is trained on what and when, with every divergence and soft value, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import pytest
 import tensorflow as tf
 
 from expol_tf.agents import (
+    Acting,
+    CriticFit,
+    DiscriminatorFit,
+    ExpectedValue,
     FixedTemperature,
+    LangevinParticles,
     LearnedTemperature,
+    LogSumExpValue,
+    MatchingImprovement,
     ParpiAgent,
-    SacBackup,
     ScheduledTemperature,
-    SqlBackup,
 )
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.keras_api import keras
@@ -51,11 +56,20 @@ METRICS = {
 PEARSON = functools.partial(f_divergence, lambda t: t + t**2 / 4, name="pearson")
 PLAIN = functools.partial(DiscriminatorNetwork, hidden_units=(8,))
 SPECTRAL = functools.partial(PLAIN, spectral_normalization=True)
-# Of policies without density.
-WITHOUT_DENSITY = dict(backup=SqlBackup(8), temperature=FixedTemperature(0.3), entropy_weight=0.0)
+# What a policy without density can do.
+WITHOUT_DENSITY = dict(
+    soft_value=LogSumExpValue(num_samples=8), temperature=FixedTemperature(0.3), entropy_weight=0.0
+)
 
 
-def make_agent(actor=None, seed=0, **settings):
+def fit(network=SPECTRAL, num_steps=1, rate=0.01):
+    return DiscriminatorFit(network, num_steps, Adam(rate))
+
+
+def make_agent(
+    actor=None, seed=0, soft_value=None, temperature=None, observation_normalizer=None, rate=0.01, **settings
+):
+    """An agent whose improvement has `settings`, its policy's learning rate `rate`."""
     keras.utils.set_random_seed(seed)
     if actor is None:
         actor = GaussianActorNetwork(
@@ -64,13 +78,17 @@ def make_agent(actor=None, seed=0, **settings):
     else:
         actor = actor(small.OBSERVATION, small.ACTION, hidden_units=(8,))
     critic = CriticNetwork(small.OBSERVATION, small.ACTION, (8,))
-    defaults = dict(
-        discriminator_network=SPECTRAL,
-        actor_optimizer=Adam(0.01),
-        critic_optimizer=Adam(0.01),
-        discriminator_optimizer=Adam(0.01),
+    return ParpiAgent(
+        *small.SPECS,
+        actor,
+        critic,
+        observation_normalizer,
+        soft_value=soft_value,
+        improvement=MatchingImprovement(**dict(discriminator=fit(), optimizer=Adam(rate)) | settings),
+        temperature=temperature,
+        critic_fit=CriticFit(Adam(0.01)),
+        acting=Acting(seed=seed, jit_compile=False),
     )
-    return ParpiAgent(*small.SPECS, actor, critic, seed=seed, jit_compile=False, **defaults | settings)
 
 
 def batch(seed=0, count=20):
@@ -91,22 +109,22 @@ def moved(variables, before):
 
 
 @pytest.mark.parametrize(
-    ("matching", "network", "backup"),
+    ("matching", "network", "soft_value"),
     [
-        (wasserstein(0.0), SPECTRAL, SacBackup()),
-        (wasserstein(10.0), PLAIN, SacBackup()),
-        (wasserstein(0.0, hinge=True), SPECTRAL, SqlBackup(8)),
-        (jsd(), PLAIN, SqlBackup(8, proposal="mixture")),
-        (reverse_kl(), PLAIN, SqlBackup(8)),
-        (PEARSON(), PLAIN, SacBackup("mean")),
+        (wasserstein(0.0), SPECTRAL, ExpectedValue()),
+        (wasserstein(10.0), PLAIN, ExpectedValue()),
+        (wasserstein(0.0, hinge=True), SPECTRAL, LogSumExpValue(num_samples=8)),
+        (jsd(), PLAIN, LogSumExpValue(num_samples=8, proposal="mixture")),
+        (reverse_kl(), PLAIN, LogSumExpValue(num_samples=8)),
+        (PEARSON(), PLAIN, ExpectedValue("mean")),
     ],
     ids=["wasserstein", "penalty", "hinge", "jsd", "rkl", "pearson"],
 )
-def test_every_divergence_and_backup(matching, network, backup):
+def test_every_divergence_and_soft_value(matching, network, soft_value):
     agent = make_agent(
         matching=matching,
-        backup=backup,
-        discriminator_network=network,
+        soft_value=soft_value,
+        discriminator=fit(network),
         entropy_weight=0.1,
         temperature=LearnedTemperature(),
     )
@@ -132,14 +150,11 @@ def test_the_discriminator_learns_before_the_policy_and_after_the_critic():
     # The policy hardly moves, so that what it saw can be asked for again.
     settings = dict(
         matching=jsd(),
-        discriminator_network=PLAIN,
-        step_size=0.05,
+        particles=LangevinParticles(step_size=0.05, reduction="min"),
         entropy_weight=0.2,
-        score_reduction="min",
         temperature=FixedTemperature(1.0),
     )
-    agent = make_agent(actor_optimizer=Adam(1e-12), **settings)
-    untrained = make_agent(actor_optimizer=Adam(1e-12), **settings)
+    agent, untrained = (make_agent(rate=1e-12, discriminator=fit(PLAIN), **settings) for _ in range(2))
     transitions, seed = batch(), tf.constant([1, 2])
     metrics = agent.update(transitions, seed)
     valid = transitions.valid
@@ -203,8 +218,9 @@ def test_steps_of_the_discriminator():
     for steps in (1, 3):
         refreshed.clear()
         agents[steps] = make_agent(
-            discriminator_steps=steps,
-            discriminator_network=functools.partial(Counting, hidden_units=(8,), spectral_normalization=True),
+            discriminator=fit(
+                functools.partial(Counting, hidden_units=(8,), spectral_normalization=True), num_steps=steps
+            ),
         )
         agents[steps].update(batch(), tf.constant([1, 2]))
         assert len(refreshed) == steps and int(discriminator_of(agents[steps]).optimizer.step) == steps
@@ -214,7 +230,7 @@ def test_steps_of_the_discriminator():
 
 
 def test_norms_stay_at_one():
-    agent = make_agent(discriminator_optimizer=Adam(0.03))
+    agent = make_agent(discriminator=fit(rate=0.03))
     update = tf.function(agent.update, autograph=False)
     for i in range(30):
         update(batch(i), tf.constant([1, i]))
@@ -242,7 +258,7 @@ def test_the_same_seed_is_the_same_run():
 
 def test_everything_sees_normalized_observations():
     normalizer = ObservationNormalizer(small.OBSERVATION)
-    agent = make_agent(observation_normalizer=normalizer, actor_optimizer=Adam(1e-12))
+    agent = make_agent(observation_normalizer=normalizer, rate=1e-12)
     transitions = batch()._replace(observation=100.0 * batch().observation)
     seen = []
     network = discriminator_of(agent).network
@@ -293,7 +309,7 @@ def test_other_densities(actor):
     ],
 )
 def test_policies_without_density(actor, temperature):
-    agent = make_agent(actor, backup=SqlBackup(8), temperature=temperature, entropy_weight=0.0)
+    agent = make_agent(actor, **WITHOUT_DENSITY | dict(temperature=temperature))
     before = copies(agent.actor_network.trainable_variables)
     metrics = agent.update(batch(), tf.constant([1, 2]))
     assert set(metrics) == METRICS - {"entropy", "entropy_spread"}
@@ -304,12 +320,12 @@ def test_policies_without_density(actor, temperature):
 @pytest.mark.parametrize(
     "settings",
     [
-        dict(backup=SacBackup()),
-        dict(backup=SqlBackup(8, proposal="mixture")),
+        dict(soft_value=ExpectedValue()),
+        dict(soft_value=LogSumExpValue(num_samples=8, proposal="mixture")),
         dict(temperature=LearnedTemperature(0.3)),
         dict(entropy_weight=0.1),
     ],
-    ids=["backup", "mixture", "temperature", "weight"],
+    ids=["value", "mixture", "temperature", "weight"],
 )
 def test_what_a_policy_without_density_cannot_do(settings):
     with pytest.raises(
@@ -321,41 +337,43 @@ def test_what_a_policy_without_density_cannot_do(settings):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        (dict(entropy_weight=-0.1), ConfigurationError, "entropy_weight must be 0 or more; got -0.1"),
-        (dict(entropy_weight=float("nan")), ConfigurationError, "entropy_weight must be 0 or more; got nan"),
-        (dict(discriminator_steps=0), ConfigurationError, "discriminator_steps must be 1 or more; got 0"),
-        (dict(num_sampler_steps=0), ConfigurationError, "num_sampler_steps must be 1 or more; got 0"),
         (
-            dict(num_sampler_steps=5.0),
-            ConfigurationError,
-            "num_sampler_steps must be a whole number; got 5.0",
+            dict(actor=GaussianActorNetwork),
+            CapabilityError,
+            r"Gaussian.*squash=True.*SvgdImprovement\(space=",
         ),
-        (dict(step_size=0.0), ConfigurationError, "step_size must be positive and finite; got 0.0"),
-        (dict(step_size=float("inf")), ConfigurationError, "step_size must be positive and finite; got inf"),
-        (dict(score_reduction="max"), ConfigurationError, "score_reduction must be one of .*got 'max'"),
-        (dict(actor=GaussianActorNetwork), CapabilityError, "Gaussian.*squash=True.*kernel_space="),
-        (dict(matching=wasserstein(10.0)), ConfigurationError, "discriminator_network must not .*got both"),
-        (dict(discriminator_network=PLAIN), ConfigurationError, "bounded in slope .*got neither"),
+        (
+            dict(matching=wasserstein(10.0)),
+            ConfigurationError,
+            "DiscriminatorFit.network must not .*got both",
+        ),
+        (dict(discriminator=fit(PLAIN)), ConfigurationError, "bounded in slope .*got neither"),
         (dict(temperature=FixedTemperature(0.0)), ConfigurationError, "temperature must be positive.*got 0"),
     ],
-    ids=[
-        "weight",
-        "NaN",
-        "discriminator",
-        "steps",
-        "whole",
-        "size",
-        "infinite",
-        "reduction",
-        "unsquashed",
-        "both",
-        "neither",
-        "temperature",
-    ],
+    ids=["unsquashed", "both", "neither", "temperature"],
 )
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):
         make_agent(**settings)
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "words"),
+    [
+        (MatchingImprovement, dict(entropy_weight=-0.1), "entropy_weight must be 0 or more; got -0.1"),
+        (MatchingImprovement, dict(entropy_weight=float("nan")), "entropy_weight must be 0 or more; got nan"),
+        (DiscriminatorFit, dict(num_steps=0), "num_steps must be 1 or more; got 0"),
+        (LangevinParticles, dict(num_steps=0), "num_steps must be 1 or more; got 0"),
+        (LangevinParticles, dict(num_steps=5.0), "num_steps must be a whole number; got 5.0"),
+        (LangevinParticles, dict(step_size=0.0), "step_size must be positive and finite; got 0.0"),
+        (LangevinParticles, dict(step_size=float("inf")), "step_size must be positive and finite; got inf"),
+        (LangevinParticles, dict(reduction="max"), "reduction must be one of .*got 'max'"),
+    ],
+    ids=["weight", "NaN", "discriminator", "steps", "whole", "size", "infinite", "reduction"],
+)
+def test_settings_out_of_range_are_refused(part, settings, words):
+    with pytest.raises(ConfigurationError, match=f"{part.__name__}.{words}"):
+        part(**settings)
 
 
 @pytest.mark.parametrize(
@@ -364,13 +382,13 @@ def test_what_is_refused(settings, error, words):
     ids=["default", "hinge", "penalty", "jsd"],
 )
 def test_the_default_discriminator_is_the_one_that_the_matching_needs(matching, bounded):
-    agent = make_agent(matching=matching, discriminator_network=None)
+    agent = make_agent(matching=matching, discriminator=None)
     assert discriminator_of(agent).network.spectral_normalization is bounded
 
 
 def test_a_classifier_knows_the_entropy_of_a_policy_without_density():
-    settings = WITHOUT_DENSITY | dict(entropy_weight=0.1, classifier_network=PLAIN)
-    agent = make_agent(NoisyActorNetwork, **settings)
+    settings = WITHOUT_DENSITY | dict(entropy_weight=0.1)
+    agent = make_agent(NoisyActorNetwork, classifier=DiscriminatorFit(PLAIN), **settings)
     _, classifier = agent._discriminators
     before = copies(classifier.network.trainable_variables)
     metrics = agent.update(batch(), tf.constant([1, 2]))
@@ -380,7 +398,8 @@ def test_a_classifier_knows_the_entropy_of_a_policy_without_density():
         and "entropy_spread" not in metrics
     )
     # Its weight is felt: without, the same policy moves elsewhere.
-    other = make_agent(NoisyActorNetwork, **settings | dict(entropy_weight=0.0))
+    settings["entropy_weight"] = 0.0
+    other = make_agent(NoisyActorNetwork, classifier=DiscriminatorFit(PLAIN), **settings)
     other.update(batch(), tf.constant([1, 2]))
     pairs = zip(agent.actor_network.trainable_variables, other.actor_network.trainable_variables, strict=True)
     assert any(np.any(one.numpy() != two.numpy()) for one, two in pairs)
@@ -404,18 +423,17 @@ def test_it_learns():
         *small.SPECS,
         GaussianActorNetwork(small.OBSERVATION, small.ACTION, (16,), squash=True),
         CriticNetwork(small.OBSERVATION, small.ACTION, (32,)),
-        matching=jsd(),
-        discriminator_network=functools.partial(DiscriminatorNetwork, hidden_units=(32,)),
-        step_size=0.01,
-        num_sampler_steps=3,
+        improvement=MatchingImprovement(
+            jsd(),
+            LangevinParticles(num_steps=3, step_size=0.01),
+            fit(functools.partial(DiscriminatorNetwork, hidden_units=(32,))),
+            # Without it policy and discriminator chase each other around the best action.
+            entropy_weight=0.05,
+            optimizer=Adam(0.003),
+        ),
         temperature=FixedTemperature(0.5),
-        # Without it policy and discriminator chase each other around the best action.
-        entropy_weight=0.05,
-        actor_optimizer=Adam(0.003),
-        critic_optimizer=Adam(0.01),
-        discriminator_optimizer=Adam(0.01),
-        seed=0,
-        jit_compile=False,
+        critic_fit=CriticFit(Adam(0.01)),
+        acting=Acting(seed=0, jit_compile=False),
     )
 
     @tf.function(autograph=False)

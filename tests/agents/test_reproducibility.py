@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.trajectories import time_step as ts
+from tf_agents.trajectories import trajectory
 
+from expol_tf.agents import Acting
 from expol_tf.keras_api import keras
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.optimizers import MinibatchRegression
+from tests.agents import small_off_policy as small
 from tests.agents.checkpoints import assert_equal, iterate
 from tests.agents.small_agents import OBSERVATION, make_agent, set_values, values_of
 
@@ -62,6 +66,51 @@ def test_without_a_seed_updates_differ():
         return agent._generator.make_seeds(1).numpy()
 
     assert (draws(make_agent(seed=None)) != draws(make_agent(seed=None))).any()
+
+
+def test_a_reset_from_a_seed_gives_the_run_of_an_agent_made_with_it():
+    made, reset = new_agent("gaussian", seed=5), new_agent("gaussian", seed=0)
+    set_values(reset.actor_network.variables, values_of(made.actor_network.variables))
+    set_values(reset.value_network.variables, values_of(made.value_network.variables))
+    reset.collect_policy.act(np.zeros((4, 3), np.float32))  # Randomness to be forgotten.
+    reset.reset_from_seed(5)
+    for seed in range(2):
+        assert_equal(iterate(reset, seed), iterate(made, seed))
+
+
+def train_off_policy(agent):
+    """Returns actions, the metrics of two updates from trajectories, and what they made of the policy."""
+    observation = np.random.default_rng(0).normal(size=[6, 2, 3]).astype(np.float32)
+    results = []
+    for _ in range(2):
+        action, info = agent.collect_policy.act(observation.reshape(12, 3))
+        info = {name: tf.reshape(value, [6, 2, *value.shape[1:]]) for name, value in dict(info).items()}
+        frames = tf.fill([6, 2], ts.StepType.MID)
+        experience = trajectory.Trajectory(
+            step_type=frames,
+            observation=tf.constant(observation),
+            action=tf.reshape(action, [6, 2, 2]),
+            policy_info=info,
+            next_step_type=frames,
+            reward=tf.constant(observation[..., 0]),
+            discount=tf.ones([6, 2]),
+        )
+        metrics = agent.train(experience).extra
+        results += [action.numpy(), *(metrics[name].numpy() for name in sorted(metrics))]
+    return [*results, *values_of(agent.actor_network.variables)]
+
+
+def test_a_reset_off_policy_gives_the_run_of_an_agent_made_with_the_seed():
+    def make(seed):
+        keras.utils.set_random_seed(0)
+        return small.sac(acting=Acting(seed=seed, jit_compile=False))
+
+    made, reset, other = make(5), make(None), make(0)
+    reset.collect_policy.act(np.zeros((4, 3), np.float32))  # Randomness to be forgotten.
+    reset.reset_from_seed(5)
+    expected, found, different = (train_off_policy(agent) for agent in (made, reset, other))
+    assert_equal(found, expected)
+    assert any(np.any(one != two) for one, two in zip(different, expected, strict=True))
 
 
 def test_a_checkpoint_holds_the_optimizer_the_normalizer_and_the_generators(history):

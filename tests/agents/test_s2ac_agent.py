@@ -14,10 +14,18 @@ from tf_agents.trajectories import time_step as ts
 
 import expol_tf
 from expol_tf.agents import (
+    Acting,
+    AmortizedPolicy,
+    CriticFit,
+    ExpectedValue,
     FixedTemperature,
     LearnedTemperature,
+    LogSumExpValue,
+    ParticleSelection,
+    ReparameterizedImprovement,
     S2acAgent,
     SacAgent,
+    SteinImprovement,
     TargetUpdate,
     Transitions,
 )
@@ -39,7 +47,7 @@ from expol_tf.replicas import split_seed
 from tests.agents import small_off_policy as small
 
 SMALL = SteinSampler(4, 2, 0.1)
-AMORTIZED = functools.partial(SamplingActorNetwork, hidden_units=(8,))
+AMORTIZED = AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(8,)))
 STATISTICS = {
     "particle_spread",
     "displacement",
@@ -50,18 +58,40 @@ STATISTICS = {
 }
 
 
-def make_agent(cls=S2acAgent, actor=None, specs=(small.OBSERVATION, small.ACTION), **settings):
+def make_agent(
+    cls=S2acAgent,
+    actor=None,
+    specs=(small.OBSERVATION, small.ACTION),
+    temperature=None,
+    target_update=None,
+    observation_normalizer=None,
+    soft_value=None,
+    selection=None,
+    rate=0.01,
+    **settings,
+):
+    """An agent whose improvement has `settings`, its policy's learning rate `rate`."""
     keras.utils.set_random_seed(0)
     if actor is None:
         actor = GaussianActorNetwork(*specs, (8,), squash=True, log_std=LogStd(0.0, True, (-2.3, 0.0)))
     critic = CriticNetwork(*specs, (8,), activation="elu")
     if cls is S2acAgent:
         settings = dict(sampler=SMALL, batch_parts=1) | settings
-    settings = (
-        dict(actor_optimizer=Adam(0.01), critic_optimizer=Adam(0.01), temperature=FixedTemperature(0.3))
-        | settings
+        improvement = SteinImprovement(optimizer=Adam(rate), **settings)
+    else:
+        improvement = ReparameterizedImprovement(optimizer=Adam(rate))
+    return cls(
+        ts.time_step_spec(specs[0]),
+        specs[1],
+        actor,
+        critic,
+        observation_normalizer,
+        soft_value=soft_value,
+        improvement=improvement,
+        temperature=temperature or FixedTemperature(0.3),
+        critic_fit=CriticFit(Adam(0.01), target_update=target_update),
+        acting=Acting(selection=selection, seed=0, jit_compile=False),
     )
-    return cls(ts.time_step_spec(specs[0]), specs[1], actor, critic, seed=0, jit_compile=False, **settings)
 
 
 def batch(seed=0, count=20):
@@ -130,7 +160,8 @@ def test_without_steps_range_and_neighbours_it_is_sac_to_the_last_bit(learned):
 
 @pytest.mark.parametrize("reduction", ["min", "mean"])
 def test_losses_are_means_over_the_particles(reduction):
-    agent = make_agent(actor_reduction=reduction, target_reduction=reduction, target_update=TargetUpdate(0.5))
+    settings = dict(reduction=reduction, soft_value=ExpectedValue(reduction), target_update=TargetUpdate(0.5))
+    agent = make_agent(**settings)
     reduce = {"min": np.min, "mean": np.mean}[reduction]
     agent.update(batch(1), tf.constant([9, 9]))  # Targets that differ from the critics.
     transitions, alpha, count = batch(), 0.3, 4
@@ -158,12 +189,7 @@ def test_losses_are_means_over_the_particles(reduction):
         "temperature",
     }
     # The policy is improved against the critics after their step; before its own, which is undone here.
-    again = make_agent(
-        actor_reduction=reduction,
-        target_reduction=reduction,
-        target_update=TargetUpdate(0.5),
-        actor_optimizer=Adam(1e-12),
-    )
+    again = make_agent(**settings, rate=1e-12)
     again.update(batch(1), tf.constant([9, 9]))
     metrics = again.update(transitions, tf.constant([1, 2]))
     agent = again
@@ -194,13 +220,14 @@ def test_the_policys_gradient_goes_through_the_steps():
     start = kernel.numpy()
 
     def improvement():
-        improved = agent._policy_improvement(
+        improved = agent._policy_loss(
             transitions.observation,
             lambda observation: agent.actor_network(observation)[0],
             agent.critic,
             tf.constant(0.3),
             seed,
             transitions.valid,
+            box=small.ACTION,
         )
         return improved.loss
 
@@ -240,7 +267,7 @@ def test_parts_of_a_batch_make_up_the_batch():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_batch_smaller_than_its_parts(count):
-    agent = make_agent(batch_parts=4, amortized_network=AMORTIZED)
+    agent = make_agent(batch_parts=4, amortized=AMORTIZED)
     metrics = agent.update(batch(count=count), tf.constant([1, 2]))
     for name, value in metrics.items():
         assert np.isfinite(value), name
@@ -258,8 +285,8 @@ def test_a_start_that_is_not_learned_trains_its_critic():
 
 
 def test_the_amortized_network_learns_and_acts_when_testing():
-    agent = make_agent(amortized_network=AMORTIZED)
-    amortized = agent.test_network
+    agent = make_agent(amortized=AMORTIZED)
+    amortized = agent.evaluation_network
     assert isinstance(amortized, SamplingActorNetwork) and isinstance(agent.actor_network, SteinActorNetwork)
     observation = np.random.default_rng(0).normal(size=[6, 3]).astype(np.float32)
     greedy = agent.policy.act(observation)[0].numpy()
@@ -290,17 +317,25 @@ def test_the_amortized_network_learns_and_acts_when_testing():
 def test_selection():
     observation = np.tile(np.random.default_rng(0).normal(size=[1, 3]), [500, 1]).astype(np.float32)
     means = {}
-    for rule in ("random", "softmax", "argmax"):
-        agent = make_agent(selection=rule, temperature=FixedTemperature(0.02))
+    for rule in (None, "softmax", "argmax"):
+        selection = None if rule is None else ParticleSelection(rule)
+        agent = make_agent(selection=selection, temperature=FixedTemperature(0.02))
         action, info = agent.collect_policy.act(observation)
         means[rule] = float(np.mean(np.min(agent.critic(observation, action), axis=-1)))
-        assert bool(info) == (rule == "random")
+        assert bool(info) == (rule is None)
         assert len(np.unique(action.numpy(), axis=0)) > 100
         # Greedy actions are of the best particle, whatever acts when collecting.
         np.testing.assert_array_equal(
             agent.policy.act(observation)[0][1:], agent.policy.act(observation)[0][:-1]
         )
-    assert means["random"] < means["softmax"] < means["argmax"]
+    assert means[None] < means["softmax"] < means["argmax"]
+
+
+def test_a_random_particle_is_what_acts_without_a_selection():
+    observation = np.random.default_rng(0).normal(size=[6, 3])
+    agents = make_agent(), make_agent(selection=ParticleSelection("random"))
+    np.testing.assert_array_equal(*(agent.collect_policy.act(observation)[0] for agent in agents))
+    assert ParticleSelection() == ParticleSelection("random")
 
 
 def test_a_learned_temperature():
@@ -326,22 +361,47 @@ def test_warnings():
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        (dict(selection="best"), ConfigurationError, "selection must be one of .*got 'best'"),
-        (dict(score_reduction="max"), ConfigurationError, "reduction must be one of .*got 'max'"),
-        (dict(actor_reduction="max"), ConfigurationError, "reduction must be one of .*got 'max'"),
+        (dict(score_reduction="max"), ConfigurationError, "score_reduction must be one of .*got 'max'"),
+        (
+            dict(reduction="max"),
+            ConfigurationError,
+            "SteinImprovement.reduction must be one of .*got 'max'",
+        ),
         (dict(batch_parts=0), ConfigurationError, "batch_parts must be 1 or more; got 0"),
-        (dict(gamma=1.5), ConfigurationError, "gamma"),
         (
             dict(actor=GaussianActorNetwork(small.OBSERVATION, small.ACTION, (4,))),
             CapabilityError,
             "initial_network: .*squash=True",
         ),
     ],
-    ids=["selection", "score", "actor", "parts", "gamma", "unsquashed"],
+    ids=["score", "actor", "parts", "unsquashed"],
 )
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):
         make_agent(**settings)
+
+
+def test_parts_out_of_range_are_refused():
+    with pytest.raises(ConfigurationError, match="ParticleSelection.rule must be one of .*got 'best'"):
+        ParticleSelection("best")
+    with pytest.raises(ConfigurationError, match="CriticFit.gamma must be between 0 and 1; got 1.5"):
+        CriticFit(gamma=1.5)
+
+
+@pytest.mark.parametrize(
+    ("argument", "part", "words"),
+    [
+        ("improvement", ReparameterizedImprovement(), "improvement must be a SteinImprovement; got Repar"),
+        ("soft_value", LogSumExpValue(), "soft_value must be a ExpectedValue; got LogSumExp"),
+    ],
+)
+def test_only_parts_for_particles_are_accepted(argument, part, words):
+    networks = (
+        GaussianActorNetwork(small.OBSERVATION, small.ACTION, (8,), squash=True),
+        CriticNetwork(small.OBSERVATION, small.ACTION, (8,)),
+    )
+    with pytest.raises(ConfigurationError, match=words):
+        S2acAgent(*small.SPECS, *networks, **{argument: part})
 
 
 def test_the_code_of_the_page(monkeypatch):
@@ -351,7 +411,8 @@ def test_the_code_of_the_page(monkeypatch):
     names = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(compile(block, page.name, "exec"), names)
-    assert given["agent"].func is S2acAgent and given["agent"].keywords["sampler"] == SteinSampler()
+    assert given["agent"].func is S2acAgent
+    assert given["agent"].keywords["improvement"].sampler == SteinSampler()
     assert names["draws"].shape == [50, 5, 2] and names["log_prob"].shape == [50, 5]
     np.testing.assert_allclose(np.mean(names["draws"], axis=0), 1.0, atol=0.15)
     assert names["entropy"].shape == [5]
@@ -371,12 +432,10 @@ def test_it_finds_both_modes():
         action_spec,
         FixedGaussianActorNetwork(observation, action_spec),
         CriticNetwork(observation, action_spec, (32, 32), activation="elu"),
-        sampler=SteinSampler(8, 10, 0.05),
+        improvement=SteinImprovement(SteinSampler(8, 10, 0.05), batch_parts=1),
         temperature=FixedTemperature(1.0),
-        critic_optimizer=Adam(0.01),
-        batch_parts=1,
-        seed=0,
-        jit_compile=False,
+        critic_fit=CriticFit(Adam(0.01)),
+        acting=Acting(seed=0, jit_compile=False),
     )
     ones = tf.ones([128, 1])
     rewards = tf.constant(rewards, tf.float32)

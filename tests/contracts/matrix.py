@@ -9,54 +9,16 @@ import functools
 import pathlib
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.networks import network
-from tf_agents.specs import tensor_spec
-from tf_agents.trajectories import time_step as ts
 
 import expol_tf.environments  # noqa: F401  (registers the bandit)
-from expol_tf.agents import (
-    AcktrAgent,
-    Acting,
-    ClippedUpdate,
-    DdpgAgent,
-    FixedTemperature,
-    KroneckerUpdate,
-    NbpAgent,
-    ParpiAgent,
-    PpoAgent,
-    Rollout,
-    S2acAgent,
-    SacAgent,
-    SqlAgent,
-    SqlBackup,
-    TargetUpdate,
-    Transitions,
-    TrpoAgent,
-    TrustRegionUpdate,
-)
-from expol_tf.distributions import SteinSampler
+from expol_tf.agents import Rollout, Transitions
 from expol_tf.errors import ExpolError
-from expol_tf.keras_api import keras
-from expol_tf.networks import (
-    CriticNetwork,
-    DeterministicActorNetwork,
-    DiscriminatorNetwork,
-    FlowActorNetwork,
-    GaussianActorNetwork,
-    MixtureActorNetwork,
-    NoisyActorNetwork,
-    SamplingActorNetwork,
-    SteinActorNetwork,
-    ValueNetwork,
-)
-from expol_tf.objectives import jsd
-from expol_tf.optimizers import Adam, Kfac, KfacRegression, MinibatchAdam, MinibatchRegression, TrustRegion
+from tests.contracts.matrix_agents import ALGORITHMS, POLICIES, ROLLOUT, make_agent
 
 TASK = "expol/GaussianBandit-v0"
 FIRST_UPDATES = 10
@@ -64,183 +26,8 @@ PAGE = pathlib.Path(__file__).absolute().parents[2] / "docs" / "matrix.md"
 # Of the first return, what may be left: the best is 0.
 SHARE = 0.5
 
-_OBSERVATION = tensor_spec.TensorSpec([1], tf.float32, "observation")
-_ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0, "action")
-_SPECS = ts.time_step_spec(_OBSERVATION), _ACTION
-# The rewards' curvature is some hundreds; larger steps overshoot.
-_SAMPLER = SteinSampler(num_particles=4, num_sampler_steps=2, step_size=1e-2)
-# α: the best policy's return is −α there, N(0, αΣ/2)'s.
-_ALPHA = 1.0
-_UNITS = (16,)
-_ROLLOUT = 256
 _REPLAY = 1024
 _BATCH = 64
-
-
-def _gaussian(critic: network.Network | None, squash: bool) -> network.Network:
-    return GaussianActorNetwork(_OBSERVATION, _ACTION, _UNITS, squash=squash)
-
-
-def _mixture(critic: network.Network | None, squash: bool) -> network.Network:
-    return MixtureActorNetwork(_OBSERVATION, _ACTION, hidden_units=_UNITS, squash=squash)
-
-
-def _flow(critic: network.Network | None, squash: bool) -> network.Network:
-    return FlowActorNetwork(_OBSERVATION, _ACTION, num_transformations=1, hidden_units=_UNITS, squash=squash)
-
-
-def _sampling(critic: network.Network | None, squash: bool) -> network.Network:
-    return SamplingActorNetwork(_OBSERVATION, _ACTION, _UNITS)
-
-
-def _noisy(critic: network.Network | None, squash: bool) -> network.Network:
-    return NoisyActorNetwork(_OBSERVATION, _ACTION, _UNITS)
-
-
-def _deterministic(critic: network.Network | None, squash: bool) -> network.Network:
-    actor = DeterministicActorNetwork(_OBSERVATION, _ACTION, _UNITS)
-    # It would start in the middle of the box, where the best action is.
-    actor.trainable_variables[-1].assign([0.5, -0.5])
-    return actor
-
-
-def _stein(critic: network.Network | None, squash: bool) -> network.Network:
-    initial, critic = _gaussian(None, squash=True), critic or _critic()
-    return SteinActorNetwork(initial, critic, FixedTemperature(_ALPHA), _SAMPLER)
-
-
-POLICIES = {
-    "Gaussian": _gaussian,
-    "mixture": _mixture,
-    "flow": _flow,
-    "sampling": _sampling,
-    "noisy": _noisy,
-    "deterministic": _deterministic,
-    "Stein": _stein,
-}
-
-
-def _critic() -> network.Network:
-    return CriticNetwork(_OBSERVATION, _ACTION, (32, 32), activation="elu")
-
-
-_DISCRIMINATOR = functools.partial(DiscriminatorNetwork, hidden_units=(32, 32))
-
-
-def _on_policy(cls, **arguments: Any):
-    def make(policy: str) -> tf_agent.TFAgent:
-        actor = POLICIES[policy](None, squash=False)
-        value = ValueNetwork(_OBSERVATION, (8,))
-        fresh = {name: make_argument() for name, make_argument in arguments.items()}
-        return cls(*_SPECS, actor, value, acting=Acting(seed=0, jit_compile=False), **fresh)
-
-    return make
-
-
-def _off_policy(cls, actor_rate: float = 2e-3, **arguments: Any):
-    def make(policy: str) -> tf_agent.TFAgent:
-        critic = _critic()
-        fresh = {name: make_argument() for name, make_argument in arguments.items()}
-        return cls(
-            *_SPECS,
-            POLICIES[policy](critic, squash=True),
-            critic,
-            actor_optimizer=Adam(actor_rate),
-            critic_optimizer=Adam(1e-2),
-            seed=0,
-            jit_compile=False,
-            **fresh,
-        )
-
-    return make
-
-
-_FIXED = functools.partial(FixedTemperature, _ALPHA)
-_VALUE_FIT = functools.partial(MinibatchRegression, epochs=1, minibatch_size=_ROLLOUT)
-
-
-class Algorithm(NamedTuple):
-    """How one makes its agent for a policy class, of that name, and how many updates it gets."""
-
-    make: Any
-    updates: int
-
-
-ON_POLICY = {
-    "TRPO": Algorithm(
-        _on_policy(
-            TrpoAgent, policy_update=lambda: TrustRegionUpdate(TrustRegion(0.03)), value_fit=_VALUE_FIT
-        ),
-        30,
-    ),
-    "PPO": Algorithm(
-        _on_policy(
-            PpoAgent,
-            policy_update=lambda: ClippedUpdate(MinibatchAdam(3e-3, 5, _ROLLOUT // 4)),
-            value_fit=_VALUE_FIT,
-        ),
-        30,
-    ),
-    "ACKTR": Algorithm(
-        _on_policy(
-            AcktrAgent,
-            policy_update=lambda: KroneckerUpdate(
-                Kfac(0.1, clip_kl=0.03, jit_compile=False), desired_kl=0.03
-            ),
-            value_fit=lambda: KfacRegression(Kfac(1e-2, 0.1, 0.3, jit_compile=False), updates=2),
-        ),
-        40,
-    ),
-}
-OFF_POLICY = {
-    "SAC": Algorithm(_off_policy(SacAgent, temperature=_FIXED), 800),
-    "SQL": Algorithm(
-        _off_policy(
-            SqlAgent,
-            temperature=_FIXED,
-            num_particles=lambda: 4,
-            value_samples=lambda: 10,
-            target_update=lambda: TargetUpdate(0.01),
-        ),
-        800,
-    ),
-    "S²AC": Algorithm(_off_policy(S2acAgent, temperature=_FIXED, sampler=lambda: _SAMPLER), 800),
-    "ParPI (WD, SAC backup)": Algorithm(
-        _off_policy(
-            ParpiAgent,
-            temperature=_FIXED,
-            step_size=lambda: 3e-3,
-            entropy_weight=lambda: 0.05,
-            discriminator_network=lambda: functools.partial(_DISCRIMINATOR, spectral_normalization=True),
-            discriminator_optimizer=lambda: Adam(1e-2),
-        ),
-        1200,
-    ),
-    "ParPI (JSD, SQL backup)": Algorithm(
-        _off_policy(
-            ParpiAgent,
-            temperature=_FIXED,
-            matching=jsd,
-            backup=lambda: SqlBackup(10),
-            entropy_weight=lambda: 0.0,
-            step_size=lambda: 1e-2,
-            discriminator_network=lambda: _DISCRIMINATOR,
-            discriminator_optimizer=lambda: Adam(1e-2),
-        ),
-        800,
-    ),
-    "NBP": Algorithm(
-        _off_policy(
-            NbpAgent,
-            temperature=_FIXED,
-            classifier_network=lambda: _DISCRIMINATOR,
-            classifier_optimizer=lambda: Adam(1e-2),
-        ),
-        800,
-    ),
-    "DDPG": Algorithm(_off_policy(DdpgAgent), 800),
-}
-ALGORITHMS = ON_POLICY | OFF_POLICY
 
 
 @functools.cache
@@ -251,12 +38,6 @@ def _reward():
 def reward(action: np.ndarray) -> np.ndarray:
     """What the task pays for actions `[..., 2]`, which it clips to its box as the runners do."""
     return _reward()(np.clip(action, -1.0, 1.0)).astype(np.float32)
-
-
-def make_agent(algorithm: str, policy: str) -> tf_agent.TFAgent:
-    """Returns the agent of a cell, always the same; raises what its constructor raises."""
-    keras.utils.set_random_seed(0)
-    return ALGORITHMS[algorithm].make(policy)
 
 
 def mean_return(agent: tf_agent.TFAgent) -> float:
@@ -277,8 +58,8 @@ class Trainer:
         self._train(updates)
 
     def _on_policy(self, updates: int) -> None:
-        observation = np.ones([_ROLLOUT, 1], np.float32)
-        ends = np.ones([_ROLLOUT, 1], bool)
+        observation = np.ones([ROLLOUT, 1], np.float32)
+        ends = np.ones([ROLLOUT, 1], bool)
         for _ in range(updates):
             action, info = self._agent.collect_policy.act(observation)
             rewards = reward(action.numpy())[:, np.newaxis]
@@ -348,7 +129,7 @@ def parse(page: str) -> dict[tuple[str, str], str]:
 
 
 def render(outcomes: Mapping[tuple[str, str], tuple[str, str]]) -> str:
-    """Returns the page: the table, and a footnote for each message that some cells share but for its names."""
+    """Returns the page: the table, and a footnote for each message that cells share but for its names."""
     notes: dict[str, int] = {}
     lines = [_HEAD, "| | " + " | ".join(POLICIES) + " |", "|---" * (len(POLICIES) + 1) + "|"]
     for algorithm in ALGORITHMS:
@@ -365,7 +146,10 @@ def render(outcomes: Mapping[tuple[str, str], tuple[str, str]]) -> str:
 
 def _without_names(message: str) -> str:
     """The message with "the agent" and "the network" for the first agent and network that it names."""
-    agent, network_ = re.search(r"\b\w+Agent\b", message), re.search(r"\b\w+ActorNetwork(?!s? with)\b", message)
+    agent, network_ = (
+        re.search(r"\b\w+Agent\b", message),
+        re.search(r"\b\w+ActorNetwork(?!s? with)\b", message),
+    )
     assert agent and network_
     text = message.replace("actor_network: ", "", 1)
     text = re.sub(rf"\b{agent[0]}\b", "the agent", text, count=1)

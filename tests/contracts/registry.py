@@ -13,18 +13,26 @@ from tf_agents.trajectories import time_step as ts
 from expol_tf.agents import (
     AcktrAgent,
     Acting,
+    AmortizedPolicy,
     ClippedUpdate,
     DdpgAgent,
+    DensityRatioImprovement,
+    DiscriminatorFit,
     FixedTemperature,
     GaussianNoise,
     KroneckerUpdate,
+    LangevinParticles,
+    LogSumExpValue,
+    MatchingImprovement,
     NbpAgent,
     ParpiAgent,
+    ParticleSelection,
     PpoAgent,
     S2acAgent,
     SacAgent,
     SqlAgent,
-    SqlBackup,
+    SteinImprovement,
+    SvgdImprovement,
     TrpoAgent,
 )
 from expol_tf.bijectors import (
@@ -194,7 +202,9 @@ def make_acktr(actor_network, **arguments):
     return make_agent(AcktrAgent, actor_network, policy_update=update, value_fit=value_fit, **arguments)
 
 
-def make_off_policy(cls, actor_network, normalize=False, hidden_units=(8,), **arguments):
+def make_off_policy(
+    cls, actor_network, normalize=False, hidden_units=(8,), exploration=None, selection=None, **arguments
+):
     action_spec = box(2, [-0.4, 0.0], [0.4, 1.0])
     layers = {} if hidden_units is None else {"hidden_units": hidden_units}
     return cls(
@@ -203,8 +213,7 @@ def make_off_policy(cls, actor_network, normalize=False, hidden_units=(8,), **ar
         actor_network(observations(), action_spec, **layers),
         CriticNetwork(observations(), action_spec, hidden_units=(8,)),
         ObservationNormalizer(observations()) if normalize else None,
-        seed=0,
-        jit_compile=False,
+        acting=Acting(exploration, selection, seed=0, jit_compile=False),
         **arguments,
     )
 
@@ -236,10 +245,18 @@ AGENTS |= {
         make_off_policy, SacAgent, functools.partial(MixtureActorNetwork, squash=True)
     ),
     "sql_sampling": functools.partial(
-        make_off_policy, SqlAgent, SamplingActorNetwork, num_particles=4, value_samples=5
+        make_off_policy,
+        SqlAgent,
+        SamplingActorNetwork,
+        soft_value=LogSumExpValue(num_samples=5),
+        improvement=SvgdImprovement(num_particles=4),
     ),
     "sql_gaussian_mixture_proposal": functools.partial(
-        make_off_policy, SqlAgent, _SQUASHED_GAUSSIAN, proposal="mixture", exploration=GaussianNoise(0.1)
+        make_off_policy,
+        SqlAgent,
+        _SQUASHED_GAUSSIAN,
+        soft_value=LogSumExpValue(proposal="mixture"),
+        exploration=GaussianNoise(0.1),
     ),
     "ddpg": functools.partial(make_off_policy, DdpgAgent, DeterministicActorNetwork),
     "s2ac": functools.partial(
@@ -247,68 +264,71 @@ AGENTS |= {
         S2acAgent,
         _SQUASHED_GAUSSIAN,
         normalize=True,
-        sampler=SteinSampler(4, 2),
+        improvement=SteinImprovement(SteinSampler(4, 2)),
     ),
     "s2ac_fixed_init": functools.partial(
         make_off_policy,
         S2acAgent,
         FixedGaussianActorNetwork,
         hidden_units=None,
-        sampler=SteinSampler(4, 3, num_spares=1, range=1.5),
-        selection="softmax",
-        score_reduction="min",
+        improvement=SteinImprovement(SteinSampler(4, 3, num_spares=1, range=1.5), score_reduction="min"),
+        selection=ParticleSelection("softmax"),
     ),
     "s2ac_amortized": functools.partial(
         make_off_policy,
         S2acAgent,
         _SQUASHED_GAUSSIAN,
-        sampler=SteinSampler(4, 2),
-        amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(8,)),
+        improvement=SteinImprovement(
+            SteinSampler(4, 2),
+            amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(8,))),
+        ),
     ),
 }
-_SAMPLING_WITHOUT_DENSITY = dict(
-    backup=SqlBackup(5), temperature=FixedTemperature(0.5), entropy_weight=0.0, num_sampler_steps=2
-)
 _SMALL_DISCRIMINATOR = functools.partial(DiscriminatorNetwork, hidden_units=(8,))
+_SMALL_SPECTRAL = DiscriminatorFit(functools.partial(_SMALL_DISCRIMINATOR, spectral_normalization=True))
 AGENTS |= {
     "parpi_wasserstein": functools.partial(
         make_off_policy,
         ParpiAgent,
         _SQUASHED_GAUSSIAN,
         normalize=True,
-        discriminator_network=functools.partial(_SMALL_DISCRIMINATOR, spectral_normalization=True),
+        improvement=MatchingImprovement(discriminator=_SMALL_SPECTRAL),
     ),
     "parpi_jsd_flow_with_entropy": functools.partial(
         make_off_policy,
         ParpiAgent,
         _SQUASHED_FLOW,
-        matching=jsd(),
-        backup=SqlBackup(5),
-        entropy_weight=0.1,
-        discriminator_network=_SMALL_DISCRIMINATOR,
-        discriminator_steps=2,
+        soft_value=LogSumExpValue(num_samples=5),
+        improvement=MatchingImprovement(
+            jsd(), discriminator=DiscriminatorFit(_SMALL_DISCRIMINATOR, num_steps=2), entropy_weight=0.1
+        ),
     ),
     "parpi_sampling": functools.partial(
         make_off_policy,
         ParpiAgent,
         SamplingActorNetwork,
-        discriminator_network=functools.partial(_SMALL_DISCRIMINATOR, spectral_normalization=True),
-        **_SAMPLING_WITHOUT_DENSITY,
+        soft_value=LogSumExpValue(num_samples=5),
+        improvement=MatchingImprovement(
+            particles=LangevinParticles(num_steps=2), discriminator=_SMALL_SPECTRAL, entropy_weight=0.0
+        ),
+        temperature=FixedTemperature(0.5),
     ),
     "parpi_gradient_penalty": functools.partial(
         make_off_policy,
         ParpiAgent,
         _SQUASHED_GAUSSIAN,
-        matching=wasserstein(gradient_penalty=1.0),
-        # Smooth, so that the penalty's gradient is, too.
-        discriminator_network=functools.partial(_SMALL_DISCRIMINATOR, activation="tanh"),
+        improvement=MatchingImprovement(
+            wasserstein(gradient_penalty=1.0),
+            # Smooth, so that the penalty's gradient is, too.
+            discriminator=DiscriminatorFit(functools.partial(_SMALL_DISCRIMINATOR, activation="tanh")),
+        ),
     ),
     "nbp_per_episode": functools.partial(
         make_off_policy,
         NbpAgent,
         functools.partial(NoisyActorNetwork, noise="per_episode"),
         temperature=FixedTemperature(0.5),
-        classifier_network=_SMALL_DISCRIMINATOR,
+        improvement=DensityRatioImprovement(classifier=DiscriminatorFit(_SMALL_DISCRIMINATOR)),
     ),
     "nbp_without_entropy": functools.partial(make_off_policy, NbpAgent, NoisyActorNetwork),
 }

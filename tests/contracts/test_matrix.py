@@ -7,9 +7,11 @@ import re
 import pytest
 import tensorflow as tf
 
+from expol_tf.agents import AgentSpecs
 from expol_tf.agents.off_policy_checks import OF_SQUASHED_POLICIES, require_of_policy
 from expol_tf.distributions import capabilities
 from expol_tf.errors import CapabilityError
+from tests.agents.small_agents import only_ours
 from tests.contracts.matrix import ALGORITHMS, PAGE, POLICIES, all_outcomes, make_agent, parse, render
 
 # The class of a row's agent, without its options.
@@ -29,7 +31,9 @@ AGENT_OF = {row: agent for agent, rows in AGENTS.items() for row in rows}
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return all_outcomes()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        only_ours(monkeypatch)
+        return all_outcomes()
 
 
 def test_the_page_is_what_happens(outcomes):
@@ -67,11 +71,12 @@ def test_refusals_recommend_policies_that_have_what_is_missing(policy):
 
 @pytest.mark.parametrize("needed", [("entropy",), ("entropy", "sample_and_log_prob")])
 def test_refusals_recommend_no_policy_that_lacks_it_as_well(needed):
-    network = make_agent("SQL", "sampling").actor_network
+    agent = make_agent("SQL", "sampling")
+    specs = AgentSpecs("Algorithm", agent.time_step_spec, agent.action_spec)
     with pytest.raises(CapabilityError) as caught:
-        require_of_policy(network, make_agent("SQL", "sampling").time_step_spec, "Algorithm", needed)
+        require_of_policy(agent.actor_network, specs, needed)
     assert "GaussianActorNetwork" not in str(caught.value)
-    assert "Agents that accept such a policy: ParpiAgent" in str(caught.value)
+    assert "Agents that accept such a policy: DdpgAgent" in str(caught.value)
 
 
 @pytest.mark.parametrize("algorithm", ["S²AC", "ParPI (WD, SAC backup)"])
@@ -80,7 +85,7 @@ def test_an_unsquashed_policy_is_not_sent_to_who_refuses_it(algorithm, monkeypat
     with pytest.raises(CapabilityError) as caught:
         make_agent(algorithm, "unsquashed")
     accepting = str(caught.value).split("\n")[0].partition("Agents that accept")[2]
-    assert "ParpiAgent" not in accepting and 'SqlAgent (with kernel_space="action")' in accepting
+    assert "ParpiAgent" not in accepting and 'SqlAgent (with SvgdImprovement(space="action"))' in accepting
     assert "NbpAgent (with temperature 0)" in accepting
     with pytest.raises(CapabilityError, match="draws .* outside"):
         make_agent("NBP", "unsquashed")

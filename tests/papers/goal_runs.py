@@ -59,7 +59,7 @@ def write_run(
     directory.mkdir(parents=True)
     lines = [f"train.task = '{task}'", f"train.seed = {seed}", "train.num_env_steps = 100"]
     if gamma is not None:
-        lines += [f"GAMMA = {gamma}", "expol_tf.SacAgent.gamma = %GAMMA"]
+        lines += [f"GAMMA = {gamma}", "expol_tf.CriticFit.gamma = %GAMMA"]
     if make_kwargs:
         lines.append(f"train.make_kwargs = {make_kwargs!r}")
     (directory / "config.gin").write_text("\n".join(lines) + "\n")

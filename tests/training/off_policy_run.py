@@ -10,7 +10,18 @@ import sys
 from typing import Any
 
 import expol_tf
-from expol_tf.agents import DdpgAgent, OrnsteinUhlenbeckNoise, S2acAgent, SacAgent, SqlAgent
+from expol_tf.agents import (
+    Acting,
+    AmortizedPolicy,
+    DdpgAgent,
+    LogSumExpValue,
+    OrnsteinUhlenbeckNoise,
+    S2acAgent,
+    SacAgent,
+    SqlAgent,
+    SteinImprovement,
+    SvgdImprovement,
+)
 from expol_tf.distributions import SteinSampler
 from expol_tf.networks import (
     CriticNetwork,
@@ -31,17 +42,29 @@ AGENTS = {
             GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True), activation="relu"
         ),
     ),
-    "sql": (functools.partial(SqlAgent, num_particles=4, value_samples=5), SamplingActorNetwork),
-    # Its noise has a state, which a resumed run must go on with.
-    "ddpg": (functools.partial(DdpgAgent, exploration=OrnsteinUhlenbeckNoise()), DeterministicActorNetwork),
+    "sql": (
+        functools.partial(
+            SqlAgent,
+            soft_value=LogSumExpValue(num_samples=5),
+            improvement=SvgdImprovement(num_particles=4),
+        ),
+        SamplingActorNetwork,
+    ),
+    "ddpg": (DdpgAgent, DeterministicActorNetwork),
 }
 _GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True))
-_S2AC = functools.partial(S2acAgent, sampler=SteinSampler(3, 2))
 AGENTS |= {
-    "s2ac": (_S2AC, _GAUSSIAN),
+    "s2ac": (
+        functools.partial(S2acAgent, improvement=SteinImprovement(SteinSampler(3, 2))),
+        _GAUSSIAN,
+    ),
     "s2ac_amortized": (
         functools.partial(
-            _S2AC, amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(16,))
+            S2acAgent,
+            improvement=SteinImprovement(
+                SteinSampler(3, 2),
+                amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(16,))),
+            ),
         ),
         _GAUSSIAN,
     ),
@@ -51,10 +74,12 @@ AGENTS |= {
 def run(root_dir: Any, agent: str, **settings: Any) -> TrainingResult:
     """Trains, or resumes: two environments, 0.3 updates a step after a warm-up of two iterations."""
     make_agent, actor_network = AGENTS[agent]
+    # This noise has a state, which a resumed run must go on with.
+    exploration = OrnsteinUhlenbeckNoise() if agent == "ddpg" else None
     return expol_tf.train(
         root_dir,
         "InvertedPendulum-v5",
-        agent=functools.partial(make_agent, jit_compile=False),
+        agent=functools.partial(make_agent, acting=Acting(exploration, jit_compile=False)),
         actor_network=functools.partial(actor_network, hidden_units=(16,)),
         critic_network=functools.partial(CriticNetwork, hidden_units=(16,)),
         # A replay that has wrapped around at the end.

@@ -7,7 +7,6 @@ import os
 import pathlib
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,19 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import ActorCriticAgent, DdpgAgent, FixedTemperature, GaussianNoise, S2acAgent, SqlAgent
+from expol_tf.agents import (
+    Acting,
+    ActorCriticAgent,
+    AmortizedPolicy,
+    DdpgAgent,
+    FixedTemperature,
+    GaussianNoise,
+    ParticleSelection,
+    S2acAgent,
+    Selection,
+    SqlAgent,
+    SteinImprovement,
+)
 from expol_tf.distributions import SteinSampler
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
@@ -42,12 +53,12 @@ def make_agent(name: str) -> ActorCriticAgent:
     specs = (ts.time_step_spec(OBSERVATION), ACTION)
     if name == "sql":
         actor = SamplingActorNetwork(OBSERVATION, ACTION, hidden_units=(8,))
-        return SqlAgent(*specs, actor, critic, normalizer, seed=0, jit_compile=False)
+        return SqlAgent(*specs, actor, critic, normalizer, acting=Acting(seed=0, jit_compile=False))
     deterministic = DeterministicActorNetwork(OBSERVATION, ACTION, hidden_units=(8,))
     for variable in deterministic.trainable_variables:
         variable.assign_add(tf.random.stateless_normal(variable.shape, [0, 1], stddev=0.3))
-    noise = GaussianNoise(0.5)
-    return DdpgAgent(*specs, deterministic, critic, normalizer, exploration=noise, seed=0, jit_compile=False)
+    acting = Acting(GaussianNoise(0.5), seed=0, jit_compile=False)
+    return DdpgAgent(*specs, deterministic, critic, normalizer, acting=acting)
 
 
 def test_a_policy_without_a_density(tmp_path: pathlib.Path) -> None:
@@ -74,22 +85,20 @@ def test_exploration_noise_is_left_out(tmp_path: pathlib.Path) -> None:
         np.testing.assert_allclose(policy.act(OBSERVATIONS, deterministic), expected, atol=1e-5)
 
 
-def make_s2ac(amortized: bool, **settings: Any) -> S2acAgent:
+def make_s2ac(amortized: bool, selection: Selection | None = None) -> S2acAgent:
     keras.utils.set_random_seed(0)
     normalizer = ObservationNormalizer(OBSERVATION)
     normalizer.update(tf.constant(OBSERVATIONS))
+    network = AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(11,)))
     return S2acAgent(
         ts.time_step_spec(OBSERVATION),
         ACTION,
         GaussianActorNetwork(OBSERVATION, ACTION, (7,), squash=True, log_std=LogStd(state_dependent=True)),
         CriticNetwork(OBSERVATION, ACTION, hidden_units=(9,), activation="elu"),
         normalizer,
-        sampler=SteinSampler(4, 2),
+        improvement=SteinImprovement(SteinSampler(4, 2), amortized=network if amortized else None),
         temperature=FixedTemperature(0.01),
-        amortized_network=functools.partial(SamplingActorNetwork, hidden_units=(11,)) if amortized else None,
-        seed=0,
-        jit_compile=False,
-        **settings,
+        acting=Acting(selection=selection, seed=0, jit_compile=False),
     )
 
 
@@ -124,7 +133,7 @@ def test_a_stein_policy_and_its_amortized_one(amortized: bool, tmp_path: pathlib
     shapes = list(reader.get_variable_to_shape_map().values())
     widths = {size for shape in shapes for size in shape}
     assert (11 in widths, 7 in widths, 9 in widths) == (amortized, not amortized, not amortized)
-    network = agent.test_network
+    network = agent.evaluation_network
     normalizer = agent.observation_normalizer
     assert normalizer is not None
     written = sum(int(np.prod(shape)) for shape in shapes if shape)
@@ -138,7 +147,7 @@ def test_a_stein_policy_and_its_amortized_one(amortized: bool, tmp_path: pathlib
 def test_an_exported_stein_policy_selects_as_the_collect_policy_does(
     selection: str, tmp_path: pathlib.Path
 ) -> None:
-    agent = make_s2ac(False, selection=selection)
+    agent = make_s2ac(False, ParticleSelection(selection))
     export_policy(agent, tmp_path / "policy")
     policy = load_policy(tmp_path, seed=1)
     many = np.tile(OBSERVATIONS[:1], [3000, 1])

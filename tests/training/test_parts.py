@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 from typing import Any
 
 import gin
+import numpy as np
 import pytest
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
 
+import expol_tf
 from expol_tf.agents import (
     Acting,
     ActorCriticAgent,
+    CriticFit,
     DdpgAgent,
     NbpAgent,
     ParpiAgent,
@@ -69,8 +76,12 @@ def test_on_policy_agents(agent: Any) -> None:
         (Own, GaussianActorNetwork, 2),
         (ActorCriticAgent, GaussianActorNetwork, 2),
         (make_sac, GaussianActorNetwork, 2),
-        (functools.partial(functools.partial(make_sac, gamma=0.9), seed=1), GaussianActorNetwork, 2),
-        (functools.partial(SqlAgent, gamma=0.9), SamplingActorNetwork, 1),
+        (
+            functools.partial(functools.partial(make_sac, critic_fit=CriticFit()), acting=Acting(seed=1)),
+            GaussianActorNetwork,
+            2,
+        ),
+        (functools.partial(SqlAgent, critic_fit=CriticFit(gamma=0.9)), SamplingActorNetwork, 1),
         (DdpgAgent, DeterministicActorNetwork, 1),
         (S2acAgent, GaussianActorNetwork, 2),
         (ParpiAgent, GaussianActorNetwork, 2),
@@ -87,7 +98,7 @@ def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> 
 
 
 def test_s2ac_has_a_smooth_critic_and_a_bounded_deviation() -> None:
-    parts = choose_parts(functools.partial(S2acAgent, gamma=0.9))
+    parts = choose_parts(functools.partial(S2acAgent, critic_fit=CriticFit(gamma=0.9)))
     assert parts.critic_network.keywords["activation"] == "elu"  # type: ignore[union-attr]
     assert parts.actor_network.keywords["log_std"].bounds == pytest.approx((-2.302585, 0.0))  # type: ignore[attr-defined]
 
@@ -133,6 +144,44 @@ def test_what_is_given_is_kept() -> None:
 def test_parts_of_the_other_kind_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         choose_parts(**arguments)
+
+
+OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
+ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("cls", [SacAgent, TrpoAgent])
+def test_an_agent_gets_the_seed_of_the_run(cls: type) -> None:
+    def make(seed: int | None) -> Any:
+        agent = functools.partial(cls, acting=Acting(seed=seed, jit_compile=False))
+        return choose_parts(agent).make_agent(agent, ts.time_step_spec(OBSERVATION), ACTION, seed=3)
+
+    left_out, equal = make(None), make(3)
+    for one, other in (
+        (left_out.generator, equal.generator),
+        (left_out.collect_policy.generator, equal.collect_policy.generator),
+    ):
+        np.testing.assert_array_equal(one.state, other.state)
+    with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 3; got 1. Set SEED"):
+        make(1)
+
+
+def test_train_refuses_an_agent_with_a_seed_of_its_own(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 0; got 1"):
+        expol_tf.train(
+            tmp_path / "run",
+            "InvertedPendulum-v5",
+            agent=functools.partial(DdpgAgent, acting=Acting(seed=1)),
+            num_env_steps=1,
+        )
+
+
+def test_what_is_no_agent_of_the_library_is_refused() -> None:
+    def make(*networks: Any, **arguments: Any) -> Any:
+        return object()
+
+    with pytest.raises(ConfigurationError, match="agent must make an agent of this library.*got <object"):
+        choose_parts(make).make_agent(make, ts.time_step_spec(OBSERVATION), ACTION, seed=0)
 
 
 def test_gin_references_tell_their_class() -> None:

@@ -1,0 +1,191 @@
+"""Parts of a user's own in an `ActorCriticAgent`, and what it says of parts that are none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from expol_tf.agents import (
+    Acting,
+    ActorCriticAgent,
+    CriticFit,
+    DeterministicImprovement,
+    DeterministicValue,
+    ExpectedValue,
+    FixedTemperature,
+    PolicyImprovement,
+    ReparameterizedImprovement,
+    SoftValue,
+    TargetUpdate,
+)
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.networks import CriticNetwork, GaussianActorNetwork, SamplingActorNetwork
+from expol_tf.objectives import Improvement, deterministic_value, masked_mean
+from expol_tf.optimizers import Adam
+from tests.agents import small_off_policy as small
+
+BATCH = small.as_tensors(small.make_transitions())
+
+
+class ValueOfTheMean(SoftValue):
+    """V(s) = min_c Q_c(s, E[a]), of policies with a mean."""
+
+    requires = ("greedy_action",)
+
+    def __call__(self, observation, policy, critic, temperature, seed, *, box):
+        return tf.reduce_min(critic(observation, policy(observation).mean()), axis=-1)
+
+
+class RisingQ(PolicyImprovement):
+    """Maximizes the first critic's value; reports its mean."""
+
+    default_learning_rate = 0.03
+
+    def __call__(self, observation, policy, critic, temperature, seed, valid=None, *, box):
+        q = masked_mean(critic(observation, policy(observation).sample(seed=seed))[:, 0], valid)
+        return Improvement(-q, None, {"first_q": q})
+
+    def warnings(self, metrics):
+        return [f"first_q is {metrics['first_q']:g}"] if "first_q" in metrics else []
+
+
+@dataclasses.dataclass(frozen=True)
+class WithBonus(CriticFit):
+    """y + β·(reward > 0)."""
+
+    bonus: float = 100.0
+
+    def target(self, batch, value, policy, temperature, box):
+        return super().target(batch, value, policy, temperature, box) + self.bonus * tf.cast(
+            batch.reward > 0, tf.float32
+        )
+
+
+class WithDensity(CriticFit):
+    """A target that asks for log π of the actions in the batch."""
+
+    requires = ("log_prob",)
+
+
+def make_agent(actor=None, **settings):
+    parts = dict(soft_value=DeterministicValue(), improvement=DeterministicImprovement()) | settings
+    actor = actor or small.LinearActor()
+    return ActorCriticAgent(
+        *small.SPECS,
+        actor,
+        small.QuadraticCritic(),
+        acting=Acting(seed=0, jit_compile=False),
+        **dict(temperature=FixedTemperature(0.0)) | parts,
+    )
+
+
+def squashed_gaussian():
+    return GaussianActorNetwork(small.OBSERVATION, small.ACTION, (4,), squash=True)
+
+
+def test_a_soft_value_of_ones_own():
+    agent = make_agent(soft_value=ValueOfTheMean())
+    metrics = agent.update(BATCH, tf.constant([1, 2]))
+    # The linear actor has one action, which is its mean.
+    expected = make_agent().update(BATCH, tf.constant([1, 2]))
+    for name, value in expected.items():
+        np.testing.assert_array_equal(metrics[name], value, err_msg=name)
+
+
+def test_an_improvement_of_ones_own():
+    agent = make_agent(improvement=RisingQ())
+    before = agent.actor_network.weights_.numpy()
+    metrics = agent.update(BATCH, tf.constant([1, 2]))
+    assert float(metrics["actor_loss"]) == -float(metrics["first_q"])
+    # Adam's first step is its learning rate.
+    moved = np.abs(agent.actor_network.weights_.numpy() - before)
+    np.testing.assert_allclose(moved, np.full([3, 2], 0.03), rtol=1e-3)
+    assert agent.warnings({"first_q": 0.5}) == ["first_q is 0.5"] and not agent.warnings({})
+
+
+def test_a_target_of_ones_own():
+    settings = dict(target_update=TargetUpdate(0.5), gamma=0.9)
+    plain, own = (make_agent(critic_fit=fit(**settings)) for fit in (CriticFit, WithBonus))
+    q = own.critic(BATCH.observation, BATCH.action)
+    value = deterministic_value(
+        BATCH.next_observation,
+        lambda observation: own.actor_network(observation)[0],
+        own.critic,
+        tf.constant(0.0),
+        tf.constant([0, 0]),
+    )
+    target = BATCH.reward + 0.9 * BATCH.discount * value + 100.0 * tf.cast(BATCH.reward > 0, tf.float32)
+    errors = tf.boolean_mask(tf.square(q - target[:, tf.newaxis]), BATCH.valid)
+    expected = 0.5 * float(tf.reduce_mean(errors))
+    found = {agent: float(agent.update(BATCH, tf.constant([1, 2]))["critic_loss"]) for agent in (plain, own)}
+    assert found[own] == pytest.approx(expected, rel=1e-4) and found[own] > 10 * found[plain]
+
+
+def test_what_ones_own_parts_require_is_asked_of_the_policy():
+    sampling = SamplingActorNetwork(small.OBSERVATION, small.ACTION, (4,))
+    with pytest.raises(CapabilityError, match="ActorCriticAgent needs .*log_prob.*SamplingActorNetwork"):
+        make_agent(sampling, critic_fit=WithDensity())
+    make_agent(squashed_gaussian(), critic_fit=WithDensity())
+
+
+def test_parts_recombine_and_the_optimizer_of_the_improvement_is_used():
+    agent = ActorCriticAgent(
+        *small.SPECS,
+        squashed_gaussian(),
+        CriticNetwork(small.OBSERVATION, small.ACTION, (4,)),
+        soft_value=ExpectedValue(),
+        improvement=ReparameterizedImprovement(optimizer=Adam(1e-12)),
+        temperature=FixedTemperature(0.1),
+        acting=Acting(seed=0, jit_compile=False),
+    )
+    before = [variable.numpy() for variable in agent.actor_network.trainable_variables]
+    agent.update(BATCH, tf.constant([1, 2]))
+    for variable, old in zip(agent.actor_network.trainable_variables, before, strict=True):
+        np.testing.assert_allclose(variable, old, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            dict(soft_value=deterministic_value),
+            "soft_value must be a SoftValue; got <function deterministic_val.*derive a class from SoftValue",
+        ),
+        (
+            dict(soft_value=DeterministicValue),
+            r"soft_value must be a SoftValue.*Call it: DeterministicValue\(\)",
+        ),
+        (
+            dict(soft_value=DeterministicImprovement()),
+            "soft_value must be a SoftValue; got DeterministicImprov",
+        ),
+        (
+            dict(improvement=lambda *arguments, box: None),
+            "improvement must be a PolicyImprovement; got <function.*derive a class from PolicyImprovement",
+        ),
+        (
+            dict(improvement=DeterministicImprovement),
+            r"improvement must be a PolicyImprovement.*Call it: DeterministicImprovement\(\)",
+        ),
+        (dict(improvement=None), "improvement must be a PolicyImprovement; got None"),
+        (dict(temperature=0.5), "temperature must be a Temperature; got 0.5"),
+    ],
+    ids=["function", "class", "other", "loss", "improvement class", "nothing", "number"],
+)
+def test_what_is_no_part_is_refused_by_name(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        make_agent(**settings)
+
+
+def test_an_improvement_with_networks_of_its_own_has_no_loss_before_they_are_made():
+    class OnlyBuilds(PolicyImprovement):
+        """It implements `build` alone."""
+
+    arguments = BATCH.observation, None, None, tf.constant(0.0), tf.constant([0, 0])
+    with pytest.raises(
+        NotImplementedError, match="OnlyBuilds has networks of its own: ask what `build` returns"
+    ):
+        OnlyBuilds()(*arguments, box=small.ACTION)
