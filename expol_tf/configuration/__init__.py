@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from expol_tf.configuration import configuration, gin_syntax, resources
 from expol_tf.configuration.call_configuration import configuration_from_call
+from expol_tf.configuration.configuration import Configuration
 from expol_tf.configuration.gin_syntax import (
     Binding,
     Macro,
@@ -13,9 +14,11 @@ from expol_tf.configuration.gin_syntax import (
     read_files,
     render,
 )
+from expol_tf.configuration.recorded_values import recorded_values
 
 __all__ = [
     "Binding",
+    "Configuration",
     "Macro",
     "Reference",
     "configuration",
@@ -24,6 +27,7 @@ __all__ = [
     "map_leaves",
     "read_bindings",
     "read_files",
+    "recorded_values",
     "render",
     "resources",
 ]
