@@ -11,9 +11,8 @@ from typing import Any
 
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded
-from expol_tf.runs import Episodes, Evaluations, RunFiles, read_columns, read_text_table
+from expol_tf.runs import SWEEP_TABLE, Episodes, Evaluations, RunFiles, read_columns, read_text_table
 
-SWEEP = "sweep.csv"
 _NEEDED = ("experiment", "task", "seed", "directory", "status")
 # The others are the sweep's parameters.
 _SWEEP_COLUMNS = (*_NEEDED, "attempts", "env_step", "message")
@@ -99,8 +98,8 @@ def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
         sweep: dict[Path, dict[str, str]] = {}
         directories = []
         for directory in _walk(root):
-            if (directory / SWEEP).is_file():
-                sweep |= _read_sweep(directory / SWEEP)
+            if (directory / SWEEP_TABLE).is_file():
+                sweep |= _read_sweep(directory / SWEEP_TABLE)
             if RunFiles(directory).is_run:
                 directories.append(directory)
         if not directories:

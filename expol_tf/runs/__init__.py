@@ -14,10 +14,19 @@ from expol_tf.runs.lock import DirectoryLock
 from expol_tf.runs.progress import Progress
 from expol_tf.runs.returns import Episodes, Evaluations
 from expol_tf.runs.run_directory import RunDirectory
-from expol_tf.runs.run_files import RunFiles
-from expol_tf.runs.tables import CsvTable, last_row, read_columns, read_table, read_text_table, write_table
+from expol_tf.runs.run_files import SWEEP_TABLE, RunFiles
+from expol_tf.runs.tables import (
+    CsvTable,
+    last_row,
+    read_columns,
+    read_lines,
+    read_table,
+    read_text_table,
+    write_table,
+)
 
 __all__ = [
+    "SWEEP_TABLE",
     "CsvTable",
     "DirectoryLock",
     "Display",
@@ -32,6 +41,7 @@ __all__ = [
     "last_row",
     "plot_learning_curve",
     "read_columns",
+    "read_lines",
     "read_table",
     "read_text_table",
     "write_table",

@@ -11,6 +11,9 @@ from typing import Any
 from expol_tf import __version__
 from expol_tf.errors import RunDirectoryError
 
+# The table of a sweep, above the directories of its runs.
+SWEEP_TABLE = "sweep.csv"
+
 # The checkpoints of earlier versions hold other variables.
 _OLDEST_RESUMED = (0, 2)
 

@@ -36,16 +36,6 @@ class CsvTable:
         self._columns = tuple(columns)
         self._descriptor: int | None = None
 
-    @classmethod
-    def header(cls, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
-        """Returns the columns of an existing table, None if there is no whole header line."""
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                line = file.readline()
-        except FileNotFoundError:
-            return None
-        return tuple(next(csv.reader([line]))) if line.endswith("\n") else None
-
     @property
     def path(self) -> Path:
         """The CSV file."""

@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from expol_tf.runs import RunFiles, last_row, read_text_table, write_table
+from expol_tf.runs import SWEEP_TABLE, RunFiles, last_row, read_text_table, write_table
 from expol_tf.sweeps.check import CheckedRun
 
-FILE_NAME = "sweep.csv"
 STATUSES = ("pending", "running", "finished", "failed", "interrupted")
 
 
@@ -64,12 +63,12 @@ def write_index(root: Path, states: Sequence[RunState]) -> None:
             | {"directory": run.directory, "status": state.status, "attempts": state.attempts}
             | {"env_step": state.env_step, "message": state.message}
         )
-    write_table(root / FILE_NAME, rows)
+    write_table(root / SWEEP_TABLE, rows)
 
 
 def read_index(root: Path) -> dict[str, dict[str, str]]:
     """Returns the rows of an existing `sweep.csv` by directory; none if there is no whole one."""
-    return {row["directory"]: row for row in read_text_table(root / FILE_NAME) if "directory" in row}
+    return {row["directory"]: row for row in read_text_table(root / SWEEP_TABLE) if "directory" in row}
 
 
 def summary(states: Sequence[RunState]) -> str:

@@ -11,7 +11,14 @@ import numpy as np
 from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import CheckpointError, NonFiniteError
-from expol_tf.runs import CsvTable, Progress, RunDirectory, StopRequest, plot_learning_curve
+from expol_tf.runs import (
+    CsvTable,
+    Progress,
+    RunDirectory,
+    StopRequest,
+    plot_learning_curve,
+    read_lines,
+)
 from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_critic, export_policy
@@ -79,8 +86,8 @@ class TrainingLoop:
         self._evaluator = evaluator
         self._title = title
         # Columns that the runner does not name beforehand are known with its first row.
-        header = CsvTable.header(run.metrics_csv)
-        self._metrics = None if header is None else CsvTable(run.metrics_csv, header)
+        written = read_lines(run.metrics_csv)
+        self._metrics = CsvTable(run.metrics_csv, written[0]) if written else None
         self._evaluations = CsvTable(run.evaluation_csv, EVALUATION_COLUMNS)
         self._tensorboard = TensorBoardLog(run.tensorboard)
         self._statistics = EpisodeStatistics()

@@ -10,6 +10,7 @@ from absl import flags
 
 from expol_tf.cli import resume_command, run_program, user_path
 from expol_tf.errors import ConfigurationError
+from expol_tf.runs import SWEEP_TABLE
 from expol_tf.sweeps import check_runs, find_file, import_ray, plan_sweep, read_sweep, run_sweep
 from expol_tf.sweeps import table as sweep_table
 
@@ -70,5 +71,5 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
     if result.interrupted_by is not None:
         print("Resume with:\n ", resume_command(_PROGRAM, root, arguments), file=sys.stderr)
         return 128 + result.interrupted_by
-    print(f"{root / sweep_table.FILE_NAME} lists the runs.")
+    print(f"{root / SWEEP_TABLE} lists the runs.")
     return 1 if result.failed else 0
