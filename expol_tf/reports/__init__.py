@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from expol_tf.reports.curves import bootstrap_band, quantile_curve, smoothed_returns
     from expol_tf.reports.output import markdown, write_errors
     from expol_tf.reports.peer_curves import read_peer_curves
-    from expol_tf.reports.recorded import METRICS, literal, read_columns
+    from expol_tf.reports.recorded import literal
     from expol_tf.reports.report import Report, write_report
     from expol_tf.reports.runs import Run, find_runs
     from expol_tf.reports.study import SETTINGS
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "METRICS": "recorded",
         "Palette": "style",
         "Report": "report",
         "Run": "runs",
@@ -42,7 +41,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "panels": "style",
         "performance_profiles": "aggregate",
         "quantile_curve": "curves",
-        "read_columns": "recorded",
         "read_peer_curves": "peer_curves",
         "sample_efficiency": "aggregate",
         "save": "style",

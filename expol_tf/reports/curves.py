@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.reports.runs import Episodes, Evaluations
+from expol_tf.runs import Episodes, Evaluations
 
 WINDOW = 100
 LEVEL = 0.95
