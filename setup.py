@@ -75,7 +75,7 @@ setuptools.setup(
     entry_points={
         "console_scripts": [
             "expol-train = expol_tf.cli.commands.train:train_main",
-            "expol-evaluate = expol_tf.cli.commands.train:evaluate_main",
+            "expol-evaluate = expol_tf.cli.commands.evaluate:evaluate_main",
             "expol-sweep = expol_tf.cli.commands.sweep:sweep_main",
             "expol-report = expol_tf.cli.commands.report:report_main",
             "expol-figures = expol_tf.cli.commands.figures:figures_main",

@@ -21,9 +21,9 @@ import gin  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from expol_tf import configuration as configurations  # noqa: E402
 from expol_tf.agents import ActorCriticAgent, OnPolicyAgent, Rollout  # noqa: E402
 from expol_tf.cli.commands.train import import_library  # noqa: E402
-from expol_tf.configuration import configuration as configurations  # noqa: E402
 from expol_tf.configuration import gin_syntax  # noqa: E402
 from expol_tf.environments import VectorEnvironment, load_vector  # noqa: E402
 from expol_tf.random.streams import stream  # noqa: E402

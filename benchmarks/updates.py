@@ -38,8 +38,8 @@ sys.path.append(str(PROJECT))
 
 from parts import build, timed_update  # noqa: E402
 
+from expol_tf import configuration as configurations  # noqa: E402
 from expol_tf.agents import OnPolicyAgent, Rollout  # noqa: E402
-from expol_tf.configuration import configuration as configurations  # noqa: E402
 from expol_tf.configuration import gin_syntax  # noqa: E402
 from expol_tf.distributions import action_log_prob  # noqa: E402
 from expol_tf.errors import ConfigurationError, ExpolError  # noqa: E402

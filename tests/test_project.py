@@ -120,6 +120,10 @@ def test_version_and_python_are_declared(setup_arguments):
     assert setup_arguments["python_requires"] == ">=3.11,<3.12"
 
 
+def test_the_changes_of_this_version_are_told():
+    assert f"\n## {expol_tf.__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
 def test_console_scripts_exist(setup_arguments):
     scripts = setup_arguments["entry_points"]["console_scripts"]
     assert scripts

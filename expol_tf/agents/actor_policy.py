@@ -16,7 +16,7 @@ from expol_tf.agents.exploration import ExplorationNoise
 from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks import ObservationNormalizer
+from expol_tf.networks import EpisodeNetwork, ObservationNormalizer
 from expol_tf.random import draw_seed, make_generator
 
 
@@ -200,7 +200,7 @@ def _joined(exploration, episode):
 
 
 def _episode_spec(actor_network):
-    size = getattr(actor_network, "episode_noise_size", 0)
+    size = actor_network.episode_noise_size if isinstance(actor_network, EpisodeNetwork) else 0
     return tf.TensorSpec([size], tf.float32, "episode_noise") if size else ()
 
 

@@ -1,9 +1,9 @@
-"""The command lines, and what every program does alike: paths, versions, errors as one message."""
+"""The command lines, and what all programs share: paths, versions, errors as one message."""
 
 from __future__ import annotations
 
 from expol_tf.cli.paths import shown, user_directory, user_path
-from expol_tf.cli.programs import USAGE_ERROR, command_start, run_program
+from expol_tf.cli.programs import USAGE_ERROR, resume_command, run_program
 from expol_tf.cli.suggestions import did_you_mean, nearest
 from expol_tf.cli.versions import REPORT_PACKAGES, RUN_PACKAGES, installed_versions
 
@@ -11,10 +11,10 @@ __all__ = [
     "REPORT_PACKAGES",
     "RUN_PACKAGES",
     "USAGE_ERROR",
-    "command_start",
     "did_you_mean",
     "installed_versions",
     "nearest",
+    "resume_command",
     "run_program",
     "shown",
     "user_directory",

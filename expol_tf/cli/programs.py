@@ -1,4 +1,4 @@
-"""What every program does alike: flags, --help, --version, errors as one message, the command that goes on.
+"""What all programs share: flags, --help, --version, errors as one message, the command that resumes.
 
 Nothing here imports TensorFlow, which takes seconds: a program that needs it imports it in its `main`, after
 whatever can be said without it.
@@ -7,17 +7,19 @@ whatever can be said without it.
 from __future__ import annotations
 
 import os
+import pathlib
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from expol_tf.cli.paths import user_directory
+from expol_tf.cli.paths import shown, user_directory
 from expol_tf.cli.versions import installed_versions
 from expol_tf.errors import ExpolError
 
-# The exit status of a mistake that the user has to mend.
+# The exit status of a mistake that the user has to correct.
 USAGE_ERROR = 2
 _INTERRUPTED = 130
 
@@ -38,20 +40,20 @@ def run_program(
 ) -> int:
     """Parses flags, calls `main(flags, arguments)`, and turns errors of the user's into one message.
 
-    To be called from the module that has `define_flags`.
+    The flags that --help lists are those of the module in which `define_flags` stands.
 
     Args:
-      name: What the user types.
+      name: The program's name, as the user types it.
       define_flags: Defines the program's own flags; --version, --debug and --help are added.
       main: Does the work; returns the exit status.
       argv: The command line, the program's name first; by default that of the process.
-      interrupted: What Ctrl-C left behind, for the message about it.
-      packages: Those whose versions --version prints.
-      uses_tensorflow: Whether TensorFlow is to be kept from talking.
-      more_help: Follows the flags in --help.
+      interrupted: The end of the message about Ctrl-C: in what state it left things.
+      packages: The packages whose versions --version prints.
+      uses_tensorflow: Whether TensorFlow's own messages have to be suppressed.
+      more_help: Text after the flags in --help.
 
     Returns:
-      The exit status: that of `main`, 2 for a mistake that the user has to mend, 130 for Ctrl-C.
+      The exit status: that of `main`, 2 for a mistake that the user has to correct, 130 for Ctrl-C.
     """
     # A set of flags of its own: programs share names of flags, and tests call several in one process.
     values = flags.FlagValues()
@@ -104,6 +106,33 @@ def command_start(name: str) -> list[str]:
         target = f"//binaries:{name.removeprefix('expol-')}"
         return [bazelw if os.sep in bazelw else f"./{bazelw}", "run", target, "--"]
     return ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [name]
+
+
+def resume_command(name: str, root: pathlib.Path, arguments: Sequence[str]) -> str:
+    """Returns the command that goes on in the directory `root`, to be typed where the first one was.
+
+    Args:
+      name: The program's name.
+      root: The directory of the run or sweep.
+      arguments: The arguments of the first command.
+    """
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif re.fullmatch(r"--?root_dir", argument):
+            skip = True
+        elif not re.match(r"--?root_dir=", argument):
+            kept.append(argument)
+    return " ".join(map(_quote, [*command_start(name), *kept, f"--root_dir={shown(root)}"]))
+
+
+def _quote(argument: str) -> str:
+    """Returns shell syntax for the argument, in double quotes where shlex would cut up its single quotes."""
+    if "'" in argument and not set(argument) & set('"$`\\!'):
+        return f'"{argument}"'
+    return shlex.quote(argument)
 
 
 def error_message(error: Exception) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import expol_tf
 
-# What a run's numbers depend on, and what a report's do.
+# The packages on which the numbers of a run depend, and those of a report.
 RUN_PACKAGES = (
     "expol_tf", "python", "tensorflow", "tensorflow-probability", "tf-agents", "keras", "numpy",
     "gymnasium", "mujoco", "gin-config", "envpool",

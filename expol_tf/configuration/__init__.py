@@ -15,6 +15,7 @@ from expol_tf.configuration.gin_syntax import (
     render,
     walk,
 )
+from expol_tf.configuration.recorded_values import recorded_values
 from expol_tf.configuration.resolution import applied, check_macros, resolve
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "gin_syntax",
     "read_bindings",
     "read_files",
+    "recorded_values",
     "render",
     "resolve",
     "resources",

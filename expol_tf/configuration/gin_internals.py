@@ -6,10 +6,10 @@ nearest known one. `tests/configuration/test_gin_internals.py` pins the versions
 
 from __future__ import annotations
 
+from typing import Any
+
 from gin import config as _gin
 
-# `wrapped` is the registered class or function, `wrapper` what gin calls in its place.
-Entry = _gin.Configurable
 # gin's own form of @name, @name(), %MACRO and %constant in a bound value.
 ConfigurableReference = _gin.ConfigurableReference
 
@@ -19,8 +19,12 @@ def selectors(name: str) -> list[str]:
     return list(_gin._REGISTRY.matching_selectors(name))
 
 
-def entries() -> dict[str, Entry]:
-    """Returns everything that is registered, by complete name."""
+def entries() -> dict[str, Any]:
+    """Returns everything that is registered, by complete name.
+
+    An entry has the registered class or function, `wrapped`, what gin calls in its place, `wrapper`, and the
+    `allowlist` and `denylist` of its parameters.
+    """
     return dict(_gin._REGISTRY.items())
 
 

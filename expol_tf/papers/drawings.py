@@ -24,7 +24,8 @@ BLUE, RED, DARK = "#0072B2", "#D55E00", "#333333"
 
 def scatter(axes: Axes, samples: np.ndarray, colour: str, label: str = "", size: float = 4) -> None:
     """Draws samples `[n, 2]` as dots."""
-    axes.scatter(*samples.T, s=size, color=colour, alpha=0.5, linewidths=0, label=label)
+    x, y = samples.T
+    axes.scatter(x, y, s=size, color=colour, alpha=0.5, linewidths=0, label=label)
 
 
 def square(axes: Axes, reach: float, name: str) -> None:

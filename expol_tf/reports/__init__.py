@@ -13,21 +13,19 @@ if TYPE_CHECKING:
         performance_profiles,
         sample_efficiency,
     )
-    from expol_tf.reports.curves import bootstrap_band, smoothed_returns
+    from expol_tf.reports.curves import bootstrap_band, quantile_curve, smoothed_returns
     from expol_tf.reports.output import markdown, write_errors
     from expol_tf.reports.peer_curves import read_peer_curves
-    from expol_tf.reports.quantiles import quantile_curve
-    from expol_tf.reports.recorded import METRICS, literal, read_columns
+    from expol_tf.reports.recorded import literal
     from expol_tf.reports.report import Report, write_report
     from expol_tf.reports.runs import Run, find_runs
     from expol_tf.reports.study import SETTINGS
-    from expol_tf.reports.style import Palette, legend, note_handle, panels, plain, save
+    from expol_tf.reports.style import Palette, legend, note_handle, panels, save
 
 # Imported when asked for: rliable takes seconds, and not every report needs it.
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "METRICS": "recorded",
         "Palette": "style",
         "Report": "report",
         "Run": "runs",
@@ -42,9 +40,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "note_handle": "style",
         "panels": "style",
         "performance_profiles": "aggregate",
-        "plain": "style",
-        "quantile_curve": "quantiles",
-        "read_columns": "recorded",
+        "quantile_curve": "curves",
         "read_peer_curves": "peer_curves",
         "sample_efficiency": "aggregate",
         "save": "style",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from expol_tf.reports import style
-from expol_tf.reports.quantiles import as_numbers, quantile_curve
+from expol_tf.reports.curves import as_numbers, quantile_curve
 from expol_tf.reports.style import Palette
 
 Key = tuple[str, str]

@@ -1,11 +1,13 @@
-"""Learning curves: smoothing over episodes, common steps, bootstrap bands."""
+"""Curves of runs: returns over steps, smoothed and with bootstrap bands, and over quantiles."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.reports.runs import Episodes, Evaluations
+from expol_tf.runs import Episodes, Evaluations
 
 WINDOW = 100
 LEVEL = 0.95
@@ -75,3 +77,18 @@ def bootstrap_band(
     means = counts @ curves / number
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def quantile_curve(returns: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (levels, sorted returns), both [N]: the i-th smallest of N is the (i − ½)/N quantile."""
+    values = np.sort(np.asarray(returns, float))
+    return (np.arange(len(values)) + 0.5) / max(len(values), 1), values
+
+
+def as_numbers(values: Sequence[str]) -> np.ndarray | None:
+    """Returns the values of a parameter as numbers [N]; None if one of them is no finite number."""
+    try:
+        numbers = np.array([float(value) for value in values])
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None

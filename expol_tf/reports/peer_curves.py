@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.reports.runs import Episodes, Evaluations, Run
+from expol_tf.reports.runs import Run
+from expol_tf.runs import Episodes, Evaluations
 
 COLUMNS = ("peer", "task", "seed", "env_step", "episode_return")
 

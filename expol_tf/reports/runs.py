@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 import re
@@ -10,50 +9,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded
+from expol_tf.runs import SWEEP_TABLE, Episodes, Evaluations, RunFiles, read_columns, read_text_table
 
-SWEEP = "sweep.csv"
 _NEEDED = ("experiment", "task", "seed", "directory", "status")
 # The others are the sweep's parameters.
 _SWEEP_COLUMNS = (*_NEEDED, "attempts", "env_step", "message")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Episodes:
-    """The rows of `metrics.csv` in which episodes ended.
-
-    Attributes:
-      env_step: [R] environment steps at the row's end.
-      return_mean: [R] mean return of the episodes that ended in the row.
-      count: [R] how many they were.
-    """
-
-    env_step: np.ndarray
-    return_mean: np.ndarray
-    count: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evaluations:
-    """The rows of `evaluation.csv`: [E] environment steps and [E] mean returns of the policy then."""
-
-    env_step: np.ndarray
-    return_mean: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """One run as it was found.
+    """One run, as its directory records it.
 
     Attributes:
-      directory: Where it is.
+      directory: The run's directory.
       experiment: The name under which it ran: a sweep's, or the directory above its task's.
       task: From the recorded configuration.
       seed: From the record.
-      settings: What makes its experiment this one, by name, as text; without seed and length.
+      settings: The settings that its experiment changes, by name, as text; without seed and length.
       drawn: The sweep's parameters, by name, as text.
       values: The whole configuration, defaults too, by name, as text.
       target_env_steps: The length that was asked for, None if unknown.
@@ -62,7 +36,7 @@ class Run:
       episodes: The training returns.
       evaluations: The evaluations' returns.
       failure: Why the sweep gave it up, None if it did not.
-      versions: Package → version under which it ran.
+      versions: Package → version with which it was trained.
     """
 
     directory: Path
@@ -124,18 +98,18 @@ def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
         sweep: dict[Path, dict[str, str]] = {}
         directories = []
         for directory in _walk(root):
-            if (directory / SWEEP).is_file():
-                sweep |= _read_sweep(directory / SWEEP)
-            if recorded.is_run(directory):
+            if (directory / SWEEP_TABLE).is_file():
+                sweep |= _read_sweep(directory / SWEEP_TABLE)
+            if RunFiles(directory).is_run:
                 directories.append(directory)
         if not directories:
             raise RunDirectoryError(
-                f"--root_dir must hold runs (directories with {recorded.CONFIG} and {recorded.METRICS}); "
-                f"{root} holds none. Give the directory that expol-train or expol-sweep wrote, or one above."
+                f"--root_dir must hold runs (directories with config.gin and metrics.csv); {root} holds "
+                "none. Give the directory that expol-train or expol-sweep wrote, or one above."
             )
         # In the order of a sweep's table, which is its author's; others follow by name.
         order = {directory: index for index, directory in enumerate(sweep)}
-        for directory in sorted(directories, key=lambda each: order.get(each.resolve(), len(order))):
+        for directory in sorted(directories, key=lambda path: order.get(path.resolve(), len(order))):
             resolved = directory.resolve()
             if resolved not in runs:
                 runs[resolved] = read_run(directory, root, sweep.get(resolved))
@@ -158,9 +132,9 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
     Raises:
       RunDirectoryError: Its record cannot be read, or names no task or seed.
     """
-    values = recorded.read_configuration(directory / recorded.CONFIG)
-    settings = recorded.read_json(directory / recorded.FINGERPRINT)
-    environment = recorded.read_json(directory / recorded.ENVIRONMENT)
+    files = RunFiles(directory)
+    values = recorded.read_configuration(files)
+    settings, environment = files.read_fingerprint(), files.read_environment()
     task = recorded.literal(values.get("train.task") or settings.get("train.task"))
     seed = environment.get("seed")
     if seed is None:
@@ -168,16 +142,14 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
     for name, value in (("task", task), ("seed", seed)):
         if value is None:
             raise RunDirectoryError(
-                f"{directory} holds no run that can be reported: its {recorded.CONFIG} has no train.{name}. "
+                f"{directory} holds no run that can be reported: its config.gin has no train.{name}. "
                 "Move it out of --root_dir."
             )
     row = row or {}
     target = recorded.literal(values.get("train.num_env_steps"))
-    metrics = recorded.read_columns(
-        directory / recorded.METRICS, ("env_step", "episode_return_mean", "episodes"), ("wall_time_s",)
+    metrics = read_columns(
+        files.metrics_csv, ("env_step", "episode_return_mean", "episodes"), ("wall_time_s",)
     )
-    evaluation = recorded.read_columns(directory / recorded.EVALUATION, ("env_step", "return_mean"))
-    finite = np.isfinite(evaluation["return_mean"])
     steps = metrics["env_step"]
     return Run(
         directory=directory,
@@ -191,8 +163,8 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
         target_env_steps=target if isinstance(target, int) else None,
         env_step=int(steps[-1]) if len(steps) else 0,
         wall_time_s=float(metrics["wall_time_s"][-1]) if len(steps) else 0.0,
-        episodes=_episodes(metrics),
-        evaluations=Evaluations(evaluation["env_step"][finite], evaluation["return_mean"][finite]),
+        episodes=Episodes.of(metrics),
+        evaluations=Evaluations.read(files.evaluation_csv),
         failure=_failure(row),
         versions=_versions(environment),
     )
@@ -218,7 +190,7 @@ def experiment_name(directory: Path, root: Path, task: str, seed: int) -> str:
 def _walk(root: Path) -> Iterator[Path]:
     """The directories under `root` in the order of their names, but not what is inside a run."""
     yield root
-    if recorded.is_run(root):
+    if RunFiles(root).is_run:
         return
     for entry in sorted(root.iterdir(), key=_natural):
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
@@ -228,36 +200,26 @@ def _walk(root: Path) -> Iterator[Path]:
 def _natural(path: Path) -> list[tuple[int, str]]:
     """`seed10` comes after `seed9`."""
     return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name) if part
+        (int(text), "") if text.isdecimal() else (-1, text) for text in re.split(r"(\d+)", path.name) if text
     ]
 
 
 def _read_sweep(path: Path) -> dict[Path, dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise RunDirectoryError(
-                f"{path} is not the table of a sweep: it has no column {missing[0]}. Restore it, or remove "
-                "it to report the runs without it."
-            )
-        rows = [row for row in reader if row["directory"]]
+    rows = read_text_table(path)
+    missing = [name for name in _NEEDED if any(name not in row for row in rows)]
+    if missing:
+        raise RunDirectoryError(
+            f"{path} is not the table of a sweep: it has no column {missing[0]}. Restore it, or remove "
+            "it to report the runs without it."
+        )
     # A directory is relative to the table, so that a sweep may be moved.
-    return {
-        (path.parent / row["directory"]).resolve(): {k: v or "" for k, v in row.items() if k} for row in rows
-    }
+    return {(path.parent / row["directory"]).resolve(): row for row in rows if row["directory"]}
 
 
 def _failure(row: Mapping[str, str]) -> str | None:
     if row.get("status") != "failed":
         return None
     return (row.get("message") or "no message").splitlines()[0]
-
-
-def _episodes(metrics: Mapping[str, np.ndarray]) -> Episodes:
-    count = np.diff(np.nan_to_num(metrics["episodes"]), prepend=0.0)
-    ended = (count > 0) & np.isfinite(metrics["episode_return_mean"])
-    return Episodes(metrics["env_step"][ended], metrics["episode_return_mean"][ended], count[ended])
 
 
 def _versions(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a run's numbers depend on besides its configuration: versions, threads, flags, hardware."""
+"""The conditions under which a run gives its numbers: versions, threads, flags, hardware."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import tensorflow as tf
 
 from expol_tf.cli import RUN_PACKAGES, installed_versions
 
@@ -23,7 +21,7 @@ _VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
     "OMP_NUM_THREADS",
 )
-# The parts that can change numbers; the rest of the record is for the reader.
+# The sections that can change numbers; the rest of the record is for the reader.
 _COMPARED = ("versions", "threads", "variables", "machine", "device", "seed")
 
 
@@ -34,6 +32,9 @@ def describe_environment(seed: int | None = None, device: str | None = None) -> 
       seed: The run's seed.
       device: The device that the run was asked to use.
     """
+    # Those who only read runs need no TensorFlow, which takes seconds.
+    import tensorflow as tf
+
     return {
         "versions": installed_versions(RUN_PACKAGES),
         "threads": {
@@ -55,10 +56,10 @@ def describe_environment(seed: int | None = None, device: str | None = None) -> 
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Returns lines `name: recorded → current` for what differs and can change numbers."""
+    """Returns a line `name: recorded → current` for every difference that can change numbers."""
     lines = []
-    for part in _COMPARED:
-        old, new = _flatten(part, recorded.get(part)), _flatten(part, current.get(part))
+    for section in _COMPARED:
+        old, new = _flatten(section, recorded.get(section)), _flatten(section, current.get(section))
         changed = [name for name in old | new if old.get(name) != new.get(name)]
         lines += [f"{name}: {old.get(name)} → {new.get(name)}" for name in changed]
     return lines

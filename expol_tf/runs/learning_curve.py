@@ -10,7 +10,8 @@ import numpy as np
 
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files
-from expol_tf.runs.tables import read_table
+from expol_tf.runs.returns import Episodes
+from expol_tf.runs.tables import read_columns
 
 _TRAINING_COLOUR = "#0072B2"
 _EVALUATION_COLOUR = "#D55E00"
@@ -45,19 +46,21 @@ def plot_learning_curve(
     figure = Figure(figsize=(7.0, 4.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    steps, returns, weights = _training_returns(metrics_csv)
+    columns = read_columns(metrics_csv, ("env_step", "episode_return_mean", "episodes"))
+    episodes = Episodes.of(columns)
+    steps, returns = episodes.env_step, episodes.return_mean
     if len(steps):
-        smooth = running_mean(returns, weights, smoothing_episodes)
+        smooth = running_mean(returns, episodes.count, smoothing_episodes)
         axes.plot(steps, returns, color=_TRAINING_COLOUR, alpha=0.25, linewidth=0.8)
         label = f"training, mean of {smoothing_episodes} episodes"
         marker = "o" if len(steps) == 1 else None
         axes.plot(steps, smooth, color=_TRAINING_COLOUR, linewidth=1.8, marker=marker, label=label)
-    evaluations = [row for row in read_table(evaluation_csv) if row.get("return_mean") is not None]
-    if evaluations:
+    evaluations = read_columns(evaluation_csv, ("env_step", "return_mean"), ("return_std",))
+    if len(evaluations["env_step"]):
         axes.errorbar(
-            [row["env_step"] for row in evaluations],
-            [row["return_mean"] for row in evaluations],
-            yerr=[row.get("return_std") or 0.0 for row in evaluations],
+            evaluations["env_step"],
+            evaluations["return_mean"],
+            yerr=np.nan_to_num(evaluations["return_std"]),
             color=_EVALUATION_COLOUR,
             marker="o",
             markersize=4,
@@ -65,7 +68,7 @@ def plot_learning_curve(
             capsize=2,
             label="evaluation, mean ± std",
         )
-    if len(steps) or evaluations:
+    if len(steps) or len(evaluations["env_step"]):
         axes.legend(frameon=False)
     else:
         axes.text(0.5, 0.5, "no finished episode yet", transform=axes.transAxes, ha="center", va="center")
@@ -98,17 +101,3 @@ def running_mean(values: np.ndarray, weights: np.ndarray, window: float) -> np.n
     starts = np.searchsorted(total, total[ends] - window, side="right") - 1
     starts = np.clip(starts, 0, ends - 1)
     return (weighted[ends] - weighted[starts]) / (total[ends] - total[starts])
-
-
-def _training_returns(metrics_csv: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns env steps, mean returns and episode counts of the rows in which episodes ended."""
-    steps, returns, counts, before = [], [], [], 0
-    for row in read_table(metrics_csv):
-        episodes = row.get("episodes") or 0
-        value = row.get("episode_return_mean")
-        if value is not None and np.isfinite(value) and episodes > before:
-            steps.append(row["env_step"])
-            returns.append(value)
-            counts.append(episodes - before)
-        before = episodes
-    return np.asarray(steps, float), np.asarray(returns, float), np.asarray(counts, float)

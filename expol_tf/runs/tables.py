@@ -1,4 +1,4 @@
-"""Tables of a run as CSV files: a row is there whole or not at all, and equal values are equal text."""
+"""The tables of a run as CSV files: a row is whole or not there, and equal values are equal text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files
+
+# How much of a file's end `last_row` reads; a row has some hundred characters.
+_END_BYTES = 4096
 
 
 class CsvTable:
@@ -30,16 +35,6 @@ class CsvTable:
         self._path = Path(path)
         self._columns = tuple(columns)
         self._descriptor: int | None = None
-
-    @classmethod
-    def header(cls, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
-        """Returns the columns of an existing table, None if there is no whole header line."""
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                line = file.readline()
-        except FileNotFoundError:
-            return None
-        return tuple(next(csv.reader([line]))) if line.endswith("\n") else None
 
     @property
     def path(self) -> Path:
@@ -66,7 +61,7 @@ class CsvTable:
                 self._open()
             self._write(_line([_cell(row.get(column)) for column in self._columns]))
         except OSError as error:
-            raise RunDirectoryError(self._cannot_write(error)) from error
+            raise RunDirectoryError(_cannot_write(self._path, error)) from error
 
     def truncate_after(self, env_step: int) -> int:
         """Removes the rows with a later `env_step`, and lines that a kill or a power cut left incomplete.
@@ -94,7 +89,7 @@ class CsvTable:
                 atomic_files.write_atomically(self._path, b"".join([lines[0], *kept]))
             return removed
         except OSError as error:
-            raise RunDirectoryError(self._cannot_write(error)) from error
+            raise RunDirectoryError(_cannot_write(self._path, error)) from error
 
     def read(self) -> list[dict[str, Any]]:
         """Returns the complete rows, cells as int, float, str or None where empty."""
@@ -106,7 +101,7 @@ class CsvTable:
             try:
                 os.fsync(self._descriptor)
             except OSError as error:
-                raise RunDirectoryError(self._cannot_write(error)) from error
+                raise RunDirectoryError(_cannot_write(self._path, error)) from error
 
     def close(self) -> None:
         """Closes the file; the next `append` opens it again."""
@@ -140,9 +135,9 @@ class CsvTable:
 
     def _check_header(self, header: bytes) -> None:
         if header != _line(self._columns):
-            found = header.decode(errors="replace").strip()
+            columns = header.decode(errors="replace").strip()
             raise RunDirectoryError(
-                f"{self._path} has the columns {found}; this run writes {','.join(self._columns)}. "
+                f"{self._path} has the columns {columns}; this run writes {','.join(self._columns)}. "
                 "Resume with the version and configuration that wrote it, or train in another root directory."
             )
 
@@ -153,27 +148,104 @@ class CsvTable:
         step = _value(cells[self._columns.index("env_step")])
         return isinstance(step, int | float) and step <= env_step
 
-    def _cannot_write(self, error: Exception) -> str:
-        return (
-            f"cannot write {self._path}: {atomic_files.reason(error)}. Rows and checkpoints written before "
-            "are kept; free space or make the directory writable, then start the same command again."
-        )
+
+def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replaces a table as a whole: a reader sees the old or the new one.
+
+    Args:
+      path: The CSV file.
+      rows: Its rows; the keys of the first are the columns.
+
+    Raises:
+      RunDirectoryError: The file cannot be written; the old one is still there.
+    """
+    columns = list(rows[0]) if rows else []
+    lines = [_line(columns), *(_line([_cell(row[column]) for column in columns]) for row in rows)]
+    try:
+        atomic_files.write_atomically(path, b"".join(lines))
+    except OSError as error:
+        raise RunDirectoryError(_cannot_write(Path(path), error)) from error
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[list[str]]:
+    """Returns the cells of a CSV file's whole lines as text, the header first; none if the file is missing.
+
+    A line that is still being written, or that a kill left incomplete, is left out.
+    """
+    try:
+        lines = Path(path).read_bytes().splitlines(keepends=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    # Without a whole header the cells below it mean nothing.
+    if not lines or (header := _parse_line(lines[0])) is None:
+        return []
+    return [header, *(cells for line in lines[1:] if (cells := _parse_line(line)))]
+
+
+def read_text_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Returns the complete rows of a CSV file, cells as text; none if it is missing."""
+    columns, *rows = read_lines(path) or [[]]
+    return [dict(zip(columns, cells, strict=True)) for cells in rows if len(cells) == len(columns)]
 
 
 def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Returns the complete rows of a run's CSV file, also while it is being written; none if it is missing.
+    """Returns the complete rows of a CSV file, cells as int, float, str or None where empty."""
+    return [{name: _value(cell) for name, cell in row.items()} for row in read_text_table(path)]
 
-    Cells are int, float, str, or None where empty.
+
+def read_columns(
+    path: str | os.PathLike[str], required: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Returns columns of a run's table as floats [R], NaN where empty.
+
+    Args:
+      path: The CSV file; a missing or empty one has no rows.
+      required: Columns that must be there; the first one grows from row to row.
+      optional: Columns that are NaN if they are not.
+
+    Raises:
+      RunDirectoryError: A required column is missing, the first does not grow, or a cell is no number.
     """
-    path = Path(path)
-    if not path.exists():
-        return []
-    parsed = [_parse_line(line) for line in path.read_bytes().splitlines(keepends=True)]
-    if not parsed or parsed[0] is None:
-        return []
-    columns = parsed[0]
-    rows = [cells for cells in parsed[1:] if cells is not None and len(cells) == len(columns)]
-    return [dict(zip(columns, map(_value, cells), strict=True)) for cells in rows]
+    header, *rows = read_lines(path) or [[*required]]
+    try:
+        columns = {}
+        for name in (*required, *optional):
+            if name not in header and name in required:
+                raise ValueError(f"no column {name}")
+            index = header.index(name) if name in header else len(header)
+            cells = [row[index] if index < min(len(row), len(header)) else "" for row in rows]
+            columns[name] = np.array([float(cell or "nan") for cell in cells], float)
+        if not (np.diff(columns[required[0]], prepend=-1.0) > 0).all():
+            raise ValueError(f"{required[0]} does not grow from row to row")
+    except ValueError as error:
+        raise RunDirectoryError(
+            f"{path} is not the table of a run ({error}). Restore it, or move the run out of --root_dir."
+        ) from error
+    return columns
+
+
+def last_row(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the last complete row of a table, empty if there is none; reads only the end of the file."""
+    try:
+        with open(path, "rb") as file:
+            header = file.readline()
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(len(header), size - _END_BYTES))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return {}
+    whole = [line for line in lines if line.endswith(b"\n")]
+    columns, cells = (_parse_line(line) for line in (header, whole[-1] if whole else b""))
+    if columns is None or cells is None or len(columns) != len(cells):
+        return {}
+    return dict(zip(columns, map(_value, cells), strict=True))
+
+
+def _cannot_write(path: Path, error: Exception) -> str:
+    return (
+        f"cannot write {path}: {atomic_files.reason(error)}. What was written before is kept; free space or "
+        "make the directory writable, then start the same command again."
+    )
 
 
 def _line(cells: Sequence[str]) -> bytes:

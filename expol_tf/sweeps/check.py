@@ -1,4 +1,4 @@
-"""Whether every run of a sweep can be configured, found out before any is started."""
+"""Checks that every run of a sweep can be configured, before any is started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from expol_tf.configuration import Binding, Macro, read_bindings
+from expol_tf.configuration import recorded_values
 from expol_tf.errors import ConfigurationError
 from expol_tf.sweeps.plan import SweepRun
 from expol_tf.sweeps.process import inherited_variables
@@ -34,12 +34,12 @@ json.dump(results, open(sys.argv[1], "w"))
 
 
 class CheckedRun(NamedTuple):
-    """A run whose configuration is complete and right.
+    """A run whose configuration was checked.
 
     Attributes:
       run: The run.
-      text: Its whole configuration, but for the seed, as a gin file.
-      num_env_steps: Its length.
+      text: Its complete configuration as a gin file; the seed is that of another run.
+      num_env_steps: Its length in environment steps.
     """
 
     run: SweepRun
@@ -65,12 +65,12 @@ def check_runs(runs: Sequence[SweepRun]) -> list[CheckedRun]:
                 f"the run {run.name} cannot be configured; nothing was started.\n{problem}"
             )
     texts = dict(zip(distinct, (text for _, text, _ in results), strict=True))
-    lengths = {key: _num_env_steps(text) for key, text in texts.items()}
+    lengths = {key: int(recorded_values(text)["train.num_env_steps"]) for key, text in texts.items()}
     return [CheckedRun(run, texts[_key(run)], lengths[_key(run)]) for run in runs]
 
 
 def _key(run: SweepRun) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns what tells configurations apart; seeds do not."""
+    """Returns what a configuration is made of; runs that differ only in the seed share it."""
     return run.gin_files, run.gin_bindings
 
 
@@ -90,16 +90,3 @@ def _print_configs(arguments: list[list[str]]) -> list[tuple[int, str, str]]:
         if done.returncode:
             raise RuntimeError(f"the training program cannot be started:\n{done.stderr}")
         return [tuple(result) for result in json.load(answer)]  # type: ignore[misc]
-
-
-def _num_env_steps(text: str) -> int:
-    """Returns the length that a complete configuration has."""
-    values = {
-        (each.selector, each.parameter): each.value
-        for each in read_bindings([text], "configuration")
-        if isinstance(each, Binding) and not each.scope
-    }
-    value = values[("train", "num_env_steps")]
-    while isinstance(value, Macro):
-        value = values[(value.name, "")]
-    return int(value)

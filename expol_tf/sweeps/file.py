@@ -1,4 +1,4 @@
-"""Sweep files: gin syntax, read as data, so that gin's own state stays as it is."""
+"""Reads sweep files: they are in gin's syntax, but gin itself does not learn of them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def read_sweep(name: str | os.PathLike[str]) -> Sweep:
       name: The file, looked for in the user's directory and among the library's (`gin/sweeps/…`).
 
     Raises:
-      ConfigurationError: With the line, and the nearest known name for one that does not exist.
+      ConfigurationError: A line is wrong; the message has its number, and the nearest name that exists.
     """
     path = find_file(os.fspath(name), "--sweep_file")
-    statements = [each for each in gin_syntax.read_files([str(path)]) if isinstance(each, Binding)]
-    macros = {each.selector: each for each in statements if each.is_macro}
+    statements = [item for item in gin_syntax.read_files([str(path)]) if isinstance(item, Binding)]
+    macros = {statement.selector: statement for statement in statements if statement.is_macro}
     bound: dict[tuple[str, str], dict[str, Any]] = {}
     used = {leaf.name for each in statements for leaf in walk(each.value) if isinstance(leaf, Macro)}
     for statement in statements:
@@ -70,10 +70,15 @@ def read_sweep(name: str | os.PathLike[str]) -> Sweep:
 
 
 def find_file(name: str, what: str, directory: Path | None = None) -> Path:
-    """Returns the gin file called `name` in the directory, the user's or the library, the first that has it.
+    """Returns the gin file called `name`: from `directory`, else the user's directory, else the library.
+
+    Args:
+      name: The file as it is named.
+      what: Where it is named, such as a flag; the error's message begins with it.
+      directory: The directory of the file that names it.
 
     Raises:
-      ConfigurationError: There is none; `what` begins the message, which tells the nearest known name.
+      ConfigurationError: There is none; the message tells the nearest known name.
     """
     path = gin_syntax.find_file(name, directory)
     if path is None:

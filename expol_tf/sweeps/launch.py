@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(argv: list[str]) -> None:
-    """Becomes the program, with the wish to get a SIGTERM (and so to save itself) when the worker ends."""
+    """Becomes the program; the kernel sends it a SIGTERM, on which it saves, when the worker ends."""
     worker, command = int(argv[0]), argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""From a sweep to its runs: what each one is, what it is called, where it goes."""
+"""The runs of a sweep: their configurations, names and directories."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SweepRun:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The run's name in messages: its directory."""
         return str(self.directory)
 
 
@@ -63,7 +63,7 @@ def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
 
     Args:
       sweep: The sweep.
-      directory: Where gin files are looked for first: that of the sweep's file.
+      directory: The directory of the sweep's file, in which gin files are looked for first.
 
     Raises:
       ConfigurationError: A gin file does not exist, or two runs have the same name.
@@ -131,15 +131,15 @@ def _default_name(kind: str, files: Sequence[Path], statements: Sequence[str]) -
 
 def _task(files: Sequence[Path | str], statements: Sequence[str]) -> str | None:
     """Returns the Gymnasium id that files and statements set, as far as it is written there."""
-    found = None
-    for each in [*read_files([str(path) for path in files]), *read_bindings(statements, "Sweep")]:
+    task = None
+    for statement in [*read_files([str(path) for path in files]), *read_bindings(statements, "Sweep")]:
         if (
-            isinstance(each, Binding)
-            and isinstance(each.value, str)
-            and each.name.removeprefix("expol_tf.") in ("TASK", "train.task")
+            isinstance(statement, Binding)
+            and isinstance(statement.value, str)
+            and statement.name.removeprefix("expol_tf.") in ("TASK", "train.task")
         ):
-            found = each.value
-    return found
+            task = statement.value
+    return task
 
 
 def _cells(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ def _file_name(text: str) -> str:
 def _refuse_seeds(sweep: Sweep) -> None:
     names = [*sweep.grid, *sweep.draws]
     names += [
-        each.name for each in read_bindings(sweep.bindings, "Sweep.bindings") if isinstance(each, Binding)
+        item.name for item in read_bindings(sweep.bindings, "Sweep.bindings") if isinstance(item, Binding)
     ]
     for name in names:
         if name in _SEED_NAMES:

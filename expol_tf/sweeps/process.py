@@ -34,11 +34,11 @@ class Attempt(NamedTuple):
     """What a worker needs to make an attempt.
 
     Attributes:
-      arguments: Of `expol-train`.
+      arguments: The arguments of `expol-train`.
       log: The file to which the process's output is appended.
       stop_file: When this appears, the process is asked to save and end.
       directory: The process's working directory.
-      variables: Environment variables that decide about a run's numbers and imports.
+      variables: The environment variables on which a run's numbers and imports depend.
       title: The first line in the log.
     """
 
@@ -54,9 +54,9 @@ class AttemptResult(NamedTuple):
     """How an attempt ended.
 
     Attributes:
-      returncode: The process's; negative for a signal.
+      returncode: The process's exit status; minus the signal's number if a signal ended it.
       message: Why it failed; empty if it did not.
-      retry: Whether another attempt may do better.
+      retry: Whether another attempt may succeed.
       stopped: Whether it was asked to end.
     """
 
@@ -75,7 +75,7 @@ def inherited_variables() -> dict[str, str]:
 
 
 def make_attempt(attempt: Attempt) -> AttemptResult:
-    """Runs `expol-train` in a process of its own until it ends by itself or the stop file appears."""
+    """Runs `expol-train` in a process of its own; asks it to end when the stop file appears."""
     environment = {name: value for name, value in os.environ.items() if not _VARIABLES.fullmatch(name)}
     environment = {name: value for name, value in environment.items() if not name.startswith("RAY_")}
     environment |= {**attempt.variables, "PYTHONUNBUFFERED": "1"}
@@ -101,7 +101,7 @@ def make_attempt(attempt: Attempt) -> AttemptResult:
                 stopped = True
             time.sleep(_POLL_INTERVAL_S)
     message = "" if process.returncode == 0 else failure(process.returncode, _tail(attempt.log, start))
-    # A run whose process was just killed may not yet have been left by that process.
+    # The lock of a process that was just killed may not be open yet.
     retry = process.returncode != USAGE_ERROR or "is in use by" in message
     return AttemptResult(process.returncode, message, retry, stopped)
 

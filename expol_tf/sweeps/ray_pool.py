@@ -1,4 +1,4 @@
-"""The part of a sweep that knows Ray: a cluster, or one made for the purpose, and its tasks."""
+"""Runs attempts on Ray: on a cluster that is there, or on one made on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from expol_tf.errors import ConfigurationError, DependencyError
@@ -26,10 +25,11 @@ _CONNECT_S = 10.0
 
 
 class RayPool:
-    """Places for so many attempts at once; the context starts or joins Ray, and leaves or ends it.
+    """Makes several attempts at once; the context starts or joins Ray, and leaves or ends it.
 
     Args:
-      address: Of a cluster, as `ray.init` has it ("auto", "host:6379"); None for one on this machine.
+      address: The address of a cluster, as `ray.init` takes it ("auto", "host:6379"); None for a cluster made
+        on this machine.
       max_parallel: Attempts at once; None for as many as the CPUs allow.
       cpus_per_run: CPUs reserved for an attempt.
       gpus_per_run: GPUs reserved for an attempt, also a fraction.
@@ -62,12 +62,7 @@ class RayPool:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -133,23 +128,23 @@ class RayPool:
     def _count_slots(self) -> int:
         needs = {"CPU": self._cpus, "GPU": self._gpus}
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        each = [
+        slots = [
             min(int(node.get(name, 0) / need) for name, need in needs.items() if need > 0) for node in nodes
         ]
-        if not sum(each):
+        if not sum(slots):
             wanted = f"{self._cpus} CPU(s)" + (f" and {self._gpus:g} GPU(s)" if self._gpus else "")
             raise ConfigurationError(
                 f"--cpus_per_run and --gpus_per_run must fit on one machine; "
                 f"none of {len(nodes)} has {wanted}."
             )
-        return min(sum(each), self._max_parallel or sum(each))
+        return min(sum(slots), self._max_parallel or sum(slots))
 
 
 def import_ray(local: bool) -> Any:
     """Returns the module `ray`, told to keep quiet.
 
     Args:
-      local: Whether it is to be started on this machine, for this process alone.
+      local: Whether Ray will be started on this machine, for this process alone.
 
     Raises:
       DependencyError: Ray is not installed.

@@ -1,19 +1,15 @@
-"""`run_sweep`: every run in a process of its own, again after failures, until it is finished or given up."""
+"""`run_sweep`: trains every run in a process of its own, and tries again what failed."""
 
 from __future__ import annotations
 
 import collections
-import fcntl
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from expol_tf.errors import RunDirectoryError
+from expol_tf.runs import DirectoryLock, StopRequest, atomic_files
 from expol_tf.sweeps import table as sweep_table
 from expol_tf.sweeps.check import CheckedRun
 from expol_tf.sweeps.plan import RESERVED
@@ -63,8 +59,8 @@ def run_sweep(
       runs: The runs; see `plan_sweep` and `check_runs`.
       root_dir: The sweep's directory. A run's own is `<experiment>/<task>[/<parameters>]/seed<seed>` in it,
         its output is in `logs/`.
-      address: Of a Ray cluster whose nodes have this environment, and `root_dir`, at the same paths; None for
-        this machine.
+      address: The address of a Ray cluster whose nodes have this environment and `root_dir` at the same
+        paths; None for this machine.
       max_parallel: Runs at once; None for as many as the CPUs allow.
       cpus_per_run: CPUs reserved for a run. It does not set a run's threads: that is `configure_devices`.
       gpus_per_run: GPUs reserved for a run, also a fraction of one.
@@ -75,13 +71,15 @@ def run_sweep(
       ExpolError: Ray is missing or does not answer, or `root_dir` cannot be used.
     """
     root = Path(root_dir).absolute()
+    lock = DirectoryLock(root / _LOCK, holder="another sweep, ")
     try:
         (root / RESERVED[0]).mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except OSError as error:
         raise RunDirectoryError(
-            f"cannot write in root_dir {root}: {error.strerror}. Give another."
+            f"cannot write in root_dir {root}: {atomic_files.reason(error)}. Give another."
         ) from error
-    with _locked(root):
+    with lock:
         scheduler = _Scheduler(runs, root, retries, device)
         if not scheduler.open:
             return SweepResult(scheduler.states, None)
@@ -90,7 +88,7 @@ def run_sweep(
 
 
 class _Scheduler:
-    """Which run is started when, and what becomes of it."""
+    """Decides which run is started when, and keeps the state of each."""
 
     def __init__(self, runs: Sequence[CheckedRun], root: Path, retries: int, device: str | None) -> None:
         self._root = root
@@ -112,17 +110,17 @@ class _Scheduler:
     def run(self, pool: RayPool) -> int | None:
         """Makes attempts until nothing is left to do; returns the signal that ended it early, or None."""
         # Ray sets handlers of its own when it starts.
-        with _StopRequest() as stop, SweepProgress(self._root, self.states) as progress:
+        with StopRequest() as stop, SweepProgress(self._root, self.states) as progress:
             done = len(self.states) - len(self._queue)
             skipped = f", {done} of them finished before" if done else ""
             progress.message(f"{len(self.states)} runs{skipped}; {pool.slots} at once; {self._root}")
             try:
-                while pool.running or (self._queue and stop.number is None):
-                    while self._queue and stop.number is None and pool.running < pool.slots:
+                while pool.running or (self._queue and stop.signal_number is None):
+                    while self._queue and stop.signal_number is None and pool.running < pool.slots:
                         self._start(pool, self._queue.popleft(), progress.message)
                     for state, result in pool.wait():
                         self._end(state, result, progress.message)
-                    if stop.number is not None and not (self._root / _STOP).exists():
+                    if stop.signal_number is not None and not (self._root / _STOP).exists():
                         (self._root / _STOP).touch()
                         progress.message(f"interrupted: {pool.running} runs save and end")
                     progress.update()
@@ -131,18 +129,15 @@ class _Scheduler:
                 self._write()
                 # Runs whose worker has gone get their signal from the kernel.
                 (self._root / _STOP).unlink(missing_ok=True)
-            return stop.number
+            return stop.signal_number
 
     def _first_state(self, checked: CheckedRun, before: dict[str, str]) -> RunState:
         state = RunState(checked)
         state.attempts = int(before.get("attempts") or 0)
-        state.env_step = sweep_table.env_step(state.metrics_csv(self._root))
-        directory = self._root / checked.run.directory
-        # What a run writes last.
-        ended = all((directory / name).exists() for name in ("policy/saved_model.pb", "learning_curve.png"))
+        state.env_step = state.read_env_step(self._root)
         # A run that an observer of its own ended early is finished too, unless it is to be another now.
         same = before.get("status") == "finished" and self._recorded(checked) == checked.text
-        if ended and (same or (state.env_step or 0) >= checked.num_env_steps):
+        if state.files(self._root).is_complete and (same or (state.env_step or 0) >= checked.num_env_steps):
             state.status = "finished"
         return state
 
@@ -166,7 +161,7 @@ class _Scheduler:
         self._write()
 
     def _end(self, state: RunState, result: AttemptResult, message: Callable[[str], None]) -> None:
-        state.env_step = sweep_table.env_step(state.metrics_csv(self._root))
+        state.env_step = state.read_env_step(self._root)
         state.message = result.message
         at = f"at env_step {state.env_step or 0:,}"
         if result.returncode == 0:
@@ -201,52 +196,3 @@ class _Scheduler:
 
     def _write(self) -> None:
         sweep_table.write_index(self._root, self.states)
-
-
-class _StopRequest:
-    """While the context is open, the first SIGINT or SIGTERM is noted, a second one acts as usual."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._previous: dict[int, object] = {}
-
-    def __enter__(self) -> _StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._restore()
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self.number = number
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._previous = {}
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Keeps a second sweep out of the directory; the kernel opens the lock when this process ends."""
-    try:
-        descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise RunDirectoryError(
-            f"cannot write in root_dir {root}: {error.strerror}. Give another."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise RunDirectoryError(
-            f"root_dir {root} is in use by another sweep. Wait until it ends, or give another root_dir."
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What a sweep is: experiments × tasks × settings × seeds."""
+"""The description of a sweep: experiments × tasks × settings × seeds."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class Sweep:
 
     Args:
       experiments: Entries by name; or a sequence of entries, named like their files.
-      tasks: The same for tasks, which otherwise are named like the task they set; empty for each experiment's
-        own task.
+      tasks: Entries by name; or a sequence of entries, named like the task that they set. Empty if every
+        experiment sets its own task.
       seeds: The runs' seeds.
       bindings: gin statements for all runs.
       grid: Values by parameter (`"TrustRegion.max_kl"`, or a macro's name).
       draws: Distributions by parameter. A run's value derives from `draw_seed`, the parameter and the run's
         seed: every seed has a value of its own, the same in all experiments, on all tasks.
-      draw_seed: Another one gives other draws.
+      draw_seed: The seed of the draws.
     """
 
     experiments: Mapping[str, Entry] | Sequence[Entry]
@@ -145,7 +145,7 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
 
 def _check_bounds(distribution: Uniform | LogUniform, least: float) -> None:
     low, high = distribution.low, distribution.high
-    numbers = all(isinstance(each, int | float) and math.isfinite(each) for each in (low, high))
+    numbers = all(isinstance(bound, int | float) and math.isfinite(bound) for bound in (low, high))
     if not numbers or not least < low < high:
         lower = "" if math.isinf(least) else f"{least:g} < "
         raise ConfigurationError(

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from expol_tf.errors import RunDirectoryError
+from expol_tf.runs import SWEEP_TABLE, RunFiles, last_row, read_text_table, write_table
 from expol_tf.sweeps.check import CheckedRun
 
-FILE_NAME = "sweep.csv"
-# A run that was not reached has the status "pending".
 STATUSES = ("pending", "running", "finished", "failed", "interrupted")
 
 
 @dataclasses.dataclass
 class RunState:
-    """How far a run is.
+    """The state of a run.
 
     Attributes:
       checked: The run.
-      status: One of `STATUSES`.
+      status: One of `STATUSES`; a run that was not reached is "pending".
       attempts: Processes started for it, over all starts of the sweep.
       env_step: Environment steps done, None before the first iteration.
       message: Why it failed, in one line.
@@ -41,9 +35,13 @@ class RunState:
         """What messages call the run."""
         return self.checked.run.name
 
-    def metrics_csv(self, root: Path) -> Path:
-        """Returns the run's own table."""
-        return root / self.checked.run.directory / "metrics.csv"
+    def files(self, root: Path) -> RunFiles:
+        """Returns the run's own files, in the sweep's directory `root`."""
+        return RunFiles(root / self.checked.run.directory)
+
+    def read_env_step(self, root: Path) -> int | None:
+        """Returns the environment steps that the run has recorded, None before its first row."""
+        return last_row(self.files(root).metrics_csv).get("env_step")
 
 
 def write_index(root: Path, states: Sequence[RunState]) -> None:
@@ -55,60 +53,22 @@ def write_index(root: Path, states: Sequence[RunState]) -> None:
     Raises:
       RunDirectoryError: It cannot be written.
     """
-    parameters = list(dict.fromkeys(name for state in states for name in state.checked.run.parameters))
-    columns = ["experiment", "task", "seed", *parameters]
-    columns += ["directory", "status", "attempts", "env_step", "message"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    parameters = dict.fromkeys(name for state in states for name in state.checked.run.parameters)
+    rows = []
     for state in states:
         run = state.checked.run
-        row: list[Any] = [run.experiment, run.task, run.seed]
-        row += [run.parameters.get(name, "") for name in parameters]
-        row += [run.directory, state.status, state.attempts]
-        row += ["" if state.env_step is None else state.env_step, state.message]
-        writer.writerow(row)
-    temporary = root / f".{FILE_NAME}.tmp"
-    try:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8")
-        os.replace(temporary, root / FILE_NAME)
-    except OSError as error:
-        raise RunDirectoryError(
-            f"cannot write {root / FILE_NAME}: {error.strerror}. Runs that were finished are kept; free "
-            "space or make the directory writable, then start the same command again."
-        ) from error
+        rows.append(
+            {"experiment": run.experiment, "task": run.task, "seed": run.seed}
+            | {name: run.parameters.get(name) for name in parameters}
+            | {"directory": run.directory, "status": state.status, "attempts": state.attempts}
+            | {"env_step": state.env_step, "message": state.message}
+        )
+    write_table(root / SWEEP_TABLE, rows)
 
 
 def read_index(root: Path) -> dict[str, dict[str, str]]:
     """Returns the rows of an existing `sweep.csv` by directory; none if there is no whole one."""
-    try:
-        with open(root / FILE_NAME, newline="", encoding="utf-8") as file:
-            return {row["directory"]: row for row in csv.DictReader(file)}
-    except (OSError, KeyError, csv.Error, UnicodeDecodeError):
-        return {}
-
-
-def last_row(metrics_csv: Path) -> dict[str, str]:
-    """Returns the last complete row of a run's `metrics.csv`, empty if there is none; reads only the end."""
-    try:
-        with open(metrics_csv, "rb") as file:
-            header = file.readline()
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(len(header), size - 4096))
-            lines = file.read().splitlines(keepends=True)
-    except OSError:
-        return {}
-    whole = [line for line in lines if line.endswith(b"\n")]
-    if not whole:
-        return {}
-    columns, cells = (next(csv.reader([line.decode(errors="replace")]), []) for line in (header, whole[-1]))
-    return dict(zip(columns, cells, strict=True)) if len(columns) == len(cells) else {}
-
-
-def env_step(metrics_csv: Path) -> int | None:
-    """Returns the environment steps that a run has recorded."""
-    cell = last_row(metrics_csv).get("env_step", "")
-    return int(cell) if cell.isdigit() else None
+    return {row["directory"]: row for row in read_text_table(root / SWEEP_TABLE) if "directory" in row}
 
 
 def summary(states: Sequence[RunState]) -> str:

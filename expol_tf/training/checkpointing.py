@@ -31,10 +31,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from expol_tf import __version__
 from expol_tf.errors import CheckpointError
 from expol_tf.runs import atomic_files
 
-FORMAT_VERSION = 1
+# 1 was that of expol_tf 0.1, whose agents have variables of other names.
+FORMAT_VERSION = 2
 
 _MANIFEST = "manifest.json"
 _ARRAYS = "arrays.npz"
@@ -63,8 +65,8 @@ class CheckpointStore:
     `read_only=True` beside it.
 
     Args:
-      directory: Where the checkpoints are; made by the first save.
-      max_to_keep: How many good ones to keep, at least 1; 2 or more to survive a damaged one.
+      directory: The directory of the checkpoints; made by the first save.
+      max_to_keep: How many checkpoints are kept, at least 1; 2 or more survive a damaged one.
     """
 
     def __init__(self, directory: str | os.PathLike[str], max_to_keep: int = 3):
@@ -205,11 +207,13 @@ class CheckpointStore:
           What else the checkpoint holds, or None when there is no good checkpoint.
 
         Raises:
-          CheckpointError: The newest checkpoint has a newer format, does not fit `trackables`, or cannot be
-            read.
+          CheckpointError: The newest checkpoint has the format of another version, does not fit `trackables`,
+            or cannot be read.
         """
         self.wait()
+        restored = self._restore_newest(trackables, read_only)
         if not read_only:
+            # Not before: the checkpoints of another version are left as they are.
             try:
                 self._remove_leftovers()
             except OSError as error:
@@ -217,6 +221,9 @@ class CheckpointStore:
                     f"cannot tidy the checkpoint directory {self._directory}: {atomic_files.reason(error)}. "
                     "Make it writable."
                 ) from error
+        return restored
+
+    def _restore_newest(self, trackables: Mapping[str, Any], read_only: bool) -> Restored | None:
         for path in reversed(self.paths()):
             try:
                 manifest = _read_manifest(path)
@@ -327,13 +334,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise _read_failure(path / _MANIFEST, error) from error
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        # A newer library's checkpoint is good, only not for us: setting it aside would throw work away.
+    if isinstance(version, int) and version != FORMAT_VERSION:
+        # Another version's checkpoint is good, only not for us: setting it aside would throw work away.
+        range_of_ours = f"up to {FORMAT_VERSION}" if version > FORMAT_VERSION else f"from {FORMAT_VERSION} on"
         raise CheckpointError(
-            f"checkpoint {path} has format version {version}; this version of expol_tf reads versions up to "
-            f"{FORMAT_VERSION}. Resume with the version of expol_tf that wrote it, or a later one."
+            f"checkpoint {path} has format version {version}; expol_tf {__version__} reads versions "
+            f"{range_of_ours}. Resume with the version of expol_tf that wrote it, or give another root_dir."
         )
-    if version != FORMAT_VERSION or manifest.get("sha256") != _manifest_digest(manifest):
+    if version is None or manifest.get("sha256") != _manifest_digest(manifest):
         raise _Damaged(f"{_MANIFEST} does not match its own checksum")
     return manifest
 
@@ -341,12 +349,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
     for name, expected in manifest["files"].items():
         try:
-            found = _describe_file(path / name)
+            actual = _describe_file(path / name)
         except OSError as error:
             raise _read_failure(path / name, error) from error
-        if found["bytes"] != expected["bytes"]:
-            raise _Damaged(f"{name} has {found['bytes']} bytes instead of {expected['bytes']}")
-        if found["sha256"] != expected["sha256"]:
+        if actual["bytes"] != expected["bytes"]:
+            raise _Damaged(f"{name} has {actual['bytes']} bytes instead of {expected['bytes']}")
+        if actual["sha256"] != expected["sha256"]:
             raise _Damaged(f"{name} does not match its checksum")
 
 

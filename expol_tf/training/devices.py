@@ -1,4 +1,4 @@
-"""Which devices compute, and with how many threads."""
+"""Chooses the devices that compute, and the number of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from absl import logging
 
 from expol_tf.errors import ConfigurationError
 
-# What was chosen in this process.
+# The devices chosen in this process.
 _chosen: str | None = None
 
 _DEVICE = re.compile(r"auto|cpu(:[1-9]\d*)?|gpus|gpu|gpu:\d+(,gpu:\d+)*", re.IGNORECASE)
@@ -23,8 +23,8 @@ _DEVICE = re.compile(r"auto|cpu(:[1-9]\d*)?|gpus|gpu|gpu:\d+(,gpu:\d+)*", re.IGN
 def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_threads: int = 1) -> str:
     """Chooses this process's devices and thread counts; returns the devices' names: "CPU:0", "GPU:0,GPU:1".
 
-    To be called before anything is computed: TensorFlow fixes both with its first operation. Called again, it
-    accepts what it chose before. A GPU's memory is taken as it is needed, not all at once. Where several
+    Call it before anything is computed: TensorFlow fixes both with its first operation. A second call with
+    the same choice is accepted. A GPU's memory is taken as it is needed, not all at once. Where several
     devices are chosen, `expol_tf.train` divides the learner's work over them.
 
     Args:
@@ -74,9 +74,9 @@ def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_
 
 
 def learner_scope() -> contextlib.AbstractContextManager[Any]:
-    """Returns the scope in which networks and agent are to be made, so that all chosen devices have a part.
+    """Returns the scope in which networks and agent must be made, so that every chosen device has a copy.
 
-    It is that of a `tf.distribute.MirroredStrategy` over them; one device needs none.
+    With several devices it is the scope of a `tf.distribute.MirroredStrategy`; one device needs none.
     """
     chosen = ensure_configured()
     if "," not in chosen:
@@ -94,7 +94,8 @@ def ensure_configured(inter_op_threads: int | None = None) -> str:
     A program that has used TensorFlow before keeps its own settings; a log line says what that costs.
 
     Args:
-      inter_op_threads: What suits the caller, if nothing else has been said; None leaves the default.
+      inter_op_threads: The number of operations computed at once, unless gin or an earlier call sets another;
+        None for the default.
     """
     if _chosen is not None:
         return _chosen
@@ -122,7 +123,7 @@ def gpu_indices(device: str, count: int) -> list[int]:
     if device == "gpus":
         indices = list(range(max(count, 1)))
     else:
-        indices = [int(each) for each in re.findall(r"\d+", device)] or [0]
+        indices = [int(index) for index in re.findall(r"\d+", device)] or [0]
     if max(indices) >= count:
         raise ConfigurationError(
             f"device {device!r} is not there: TensorFlow sees {count} GPU(s). Give --device=cpu, or "

@@ -97,12 +97,15 @@ class Evaluator:
     the evaluations before it nor changes the training after it.
 
     Args:
-      task: As of `expol_tf.environments.load_vector`, which also takes `backend`, `wrappers`, `make_kwargs`.
+      task: The Gymnasium id or a function that makes an environment.
       seed: The experiment's seed.
       interval: Environment steps between two evaluations; 0 never evaluates.
-      episodes: Episodes of one evaluation.
-      deterministic: Greedy actions; otherwise sampled ones.
-      max_envs: Environments stepped at once, at most one per episode.
+      episodes: The number of episodes of one evaluation.
+      deterministic: Whether actions are greedy; otherwise they are sampled.
+      max_envs: How many environments are stepped at once, at most one per episode.
+      backend: "sync" or "envpool"; see `expol_tf.environments.load_vector`.
+      wrappers: Functions env → env around each environment.
+      make_kwargs: Arguments of `gymnasium.make`, or of the function.
     """
 
     def __init__(
@@ -145,7 +148,12 @@ class Evaluator:
         return self._interval > 0 and env_step // self._interval > previous_env_step // self._interval
 
     def evaluate(self, agent: Any, env_step: int) -> EvaluationResult:
-        """Evaluates the agent's present policy; the same agent and env step give the same result."""
+        """Evaluates the agent's present policy; the same agent and env step give the same result.
+
+        Args:
+          agent: An agent whose `policy` and `collect_policy` are `ActorPolicy`s, or act like them.
+          env_step: The environment steps of training so far.
+        """
         env_seed, action_seed = (stream(self._seed, "evaluation", env_step, index) for index in (0, 1))
         env = self._load(seed=env_seed)
         try:
@@ -155,7 +163,7 @@ class Evaluator:
             state = generator.state.numpy()
             try:
                 generator.reset_from_seed(action_seed)
-                if getattr(agent.collect_policy, "policy_state_spec", ()) == ():
+                if agent.collect_policy.policy_state_spec == ():
                     return evaluate_policy(agent.collect_policy.act, env, self._episodes)
                 acting = _ActWithState(agent.collect_policy, env.num_envs)
                 return evaluate_policy(acting, env, self._episodes, acting.begin_anew)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import gin
 import gymnasium
 
 from expol_tf.agents import TrpoAgent
-from expol_tf.configuration import configuration_from_call
+from expol_tf.configuration import Configuration, configuration_from_call, recorded_values
 from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -22,6 +21,7 @@ from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import choose_parts
+from expol_tf.training.settings import Course, Learner, Records, Task
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 
@@ -50,15 +50,15 @@ def train(
 ) -> TrainingResult:
     """Trains an agent on a task and leaves everything about it in `root_dir`; called again, it resumes.
 
-    The directory receives `config.gin`, `environment.json`, `metrics.csv` (a row per iteration),
-    `evaluation.csv`, `tensorboard/`, `checkpoints/` (the whole experiment), and in the end `policy/` (a
-    SavedModel) and `learning_curve.png`. SIGINT and SIGTERM end the run after the present iteration, with a
-    checkpoint.
+    The directory receives `config.gin`, `configuration.json`, `environment.json`, `metrics.csv` (a row per
+    iteration), `evaluation.csv`, `tensorboard/`, `checkpoints/` (the whole experiment), and in the end
+    `policy/` (a SavedModel) and `learning_curve.png`. SIGINT and SIGTERM end the run after the present
+    iteration, with a checkpoint.
 
     A run is determined by its configuration and seed: interrupted and resumed (on a backend that can save its
     state) it goes on bit for bit as if it had not been.
 
-    What is not given follows from the agent. On-policy agents (TRPO, PPO, ACKTR): 32 environments, a flow, a
+    The agent decides what is not given. On-policy agents (TRPO, PPO, ACKTR): 32 environments, a flow, a
     value network, normalized observations, an `OnPolicyRunner`. Off-policy agents: one environment, the actor
     network of the algorithm's paper (SAC: a squashed Gaussian), twin critics, observations as they are, an
     `OffPolicyRunner`.
@@ -74,8 +74,8 @@ def train(
       root_dir: The run's directory: new, empty, or of a run with the same configuration, which is resumed.
       task: Gymnasium id, environment or factory.
       agent: Called as `agent(time_step_spec, action_spec, actor_network, value_network,
-        observation_normalizer=…, seed=…)`, with a critic network in the value network's place if it is
-        off-policy: a class or a `functools.partial` of one.
+        observation_normalizer=…)`, with a critic network in the value network's place if it is off-policy: a
+        class or a `functools.partial` of one. The agent's randomness begins at the run's seed.
       actor_network: Called with the specs of observations and actions.
       value_network: Called with the spec of observations; for on-policy agents.
       observation_normalizer: Called with the spec of observations; None for no normalization, "auto" for what
@@ -86,7 +86,7 @@ def train(
       num_envs: Environments stepped as one batch.
       num_env_steps: The run ends with the first iteration that reaches so many steps, over all environments.
         A larger value extends a run.
-      seed: Of every random stream.
+      seed: The seed of every random stream.
       backend: "sync" or "envpool".
       wrappers: Functions env → env around each environment.
       make_kwargs: Arguments of `gymnasium.make`, or of the factory.
@@ -97,25 +97,33 @@ def train(
       observers: Called after every iteration; see `expol_tf.training.Observer`.
 
     Raises:
-      ExpolError: One of its kinds for whatever is the caller's to mend.
+      ExpolError: The caller can correct what is wrong; the message says how.
     """
     configuration = configuration_from_call("train", dict(locals()))
-    if isinstance(task, gymnasium.Env) and eval_interval > 0:
+    return _train(
+        configuration,
+        Learner(agent, actor_network, value_network, critic_network, observation_normalizer, runner),
+        Task(task, num_envs, backend, wrappers, make_kwargs),
+        Course(seed, num_env_steps, observers),
+        Records(root_dir, eval_interval, eval_episodes, checkpoint_interval, log_interval),
+    )
+
+
+def _train(
+    configuration: Configuration, learner: Learner, task: Task, course: Course, records: Records
+) -> TrainingResult:
+    """Chooses the parts, opens the directory, makes everything, and trains from where the run was."""
+    if isinstance(task.task, gymnasium.Env) and records.eval_interval > 0:
         raise ConfigurationError(
             "task: evaluation needs environments of its own, which an environment object cannot give; "
-            f"got {task}. Pass a function that makes one, or eval_interval=0."
+            f"got {task.task}. Pass a function that makes one, or eval_interval=0."
         )
-    for name, value in dict(
-        num_env_steps=num_env_steps, checkpoint_interval=checkpoint_interval, log_interval=log_interval
-    ).items():
-        if value < 1:
-            raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
-    parts = choose_parts(
-        agent, actor_network, value_network, critic_network, observation_normalizer, runner, num_envs
-    )
+    parts = choose_parts(**vars(learner), num_envs=task.num_envs)
     # Several critics are independent of each other.
     device = ensure_configured(inter_op_threads=0 if parts.off_policy else None)
-    with RunDirectory(root_dir) as run:
+    options: dict[str, Any] = dict(backend=task.backend, wrappers=task.wrappers, make_kwargs=task.make_kwargs)
+    with RunDirectory(records.root_dir) as run:
+        seed = course.seed
         if run.exists:
             seed = _own_seed(run, seed)
             configuration = configuration.override("seed", seed)
@@ -124,43 +132,36 @@ def train(
         # Where states cannot be saved, a resumed run must not begin with the first run's episodes.
         resumed_at = store.latest_env_step
         env_seed = stream(seed, "environment", *([resumed_at] if resumed_at else []))
-        env = load_vector(task, parts.num_envs, env_seed, backend, wrappers, make_kwargs)
+        env = load_vector(task.task, parts.num_envs, env_seed, **options)
         try:
             specs = time_step_spec(env)
             with learner_scope():
-                built = parts.make_agent(agent, specs, env.action_spec, seed)
-            built_runner = parts.make_runner(env, built, seed)
-            evaluator = Evaluator(
-                task,
-                seed,
-                eval_interval,
-                eval_episodes,
-                backend=backend,
-                wrappers=wrappers,
-                make_kwargs=make_kwargs,
-            )
+                agent = parts.make_agent(learner.agent, specs, env.action_spec, seed)
+            runner = parts.make_runner(env, agent, seed)
+            evaluator = Evaluator(task.task, seed, records.eval_interval, records.eval_episodes, **options)
             configuration = configuration.in_use()
+            values = recorded_values(configuration.text) | dict(configuration.unwritable)
             environment = describe_environment(seed, device)
-            existed = run.prepare(configuration.text, configuration.fingerprint(), environment)
-            loop = TrainingLoop(run, store, env, built, built_runner, evaluator, f"{env.task}, seed {seed}")
+            existed = run.prepare(configuration.text, values, configuration.fingerprint(), environment)
+            loop = TrainingLoop(run, store, env, agent, runner, evaluator, f"{env.task}, seed {seed}")
             if existed:
                 env_step = loop.restore()
                 print(f"resumed at env_step {env_step}", flush=True)
-                if env_step >= num_env_steps:
+                if env_step >= course.num_env_steps:
                     print(
                         f"{run.root}: finished at env_step {env_step}; nothing to do. "
                         "A larger num_env_steps extends the run."
                     )
                     return loop.finish_again()
-                run.write_config(configuration.text)
-            return loop.run(num_env_steps, checkpoint_interval, log_interval, observers)
+                run.write_config(configuration.text, values)
+            return loop.run(course, records)
         finally:
             env.close()
 
 
 def _own_seed(run: RunDirectory, seed: int) -> int:
     """Returns the seed that an existing run began with, and says so if another was asked for."""
-    own = json.loads(run.environment.read_text()).get("seed")
+    own = run.read_environment().get("seed")
     if own is None or own == seed:
         return seed
     print(

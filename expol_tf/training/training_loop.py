@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import CheckpointError, NonFiniteError
-from expol_tf.runs import CsvTable, Progress, RunDirectory, StopRequest, plot_learning_curve
+from expol_tf.runs import (
+    CsvTable,
+    Progress,
+    RunDirectory,
+    StopRequest,
+    plot_learning_curve,
+    read_lines,
+)
 from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_critic, export_policy
-from expol_tf.training.observers import Observer, TrainingEvent
+from expol_tf.training.observers import TrainingEvent
 from expol_tf.training.runners.episodes import EpisodeStatistics
 from expol_tf.training.runners.iteration import Runner
+from expol_tf.training.settings import Course, Records
 from expol_tf.training.tensorboard import TensorBoardLog
 
 COMMON_COLUMNS = (
@@ -48,16 +56,16 @@ class TrainingResult(NamedTuple):
 
 
 class TrainingLoop:
-    """A run between its first and last iteration: what is counted, written and restored.
+    """Counts, records, saves and restores while a runner trains an agent.
 
     Args:
       run: The open directory.
       store: Its checkpoints.
       env: The training environments, which the runner steps.
-      agent: What is trained, saved and exported.
-      runner: Does the iterations.
-      evaluator: Evaluates now and then.
-      title: Of the progress line and the picture.
+      agent: The agent that is trained, saved and exported.
+      runner: Steps the environments and trains the agent, iteration by iteration.
+      evaluator: Evaluates the agent.
+      title: The title of the progress line and of the picture.
     """
 
     def __init__(
@@ -78,8 +86,8 @@ class TrainingLoop:
         self._evaluator = evaluator
         self._title = title
         # Columns that the runner does not name beforehand are known with its first row.
-        header = CsvTable.header(run.metrics_csv)
-        self._metrics = None if header is None else CsvTable(run.metrics_csv, header)
+        written = read_lines(run.metrics_csv)
+        self._metrics = CsvTable(run.metrics_csv, written[0]) if written else None
         self._evaluations = CsvTable(run.evaluation_csv, EVALUATION_COLUMNS)
         self._tensorboard = TensorBoardLog(run.tensorboard)
         self._statistics = EpisodeStatistics()
@@ -89,19 +97,17 @@ class TrainingLoop:
         self._evaluated_at = 0
         self._saved_at = 0
 
-    def run(
-        self, num_env_steps: int, checkpoint_interval: int, log_interval: int, observers: Sequence[Observer]
-    ) -> TrainingResult:
+    def run(self, course: Course, records: Records) -> TrainingResult:
+        """Trains until the end, an observer or a signal; what is reached by then is saved and exported."""
         if not self._env.can_save_state:
             print(
                 f"note: {self._env.task} on this backend cannot save its state: a resumed run starts new "
                 "episodes and is not bit for bit the uninterrupted one."
             )
-        with StopRequest() as stop, Progress(num_env_steps, self._env_step, self._title) as progress:
+        total = course.num_env_steps
+        with StopRequest() as stop, Progress(total, self._env_step, self._title) as progress:
             try:
-                interrupted_by = self._loop(
-                    num_env_steps, checkpoint_interval, log_interval, observers, stop, progress
-                )
+                interrupted_by = self._loop(course, records, stop, progress)
                 if self._saved_at != self._env_step:
                     self._save()
             finally:
@@ -110,26 +116,18 @@ class TrainingLoop:
             self._finish()
         return self._result(interrupted_by)
 
-    def _loop(
-        self,
-        num_env_steps: int,
-        checkpoint_interval: int,
-        log_interval: int,
-        observers: Sequence[Observer],
-        stop: StopRequest,
-        progress: Progress,
-    ) -> int | None:
+    def _loop(self, course: Course, records: Records, stop: StopRequest, progress: Progress) -> int | None:
         """Iterates until the end, an observer's or a signal's, which it returns."""
-        while self._env_step < num_env_steps:
+        while self._env_step < course.num_env_steps:
             self._store.check()
-            row = self._iterate(log_interval, progress)
-            evaluation = self._evaluate(final=self._env_step >= num_env_steps)
+            row = self._iterate(records.log_interval, progress)
+            evaluation = self._evaluate(final=self._env_step >= course.num_env_steps)
             if evaluation is not None:
                 progress.update(self._env_step, evaluation=evaluation["return_mean"])
             recent = self._statistics.recent_return
             event = TrainingEvent(self._env_step, row, evaluation, recent, self._agent, self._run.root)
             # A list: every observer is called, whatever the ones before it answer.
-            if any([observer(event) for observer in observers]):
+            if any([observer(event) for observer in course.observers]):
                 progress.message(f"stopped by an observer at env_step {self._env_step}")
                 self._evaluate(final=True)
                 return None
@@ -137,13 +135,14 @@ class TrainingLoop:
                 progress.message("interrupted: saving a checkpoint")
                 return stop.signal_number
             # Saved so early that no two checkpoints are further apart than the interval.
-            if self._env_step + self._runner.iteration_steps - self._saved_at > checkpoint_interval:
+            next_step = self._env_step + self._runner.iteration_steps
+            if next_step - self._saved_at > records.checkpoint_interval:
                 self._save()
         return None
 
     def finish_again(self) -> TrainingResult:
         """Writes what a run killed at its very end has not yet written."""
-        if not (self._run.learning_curve.exists() and (self._run.policy / "saved_model.pb").exists()):
+        if not self._run.is_complete:
             self._finish()
         return self._result(None)
 
@@ -252,7 +251,7 @@ class TrainingLoop:
             table.close()
         self._tensorboard.close()
         export_policy(self._agent, self._run.policy)
-        if hasattr(self._agent, "critic_network"):
+        if isinstance(self._agent, ActorCriticAgent):
             export_critic(self._agent, self._run.critic)
         plot_learning_curve(
             self._run.metrics_csv, self._run.evaluation_csv, self._run.learning_curve, title=self._title

@@ -38,9 +38,12 @@ def record_video(
 
     Args:
       act: Observations `[1, O]` → actions `[1, A]`, or a tuple that begins with them.
-      task: As of `expol_tf.environments.load_vector`, which also takes `seed`, `wrappers` and `make_kwargs`.
+      task: The Gymnasium id or a function that makes an environment; see `expol_tf.environments.load_vector`.
       path: The file; `.gif`, or `.mp4` where the package imageio-ffmpeg is installed.
-      episodes: Number of episodes, one after the other.
+      episodes: The number of episodes, one after the other.
+      seed: The seed of the environment; None takes entropy from the system.
+      wrappers: Functions env → env around the environment.
+      make_kwargs: Arguments of `gymnasium.make`, or of the function.
 
     Raises:
       ConfigurationError: If the suffix is another, or the task has no pictures.

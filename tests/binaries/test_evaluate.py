@@ -12,7 +12,7 @@ import pytest
 
 from expol_tf import train
 from expol_tf.agents import Acting, TrpoAgent
-from expol_tf.cli.commands import train as command_line
+from expol_tf.cli.commands.evaluate import evaluate_main
 from expol_tf.networks import GaussianActorNetwork
 
 
@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def evaluate(capsys: pytest.CaptureFixture, *arguments: str) -> str:
-    assert command_line.evaluate_main(["expol-evaluate", *arguments]) == 0
+    assert evaluate_main(["expol-evaluate", *arguments]) == 0
     return capsys.readouterr().out
 
 
@@ -71,7 +71,7 @@ def test_an_environment_from_python_cannot_be_made_again(
 
     small = {"num_envs": 4, "num_env_steps": 2048, "eval_interval": 0}
     train(tmp_path / "run", make, GaussianAgent, GaussianActorNetwork, **small)
-    assert command_line.evaluate_main(["expol-evaluate", f"--root_dir={tmp_path / 'run'}"]) == 2
+    assert evaluate_main(["expol-evaluate", f"--root_dir={tmp_path / 'run'}"]) == 2
     assert "names no task" in capsys.readouterr().err
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 
 import expol_tf
 from expol_tf.cli.commands import train as command_line
+from expol_tf.cli.commands.evaluate import evaluate_main
 from expol_tf.errors import ConfigurationError
 
 
@@ -21,7 +21,7 @@ def user_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> p
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: str, program: str = "train") -> str:
-    main = command_line.train_main if program == "train" else command_line.evaluate_main
+    main = command_line.train_main if program == "train" else evaluate_main
     assert main([program, *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -33,6 +33,7 @@ def refused(capsys: pytest.CaptureFixture, *arguments: str, program: str = "trai
 QUICK = """
 import sys
 from expol_tf.cli.commands import train as command_line
+from expol_tf.cli.commands.evaluate import evaluate_main
 for arguments, status in (
     (["--help"], 0),
     (["--version"], 0),
@@ -43,7 +44,7 @@ for arguments, status in (
 ):
     assert command_line.train_main(["expol-train", *arguments]) == status, arguments
     assert "tensorflow" not in sys.modules, arguments
-assert command_line.evaluate_main(["expol-evaluate", "--root_dir=missing"]) == 2
+assert evaluate_main(["expol-evaluate", "--root_dir=missing"]) == 2
 assert "tensorflow" not in sys.modules
 """
 
@@ -61,7 +62,7 @@ def test_help_names_every_flag(capsys: pytest.CaptureFixture) -> None:
     names = ("gin_file", "gin_bindings", "root_dir", "seed", "num_env_steps", "device")
     for name in (*names, "[no]print_config", "[no]list_experiments", "[no]version", "[no]debug"):
         assert f"--{name}:" in text
-    assert command_line.evaluate_main(["evaluate", "--help"]) == 0
+    assert evaluate_main(["evaluate", "--help"]) == 0
     text = capsys.readouterr().out
     for name in ("root_dir", "episodes", "[no]deterministic", "seed", "video_path", "device"):
         assert f"--{name}:" in text
@@ -115,25 +116,6 @@ def test_mistakes_of_evaluate(arguments: list[str], words: str, capsys: pytest.C
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         command_line.train_main(["train", "--debug", "--gin_file=missing.gin"])
-
-
-def test_resume_command(user_directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/expol-train"])
-    kept = ["--gin_file=gin/nfp_trpo.gin", "--gin_bindings=TASK = 'Hopper-v5'", "--gin_bindings=A = '$x\"'"]
-    root = user_directory / "old place"
-    command = command_line.resume_command(root, [*kept, "--root_dir", "old place"])
-    assert shlex.split(command) == ["expol-train", *kept, "--root_dir=old place"]
-    assert "\"--gin_bindings=TASK = 'Hopper-v5'\"" in command
-    command = command_line.resume_command(pathlib.Path("/data/run"), ["--root_dir=/data/run", "--seed=3"])
-    assert command == "expol-train --seed=3 --root_dir=/data/run"
-
-
-def test_resume_command_through_bazel(user_directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(user_directory))
-    start = "run //binaries:train -- --seed=3 --root_dir=run"
-    assert command_line.resume_command(user_directory / "run", ["--seed=3"]) == f"./bazelw {start}"
-    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(user_directory.parent))
-    assert command_line.resume_command(user_directory / "run", ["--seed=3"]) == f"../bazelw {start}"
 
 
 def test_default_root() -> None:

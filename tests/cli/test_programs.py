@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import sys
 
 import gin
@@ -114,6 +115,30 @@ def test_a_command_starts_as_the_user_typed_it(
     assert programs.command_start("expol-act") == ["python", "binaries/act.py"]
     monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path.parent))
     assert programs.command_start("expol-act") == ["../bazelw", "run", "//binaries:act", "--"]
+
+
+def test_resume_command(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BUILD_WORKSPACE_DIRECTORY", raising=False)
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/expol-train"])
+    kept = ["--gin_file=gin/nfp_trpo.gin", "--gin_bindings=TASK = 'Hopper-v5'", "--gin_bindings=A = '$x\"'"]
+    root = tmp_path / "old place"
+    command = programs.resume_command("expol-train", root, [*kept, "--root_dir", "old place"])
+    assert shlex.split(command) == ["expol-train", *kept, "--root_dir=old place"]
+    assert "\"--gin_bindings=TASK = 'Hopper-v5'\"" in command
+    command = programs.resume_command(
+        "expol-train", pathlib.Path("/data/run"), ["--root_dir=/data/run", "--seed=3"]
+    )
+    assert command == "expol-train --seed=3 --root_dir=/data/run"
+
+
+def test_resume_command_through_bazel(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    start = "run //binaries:train -- --seed=3 --root_dir=run"
+    assert programs.resume_command("expol-train", tmp_path / "run", ["--seed=3"]) == f"./bazelw {start}"
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path.parent))
+    assert programs.resume_command("expol-train", tmp_path / "run", ["--seed=3"]) == f"../bazelw {start}"
 
 
 def test_paths_are_the_users(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from expol_tf.errors import ConfigurationError, DependencyError
-from expol_tf.reports import aggregate, quantiles
+from expol_tf.reports import aggregate, curves
 
 # Two runs (rows) of four tasks (columns).
 X = np.array([[0.0, 0.2, 0.4, 1.6], [0.2, 0.4, 0.8, 2.0]])
@@ -131,14 +131,14 @@ def test_matrices_take_as_many_runs_as_every_task_has():
 
 
 def test_quantiles():
-    levels, values = quantiles.quantile_curve([3.0, 1.0, 2.0, 9.0])
+    levels, values = curves.quantile_curve([3.0, 1.0, 2.0, 9.0])
     assert levels.tolist() == [0.125, 0.375, 0.625, 0.875] and values.tolist() == [1.0, 2.0, 3.0, 9.0]
 
 
 def test_parameters_are_numbers_or_not():
-    assert quantiles.as_numbers(["1e-3", "2"]).tolist() == [0.001, 2.0]
-    assert quantiles.as_numbers(["1e-3", "(64, 64)"]) is None
-    assert quantiles.as_numbers(["inf"]) is None
+    assert curves.as_numbers(["1e-3", "2"]).tolist() == [0.001, 2.0]
+    assert curves.as_numbers(["1e-3", "(64, 64)"]) is None
+    assert curves.as_numbers(["inf"]) is None
 
 
 def test_a_broken_rliable_is_one_message(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.reports import curves
-from expol_tf.reports.runs import Episodes, Evaluations
+from expol_tf.runs import Episodes, Evaluations
 
 
 def slow_smoothing(episodes, window):

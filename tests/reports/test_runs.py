@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from expol_tf.cli.commands import train as command_line
+from expol_tf.configuration import recorded_values
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded, runs
+from expol_tf.runs import RunFiles
 from tests.reports.synthetic import write_run
 
 HEADER = "experiment,task,seed,TrustRegion.max_kl,directory,status,attempts,env_step,message\n"
@@ -177,11 +178,22 @@ def test_configurations_have_their_macros_replaced(tmp_path):
         "# A comment.\nGAMMA = 0.99\nTASK = 'Hopper-v4'\n\ntrain.task = %TASK\n"
         "expol_tf.TrpoAgent.gamma = %GAMMA  # default\na/B.pair = (%GAMMA, 1)\n"
     )
-    assert recorded.read_configuration(path) == {
+    assert recorded.read_configuration(RunFiles(tmp_path)) == {
         "train.task": "'Hopper-v4'",
         "TrpoAgent.gamma": "0.99",
         "a/B.pair": "(0.99, 1)",
     }
+
+
+def test_a_configuration_as_json_reads_like_the_gin_file(tmp_path):
+    directory = write_run(tmp_path / "a", settings={"train.agent": "@TrpoAgent", "Flow.units": "(4, 4)"})
+    (from_gin,) = runs.find_runs([tmp_path]).runs
+    values = recorded_values((directory / "config.gin").read_text())
+    (directory / "configuration.json").write_text(json.dumps(values))
+    (directory / "config.gin").write_text("")
+    (run,) = runs.find_runs([tmp_path]).runs
+    assert run.values == from_gin.values and run.values["Flow.units"] == "(4, 4)"
+    assert (run.task, run.seed, run.target_env_steps) == ("Hopper-v4", 0, 3000)
 
 
 def test_a_real_runs_record_has_what_is_read(tmp_path, capsys):
@@ -189,14 +201,7 @@ def test_a_real_runs_record_has_what_is_read(tmp_path, capsys):
     assert command_line.train_main(["expol-train", "--gin_file=nfp_trpo.gin", "--print_config"]) == 0
     path = tmp_path / "config.gin"
     path.write_text(capsys.readouterr().out)
-    values = recorded.read_configuration(path)
+    values = recorded.read_configuration(RunFiles(tmp_path))
     assert recorded.literal(values["train.task"]).startswith("Hopper-v")
     assert recorded.literal(values["train.num_env_steps"]) == 1_000_000
     assert isinstance(recorded.literal(values["train.seed"]), int)
-
-
-def test_columns_that_are_not_there_are_nan(tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_text("env_step\n1\n2\n")
-    found = recorded.read_columns(path, ("env_step",), ("wall_time_s",))
-    assert found["env_step"].tolist() == [1.0, 2.0] and np.isnan(found["wall_time_s"]).all()

@@ -38,25 +38,28 @@ def test_a_new_run_is_recorded_and_an_old_one_recognized(tmp_path):
     root = tmp_path / "runs" / "seed0"
     with RunDirectory(root) as run:
         assert not run.exists
-        assert run.prepare("TASK = 'Hopper-v5'\n", _FINGERPRINT, describe_environment(seed=0)) is False
+        assert run.prepare("TASK = 'Hopper-v5'\n", {"a.b": 1}, _FINGERPRINT, describe_environment(0)) is False
         assert run.exists
     assert run.config.read_text() == "TASK = 'Hopper-v5'\n"
     assert json.loads(run.environment.read_text())["seed"] == 0
-    assert sorted(os.listdir(root)) == [".lock", "config.gin", "environment.json", "fingerprint.json"]
+    assert run.read_values() == {"a.b": 1} and run.read_fingerprint() == _FINGERPRINT
+    assert sorted(os.listdir(root)) == [
+        ".lock", "config.gin", "configuration.json", "environment.json", "fingerprint.json"
+    ]  # fmt: skip
 
     with RunDirectory(root) as run:
-        assert run.prepare("other", dict(reversed(_FINGERPRINT.items())), describe_environment(0)) is True
+        assert run.prepare("other", {}, dict(reversed(_FINGERPRINT.items())), describe_environment(0)) is True
         assert run.config.read_text() == "TASK = 'Hopper-v5'\n"
-        run.write_config("other")
-        assert run.config.read_text() == "other"
+        run.write_config("other", {"a.b": 2})
+        assert run.config.read_text() == "other" and run.read_values() == {"a.b": 2}
 
 
 def test_another_experiment_is_refused_with_the_difference(tmp_path):
     with RunDirectory(tmp_path) as run:
-        run.prepare("", {**_FINGERPRINT, "Old.setting": "1"}, {})
+        run.prepare("", {}, {**_FINGERPRINT, "Old.setting": "1"}, {})
     ours = {**_FINGERPRINT, "TrpoAgent.max_kl": "0.02", "New.setting": "2"}
     with RunDirectory(tmp_path) as run, pytest.raises(RunDirectoryError) as raised:
-        run.prepare("", ours, {})
+        run.prepare("", {}, ours, {})
     message = str(raised.value)
     assert "TrpoAgent.max_kl: 0.01 → 0.02" in message
     assert "New.setting: (default) → 2" in message
@@ -68,12 +71,12 @@ def test_another_experiment_is_refused_with_the_difference(tmp_path):
 def test_other_conditions_are_warned_of(tmp_path, caplog):
     environment = describe_environment(seed=0)
     with RunDirectory(tmp_path) as run:
-        run.prepare("", _FINGERPRINT, environment)
+        run.prepare("", {}, _FINGERPRINT, environment)
         with caplog.at_level(logging.WARNING):
-            run.prepare("", _FINGERPRINT, {**environment, "command": ["other"], "host": "elsewhere"})
+            run.prepare("", {}, _FINGERPRINT, {**environment, "command": ["other"], "host": "elsewhere"})
         assert caplog.text == ""
         other = {**environment["versions"], "tensorflow": "9.9"}
-        run.prepare("", _FINGERPRINT, {**environment, "versions": other})
+        run.prepare("", {}, _FINGERPRINT, {**environment, "versions": other})
     assert f"tensorflow: {environment['versions']['tensorflow']} → 9.9" in caplog.text
 
 
@@ -87,16 +90,16 @@ def test_a_directory_of_something_else_is_refused_and_left_alone(tmp_path):
 
 
 def test_a_run_killed_while_it_was_prepared_begins_anew(tmp_path):
-    for name in (".lock", "config.gin", ".environment.json.tmp"):
+    for name in (".lock", "config.gin", "configuration.json", ".environment.json.tmp"):
         (tmp_path / name).write_text("half")
     with RunDirectory(tmp_path) as run:
-        assert run.prepare("whole", _FINGERPRINT, {}) is False
+        assert run.prepare("whole", {}, _FINGERPRINT, {}) is False
         assert run.config.read_text() == "whole"
 
 
 def test_prepare_needs_the_lock(tmp_path):
     with pytest.raises(RuntimeError, match="with RunDirectory"):
-        RunDirectory(tmp_path).prepare("", {}, {})
+        RunDirectory(tmp_path).prepare("", {}, {}, {})
 
 
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
@@ -167,11 +170,11 @@ def test_a_full_disk_is_one_message_and_leaves_the_directory_fresh(tmp_path):
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
             with pytest.raises(RunDirectoryError, match="File too large.*free space"):
-                run.prepare("x" * 100, _FINGERPRINT, {})
+                run.prepare("x" * 100, {}, _FINGERPRINT, {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     with RunDirectory(tmp_path) as run:
-        assert run.prepare("x" * 100, _FINGERPRINT, {}) is False
+        assert run.prepare("x" * 100, {}, _FINGERPRINT, {}) is False
 
 
 def test_the_files_have_their_documented_names(tmp_path):

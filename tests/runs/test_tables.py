@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.runs.tables import CsvTable, read_table
+from expol_tf.runs.tables import CsvTable, read_columns, read_table
 
 _COLUMNS = ("iteration", "env_step", "episode_return_mean", "note")
 
@@ -147,3 +147,10 @@ def test_an_unwritable_place_is_one_message(tmp_path):
     table = CsvTable(tmp_path / "missing" / "metrics.csv", _COLUMNS)
     with pytest.raises(RunDirectoryError, match="cannot write .*No such file"):
         table.append({"env_step": 1})
+
+
+def test_columns_that_are_not_there_are_nan(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("env_step\n1\n2\n")
+    found = read_columns(path, ("env_step",), ("wall_time_s",))
+    assert found["env_step"].tolist() == [1.0, 2.0] and np.isnan(found["wall_time_s"]).all()

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from expol_tf.errors import RunDirectoryError
+from expol_tf.runs import last_row
 from expol_tf.sweeps import CheckedRun, SweepRun
 from expol_tf.sweeps import table as sweep_table
 from expol_tf.sweeps.progress import SweepProgress
@@ -67,7 +68,7 @@ def test_no_index_no_rows(tmp_path: pathlib.Path) -> None:
 def test_how_far_a_run_is(tmp_path: pathlib.Path, content: str | None, expected: int | None) -> None:
     if content is not None:
         (tmp_path / "metrics.csv").write_text(content)
-    assert sweep_table.env_step(tmp_path / "metrics.csv") == expected
+    assert last_row(tmp_path / "metrics.csv").get("env_step") == expected
 
 
 def test_the_summary_counts_and_names_failures() -> None:
@@ -89,7 +90,7 @@ def test_progress_counts_steps_and_time(tmp_path: pathlib.Path) -> None:
     running = state("nfp", 0, status="running")
     states = [running, state("nfp", 1, status="pending"), state("nfp", 2, status="failed", env_step=200)]
     stream = io.StringIO()
-    metrics = running.metrics_csv(tmp_path)
+    metrics = running.files(tmp_path).metrics_csv
     metrics.parent.mkdir(parents=True)
     with SweepProgress(tmp_path, states, stream, line_interval_s=10.0, clock=lambda: now[0]) as progress:
         for now[0], step in ((0.0, 100), (5.0, 200), (10.0, 300)):

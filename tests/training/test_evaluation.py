@@ -118,6 +118,8 @@ def test_row_and_table() -> None:
 class RandomPolicy:
     """A policy with a generator of its own, like an agent's collect policy."""
 
+    policy_state_spec: Any = ()
+
     def __init__(self, is_greedy: bool) -> None:
         self.generator = tf.random.Generator.from_seed(0, alg="philox")
         self._is_greedy = is_greedy

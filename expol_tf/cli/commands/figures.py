@@ -39,8 +39,14 @@ def _define_flags(values: flags.FlagValues) -> None:
     integer("num_seeds", None, 1, "Seeds of everything that is trained; by default the figure's own number.")
     integer("seed", 0, 0, "The first of them, or that of the test episodes of trained runs.")
     integer("iterations", None, 1, "Length of each training, or episodes; by default the figure's own.")
-    number("temperature", "α of the optimum beside trained runs; by default that of each run's last row.")
-    number("discount", "γ of the optimum beside trained runs; by default that of each run's configuration.")
+    number(
+        "temperature",
+        "Temperature of the optimum beside trained runs; by default each run's last.",
+    )
+    number(
+        "discount",
+        "Discount of the optimum beside trained runs; by default each run's own.",
+    )
     flags.DEFINE_bool("obstacle", False, "Test trained runs with the wall.", flag_values=values)
 
 

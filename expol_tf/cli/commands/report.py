@@ -38,7 +38,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         "(together), or the former where most settings have several seeds (auto)."
     )
     flags.DEFINE_enum("settings", "auto", SETTINGS, settings, flag_values=values)
-    integer("seed", 0, 0, "Of the bootstrap.")
+    integer("seed", 0, 0, "Seed of the bootstrap.")
 
 
 def _report(values: flags.FlagValues, arguments: list[str]) -> int:

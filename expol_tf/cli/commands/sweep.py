@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from expol_tf.cli import command_start, run_program, shown, user_path
+from expol_tf.cli import resume_command, run_program, user_path
 from expol_tf.errors import ConfigurationError
+from expol_tf.runs import SWEEP_TABLE
 from expol_tf.sweeps import check_runs, find_file, import_ray, plan_sweep, read_sweep, run_sweep
 from expol_tf.sweeps import table as sweep_table
 
@@ -21,7 +20,7 @@ _PROGRAM = "expol-sweep"
 def sweep_main(argv: Sequence[str] | None = None) -> int:
     """Runs the sweep that the flags describe; returns the exit status.
 
-    0: every run is finished. 1: a run failed. 2: a mistake that is the user's to mend, nothing was started.
+    0: every run is finished. 1: a run failed. 2: a mistake of the user's, nothing was started.
     130 or 143: interrupted, to be resumed by the same command.
     """
     return run_program(_PROGRAM, _define_flags, _sweep, argv, interrupted="the same command goes on.")
@@ -59,9 +58,9 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
         import_ray(local=values.address is None)
     checked = check_runs(runs)
     if values.dry_run:
-        for each in checked:
-            print(f"{each.run.name}: {each.num_env_steps:,} steps")
-        print(f"{len(checked)} runs, {sum(each.num_env_steps for each in checked):,} steps")
+        for item in checked:
+            print(f"{item.run.name}: {item.num_env_steps:,} steps")
+        print(f"{len(checked)} runs, {sum(item.num_env_steps for item in checked):,} steps")
         return 0
     root = user_path(values.root_dir or Path("runs", "sweeps", path.stem))
     result = run_sweep(
@@ -70,14 +69,7 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
     )  # fmt: skip
     print(sweep_table.summary(result.states))
     if result.interrupted_by is not None:
-        print(f"Resume with:\n  {_resume_command(root, arguments)}", file=sys.stderr)
+        print("Resume with:\n ", resume_command(_PROGRAM, root, arguments), file=sys.stderr)
         return 128 + result.interrupted_by
-    print(f"{root / sweep_table.FILE_NAME} lists the runs.")
+    print(f"{root / SWEEP_TABLE} lists the runs.")
     return 1 if result.failed else 0
-
-
-def _resume_command(root: Path, arguments: Sequence[str]) -> str:
-    """Returns the command that goes on with the sweep, to be typed in the directory of the first one."""
-    named = any(re.match(r"--?root_dir(=|$)", argument) for argument in arguments)
-    place = [] if named else [f"--root_dir={shown(root)}"]
-    return shlex.join([*command_start(_PROGRAM), *arguments, *place])

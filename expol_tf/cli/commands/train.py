@@ -1,4 +1,4 @@
-"""The programs: flags → configuration → one call of the library.
+"""The program `expol-train`: flags → configuration → one call of `train`.
 
 TensorFlow takes seconds to import, so whatever can be said without it (--help, a gin file that is not there)
 is said before.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any
 import gin
 from absl import flags
 
-from expol_tf.cli import RUN_PACKAGES, command_start, run_program, shown, user_path
+from expol_tf.cli import RUN_PACKAGES, resume_command, run_program, user_path
 from expol_tf.configuration import gin_syntax
 from expol_tf.configuration import resources as _resources
-from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.errors import ConfigurationError
+from expol_tf.runs import RunFiles
 
 _CONFIGURABLE_MODULES = (
     "expol_tf.agents",
@@ -34,12 +34,7 @@ _CONFIGURABLE_MODULES = (
 
 def train_main(argv: Sequence[str] | None = None) -> int:
     """Trains the experiment that the flags describe; returns the exit status."""
-    return _run("expol-train", _define_train_flags, _train, argv)
-
-
-def evaluate_main(argv: Sequence[str] | None = None) -> int:
-    """Evaluates the policy of a run; returns the exit status."""
-    return _run("expol-evaluate", _define_evaluate_flags, _evaluate, argv)
+    return run_with_gin("expol-train", _define_flags, _train, argv)
 
 
 def import_library() -> None:
@@ -48,7 +43,7 @@ def import_library() -> None:
         importlib.import_module(module)
 
 
-def _define_train_flags(values: flags.FlagValues) -> None:
+def _define_flags(values: flags.FlagValues) -> None:
     def string(name: str, default: str | None, text: str) -> None:
         flags.DEFINE_string(name, default, text, flag_values=values)
 
@@ -66,21 +61,14 @@ def _define_train_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool("list_experiments", False, "List the gin files that come along.", flag_values=values)
 
 
-def _define_evaluate_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("root_dir", None, "Directory of the run.", flag_values=values)
-    flags.DEFINE_integer("episodes", 10, "Number of episodes.", lower_bound=1, flag_values=values)
-    flags.DEFINE_bool("deterministic", True, "Greedy actions instead of sampled ones.", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Seed of episodes and actions.", lower_bound=0, flag_values=values)
-    flags.DEFINE_string("video_path", None, "Write a video of one episode: .gif or .mp4.", flag_values=values)
-    flags.DEFINE_string("device", None, '"auto", "cpu", "gpu" or "gpu:<index>".', flag_values=values)
-
-
-def _run(
+def run_with_gin(
     program: str,
     define_flags: Callable[[flags.FlagValues], None],
     main: Callable[[flags.FlagValues, list[str]], int],
     argv: Sequence[str] | None,
 ) -> int:
+    """Runs a program that uses TensorFlow and gin; see `run_program`. What it gives to gin goes with it."""
+
     def main_of_its_own(values: flags.FlagValues, arguments: list[str]) -> int:
         try:
             return main(values, arguments)
@@ -134,98 +122,28 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     )
     root = user_path(root)
     with configurations.applied(configuration):
-        _configure_devices(values.device)
+        use_device(values.device)
+        import expol_tf
+
         result = expol_tf.train(root_dir=root)
     return _report(result, root, arguments)
 
 
-def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
-    del arguments
-    if not values.root_dir:
-        raise ConfigurationError("--root_dir must name the directory of a run; got none.")
-    root = user_path(values.root_dir)
-    recorded = root / "config.gin"
-    if not recorded.is_file():
-        raise RunDirectoryError(
-            f"--root_dir must be the directory of a run; {root} holds no config.gin. "
-            "Train one with expol-train."
-        )
-    statements = gin_syntax.read_files([str(recorded)])
-    from expol_tf.training import check_video_path, record_video
-
-    if values.video_path:
-        video_path = user_path(values.video_path)
-        check_video_path(video_path)
-    import_library()
-    from expol_tf.configuration import resolve
-    from expol_tf.environments import load_vector
-    from expol_tf.random import stream
-    from expol_tf.training import evaluate_policy, load_policy
-
-    resolve(statements).apply()
-    given = gin.get_bindings("expol_tf.train")
-    if "task" not in given:
-        raise ConfigurationError(
-            f"{recorded} names no task: the run was started from Python with an environment of its own. "
-            "Evaluate it there, with expol_tf.load_policy."
-        )
-    _configure_devices(values.device)
-    policy = load_policy(root, stream(values.seed, "acting"))
-    task = given["task"]
-    options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
-
-    def act(observation: Any) -> Any:
-        return policy.act(observation, deterministic=values.deterministic)
-
-    seed = stream(values.seed, "evaluation")
-    env = load_vector(task, min(values.episodes, 10), seed, **options)
-    try:
-        result = evaluate_policy(act, env, values.episodes)
-    finally:
-        env.close()
-    actions = "greedy" if values.deterministic else "sampled"
-    print(result.table(f"{task}, {values.episodes} episodes, {actions} actions"))
-    if values.video_path:
-        frames = record_video(act, task, video_path, 1, seed, **options)
-        print(f"{frames} frames in {video_path}")
-    return 0
-
-
 def _report(result: Any, root: Path, arguments: list[str]) -> int:
-    signal_number = getattr(result, "interrupted_by", None)
-    if signal_number is None:
+    if result.interrupted_by is None:
         return 0
-    print(f"Resume with:\n  {resume_command(root, arguments)}", file=sys.stderr)
-    return 128 + int(signal_number)
-
-
-def resume_command(root: Path, arguments: Sequence[str]) -> str:
-    """Returns the command that goes on with the run, to be typed in the directory of the first one."""
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif re.fullmatch(r"--?root_dir", argument):
-            skip = True
-        elif not re.match(r"--?root_dir=", argument):
-            kept.append(argument)
-    return " ".join(map(_quote, [*command_start("expol-train"), *kept, f"--root_dir={shown(root)}"]))
-
-
-def _quote(argument: str) -> str:
-    """Returns shell syntax for the argument, in double quotes where shlex would cut up its single quotes."""
-    if "'" in argument and not set(argument) & set('"$`\\!'):
-        return f'"{argument}"'
-    return shlex.quote(argument)
+    print("Resume with:\n ", resume_command("expol-train", root, arguments), file=sys.stderr)
+    return 128 + result.interrupted_by
 
 
 def _recorded_configuration(root_dir: str | None) -> str:
     """Returns the config.gin of an existing run, so that --root_dir alone resumes it."""
     if root_dir:
-        recorded = user_path(root_dir) / "config.gin"
-        if recorded.is_file():
-            return str(recorded)
+        files = RunFiles(user_path(root_dir))
+        if files.config.is_file():
+            # Before a name of that version is looked up in vain.
+            files.require_resumable()
+            return str(files.config)
     raise ConfigurationError(
         "--gin_file must name an experiment (or --root_dir a run to resume); got none. These come along:\n"
         + _experiments()
@@ -234,7 +152,7 @@ def _recorded_configuration(root_dir: str | None) -> str:
 
 def _default_root(files: Sequence[str], task: Any, seed: int) -> Path:
     stems = "+".join(Path(name).stem for name in files) or "bindings"
-    name = task if isinstance(task, str) else getattr(task, "name", "task")
+    name = task.name if isinstance(task, gin_syntax.Reference) else task if isinstance(task, str) else "task"
     # A Gymnasium id may have a namespace and a module: "module:expol/MultiGoal-v0".
     return Path("runs", stems, re.sub(r"[^\w.-]+", "-", str(name)), f"seed{seed}")
 
@@ -249,7 +167,8 @@ def _experiments() -> str:
     return "\n".join(lines)
 
 
-def _configure_devices(device: str | None) -> None:
+def use_device(device: str | None) -> None:
+    """Configures the device that a flag names; without it gin's binding or the default holds."""
     from expol_tf.training import configure_devices
 
     # Without the flag gin's binding holds, which an argument would override.

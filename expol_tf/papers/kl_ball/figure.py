@@ -44,6 +44,6 @@ def kl_ball_figure(work: Work) -> Table:
                 f"trace {first.covariance_trace:.3g}, 99 % within {first.radius_99:.2f}"
             )
     nodes, _ = kl_ball.picture_grid()
-    samples = kl_ball.source_samples(work.seed)
+    samples = kl_ball.source_samples(work.seed).numpy()
     work.save(ball_panels(nodes, samples, pictured["Gaussian"], pictured["flow"], titles))
     return table

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,18 +27,6 @@ _FRESH_SAMPLES = 100_000
 _ENTROPY_SAMPLES = 10_000
 _ENTROPY_TOLERANCE = 0.01
 _LEARNING_RATE = 3e-3
-
-
-class Model(Protocol):
-    """A family of densities on ℝ² with variables to move."""
-
-    variables: list[tf.Variable]
-
-    def randomize(self, generator: np.random.Generator) -> None:
-        """Draws all parameters anew."""
-
-    def distribution(self) -> tfd.Distribution:
-        """Returns the density at the variables' present values."""
 
 
 class FactorizedGaussian:
@@ -95,6 +83,8 @@ class Flow:
         return tfd.TransformedDistribution(base, flow_chain(self._transformations, 2, self._shift))
 
 
+Model = FactorizedGaussian | Flow
+# Families of densities on ℝ² with variables to move.
 FAMILIES: dict[str, Callable[[], Model]] = {
     "Gaussian": FactorizedGaussian,
     "flow": Flow,
@@ -148,12 +138,8 @@ def source() -> tfd.Distribution:
     return tfd.MultivariateNormalDiag(tf.zeros([2]), tf.fill([2], SOURCE_STD))
 
 
-def source_samples(seed: int) -> np.ndarray:
+def source_samples(seed: int) -> tf.Tensor:
     """Returns the source's samples `[n, 2]` that the descents of a seed see."""
-    return _source_samples(seed).numpy()
-
-
-def _source_samples(seed: int) -> tf.Tensor:
     return source().sample(_SOURCE_SAMPLES, seed=_stateless(seed, 1))
 
 
@@ -190,27 +176,32 @@ class _Search:
 
     def into_ball(self, policy: str, seed: int, max_steps: int) -> tuple[Descent, Pictured]:
         """Descends the KL over fixed samples of the source until it is within the radius."""
-        self._restart(seed)
-        samples = _source_samples(seed)
-        steps, value = 0, float("inf")
-        while steps < max_steps:
-            # The KL before the step, which is not made within the radius.
-            value = float(self._kl_step(samples))
-            if value <= KL_RADIUS:
-                break
-            steps += 1
-        labels = (policy, f"KL = {KL_RADIUS:g}", seed)
-        return self._describe(labels, samples, steps, value <= KL_RADIUS)
+        samples = source_samples(seed)
+        return self._descend_until(
+            (policy, f"KL = {KL_RADIUS:g}", seed),
+            max_steps,
+            lambda _: self._kl_step(samples),
+            lambda kl: kl <= KL_RADIUS,
+        )
 
     def to_entropy(self, policy: str, seed: int, target: float, max_steps: int) -> tuple[Descent, Pictured]:
         """Descends (H[π] − target)², H estimated by fresh samples at every step."""
-        self._restart(seed)
-        steps, reached, aim = 0, False, tf.constant(target, tf.float32)
+        aim = tf.constant(target, tf.float32)
+        return self._descend_until(
+            (policy, f"H = {target:g}", seed),
+            max_steps,
+            lambda steps: self._entropy_step(aim, _stateless(seed, 2 + steps)),
+            lambda entropy: abs(entropy - target) < _ENTROPY_TOLERANCE,
+        )
+
+    def _descend_until(self, labels, max_steps, step, met) -> tuple[Descent, Pictured]:
+        """Makes steps until the value before one meets the constraint; that step is not made."""
+        self._restart(labels[2])
+        steps, reached = 0, False
         while steps < max_steps and not reached:
-            entropy = float(self._entropy_step(aim, _stateless(seed, 2 + steps)))
-            reached = abs(entropy - target) < _ENTROPY_TOLERANCE
+            reached = met(float(step(steps)))
             steps += not reached
-        return self._describe((policy, f"H = {target:g}", seed), _source_samples(seed), steps, reached)
+        return self._describe(labels, steps, reached)
 
     def _restart(self, seed: int) -> None:
         self._model.randomize(np.random.default_rng([seed, len(self._model.variables)]))
@@ -258,21 +249,19 @@ class _Search:
     def _draw(self, seed):
         return self._model.distribution().experimental_sample_and_log_prob(_FRESH_SAMPLES, seed=seed)
 
-    def _describe(self, labels, samples, steps, reached) -> tuple[Descent, Pictured]:
-        policy, constraint, seed = labels
+    def _describe(self, labels, steps, reached) -> tuple[Descent, Pictured]:
+        seed = labels[2]
         own, log_prob = self._sample(_stateless(seed, -1))
         fresh = source().sample(_FRESH_SAMPLES, seed=_stateless(seed, -2))
         own = own.numpy()
         numbers = Descent(
-            policy,
-            constraint,
-            seed,
-            float(self._kl(samples)),
+            *labels,
+            float(self._kl(source_samples(seed))),
             float(self._kl(fresh)),
             -float(tf.reduce_mean(log_prob)),
             *spread(own),
             steps,
-            bool(reached),
+            reached,
         )
         _, points = picture_grid()
         on_grid = self._log_prob(tf.constant(points, tf.float32)).numpy()

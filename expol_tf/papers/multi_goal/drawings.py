@@ -118,8 +118,9 @@ def _behaviour_row(row: Sequence[Axes], behaviour: Behaviour, result: Examined, 
             levels = np.linspace(-max(float(np.ptp(q[i])) for q in both), 0, 15)
             panel.contourf(nodes, nodes, values, levels, cmap="Blues", alpha=0.8)
             panel.contour(nodes, nodes, values, levels, colors="#555555", linewidths=0.5, linestyles="-")
-        panel.scatter(*behaviour.q_actions[i].T, s=6, color=RED, alpha=0.7, linewidths=0, zorder=4)
-        where = ", ".join(signed(x) if x == round(x) else signed(x, 1) for x in state)
+        x, y = behaviour.q_actions[i].T
+        panel.scatter(x, y, s=6, color=RED, alpha=0.7, linewidths=0, zorder=4)
+        where = ", ".join(signed(s) if s == round(s) else signed(s, 1) for s in state)
         panel.set_title(f"{name}: {symbol},\ns = ({where})")
         panel.grid(False)
         square(panel, 1.0, "a")

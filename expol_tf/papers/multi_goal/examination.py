@@ -26,7 +26,8 @@ from expol_tf.diagnostics import (
 )
 from expol_tf.environments import MultiGoalTask
 from expol_tf.errors import ConfigurationError
-from expol_tf.reports import METRICS, Run, literal, read_columns
+from expol_tf.reports import Run, literal
+from expol_tf.runs import RunFiles, read_columns
 from expol_tf.training import load_policy
 
 # α for runs whose algorithm has none: they are compared with an optimum that hardly values entropy.
@@ -287,7 +288,7 @@ def _discount(run: Run) -> float:
 
 
 def _temperature(run: Run) -> float:
-    column = read_columns(run.directory / METRICS, ("env_step",), ("temperature",))
+    column = read_columns(RunFiles(run.directory).metrics_csv, ("env_step",), ("temperature",))
     temperatures = column["temperature"]
     positive = temperatures[np.isfinite(temperatures)]
     return float(positive[-1]) if len(positive) and positive[-1] > 0 else SMALL_TEMPERATURE

@@ -1,1 +1,1 @@
-"""Runners: what collects and trains, one iteration after the other."""
+"""Runners collect experience and train, one iteration after the other."""

@@ -20,7 +20,7 @@ class RunningEpisodes:
 
     Attributes:
       env: The environments.
-      observation: What to act on next, `[N, O]`; the environments' own array, overwritten by a step.
+      observation: The observations to act on next, `[N, O]`; the environments' array, overwritten by a step.
     """
 
     def __init__(self, env: VectorEnvironment) -> None:
@@ -90,7 +90,7 @@ class EpisodeStatistics:
         self._lengths: list[int] = []
 
     def add(self, returns: list[float], lengths: list[int]) -> None:
-        """Counts episodes that ended."""
+        """Adds episodes that ended: returns and lengths, in the same order."""
         self.episodes += len(returns)
         self.recent.extend(returns)
         self._returns += returns

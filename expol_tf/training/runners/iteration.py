@@ -1,4 +1,4 @@
-"""What the training loop asks of a runner, whatever the algorithm."""
+"""The interface between the training loop and the runners of all algorithms."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from expol_tf.errors import NonFiniteError
 
 
 class Iteration(NamedTuple):
-    """What one iteration did: environment steps, the episodes that ended in it and the agent's metrics.
+    """What one iteration did.
 
-    An iteration without an update has no metrics.
+    Attributes:
+      env_steps: Environment steps over all environments.
+      episode_returns: The returns of the episodes that ended in it.
+      episode_lengths: Their lengths, in environment steps.
+      metrics: The agent's metrics by name; none if the iteration made no update.
     """
 
     env_steps: int
@@ -48,9 +52,9 @@ def require_finite(metrics: Mapping[str, float], agent: Any, settings: str) -> N
     """Raises a `NonFiniteError` if a metric is NaN or infinite.
 
     Args:
-      metrics: Of one iteration.
-      agent: Whose name the message begins with.
-      settings: What to lower.
+      metrics: The metrics of one iteration, by name.
+      agent: The agent, whose class begins the message.
+      settings: The step sizes to lower, as the message names them.
     """
     broken = [name for name, value in metrics.items() if not np.isfinite(value)]
     if broken:

@@ -1,0 +1,113 @@
+"""The program `expol-evaluate`: flags → the task and the policy of a run → their returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gin
+from absl import flags
+
+from expol_tf.cli import user_path
+from expol_tf.cli.commands.train import import_library, run_with_gin, use_device
+from expol_tf.configuration import Binding, Macro, Reference, gin_syntax
+from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.runs import RunFiles
+
+# What the evaluation of a policy takes from its run's configuration.
+_TASK = ("train.task", "train.wrappers", "train.make_kwargs")
+
+
+def evaluate_main(argv: Sequence[str] | None = None) -> int:
+    """Evaluates the policy of a run; returns the exit status."""
+    return run_with_gin("expol-evaluate", _define_flags, _evaluate, argv)
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("root_dir", None, "Directory of the run.", flag_values=values)
+    flags.DEFINE_integer("episodes", 10, "Number of episodes.", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("deterministic", True, "Greedy actions instead of sampled ones.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Seed of episodes and actions.", lower_bound=0, flag_values=values)
+    flags.DEFINE_string("video_path", None, "Write a video of one episode: .gif or .mp4.", flag_values=values)
+    flags.DEFINE_string("device", None, '"auto", "cpu", "gpu" or "gpu:<index>".', flag_values=values)
+
+
+def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
+    del arguments
+    if not values.root_dir:
+        raise ConfigurationError("--root_dir must name the directory of a run; got none.")
+    files = RunFiles(user_path(values.root_dir))
+    if not files.config.is_file():
+        raise RunDirectoryError(
+            f"--root_dir must be the directory of a run; {files.root} holds no config.gin. "
+            "Train one with expol-train."
+        )
+    statements = _needed_statements(gin_syntax.read_files([str(files.config)]))
+    from expol_tf.training import check_video_path, record_video
+
+    if values.video_path:
+        video_path = user_path(values.video_path)
+        check_video_path(video_path)
+    import_library()
+    from expol_tf.configuration import resolve
+    from expol_tf.environments import load_vector
+    from expol_tf.random import stream
+    from expol_tf.training import evaluate_policy, load_policy
+
+    resolve(statements).apply()
+    given = gin.get_bindings("expol_tf.train")
+    if "task" not in given:
+        raise ConfigurationError(
+            f"{files.config} names no task: the run was started from Python with an environment of its own. "
+            "Evaluate it there, with expol_tf.load_policy."
+        )
+    use_device(values.device)
+    policy = load_policy(files.root, stream(values.seed, "acting"))
+    task = given["task"]
+    options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
+
+    def act(observation: Any) -> Any:
+        return policy.act(observation, deterministic=values.deterministic)
+
+    seed = stream(values.seed, "evaluation")
+    env = load_vector(task, min(values.episodes, 10), seed, **options)
+    try:
+        result = evaluate_policy(act, env, values.episodes)
+    finally:
+        env.close()
+    actions = "greedy" if values.deterministic else "sampled"
+    print(result.table(f"{task}, {values.episodes} episodes, {actions} actions"))
+    if values.video_path:
+        frames = record_video(act, task, video_path, 1, seed, **options)
+        print(f"{frames} frames in {video_path}")
+    return 0
+
+
+def _needed_statements(statements: Sequence[Any]) -> list[Any]:
+    """Returns the imports, and the bindings of task and devices with whatever these refer to.
+
+    The exported policy needs nothing else, and the names of the rest may be those of another version.
+    """
+    bindings = [item for item in statements if isinstance(item, Binding)]
+    pending = [
+        binding
+        for binding in bindings
+        if binding.name.removeprefix("expol_tf.") in _TASK or _last(binding.selector) == "configure_devices"
+    ]
+    needed: list[Binding] = []
+    while pending:
+        binding = pending.pop()
+        if binding in needed:
+            continue
+        needed.append(binding)
+        for leaf in gin_syntax.walk(binding.value):
+            if isinstance(leaf, Macro):
+                pending += [other for other in bindings if other.is_macro and other.selector == leaf.name]
+            elif isinstance(leaf, Reference):
+                name = _last(leaf.name.rpartition("/")[2])
+                pending += [item for item in bindings if not item.is_macro and _last(item.selector) == name]
+    return [item for item in statements if not isinstance(item, Binding) or item in needed]
+
+
+def _last(selector: str) -> str:
+    return selector.rpartition(".")[2]
