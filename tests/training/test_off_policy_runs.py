@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import pathlib
@@ -17,7 +18,8 @@ import pytest
 import tensorflow as tf
 
 import expol_tf
-from expol_tf.agents import SacAgent
+from expol_tf.agents import Acting, SacAgent
+from expol_tf.errors import ConfigurationError
 from expol_tf.training import TrainingEvent
 from tests.training.off_policy_run import END, ITERATION, run
 
@@ -173,3 +175,13 @@ def test_an_off_policy_agent_needs_no_other_part(tmp_path: pathlib.Path) -> None
     # One environment, and an iteration of the runner's own length.
     assert result.env_step == 1000
     assert rows(tmp_path / "run" / "metrics.csv")[0]["critic_loss"] == ""
+
+
+def test_an_agent_with_a_seed_of_its_own_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 0; got 1"):
+        expol_tf.train(
+            tmp_path / "run",
+            "InvertedPendulum-v5",
+            agent=functools.partial(SacAgent, acting=Acting(seed=1)),
+            num_env_steps=1,
+        )

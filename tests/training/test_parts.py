@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import pathlib
 from typing import Any
 
 import gin
@@ -13,7 +12,6 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-import expol_tf
 from expol_tf.agents import (
     Acting,
     ActorCriticAgent,
@@ -164,16 +162,6 @@ def test_an_agent_gets_the_seed_of_the_run(cls: type) -> None:
         np.testing.assert_array_equal(one.state, other.state)
     with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 3; got 1. Set SEED"):
         make(1)
-
-
-def test_train_refuses_an_agent_with_a_seed_of_its_own(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ConfigurationError, match="Acting.seed must be left out here, .* 0; got 1"):
-        expol_tf.train(
-            tmp_path / "run",
-            "InvertedPendulum-v5",
-            agent=functools.partial(DdpgAgent, acting=Acting(seed=1)),
-            num_env_steps=1,
-        )
 
 
 def test_what_is_no_agent_of_the_library_is_refused() -> None:
