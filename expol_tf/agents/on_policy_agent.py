@@ -259,7 +259,9 @@ def _require_parts(algorithm, actor_network, policy_update, objective, value_fit
 
 
 def _name(value) -> str:
-    return getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"the function {value.__name__}" if hasattr(value, "__name__") else type(value).__name__
 
 
 def _require_capabilities(specs: AgentSpecs, actor_network: network.Network, entropy_weight: float) -> None:
