@@ -222,6 +222,7 @@ class Kfac(tf.Module):
                 return done + 1, report
 
             def unfinished(done, _):
+                """Whether steps are left before the next eigendecomposition."""
                 return (done < count) & (self._updates % self._eigen_interval != 0)
 
             return tf.while_loop(
@@ -229,6 +230,7 @@ class Kfac(tf.Module):
             )
 
         def between_decompositions(done, _):
+            """Measures, decomposes where that is due, and moves up to the next decomposition."""
             measured = self._compiled(measure)()
             # Before this step moves: the first step already has the factors of its own batch. A batch that is
             # not finite did not enter them, so that there is nothing to decompose.
@@ -259,10 +261,14 @@ class Kfac(tf.Module):
         products = []
 
         def measure_part(part, share, *seeds):
+            """Returns (objective, gradients, statistics) of one replica's part of the batch."""
             samples, own_weights = part
+            # `fisher_product` evaluates `log_prob` at once and keeps log π only; the objective is
+            # taken from here.
             evaluations = []
 
             def log_prob(samples):
+                """Returns log π `[n]`, and keeps the evaluation that it comes from."""
                 evaluations.append(evaluate(samples, *seeds))
                 return evaluations[-1][1]
 
@@ -278,9 +284,11 @@ class Kfac(tf.Module):
             layers = plan.find(log_probs)
 
             def statistics():
+                """Returns Â and Ĝ of each layer."""
                 return plan.statistics(layers, tape, log_probs, own_weights)
 
             def zeros():
+                """Returns zeros in their shapes, for a step whose batch does not enter the factors."""
                 return plan.zero_statistics(own_weights.dtype)
 
             return objective, plan.gradients(tape, objective), when_due(statistics, zeros)
