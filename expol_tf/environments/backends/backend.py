@@ -38,6 +38,7 @@ class Backend(VectorEnvironment):
         arrays = self._arrays
         boxed = arrays.boxed(actions, active)
         if active is not None:
+            # A row that is not stepped must report that nothing happened, and no result of an earlier step.
             arrays.clear()
         self._advance(boxed, active)
         np.copyto(arrays.observation, arrays.next_observation)

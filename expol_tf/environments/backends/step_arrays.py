@@ -62,6 +62,7 @@ class StepArrays:
                 f"row per sub-environment; got {actions.shape}."
             )
         if active is not None:
+            # A row that is not used may hold anything, and NaN there is no error.
             actions = np.where(active[:, np.newaxis], actions, self._low)
         boxed = actions.clip(self._low, self._high)
         if np.isnan(boxed).any():
