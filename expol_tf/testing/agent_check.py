@@ -61,6 +61,7 @@ def check_agent(
     """
 
     def make():
+        """Makes the agent, with networks that start with the same weights at each call."""
         keras.utils.set_random_seed(seed)
         return make_agent()
 
@@ -262,7 +263,9 @@ class _Data:
         masked = self.boundary[:, :-1]
 
         def frames(array, last=-1):
+            """All frames but the last, or but the first with `last=0`; garbage fills the masked ones."""
             array = np.array(array[:, :last] if last else array[:, 1:])
+            # Large, so that a mean or a statistic that takes it in is far off.
             if garbage:
                 array[masked] = 100 * self._garbage.standard_normal(array[masked].shape)
             return tf.constant(array)
@@ -321,7 +324,10 @@ def _check_updates(agent, data, states, start, tolerance):
 
     @tf.function(autograph=False)
     def update_twice(transitions):
+        """Makes two updates in one loop and returns the metrics of the second."""
+
         def step(i, _):
+            """Makes an update and returns the loop's state after it."""
             metrics = agent.update(transitions, tf.stack([7, i]))
             for name, value in metrics.items():
                 ensure(value.shape.rank == 0, f"update's {name} must be a scalar; got shape {value.shape}.")
