@@ -112,6 +112,7 @@ class AffineConditioner(keras.layers.Layer):
         hidden = tf.reshape(x, [-1, self._kernels[0].shape[1]])
         for index, (kernel, bias) in enumerate(zip(self._kernels, self._biases, strict=True)):
             joined = _block_diagonal(kernel) if index else tf.concat(tf.unstack(kernel), axis=1)
+            # The input alone has its features along the last axis, and is transposed.
             hidden = tf.matmul(joined, hidden, transpose_a=True, transpose_b=index == 0)
             hidden += tf.reshape(bias, [-1, 1])
             if index < len(self._kernels) - 1:

@@ -134,10 +134,8 @@ class SteinDistribution(ImageDistribution):
           CapabilityError: If the distribution was made without `value`.
         """
         sampler = self._sampler
-        # Numbers fixed when tracing: the greedy action must be the same at every call.
         size = [sampler.num_particles + sampler.num_spares, int(self.event_shape[0])]
         uniform = np.random.default_rng(0).uniform(size=size)
-        # ndtri(½) = 0, so this row is no noise.
         uniform[0] = 0.5
         noise = tf.cast(self._noise(tf.constant(uniform)), self.dtype)
         shape = tf.concat([tf.shape(self._base.mean())[:-1], [1], size], 0)
@@ -239,7 +237,6 @@ class SteinDistribution(ImageDistribution):
 
     def _num_sets(self, n: Any) -> Any:
         fixed = tf.get_static_value(n)
-        # Rounded up: a set moves as a whole, and what is in excess is cut off at the end.
         return -(-(n if fixed is None else int(fixed)) // self._sampler.num_particles)
 
     def _draw(self, num_sets: Any, seed: Any, with_statistics: bool = False) -> _Sets:
@@ -255,7 +252,6 @@ class SteinDistribution(ImageDistribution):
         mean = base.mean()
         shape = tf.concat([tf.shape(mean)[:-1], [num_sets, total], tf.shape(mean)[-1:]], 0)
         noise = self._noise(tf.random.stateless_uniform(shape, seed, dtype=self.dtype))
-        # The shape was joined from tensors, which loses the sizes that are known.
         noise = tf.ensure_shape(noise, [*mean.shape[:-1], None, total, mean.shape[-1]])
         return self._move(noise, with_statistics)
 
@@ -293,8 +289,7 @@ class SteinDistribution(ImageDistribution):
         stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
         mean, std = self._mean_and_std()
         alpha = self._alpha()
-        # The direction has α∇k in it, so a plain step grows with α, until the map folds: α = 20
-        # with ε = 0.01 does it.
+        # The repulsion α∇k grows with α: at α = 20 plain steps of 0.01 fold the map already.
         step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
         for index in range(sampler.num_sampler_steps):
             score = self._of_sets(self._score, u)
@@ -316,7 +311,6 @@ class SteinDistribution(ImageDistribution):
             log_prob += change
             if sampler.range is not None:
                 inside = tf.reduce_all(tf.abs(u - mean) <= sampler.range * std, axis=-1)
-                # A particle that leaves and comes back counts as one that left.
                 stays = inside if stays is None else stays & inside
         ends, statistics = u, {}
         dropped = tf.zeros_like(log_prob) if stays is None else 1.0 - tf.cast(stays, self.dtype)
@@ -401,6 +395,5 @@ def _survivors(stays: tf.Tensor, count: int) -> tf.Tensor:
     # first, in their order, since the sort is stable.
     order = tf.argsort(tf.cast(~stays, tf.int32), axis=-1, stable=True)
     num_staying = tf.reduce_sum(tf.cast(stays, tf.int32), axis=-1, keepdims=True)
-    # If none stayed, all are kept, and the modulus is not taken by 0.
     num_staying = tf.where(num_staying == 0, stays.shape[-1], num_staying)
     return tf.gather(order, tf.range(count) % num_staying, batch_dims=order.shape.rank - 1)

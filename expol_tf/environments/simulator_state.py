@@ -131,6 +131,7 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
             f"The saved state of {task} has {saved} sub-environments, but num_envs is {num_states}. "
             f"Resume with num_envs={saved}."
         )
+    # Scalars, such as the number of steps, belong to no single sub-environment.
     for name, value in stacked.items():
         name, _, index = name.partition("#")
         if index:

@@ -81,6 +81,7 @@ class SteinActorNetwork(network.Network):
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         """θ, the weights of the initial network."""
+        # The network holds the critic too, which the policy's optimizer must not move.
         return self._initial_network.trainable_weights
 
     @property

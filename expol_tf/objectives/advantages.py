@@ -152,5 +152,6 @@ class AdvantageEstimation:
           valid: Bool `[...]`, the frames that count.
           entropy_weight: Weight of the entropy bonus in the objective; "auto" asks whether it is 0.
         """
+        # Dividing would rescale the reward against the bonus, and change which policy is best.
         automatic = "center" if entropy_weight else "standardize"
         return scale_advantages(advantages, valid, automatic if self.scaling == "auto" else self.scaling)

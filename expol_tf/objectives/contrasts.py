@@ -102,6 +102,7 @@ def langevin_particles(
             log_density = value(u) / temperature + squash.forward_log_det_jacobian(u, event_ndims=1)
         return tape.gradient(log_density, u)
 
+    # The score is divided by α already, so the sampler's own temperature stays 1.
     end = langevin(start, score, num_steps, step_size, seed=seeds[1]).particles
     gain = tf.squeeze(value(end) - value(start), axis=-1)
     moved = tf.reduce_mean(tf.square(end - start), axis=[1, 2])

@@ -144,6 +144,7 @@ def matching_improvement(
     loss = _differentiable(
         lambda states, actions: matching.policy_loss(discriminator(states, actions)), observation, action
     )
+    # The mean of w·log π is −w·H.
     if log_prob is not None and entropy_weight:
         loss += entropy_weight * log_prob
     return Improvement(masked_mean(loss, valid), log_prob, metrics)

@@ -183,6 +183,7 @@ def amortized_svgd(
     # ∇ℓ and the loss below share this one pass through the critic.
     score = tape.gradient(log_density, fixed)
     delta = direction(fixed, score, temperature, tf.stop_gradient(moving) if separate else None)
+    # Δ takes the place of a gradient of q; it is divided by M, as the loss is a mean over particles.
     improvement = linearized(tf.reduce_mean(q, axis=-1), moving, delta / num_particles)
     spread = tf.math.reduce_std(fixed, axis=1)
     metrics = {"particle_spread": masked_mean(tf.reduce_mean(spread, axis=-1), valid)}

@@ -159,6 +159,7 @@ def sampled_soft_value(
     from_policy = num_samples // 2 if proposal == "mixture" else 0
     from_box = num_samples - from_policy
     seeds = tf.random.experimental.stateless_split(seed, 2)
+    # Other actions for every state, so that the errors of a batch's targets are independent.
     shape = tf.stack([tf.shape(observation)[0], from_box, len(scaling.half)])
     scaled = tf.random.stateless_uniform(shape, seeds[0], -1.0, 1.0)
     action = scaling.from_scaled(scaled)

@@ -80,6 +80,7 @@ class Adam(tf.Module):
         Under a strategy, outside of its replicas, all replicas take the same step: the gradients are of the
         whole batch already.
         """
+        # A list, as every replica goes through it: an iterator would be empty for the second.
         pairs = list(gradients_and_variables)
         run_on_replicas(lambda: self._step(pairs))
 

@@ -199,6 +199,7 @@ def svgd_step(
     scores, positions = sums[..., :size], sums[..., size : 2 * size]
     total = sums[..., 2 * size : 2 * size + 1]
     push = 2.0 * alpha / width
+    # By M, whatever `leave_one_out` says: that is a choice for the density alone.
     moved = u + epsilon / num_particles * (scores + push * (total * x - positions))
     if density_change is None:
         return Moved(moved, None)

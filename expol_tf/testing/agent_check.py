@@ -76,6 +76,7 @@ def check_agent(
         states.ensure_same(agent, other, "Agents made alike must start alike: does make_agent pass a seed?")
         _check_acting(agent, batch_size, seed)
         data = _Data(other, batch_size, num_steps, seed)
+        # Acting has drawn from both agents' generators; from here on they are in one state.
         states.load(agent, states.save(other))
         start = states.save(agent)
         _check_training(agent, data)

@@ -41,6 +41,7 @@ class Backend(VectorEnvironment):
             # A row that is not stepped must report that nothing happened, and no result of an earlier step.
             arrays.clear()
         self._advance(boxed, active)
+        # Where an episode goes on its successor is acted on next; where it ended this is overwritten below.
         np.copyto(arrays.observation, arrays.next_observation)
         result = arrays.finished()
         ended = arrays.ended()

@@ -207,6 +207,7 @@ def _values(operations: Sequence[tf.Operation]) -> dict[str, int]:
     for operation in operations:
         inputs = tuple(values[tensor.name] for tensor in operation.inputs)
         if operation.type == "Identity":
+            # An Identity passes its input on: the same value under another name.
             values[operation.outputs[0].name] = inputs[0]
             continue
         key: object = operation.name

@@ -346,6 +346,7 @@ class Kfac(tf.Module):
     def _move(self, measured: _Measured) -> KfacReport:
         plan = self._built_plan()
         gradients = measured.gradients
+        # Not strict: the gradient of the exact block, if there is one, comes last and has no factors.
         directions = [
             factors.precondition(gradient, self._damping)
             for factors, gradient in zip(self.factors, gradients, strict=False)
@@ -376,6 +377,7 @@ class Kfac(tf.Module):
         if plan.rest:
             for variable, step in zip(plan.rest, unflatten(steps[-1], plan.rest), strict=True):
                 variable.assign_add(step)
+        # A batch that changed nothing does not count: the running means weigh batches by how many there were.
         self._updates.assign_add(tf.cast(finite, tf.int64))
         gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
         predicted = tf.where(finite, tf.square(scale) * predicted, tf.zeros_like(predicted))

@@ -114,6 +114,7 @@ class OffPolicyRunner:
         self._action: np.ndarray | None = None
         self._compiled: dict[tuple[int, bool], Any] = {}
         self._update = tf.function(self._compute_update, autograph=False)
+        # Traced here, because the columns of the table must be known before the first update.
         metrics = self._update.get_concrete_function().structured_outputs
         own = [name for name in metrics if name not in ALGORITHM_COLUMNS]
         self._metric_names = [*(name for name in ALGORITHM_COLUMNS if name in metrics), *own]
@@ -200,6 +201,7 @@ class OffPolicyRunner:
         return self._compiled[num_updates, acts]
 
     def _advance(self, rows: tf.Tensor, policy_state: Any, num_updates: int, acts: bool) -> Any:
+        # First, so that the updates of this step may already draw what it brought.
         self.replay.append_rows(rows[:, : self.replay.row_size])
         if num_updates == 1:
             self._add_update()
