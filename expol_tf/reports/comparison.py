@@ -72,7 +72,9 @@ def training_bands(study: Study, repetitions: int, rng: np.random.Generator) -> 
     bands = {}
     for key, group in study.groups.items():
         runs = [member.run for member in group]
-        grid = curves.common_grid([run.episodes.env_step[0] for run in runs], [run.env_step for run in runs])
+        grid = curves.common_grid(
+            [run.episodes.env_step[0] for run in runs], [run.progress.env_step for run in runs]
+        )
         values = [_smoothed_on(run, grid) for run in runs]
         bands[key] = _band(grid, np.stack(values), repetitions, rng)
     return bands

@@ -82,7 +82,9 @@ def page_text(
 def _versions(runs: Sequence[Run]) -> str:
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        text = ", ".join(f"{name} {version}" for name, version in run.versions.items()) or "not recorded"
+        text = (
+            ", ".join(f"{name} {version}" for name, version in run.record.versions.items()) or "not recorded"
+        )
         groups.setdefault(text, []).append(run)
     if len(groups) == 1:
         lines = [f"Runs: {next(iter(groups))}."]

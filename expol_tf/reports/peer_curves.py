@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.reports.runs import Run
+from expol_tf.reports.runs import Run, RunProgress, RunRecord
 from expol_tf.runs import Episodes, Evaluations
 
 COLUMNS = ("peer", "task", "seed", "env_step", "episode_return")
@@ -55,14 +55,8 @@ def _run(path: Path, peer: str, task: str, seed: int, ended: list[tuple[int, flo
         experiment=peer,
         task=task,
         seed=seed,
-        settings={},
-        drawn={},
-        values={},
-        target_env_steps=int(steps[-1]),
-        env_step=int(steps[-1]),
-        wall_time_s=float("nan"),
+        record=RunRecord(settings={}, drawn={}, values={}, versions={}),
+        progress=RunProgress(int(steps[-1]), int(steps[-1]), float("nan"), failure=None),
         episodes=Episodes(steps, np.array([value for _, value in ended]), np.ones(len(steps))),
         evaluations=Evaluations(nothing, nothing),
-        failure=None,
-        versions={},
     )

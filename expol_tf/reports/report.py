@@ -193,7 +193,7 @@ def _remarks(
     sampled = {
         experiment
         for (_, experiment), group in study.groups.items()
-        if any(member.run.values.get("Evaluator.deterministic") == "False" for member in group)
+        if any(member.run.record.values.get("Evaluator.deterministic") == "False" for member in group)
     }
     if sampled:
         notes.append(f"Evaluated with sampled instead of greedy actions: {', '.join(sorted(sampled))}.")

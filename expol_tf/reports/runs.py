@@ -18,41 +18,38 @@ _NEEDED = ("experiment", "task", "seed", "directory", "status")
 _SWEEP_COLUMNS = (*_NEEDED, "attempts", "env_step", "message")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Run:
-    """One run, as its directory records it.
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What a run was made with, by name.
 
     Attributes:
-      directory: The run's directory.
-      experiment: The name under which it ran: a sweep's, or the directory above its task's.
-      task: From the recorded configuration.
-      seed: From the record.
-      settings: The settings that its experiment changes, by name, as text; without seed and length.
-      drawn: The sweep's parameters, by name, as text.
-      values: The whole configuration, defaults too, by name, as text.
-      target_env_steps: The length that was asked for, None if unknown.
-      env_step: Environment steps done.
-      wall_time_s: Seconds that they took.
-      episodes: The training returns.
-      evaluations: The evaluations' returns.
-      failure: Why the sweep gave it up, None if it did not.
+      settings: The settings that its experiment changes, as text; without seed and length.
+      drawn: The sweep's parameters, as text.
+      values: The whole configuration, defaults too, as text.
       versions: Package → version with which it was trained.
     """
 
-    directory: Path
-    experiment: str
-    task: str
-    seed: int
     settings: Mapping[str, str]
     drawn: Mapping[str, str]
     values: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunProgress:
+    """How far a run came.
+
+    Attributes:
+      target_env_steps: The length that was asked for, None if unknown.
+      env_step: Environment steps done.
+      wall_time_s: Seconds that they took.
+      failure: Why the sweep gave it up, None if it did not.
+    """
+
     target_env_steps: int | None
     env_step: int
     wall_time_s: float
-    episodes: Episodes
-    evaluations: Evaluations
     failure: str | None
-    versions: Mapping[str, str]
 
     @property
     def outcome(self) -> str:
@@ -62,6 +59,31 @@ class Run:
         if self.target_env_steps is not None and self.env_step < self.target_env_steps:
             return "unfinished"
         return "finished"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One run, as its directory records it.
+
+    Attributes:
+      directory: The run's directory.
+      experiment: The name under which it ran: a sweep's, or the directory above its task's.
+      task: The task's name, from the recorded configuration.
+      seed: The seed, from the record.
+      record: What it was made with.
+      progress: How far it came.
+      episodes: The training returns.
+      evaluations: The evaluations' returns.
+    """
+
+    directory: Path
+    experiment: str
+    task: str
+    seed: int
+    record: RunRecord
+    progress: RunProgress
+    episodes: Episodes
+    evaluations: Evaluations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,16 +179,20 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
         or experiment_name(directory, root or directory, str(task), int(seed)),
         task=str(task),
         seed=int(seed),
-        settings={name: str(value) for name, value in settings.items()},
-        drawn={name: value for name, value in row.items() if name not in _SWEEP_COLUMNS and value},
-        values=values,
-        target_env_steps=target if isinstance(target, int) else None,
-        env_step=int(steps[-1]) if len(steps) else 0,
-        wall_time_s=float(metrics["wall_time_s"][-1]) if len(steps) else 0.0,
+        record=RunRecord(
+            settings={name: str(value) for name, value in settings.items()},
+            drawn={name: value for name, value in row.items() if name not in _SWEEP_COLUMNS and value},
+            values=values,
+            versions=_versions(environment),
+        ),
+        progress=RunProgress(
+            target_env_steps=target if isinstance(target, int) else None,
+            env_step=int(steps[-1]) if len(steps) else 0,
+            wall_time_s=float(metrics["wall_time_s"][-1]) if len(steps) else 0.0,
+            failure=_failure(row),
+        ),
         episodes=Episodes.of(metrics),
         evaluations=Evaluations.read(files.evaluation_csv),
-        failure=_failure(row),
-        versions=_versions(environment),
     )
 
 

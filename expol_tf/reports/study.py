@@ -124,10 +124,12 @@ def short_name(parameter: str) -> str:
 def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[Run]:
     empty = [run for run in runs if not len(run.episodes.env_step)]
     ended = [run for run in runs if len(run.episodes.env_step)]
-    short = [run for run in ended if run.env_step < min_env_steps]
-    kept = [run for run in ended if run.env_step >= min_env_steps]
+    short = [run for run in ended if run.progress.env_step < min_env_steps]
+    kept = [run for run in ended if run.progress.env_step >= min_env_steps]
     if empty:
-        titles = [_titled(run) + (f", failed: {_reason(run)}" if run.failure else "") for run in empty]
+        titles = [
+            _titled(run) + (f", failed: {_reason(run)}" if run.progress.failure else "") for run in empty
+        ]
         notes.append(f"Left out, as no episode has ended: {_listed(titles)}.")
     if short:
         notes.append(
@@ -139,17 +141,18 @@ def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[R
             + (", or give a smaller --min_env_steps." if short else " or look into their directories.")
         )
     for run in kept:
-        if run.outcome != "finished":
-            reason = f": {_reason(run)}" if run.failure else f" of {run.target_env_steps:,}"
+        if run.progress.outcome != "finished":
+            reason = f": {_reason(run)}" if run.progress.failure else f" of {run.progress.target_env_steps:,}"
             notes.append(
-                f"{run.outcome.capitalize()}: {_titled(run)}, at {run.env_step:,} env steps{reason}."
+                f"{run.progress.outcome.capitalize()}: {_titled(run)}, at {run.progress.env_step:,} env "
+                f"steps{reason}."
             )
     return kept
 
 
 def _reason(run: Run) -> str:
     """The first sentence of what the sweep says; its own table has the rest."""
-    return (run.failure or "").partition(". ")[0].rstrip(".")
+    return (run.progress.failure or "").partition(". ")[0].rstrip(".")
 
 
 def _titled(run: Run) -> str:
@@ -163,20 +166,22 @@ def _by_task_and_experiment(runs: Sequence[Run]) -> dict[tuple[str, str], list[R
     groups: dict[tuple[str, str], list[Run]] = collections.defaultdict(list)
     for run in runs:
         # With other arguments (a length, a reward) the id alone does not say what was earned.
-        other = _environment(run) and (len(environments[run.task]) > 1 or "train.make_kwargs" in run.settings)
+        other = _environment(run) and (
+            len(environments[run.task]) > 1 or "train.make_kwargs" in run.record.settings
+        )
         task = f"{run.task} [{_environment(run)}]" if other else run.task
         groups[task, run.experiment].append(run)
     return groups
 
 
 def _environment(run: Run) -> str:
-    return ", ".join(run.settings[name] for name in _ENVIRONMENT if name in run.settings)
+    return ", ".join(run.record.settings[name] for name in _ENVIRONMENT if name in run.record.settings)
 
 
 def _differing(group: Sequence[Run]) -> tuple[str, ...]:
     """The names in which the runs differ: the sweep's own where it has some, else the recorded settings'."""
     for kind in ("drawn", "settings"):
-        tables = [getattr(run, kind) for run in group]
+        tables = [getattr(run.record, kind) for run in group]
         names = dict.fromkeys(name for table in tables for name in table)
         differing = tuple(name for name in names if len({table.get(name) for table in tables}) > 1)
         if differing:
@@ -186,14 +191,14 @@ def _differing(group: Sequence[Run]) -> tuple[str, ...]:
 
 def _value(run: Run, name: str) -> str:
     """The parameter's value; one left at its default stands in the configuration only."""
-    for table in (run.drawn, run.settings, run.values):
+    for table in (run.record.drawn, run.record.settings, run.record.values):
         if name in table:
             return table[name]
     return "default"
 
 
 def _key(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted({**run.settings, **run.drawn}.items()))
+    return tuple(sorted({**run.record.settings, **run.record.drawn}.items()))
 
 
 def _repeated(group: Sequence[Run]) -> bool:
@@ -225,15 +230,15 @@ def _refuse_duplicates(task: str, experiment: str, group: Sequence[Run]) -> None
 def _shortest(task: str, groups: Mapping[tuple[str, str], Sequence[Member]], notes: list[str]) -> int:
     """The length of the task's shortest run; a note if others are longer."""
     runs = [(name, m.run) for (of_task, name), group in groups.items() if of_task == task for m in group]
-    name, shortest = min(runs, key=lambda item: item[1].env_step)
-    longest = max(run.env_step for _, run in runs)
-    if longest > shortest.env_step * (1 + _SAME_LENGTH):
+    name, shortest = min(runs, key=lambda item: item[1].progress.env_step)
+    least, longest = shortest.progress.env_step, max(run.progress.env_step for _, run in runs)
+    if longest > least * (1 + _SAME_LENGTH):
         notes.append(
-            f"The runs on {task} differ in length, {shortest.env_step:,} to {longest:,} env steps: they are "
-            f"compared after {shortest.env_step:,}, which {name}, seed {shortest.seed}, reached, and each "
+            f"The runs on {task} differ in length, {least:,} to {longest:,} env steps: they are "
+            f"compared after {least:,}, which {name}, seed {shortest.seed}, reached, and each "
             "experiment's curve ends with its shortest run (--min_env_steps leaves shorter runs out)."
         )
-    return shortest.env_step
+    return least
 
 
 def _refuse_incompatible(study: Study) -> None:

@@ -32,7 +32,7 @@ def final_table(study: Study, ends: Ends) -> str:
         by_seed = ", ".join(f"{m.run.seed}: {number(e)}" for m, e in zip(group, returns, strict=True))
         if len(group) > 10:  # Draws, whose quantiles tell more than thirty numbers would.
             by_seed = f"{number(min(returns))} to {number(max(returns))}"
-        lengths = sorted({member.run.env_step for member in group})
+        lengths = sorted({member.run.progress.env_step for member in group})
         steps = " – ".join(f"{length:,}" for length in dict.fromkeys([lengths[0], lengths[-1]]))
         rows.append(
             [task, experiment, str(len(group)), steps, mean_std(returns), mean_std(evaluations), by_seed]
@@ -102,12 +102,12 @@ def results_csv(study: Study, ends: Ends) -> str:
     rows = []
     for (task, experiment), group in study.groups.items():
         for member, end in zip(group, ends[task, experiment], strict=True):
-            run = member.run
+            run, done = member.run, member.run.progress
             rows.append(
                 [
                     task, experiment, run.seed, *(member.parameters.get(name, "") for name in parameters),
-                    run.outcome, run.env_step, run.target_env_steps, study.compared_at[task], end.training,
-                    end.episodes, end.evaluation, run.wall_time_s, shown(run.directory), run.failure,
+                    done.outcome, done.env_step, done.target_env_steps, study.compared_at[task], end.training,
+                    end.episodes, end.evaluation, done.wall_time_s, shown(run.directory), done.failure,
                 ]
             )  # fmt: skip
     return _csv(heading, rows)

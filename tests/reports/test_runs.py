@@ -29,14 +29,18 @@ def test_a_run_is_read_from_its_record(tmp_path):
     )
     (run,) = runs.find_runs([tmp_path]).runs
     assert (run.experiment, run.task, run.seed, run.directory) == ("nfp_trpo", "Hopper-v4", 3, directory)
-    assert (run.env_step, run.target_env_steps, run.outcome) == (3000, 5000, "unfinished")
+    assert (run.progress.env_step, run.progress.target_env_steps, run.progress.outcome) == (
+        3000,
+        5000,
+        "unfinished",
+    )
     # The row without an episode is none.
     assert run.episodes.env_step.tolist() == [1000, 3000]
     assert run.episodes.return_mean.tolist() == [1.0, 2.0] and run.episodes.count.tolist() == [10, 15]
     assert run.evaluations.return_mean.tolist() == [4.0, 5.0]
-    assert run.settings["train.agent"] == "@TrpoAgent"
-    assert run.values["TrustRegion.max_kl"] == "0.01" and run.values["train.seed"] == "3"
-    assert run.versions["tensorflow"] == "2.15.1" and run.wall_time_s == 6.0
+    assert run.record.settings["train.agent"] == "@TrpoAgent"
+    assert run.record.values["TrustRegion.max_kl"] == "0.01" and run.record.values["train.seed"] == "3"
+    assert run.record.versions["tensorflow"] == "2.15.1" and run.progress.wall_time_s == 6.0
 
 
 def test_runs_are_found_at_any_depth_and_once(tmp_path):
@@ -85,9 +89,12 @@ def test_a_sweeps_table_names_experiments_parameters_and_failures(tmp_path):
     )
     found = runs.find_runs([tmp_path])
     assert [run.experiment for run in found.runs] == ["flow", "flow"]
-    assert [run.drawn for run in found.runs] == [{"TrustRegion.max_kl": "0.1"}, {"TrustRegion.max_kl": "0.2"}]
-    assert [run.outcome for run in found.runs] == ["finished", "failed"]
-    assert found.runs[1].failure == "NaN, at once"
+    assert [run.record.drawn for run in found.runs] == [
+        {"TrustRegion.max_kl": "0.1"},
+        {"TrustRegion.max_kl": "0.2"},
+    ]
+    assert [run.progress.outcome for run in found.runs] == ["finished", "failed"]
+    assert found.runs[1].progress.failure == "NaN, at once"
     assert found.lost == (
         "flow on Hopper-v4, seed 1: no such file",
         "flow on Hopper-v4, seed 2: pending",
@@ -118,7 +125,7 @@ def test_a_half_written_last_line_does_not_count(tmp_path, end):
     with (directory / "metrics.csv").open("a") as file:
         file.write(end)
     (run,) = runs.find_runs([tmp_path]).runs
-    assert run.env_step == 3000 and run.episodes.return_mean.tolist() == [1.0, 2.0, 3.0]
+    assert run.progress.env_step == 3000 and run.episodes.return_mean.tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,9 @@ def test_a_run_that_has_just_begun_has_no_rows(tmp_path, text):
     directory = write_run(tmp_path / "a")
     (directory / "metrics.csv").write_text(text)
     (run,) = runs.find_runs([tmp_path]).runs
-    assert run.env_step == 0 and not len(run.episodes.env_step) and run.outcome == "unfinished"
+    assert (
+        run.progress.env_step == 0 and not len(run.episodes.env_step) and run.progress.outcome == "unfinished"
+    )
     (directory / "metrics.csv").unlink()
     assert len(runs.find_runs([tmp_path]).runs) == 1
 
@@ -192,8 +201,8 @@ def test_a_configuration_as_json_reads_like_the_gin_file(tmp_path):
     (directory / "configuration.json").write_text(json.dumps(values))
     (directory / "config.gin").write_text("")
     (run,) = runs.find_runs([tmp_path]).runs
-    assert run.values == from_gin.values and run.values["Flow.units"] == "(4, 4)"
-    assert (run.task, run.seed, run.target_env_steps) == ("Hopper-v4", 0, 3000)
+    assert run.record.values == from_gin.values and run.record.values["Flow.units"] == "(4, 4)"
+    assert (run.task, run.seed, run.progress.target_env_steps) == ("Hopper-v4", 0, 3000)
 
 
 def test_a_real_runs_record_has_what_is_read(tmp_path, capsys):

@@ -41,7 +41,7 @@ def run_picture(result: Examined) -> Figure:
     run, learned, best = result.run, result.learned.numbers, result.optimal.numbers
     figure.suptitle(
         f"{run.run.experiment}, seed {run.run.seed}: {run.run.task}, α = {run.temperature:g}, "
-        f"γ = {run.discount:g}, {run.run.env_step:,} steps"
+        f"γ = {run.discount:g}, {run.run.progress.env_step:,} steps"
     )
     figure.supxlabel(
         f"{len(result.learned.episodes.lengths)} episodes with sampled actions: return "

@@ -148,7 +148,7 @@ def goal_run(
     Raises:
       ConfigurationError: If its task is another one, or its γ is not recorded.
     """
-    kwargs = literal(run.values.get("train.make_kwargs")) or {}
+    kwargs = literal(run.record.values.get("train.make_kwargs")) or {}
     try:
         env = gymnasium.make(run.task, disable_env_checker=True, **kwargs)
         physics = getattr(env.unwrapped, "task", None)
@@ -276,7 +276,7 @@ def _behaviour(
 
 
 def _discount(run: Run) -> float:
-    values = {literal(value) for name, value in run.values.items() if name.endswith(".gamma")}
+    values = {literal(value) for name, value in run.record.values.items() if name.endswith(".gamma")}
     gammas = {float(value) for value in values if isinstance(value, int | float)}
     if len(gammas) != 1:
         listed = ", ".join(f"{gamma:g}" for gamma in sorted(gammas))

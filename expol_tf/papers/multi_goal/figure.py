@@ -24,7 +24,12 @@ def multigoal_figure(work: Work) -> Table:
         best: dict[Any, Behaviour] = {}
         for run in runs:
             # Runs of the same world and temperature share their optimum.
-            world = (run.run.task, run.run.values.get("train.make_kwargs"), run.temperature, run.discount)
+            world = (
+                run.run.task,
+                run.run.record.values.get("train.make_kwargs"),
+                run.temperature,
+                run.discount,
+            )
             if world not in best:
                 best[world] = examination.best_of(run, work.seed)
             yield examination.examine(run, best[world], work.seed)

@@ -21,7 +21,7 @@ def csv_rows(examined: Sequence[Examined]) -> list[dict[str, Any]]:
             "experiment": run.run.experiment,
             "task": run.run.task,
             "seed": run.run.seed,
-            "env_step": run.run.env_step,
+            "env_step": run.run.progress.env_step,
             "obstacle": run.test.wall is not None,
             "discount": run.discount,
             "temperature": run.temperature,
