@@ -18,6 +18,7 @@ def lazy_exports(
     """
 
     def get(name: str) -> Any:
+        """Imports the module that defines a name, and returns what the name stands for."""
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)

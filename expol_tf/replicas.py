@@ -57,6 +57,7 @@ class UpdatePart(tf.Module):
             cls.supports_replicas = supports_replicas
 
 
+# Whether XLA compiles what replicas do; `compiled` sets it for the calls within its function.
 _compile: contextvars.ContextVar[bool] = contextvars.ContextVar("compile_in_replicas", default=False)
 
 
@@ -117,11 +118,14 @@ def gradients(
     """
 
     def differentiate(part: Any, share: Callable[[tf.Tensor], tf.Tensor], *seeds: tf.Tensor) -> Any:
+        # Outside of the tape: no gradient flows through a target, and nothing of it need be recorded.
+        """Returns what the loss is on a part, times the part's share, and the gradient of its first value."""
         given = seeds if prepare is None else (prepare(part, *seeds),)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             values = tf.nest.map_structure(share, loss(part, *given))
             value = values[0] if isinstance(values, tuple) else values
+        # Zeros in place of None, as a sum over replicas needs a tensor for every variable.
         gradient = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return values, gradient
 
@@ -137,6 +141,7 @@ def means(
     """Returns means over a batch: what `gradients` does without the gradient, with the same arguments."""
 
     def measure(part: Any, share: Callable[[tf.Tensor], tf.Tensor], *seeds: tf.Tensor) -> Any:
+        """Returns a part's means, times the part's share."""
         return tf.nest.map_structure(share, function(part, *seeds))
 
     return sum_over_parts(measure, batch, valid, seed)
@@ -234,9 +239,11 @@ def shares_of_replicas(valid: Callable[[], tf.Tensor]) -> Callable[[tf.Tensor], 
     if not divided():
         return lambda mean: mean
     counts = tf.cast(valid(), tf.float32)
+    # At least 1: without a valid sample all shares are 0, and not 0/0.
     part, whole = parts_of_replicas(counts), tf.maximum(tf.reduce_sum(counts), 1.0)
 
     def share(mean: tf.Tensor) -> tf.Tensor:
+        """Multiplies a mean over a replica's part by the part's share of the whole."""
         return mean if divided() else tf.cast(tf.reduce_sum(part()) / whole, mean.dtype) * mean
 
     return share
@@ -250,6 +257,7 @@ def once_per_replica(function: Callable[[], Result]) -> Callable[[], Result]:
     results: dict[int, Result] = {}
 
     def keep() -> None:
+        """Calls the function in one replica and keeps what it returns."""
         results[_replica()] = function()
 
     tf.distribute.get_strategy().run(keep)
@@ -260,6 +268,7 @@ def seed_of_replica(seed: tf.Tensor) -> tf.Tensor:
     """Returns a stateless seed that differs between replicas; the seed itself where there are none."""
     if not tf.distribute.has_strategy() or divided():
         return seed
+    # With one seed all replicas would draw the same numbers for different samples.
     return tf.random.experimental.stateless_fold_in(seed, _replica())
 
 
@@ -282,6 +291,7 @@ def compiled(function: Callable[..., Result], jit_compile: bool | None) -> Calla
         return tf.function(function, jit_compile=jit_compile, autograph=False)
 
     def compiled_in_replicas(*arguments: Any) -> Result:
+        """Calls the function, whose code inside replicas XLA then compiles or not."""
         token = _compile.set(bool(jit_compile))
         try:
             return function(*arguments)
@@ -298,10 +308,12 @@ def batch_size(batch: Any) -> tf.Tensor:
 
 
 def _every(step, first, tensor):
+    """Every `step`-th sample, from `first` on; scalars and None as they are."""
     return tensor if tensor is None or tensor.shape.rank == 0 else tensor[first::step]
 
 
 def _as_compiled(function):
+    """The function, compiled by XLA where `compiled` asked for it."""
     if not _compile.get():
         return function
     # A function of its own for each replica: it has its device's copies of the variables.
@@ -309,4 +321,5 @@ def _as_compiled(function):
 
 
 def _replica() -> int:
+    """The number of the replica that this is called in."""
     return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))

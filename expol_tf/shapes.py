@@ -58,6 +58,7 @@ def require_shapes(*arguments: tuple[str, Any, str]) -> None:
                 raise ConfigurationError(
                     f"{name} must {rule}; got {shape}. Sizes are not broadcast here: give all of them."
                 )
+            # What one argument leaves unknown another may fix.
             sizes[letter] = expected.merge_with(size), source if expected.is_fully_defined() else name
 
 

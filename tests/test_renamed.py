@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import pathlib
 
 import gin
 import pytest
@@ -91,3 +92,9 @@ def test_gin_binds_and_reports_as_without_it():
     assert "Sampler.step_size = 0.1" in gin.operative_config_str()
     with pytest.raises(ValueError, match="floor"):
         gin.parse_config("Sampler.floor = 1.0")
+
+
+def test_the_changelog_has_every_renamed_argument():
+    page = (pathlib.Path(__file__).absolute().parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+    for old, new in RENAMED.items():
+        assert f"| `{old}` | " in page and new in page, old

@@ -126,6 +126,7 @@ class ActorCriticAgent(PolicyAgent):
             target_update=TargetUpdate(0.005),
             target_actor=False,
         )
+        # The network that `build` returned is asked, as an improvement may put another one over the given.
         require_policy(specs, parts.actor_network, Variant("", soft_value, improvement, temperature, fit))
         acting = with_defaults(acting or Acting(), evaluation_network=parts.evaluation_network)
         super().__init__(
@@ -148,6 +149,7 @@ class ActorCriticAgent(PolicyAgent):
         assert fit.optimizer is not None and fit.target_update is not None, "filled above"
         self._critic_optimizer, self._target_update = fit.optimizer, fit.target_update
         self._actor_optimizer = improvement.make_optimizer()
+        # Two rows: with one, values Q [N] could not be told from a single number [1].
         self._example = tuple(tf.zeros([2, size]) for size in sizes)
         self._num_critics = count_critics(critic_network, self._example)
         self._strategy = learner_strategy(
@@ -164,6 +166,7 @@ class ActorCriticAgent(PolicyAgent):
         ):
             if trained.trainable_variables:  # A policy may consist of its critic alone.
                 optimizer.build(trained.trainable_variables)
+        # Not by XLA, whose matrix products on the CPU are slower than TensorFlow's own.
         self._compiled_update = tf.function(self._update_from_generator, autograph=False)
 
     @classmethod
@@ -215,8 +218,10 @@ class ActorCriticAgent(PolicyAgent):
             value_seed, improvement_seed = split_seed(seed, 2)
             step = self.train_step_counter.assign_add(1)
             batch = self._normalized(transitions)
+            # Read once, so that all losses of an update have the same α, although α moves at its end.
             temperature = self._temperature.value()
             metrics = self._fit_critics(batch, temperature, value_seed)
+            # Discriminators count down from −1 and companions up from 1: no two of them share a seed.
             for index, discriminator in enumerate(self._discriminators):
                 discriminator_seed = _numbered(improvement_seed, -1 - index)
                 metrics |= self._fit_discriminator(discriminator, batch, temperature, discriminator_seed)
@@ -225,6 +230,7 @@ class ActorCriticAgent(PolicyAgent):
                 companion_seed = _numbered(improvement_seed, index + 1)
                 metrics |= self._improve_companion(companion, batch, temperature, companion_seed)
             metrics["temperature"] = temperature
+            # E[log π] = −H, at the actions that the policy's loss drew: α needs no sample of its own.
             self._temperature.update(-metrics["entropy"] if "entropy" in metrics else None)
             self._follow(step)
             return metrics
@@ -236,12 +242,14 @@ class ActorCriticAgent(PolicyAgent):
         box = self.action_spec
 
         def target(batch: Transitions, seed: tf.Tensor) -> tf.Tensor:
+            """Returns y `[N]`; `descend` calls it outside of the gradient's tape."""
             value = self._soft_value(
                 batch.next_observation, policy, target_critic, temperature, seed, box=box
             )
             return tf.stop_gradient(self._critic_fit.target(batch, value, policy, temperature, box))
 
         def squared_error(batch: Transitions, y: tf.Tensor) -> tuple[tf.Tensor, Metrics]:
+            """Returns ½·Σ_c (Q_c − y)², a mean over the transitions that count, and the mean Q."""
             q = critic(batch.observation, batch.action)
             # Summed over critics: each learns as if it were alone.
             error = 0.5 * tf.reduce_sum(tf.square(q - y[:, tf.newaxis]), axis=-1)
@@ -251,6 +259,7 @@ class ActorCriticAgent(PolicyAgent):
         loss, metrics = descend(
             squared_error, batch, seed, self._critic_network, self._critic_optimizer, target
         )
+        # The loss is summed over critics, and the metric is their mean.
         return {"critic_loss": loss / self._num_critics, **metrics}
 
     def _fit_discriminator(
@@ -261,6 +270,7 @@ class ActorCriticAgent(PolicyAgent):
         f, name = discriminator_of(discriminator.network), discriminator.name
 
         def contrast(batch: Transitions, seed: tf.Tensor) -> tuple[Contrast, tf.Tensor]:
+            """Draws the policy's actions and others, and a seed for the penalty."""
             seeds = split_seed(seed, 2)
             drawn = discriminator.contrast(
                 batch.observation, policy, critic, temperature, seeds[0], batch.valid, box=self.action_spec
@@ -268,6 +278,7 @@ class ActorCriticAgent(PolicyAgent):
             return drawn, seeds[1]
 
         def loss(batch: Transitions, prepared: tuple[Contrast, tf.Tensor]) -> tuple[tf.Tensor, Metrics]:
+            """Returns the discriminator's loss on the drawn actions, and what it measured."""
             drawn, penalty_seed = prepared
             value, measured = discriminator_loss(
                 f,
@@ -310,6 +321,7 @@ class ActorCriticAgent(PolicyAgent):
         critic, policy = critic_of(self._critic_network), policy_of(network_)
 
         def batch_loss(batch: Transitions, seed: tf.Tensor) -> tuple[tf.Tensor, Metrics]:
+            """Returns the improvement's loss on a batch, and its metrics, with the entropy if known."""
             improvement = loss(
                 batch.observation, policy, critic, temperature, seed, batch.valid, box=self.action_spec
             )
@@ -347,8 +359,10 @@ class ActorCriticAgent(PolicyAgent):
         return tf_agent.LossInfo(loss=metrics["critic_loss"] + metrics["actor_loss"], extra=metrics)
 
     def _update_from_generator(self, transitions):
+        # A generator makes int64 seeds; stateless operations take their bits as two int32 on every device.
         return self.update(transitions, tf.bitcast(self._generator.make_seeds(1), tf.int32)[0, 0])
 
 
 def _numbered(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """Returns a seed that differs for every number."""
     return tf.random.experimental.stateless_fold_in(seed, number)

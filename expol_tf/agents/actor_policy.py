@@ -75,6 +75,8 @@ class ActorPolicy(tf_policy.TFPolicy):
             action_spec,
             policy_state_spec=_joined(*specs),
             info_spec=() if noisy else _info_spec(actor_network, time_step_spec),
+            # TF-Agents would clip samples too, and the recorded log π is that of the action
+            # before any clipping.
             clip=False,
             name="ActorPolicy",
         )
@@ -86,6 +88,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._observation_normalizer = observation_normalizer
         self._greedy = greedy
         self.generator = None if greedy else make_generator(seed)
+        # Acting by a flow is hundreds of small operations, which XLA makes faster.
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
         self.act = tf.function(self._act, autograph=False, reduce_retracing=True)
 
@@ -108,6 +111,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         Returns (action `[B, A]`, policy info), and of a policy with a state (`policy_state_spec` is not `()`)
         its next state as the third.
         """
+        # Environments and users have arrays of any float type.
         result = self._forward(tf.cast(observation, tf.float32), self._next_seed(), policy_state)
         return result if self._has_state else result[:2]
 
@@ -119,6 +123,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         # TF-Agents hands on what its user gave: a stateless seed, or an integer s, which is taken as (s, s).
         seed = self._next_seed() if seed is None else tf.broadcast_to(tf.cast(seed, tf.int32), [2])
         if self._has_state:
+            # A state of zeros tells the noise that an episode begins.
             goes_on = tf.cast(~time_step.is_first(), tf.float32)[:, tf.newaxis]
             policy_state = tf.nest.map_structure(lambda each: each * goes_on, policy_state)
         action, info, policy_state = self._forward(
@@ -206,21 +211,25 @@ def _episode_spec(actor_network):
 
 def _kept_or_drawn(noise, seed):
     """Noise `[B, W]`, drawn anew in rows of zeros."""
+    # Zeros stand for noise that was not drawn yet: a draw of N(0, I) is never all zeros.
     begins = tf.reduce_all(noise == 0, axis=-1, keepdims=True)
 
     def drawn():
+        """Draws N(0, I) in the rows whose episode begins, and keeps the others."""
         return tf.where(begins, tf.random.stateless_normal(tf.shape(noise), seed), noise)
 
     return tf.cond(tf.reduce_any(begins), drawn, lambda: noise)  # Most steps begin no episode.
 
 
 def _info(sample):
+    """What is known of a sample, under the names of `policy_info`."""
     found = {"log_prob": sample.log_prob, "pre_squash_action": sample.pre_squash_action}
     return {name: tensor for name, tensor in found.items() if tensor is not None} or ()
 
 
 def _info_spec(actor_network, time_step_spec):
     observation = tensor_spec.from_spec(time_step_spec.observation)
+    # The network is asked for a distribution: only that tells whether there is a density and a squash.
     distribution, _ = actor_network(tf.zeros([1, *observation.shape], observation.dtype))
     info = _info(sample_action(distribution, tf.zeros([2], tf.int32)))
     return (

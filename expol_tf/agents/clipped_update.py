@@ -55,6 +55,7 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
         kl_seed, entropy_seed, steps_seed = split_seed(seed, 3)
 
         def evaluate(batch, bonus_seed):
+            """Returns (surrogate + bonus, log π `[n]`, π) of a batch."""
             log_prob, distribution = objective.log_prob(batch)
             surrogate = clipped_surrogate(
                 log_prob, batch.log_prob, batch.advantage, batch.valid, self._clip_range
@@ -63,6 +64,7 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
             return surrogate + bonus, log_prob, distribution
 
         def loss(minibatch, step_seed):
+            """Returns the loss and, if there is a bound on KL, by how much KL exceeds it."""
             surrogate, log_prob, _ = evaluate(minibatch, step_seed)
             if self._max_kl is None:
                 return -surrogate
@@ -71,6 +73,7 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
             return -surrogate, kl - self._max_kl
 
         old_surrogate, _, old = evaluate(batch, entropy_seed)
+        # Before θ moves: afterwards the network is π, no longer π_old.
         divergence = objective.divergence_from(old, batch, kl_seed)
         report = self.optimizer.minimize(loss, objective.variables, batch, steps_seed, batch.valid)
         # With the seed of the first evaluation, so that the improvement is not a difference of samples.

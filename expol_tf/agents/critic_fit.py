@@ -56,4 +56,5 @@ class CriticFit:
           temperature: α, a scalar.
           box: The action spec.
         """
+        # The discount, not the end of an episode, masks V: a truncated episode bootstraps from V(s′).
         return batch.reward + self.gamma * batch.discount * value

@@ -94,6 +94,7 @@ class OrnsteinUhlenbeckNoise:
 
     def next(self, state: tf.Tensor, shape: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns (n_{t+1}, n_{t+1}) of n_t `[B, A]`."""
+        # √dt, because it is the variances of independent kicks that add up over time.
         kick = self.std * math.sqrt(self.dt) * tf.random.stateless_normal(shape, seed)
         state = (1.0 - self.theta * self.dt) * state + kick
         return state, state

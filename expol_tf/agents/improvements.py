@@ -230,6 +230,7 @@ def in_parts(loss: ImprovementLoss, num_parts: int) -> ImprovementLoss:
     """Returns the loss of a batch as the mean of its parts' losses, which a CPU computes side by side."""
 
     def loss_of_parts(*inputs: Any, box: BoxSpec) -> Improvement:
+        """Returns the improvement of a batch, as a weighted mean over its parts."""
         return improvement_in_parts(functools.partial(loss, box=box), num_parts, *inputs)
 
     return loss_of_parts

@@ -84,19 +84,23 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         """Takes the step, measures what it led to, and adapts the rate."""
         assert self.kfac is not None, "build comes first"
         kl_seed, entropy_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        # Kept to go back to: a rejected step leaves every bit as it was.
         old = flatten(objective.variables)
         # Before the step: afterwards the network is π, no longer π_old.
         divergence = objective.divergence_from(objective.distribution(batch.observation), batch, kl_seed)
 
         def evaluate(batch, entropy_seed):
+            """Returns (surrogate + bonus, log π `[n]`, π) of a batch."""
             log_prob, new = objective.log_prob(batch)
             surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
             return surrogate + objective.entropy_bonus(new, batch, entropy_seed), log_prob, new
 
         def objective_and_log_prob(batch, entropy_seed):
+            """Returns (objective, log π `[n]`), as `Kfac.step` takes them."""
             return evaluate(batch, entropy_seed)[:2]
 
         def objective_and_divergence(batch, entropy_seed):
+            """Returns (objective, KL[π_old ‖ π]), two means over a batch."""
             value, _, new = evaluate(batch, entropy_seed)
             return value, divergence(new)
 

@@ -131,6 +131,8 @@ class MatchingImprovement(PolicyImprovement):
                 "DdpgAgent and NbpAgent maximize Q alone."
             )
         matching = self.matching or wasserstein(gradient_penalty=0.0)
+        # One bound on f's slope, never two: spectral layers cannot give the slope of 1 that a
+        # penalty asks for.
         bounded = matching.needs_slope_bound and not matching.penalty
         fit = with_defaults(
             self.discriminator or DiscriminatorFit(),

@@ -18,9 +18,12 @@ def critic_of(network_: network.Network) -> Critic:
     """Returns Q: observations `[N, O]`, actions `[N, A]` or `[N, M, A]` → values `[N, C]` or `[N, M, C]`."""
 
     def critic(observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """Q `[N, C]` of actions `[N, A]`, or `[N, M, C]` of actions `[N, M, A]`."""
         if action.shape.rank > observation.shape.rank:
+            # What depends on the state alone is computed once for its M actions.
             return values_at(network_, observation)(action)
         q = network_((observation, action))[0]
+        # A network that gives Q [N] counts as one critic, C = 1.
         return q if q.shape.rank == action.shape.rank else q[..., tf.newaxis]
 
     return critic
@@ -30,7 +33,9 @@ def discriminator_of(network_: network.Network) -> DiscriminatorFunction:
     """Returns f: observations `[N, O]`, actions `[N, A]` → `[N]`; the network may give `[N, 1]`."""
 
     def discriminator(observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+        """f `[N]` of actions `[N, A]`."""
         f = network_((observation, action))[0]
+        # Values [N, 1] would broadcast with [N] to [N, N].
         return f if f.shape.rank < action.shape.rank else tf.squeeze(f, axis=-1)
 
     return discriminator

@@ -30,6 +30,7 @@ def copy_of_network(network_: network.Network, name: str, example: Any) -> netwo
             f"itself; got {len(copy.variables)} for {len(network_.variables)}. Create all layers in the "
             "constructor, from its arguments."
         )
+    # A copy draws its values anew, but targets begin as the networks that they follow.
     for target, variable in zip(copy.variables, network_.variables, strict=True):
         target.assign(variable)
     return copy
@@ -95,6 +96,7 @@ def why_not_squashed(actor_network: network.Network, specs: AgentSpecs) -> str |
 
 def why_outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | None:
     """Returns what share of 1000 actions, at one observation, lies outside of the box; None if none does."""
+    # A fixed seed: whether a policy is accepted must not depend on the run.
     action = actor_network(specs.example(1000))[0].sample(seed=tf.constant([0, 0]))
     outside = tf.reduce_any((action < specs.action.minimum) | (action > specs.action.maximum), axis=-1)
     share = float(tf.reduce_mean(tf.cast(outside, tf.float32)))

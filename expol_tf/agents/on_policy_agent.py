@@ -139,11 +139,14 @@ class OnPolicyAgent(PolicyAgent):
         self._log_half_widths = float(np.sum(np.log(half)))
 
         def update_policy(batch: PolicyBatch, entropy_scale: tf.Tensor, seed: tf.Tensor):
+            """Takes the policy's step, with the entropy bonus scaled as the advantages are."""
             return policy_update(objective.scaled(entropy_scale), batch, seed)
 
         def compiled_part(function: Callable, part: UpdatePart) -> Callable:
+            """Compiles a function by XLA, unless the part that it calls compiles itself."""
             return compiled(function, acting.jit_compile and not part.compiles_itself)
 
+        # Part by part: what XLA does badly, such as eigendecompositions, stays outside of what it compiles.
         self._compiled_evaluate = tf.function(self._evaluate, jit_compile=acting.jit_compile, autograph=False)
         self._compiled_policy_update = compiled_part(update_policy, policy_update)
         self._compiled_value_fit = compiled_part(self._fit_value, value_fit)
@@ -182,6 +185,7 @@ class OnPolicyAgent(PolicyAgent):
         # The functions run in this order, as each is stateful.
         metrics |= self._compiled_policy_update(batch, entropy_scale, seeds[0])
         metrics["value_loss"] = self._compiled_value_fit(batch.observation, target, batch.valid, seeds[1])
+        # Only now: π_old must see observations as it saw them when it acted.
         if self._observation_normalizer is not None:
             self._observation_normalizer.update(rollout.observation, rollout.valid)
         self.train_step_counter.assign_add(1)
@@ -200,10 +204,13 @@ class OnPolicyAgent(PolicyAgent):
         batch, time = rollout.reward.shape
 
         def merge(tensor):
+            """Returns `[B, T, …]` as `[B·T, …]`."""
             return tf.reshape(tensor, [batch * time, *tensor.shape[2:]])
 
         observation = self._normalize(merge(rollout.observation))
         value = self._value_of(observation)
+        # Successors are evaluated by themselves: where an episode ends, the next row is another
+        # episode's first state.
         next_value = self._value_of(self._normalize(merge(rollout.next_observation)))
         advantage = merge(
             self._advantages.estimate(
@@ -225,6 +232,7 @@ class OnPolicyAgent(PolicyAgent):
             advantage=scaled.advantage,
             valid=valid,
         )
+        # Â before it is scaled, as V has the reward's units.
         target = advantage + value
         metrics = {
             "entropy": -masked_mean(policy_batch.log_prob, valid) - self._log_half_widths,
@@ -259,7 +267,9 @@ def _require_parts(algorithm, actor_network, policy_update, objective, value_fit
 
 
 def _name(value) -> str:
-    return getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"the function {value.__name__}" if hasattr(value, "__name__") else type(value).__name__
 
 
 def _require_capabilities(specs: AgentSpecs, actor_network: network.Network, entropy_weight: float) -> None:

@@ -83,6 +83,7 @@ class PolicyAgent(tf_agent.TFAgent):
         self._actor_network = actor_network
         self._observation_normalizer = observation_normalizer
         self._acting = acting
+        # A stream of its own, so that acting more or less often does not shift the seeds of updates.
         self._generator = make_generator(_stream(acting.seed, "minibatches"))
 
     @classmethod

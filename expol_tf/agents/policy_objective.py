@@ -120,6 +120,7 @@ class PolicyObjective:
         `AdvantageEstimation.scale` may divide advantages by a number. An entropy bonus that is divided by it
         too keeps its weight against them.
         """
+        # Shallow: it shares the network, for whose variables the update was built.
         scaled = copy.copy(self)
         scaled._entropy_scale = entropy_scale
         return scaled
@@ -134,6 +135,7 @@ class PolicyObjective:
     def with_fresh_actions(self, batch: PolicyBatch, seed: tf.Tensor) -> PolicyBatch:
         """Returns the batch with other actions, drawn from the policy as it is now."""
         distribution = self.distribution(batch.observation)
+        # For the whole batch at once, so that actions are the same with replicas and without.
         sample = outside_of_replicas(lambda: sample_action(distribution, seed))
         return batch._replace(action=sample.action, pre_squash_action=sample.pre_squash_action)
 
@@ -158,15 +160,18 @@ class PolicyObjective:
         if self._kl_estimator == "auto" and frozen and has_analytic_kl(old):
 
             def exact_divergence(new: tfd.Distribution) -> tf.Tensor:
+                """The mean of KL[π_old ‖ π] in closed form, over the valid states."""
                 return masked_mean(analytic_kl(old if own is None or divided() else own(), new), part().valid)
 
             # A distribution cannot be cut into parts, so that replicas make that of their part themselves.
             own = once_per_replica(lambda: self.distribution(part().observation)) if divided() else None
             return exact_divergence
+        # Drawn before θ moves: a distribution that reads variables would follow them.
         fresh = parts_of_replicas(outside_of_replicas(lambda: sample_action(old, seed)))
         estimator = "k3" if self._kl_estimator == "auto" else self._kl_estimator
 
         def divergence(new: tfd.Distribution) -> tf.Tensor:
+            """The mean of the estimator's terms at the fresh actions, over the valid states."""
             sample = fresh()
             log_q = action_log_prob(new, sample.action, sample.pre_squash_action)
             return masked_mean(sampled_kl(sample.log_prob, log_q, estimator), part().valid)

@@ -59,9 +59,11 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
     return Rollout(
         observation=this.observation,
         action=this.action,
+        # A trajectory has reward and discount of the time step that its action led to.
         reward=this.reward,
         discount=this.discount,
         next_observation=experience.observation[:, 1:],
+        # The transition into a LAST frame ends the episode; the one out of it is no transition.
         episode_end=tf.equal(this.next_step_type, ts.StepType.LAST),
         valid=tf.not_equal(this.step_type, ts.StepType.LAST),
         policy_info=this.policy_info,

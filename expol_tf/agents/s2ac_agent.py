@@ -63,8 +63,10 @@ class S2acAgent(ActorCriticAgent):
     defaults: ClassVar[AgentDefaults] = ActorCriticAgent.defaults._replace(
         actor_network=functools.partial(
             ActorCriticAgent.defaults.actor_network,
+            # As in the released code, σ of the particles' start lies between 0.1 and 1.
             log_std=LogStd(-0.5, state_dependent=True, bounds=(math.log(0.1), 0.0)),
         ),
+        # Smooth: the policy's gradient differentiates ∇_a Q, which of ReLUs is constant almost everywhere.
         values_network=functools.partial(CriticNetwork, activation="elu"),
     )
 
@@ -87,6 +89,7 @@ class S2acAgent(ActorCriticAgent):
         require_part("improvement", improvement, SteinImprovement)
         soft_value = soft_value or ExpectedValue()
         require_part("soft_value", soft_value, ExpectedValue)
+        # All M particles move for any one of them, so V averages over all of them.
         value = with_defaults(soft_value, num_samples=improvement.num_particles)
         super().__init__(
             time_step_spec,

@@ -131,6 +131,7 @@ class SteinImprovement(PolicyImprovement):
 
 
 def _particles_of(specs, initial, *arguments):
+    """Returns the particles' network; an initial network that it refuses is refused in the agent's name."""
     try:
         return SteinActorNetwork(initial, *arguments)
     except CapabilityError as error:

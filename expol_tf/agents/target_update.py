@@ -46,7 +46,9 @@ class TargetUpdate(tf.Module):
         """
 
         def follow():
+            """Moves every target toward its variable, by τ."""
             for target, variable in zip(targets, variables, strict=True):
+                # Exactly equal, which θ̄ + 1·(θ − θ̄) is not after rounding.
                 if self._tau == 1:
                     target.assign(variable)
                 else:
@@ -63,5 +65,6 @@ class TargetUpdate(tf.Module):
 
 
 def _true_after(action):
+    """Acts, and returns a tensor, as both branches of a tf.cond must."""
     action()
     return tf.constant(True)

@@ -130,6 +130,7 @@ class LearnedTemperature(Temperature):
             raise ConfigurationError(
                 f"{self.name}: it is one agent's, and was given a second one. Make one for each agent."
             )
+        # The logarithm is what learns, so α stays positive whatever the step.
         initial = tf.math.log(tf.constant(self._initial_temperature, tf.float32))
         self.log_temperature = tf.Variable(initial, name="log_temperature")
         if self._target_entropy is None:
@@ -148,6 +149,7 @@ class LearnedTemperature(Temperature):
     def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Takes an optimizer step on log α."""
         assert mean_log_prob is not None, "agents without densities are refused when they are made"
+        # The gradient in closed form, as the loss is linear in log α.
         pairs = [(-(mean_log_prob + self._target_entropy), self.log_temperature)]
         run_on_replicas(lambda: self._optimizer.apply_gradients(pairs))
 

@@ -40,6 +40,7 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
     batch, frames = experience.reward.shape[:2]
 
     def merge(tensor):
+        """Returns `[B, T, …]` as `[B·T, …]`."""
         return tf.reshape(tensor, [-1, *tensor.shape[2:]])
 
     if frames is None or frames < 2:
@@ -53,5 +54,6 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
         reward=merge(experience.reward[:, :-1]),
         discount=merge(experience.discount[:, :-1]),
         next_observation=merge(experience.observation[:, 1:]),
+        # TF-Agents' environments reset in the step after LAST: no action led to the frame that follows.
         valid=merge(experience.step_type[:, :-1] != ts.StepType.LAST),
     )

@@ -52,9 +52,11 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
     ) -> dict[str, tf.Tensor]:
         """Takes the step; its `TrustRegionReport` are the metrics."""
         kl_seed, entropy_seed = split_seed(seed, 2)
+        # Before the step: afterwards the network is π, no longer π_old.
         divergence = objective.divergence_from(objective.distribution(batch.observation), batch, kl_seed)
 
         def measure(batch, entropy_seed):
+            """Returns (surrogate + bonus, KL[π_old ‖ π]), two means over a batch."""
             log_prob, new = objective.log_prob(batch)
             surrogate = importance_surrogate(log_prob, batch.log_prob, batch.advantage, batch.valid)
             return surrogate + objective.entropy_bonus(new, batch, entropy_seed), divergence(new)
@@ -62,6 +64,7 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
         # The gradient is over all transitions; F, which only shapes the step, can do with fewer.
         samples = batch.every(self._fisher_subsample)
         if self._fisher_actions == "fresh":
+            # Folded in, not split off, so that the other seeds are the same with fresh actions and without.
             fresh_seed = tf.random.experimental.stateless_fold_in(seed, 1)
             samples = objective.with_fresh_actions(samples, fresh_seed)
         report = self._trust_region.step(

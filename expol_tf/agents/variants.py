@@ -40,6 +40,7 @@ class Variant(NamedTuple):
         learned = ("sample_and_log_prob",) if self.temperature.needs_log_prob else ()
         target = () if self.critic_fit is None else self.critic_fit.requires
         needed = (self.improvement.requires, self.soft_value.requires, target, learned)
+        # A dictionary keeps the order, in which messages name the capabilities.
         return tuple(dict.fromkeys(name for names in needed for name in names))
 
 
@@ -70,6 +71,7 @@ def accepted_as(variants: Sequence[Variant], specs: AgentSpecs, actor_network: n
 
 
 def _can_be_copied(actor_network: network.Network) -> bool:
+    """Whether the network makes copies, which a target policy is."""
     try:
         actor_network.copy()
     except ConfigurationError:

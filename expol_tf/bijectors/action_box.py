@@ -61,6 +61,7 @@ class ActionBox(NamedTuple):
 
     def scaled_log_prob(self, log_prob: tf.Tensor) -> tf.Tensor:
         """Returns log π `[...]` of the scaled action from log π(a) `[...]` of the action in its own units."""
+        # With a = mid + half·x, da = half·dx: the density of x is that of a times Π half.
         return log_prob + tf.constant(np.sum(np.log(self.half)), log_prob.dtype)
 
     def from_scaled(self, scaled: tf.Tensor) -> tf.Tensor:

@@ -66,6 +66,8 @@ class AffineConditioner(keras.layers.Layer):
         self._kernels, self._biases = [], []
         for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
             is_last = index == len(sizes) - 2
+            # Glorot's range for one of the two networks. Keras's own initializer would take the leading 2 of
+            # the stacked shape for a convolution's window.
             limit = _LAST_LAYER_RANGE if is_last else (6.0 / (inputs + outputs)) ** 0.5
             # Of a single x₁ (A = 2), LayerNorm without a bias before it would keep nothing but the sign.
             bias_limit = 1.0 if layer_norm and index == 0 else 0.0
@@ -110,6 +112,7 @@ class AffineConditioner(keras.layers.Layer):
         hidden = tf.reshape(x, [-1, self._kernels[0].shape[1]])
         for index, (kernel, bias) in enumerate(zip(self._kernels, self._biases, strict=True)):
             joined = _block_diagonal(kernel) if index else tf.concat(tf.unstack(kernel), axis=1)
+            # The input alone has its features along the last axis, and is transposed.
             hidden = tf.matmul(joined, hidden, transpose_a=True, transpose_b=index == 0)
             hidden += tf.reshape(bias, [-1, 1])
             if index < len(self._kernels) - 1:

@@ -67,6 +67,8 @@ class ElementwiseSpline(keras.layers.Layer):
     def bijector(self) -> tfb.Bijector:
         """Returns the spline of the present knots, a bijector of events `[A]`."""
         length = 2 * self._half_range
+        # Softmax shares out only what is left when every bin has its least size, so that bins add
+        # up to the range.
         free = length - self._num_bins * _MIN_BIN
         return tfb.RationalQuadraticSpline(
             bin_widths=tf.nn.softmax(self._widths) * free + _MIN_BIN,

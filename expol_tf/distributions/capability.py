@@ -86,6 +86,7 @@ def require(
 
 
 def _traces(method: Callable, *specs: tf.TensorSpec) -> bool:
+    """Whether TFP implements a method for arguments of these specs."""
     try:
         tf.function(method, autograph=False).get_concrete_function(*specs)
     except (NotImplementedError, CapabilityError):

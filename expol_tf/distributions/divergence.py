@@ -39,6 +39,7 @@ def entropy_estimate(
         return -tf.reduce_mean(log_prob, axis=0)
     inner, squash = split_squash(distribution)
     sample = tf.stop_gradient(inner.sample(num_samples, seed=seed))
+    # By way of u: inverting the squash loses u near the edge of the box.
     log_prob = action_log_prob(distribution, sample if squash is None else squash.forward(sample), sample)
     # Samples that carry no gradient leave only the explicit one, E[∇log π] = 0, of a mean of log π. This sum
     # has the value of log π and the gradient (1 + log π)·∇log π, whose first term is 0 on average.
@@ -65,6 +66,7 @@ def has_analytic_kl(distribution: tfd.Distribution) -> bool:
 
 
 def _has_transformed_part(distribution: tfd.Distribution) -> bool:
+    """Whether the distribution, or one among its parameters, is a TransformedDistribution."""
     if is_transformed(distribution):
         return True
     parameters = tf.nest.flatten(list(distribution.parameters.values()))

@@ -50,6 +50,7 @@ def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
 
 
 def _centre(component: tfd.Distribution) -> tf.Tensor:
+    """A component's mean, or its greedy action where TFP knows no mean."""
     try:
         return component.mean()
     except NotImplementedError:

@@ -83,6 +83,7 @@ class ImplicitDistribution(_WithoutDensity):
         shared_noise: bool = False,
         name: str = "ImplicitDistribution",
     ) -> None:
+        # TFP copies and slices a distribution by these. Taken first, before there are other local names.
         parameters = dict(locals())
         with tf.name_scope(name) as name:
             self._function = function

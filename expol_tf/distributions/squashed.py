@@ -47,6 +47,7 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.
         return distribution, None
     if not (is_chain(bijector) and bijector.bijectors):
         return (distribution.distribution, bijector) if _is_squash(bijector) else (distribution, None)
+    # A Chain applies its bijectors from right to left, so the first one written is the last step.
     last, *rest = bijector.bijectors
     if _is_squash(last):
         return tfd.TransformedDistribution(distribution.distribution, tfb.Chain(rest)), last
@@ -113,6 +114,7 @@ def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> Act
     if squash is None:
         return ActionSample(value, log_prob, None)
     if log_prob is not None:
+        # From u, which is at hand; log_prob(a) would have to invert the squash.
         log_prob -= squash.forward_log_det_jacobian(value, event_ndims=1)
     return ActionSample(squash.forward(value), log_prob, value)
 

@@ -79,7 +79,9 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
         step_type = np.full(self.batch_size, ts.StepType.MID, np.int32)
         step_type[self._ended] = ts.StepType.LAST
         step_type[starting] = ts.StepType.FIRST
+        # Truncation is not termination: an episode that was cut off keeps its discount of 1.
         discount = np.where(step.terminated, np.float32(0), np.float32(1))
+        # Copies, as the vector environment overwrites its arrays and callers may keep a time step.
         return ts.TimeStep(step_type, step.reward.copy(), discount, step.next_observation.copy())
 
     def get_state(self) -> dict[str, np.ndarray]:

@@ -87,11 +87,13 @@ def load_vector(
         )
     name = task if isinstance(task, str) else None
     first = _make(task, kwargs, wrappers)
+    # The faster backends step a task as Gymnasium makes it, but a wrapper or a factory may change it.
     if name and not wrappers and mujoco_backend.supports(first):
         return MujocoVectorEnvironment(first, num_envs, seed, name)
     if name and not wrappers and array_backend.supports(first):
         return ArrayVectorEnvironment(first, num_envs, seed, name)
     envs = [first, *(_make(task, kwargs, wrappers) for _ in range(num_envs - 1))]
+    # Two sub-environments that are one object would step each other's episodes.
     if len({id(env.unwrapped) for env in envs}) < num_envs:
         raise ConfigurationError(
             f"The factory {task} must make a new environment at each call; it returned the same one twice."

@@ -72,6 +72,7 @@ def _without_known_noise(task: str) -> Iterator[None]:
         before = mujoco.get_mju_user_warning()
 
         def heard(message: str) -> None:
+            """Drops the known message and hands on every other one."""
             if "'settotalmass' is deprecated" in message:
                 return
             if before is not None:

@@ -89,6 +89,7 @@ def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
 
 def generator_state(generator: np.random.Generator) -> np.ndarray:
     """Returns the state of a NumPy generator as a text array of shape `[]`."""
+    # Some of NumPy's generators have an array in their state, which JSON knows as a list.
     return np.array(json.dumps(generator.bit_generator.state, default=lambda array: array.tolist()))
 
 
@@ -130,6 +131,7 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
             f"The saved state of {task} has {saved} sub-environments, but num_envs is {num_states}. "
             f"Resume with num_envs={saved}."
         )
+    # Scalars, such as the number of steps, belong to no single sub-environment.
     for name, value in stacked.items():
         name, _, index = name.partition("#")
         if index:
@@ -141,6 +143,7 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
 
 
 def _saves_itself(layer: gymnasium.Env) -> bool:
+    # The class is asked, because the attributes of a wrapper may be those of what it wraps.
     return all(callable(getattr(type(layer), name, None)) for name in ("get_state", "set_state"))
 
 

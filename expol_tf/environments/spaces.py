@@ -48,6 +48,7 @@ def observation_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArr
 
 
 def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bounds in float32, infinite ones as its largest numbers."""
     limits = np.finfo(np.float32)
     return (
         np.clip(box.low, limits.min, limits.max).astype(np.float32),

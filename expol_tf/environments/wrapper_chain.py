@@ -28,6 +28,7 @@ def peel_time_limit(env: gymnasium.Env) -> tuple[gymnasium.Env, TimeLimit | None
       The environment to step instead of `env`, and the time limit to count for it, if it has one.
     """
     limit = None
+    # Exactly these classes: a subclass may do more than count or check.
     if type(env) is TimeLimit:
         limit, env = env, env.env
     if type(env) is OrderEnforcing:

@@ -43,6 +43,7 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         gymnasium.utils.RecordConstructorArgs.__init__(self, sigma=sigma)
         gymnasium.ObservationWrapper.__init__(self, env)
         dtype: Any = space.dtype
+        # Gaussian noise leaves any bounds.
         self.observation_space = spaces.Box(-np.inf, np.inf, space.shape, dtype)
         self._sigma = sigma
         self._noise = np.random.default_rng()

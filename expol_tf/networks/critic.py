@@ -62,6 +62,8 @@ class CriticNetwork(network.Network):
             layers = [keras.layers.Dense(units, activation) for units in hidden_units]
             layers.append(keras.layers.Dense(1))
             inputs = self._observation_size + action_size
+            # Built now: a variable that appears at the first call would be unknown to optimizers,
+            # targets and checkpoints.
             for layer in layers:
                 layer.build([None, inputs])
                 inputs = layer.units
@@ -105,6 +107,7 @@ class CriticNetwork(network.Network):
         of_state = [tf.matmul(observation, first.kernel[:size]) + first.bias for first, *_ in critics]
 
         def _values(action: tf.Tensor) -> tf.Tensor:
+            """Q `[N, M, C]` of actions `[N, M, A]` at the states."""
             action = self._scaled(action)
             particles, action_size = _num_particles(action), action.shape[-1]
             # All actions in one matrix: products of tensors of three dimensions are slower.
@@ -141,6 +144,7 @@ def values_at(
         return critic_network.at(observation, num_critics)
 
     def _values(action: tf.Tensor) -> tf.Tensor:
+        """Q `[N, M, C]` of actions `[N, M, A]`, from N·M rows."""
         particles, size = _num_particles(action), action.shape[-1]
         rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
         q = critic_network(rows)[0]
@@ -174,6 +178,7 @@ class CriticEnsemble(network.Network):
         if num_critics < 1:
             raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
         self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]
+        # Built now, before optimizers and target networks ask for the variables.
         for critic in self._networks:
             critic.create_variables()
         self.create_variables()

@@ -44,6 +44,7 @@ class DeterministicActorNetwork(network.Network):
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         self._box = tensor_spec.from_spec(action_spec)
+        # Checked here, as an error within `call` would reach the user through Keras, which hides the reason.
         require_squashable(self._box)
         self._mean = make_mlp(
             vector_size(observation_spec),

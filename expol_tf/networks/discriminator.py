@@ -70,6 +70,8 @@ class DiscriminatorNetwork(network.Network):
         make_layer = SpectralDense if spectral_normalization else keras.layers.Dense
         self._spectral_normalization = spectral_normalization
         self._dense = [make_layer(units, activation) for units in hidden_units] + [make_layer(1)]
+        # Built now: a variable that appears at the first call would be unknown to the optimizer
+        # and to checkpoints.
         for layer in self._dense:
             layer.build([None, inputs])
             inputs = layer.units

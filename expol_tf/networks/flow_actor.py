@@ -122,5 +122,6 @@ class FlowActorNetwork(network.Network):
         context = tf.cast(observation, shift.dtype) if self._condition_on_observation else None
         flow = flow_chain(self._transformations, self._action_size, shift, context)
         base = tfd.Independent(tfd.Normal(tf.zeros_like(shift), tf.ones_like(shift)), 1)
+        # The squash stays a step of its own, so that `split_squash` can take it off and work with u.
         latent = tfd.TransformedDistribution(base, flow)
         return tfd.TransformedDistribution(latent, self._to_action()), network_state

@@ -59,6 +59,8 @@ class GaussianActorNetwork(network.Network):
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         action_size = vector_size(action_spec, "action_spec")
+        # Made anew at each call: a bijector that is kept answers from its cache, also after the
+        # variables moved.
         self._make_squash = functools.partial(Squash, tensor_spec.from_spec(action_spec)) if squash else None
         middle, half = ActionBox.of(action_spec)
         self._middle = tf.constant(middle, tf.float32)
@@ -69,6 +71,7 @@ class GaussianActorNetwork(network.Network):
             hidden_units,
             self._deviation.num_outputs(action_size),
             activation,
+            # The last layer is small, so that the first policy is nearly centred at every observation.
             output_initializer=NormalizedColumns(0.01),
             name="mean_and_log_std" if self._deviation.state_dependent else "mean",
         )
@@ -87,4 +90,5 @@ class GaussianActorNetwork(network.Network):
         if self._make_squash is not None:
             latent = tfd.MultivariateNormalDiag(mean, std)
             return tfd.TransformedDistribution(latent, self._make_squash()), network_state
+        # Scaled parameters, not a Scale bijector: a MultivariateNormalDiag has an exact entropy and KL.
         return tfd.MultivariateNormalDiag(self._middle + self._half * mean, self._half * std), network_state

@@ -52,6 +52,7 @@ def make_mlp(
     ]
     layers.append(keras.layers.Dense(output_size, kernel_initializer=output_initializer or "glorot_uniform"))
     network = keras.Sequential(layers, name=name)
+    # Built now: a variable that appears at the first call would be unknown to optimizers and checkpoints.
     network.build([None, input_size])
     return network
 

@@ -161,6 +161,7 @@ class NoisyActorNetwork(EpisodeNetwork):
         return distribution, network_state
 
     def _without_noise(self, observation: tf.Tensor) -> tf.Tensor:
+        """u `[..., A]` of the mean weights, without dropout."""
         return self._forward(observation, lambda index, x: self._dense[index](x))
 
     def _locally(self, observation: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
@@ -178,6 +179,7 @@ class NoisyActorNetwork(EpisodeNetwork):
     def _forward(
         self, x: tf.Tensor, dense: Callable[[int, tf.Tensor], tf.Tensor], mask: tf.Tensor | None = None
     ) -> tf.Tensor:
+        """u of inputs x, with layers `dense(index, x)` and, under a mask, dropout before the last."""
         last = len(self._dense) - 1
         for index in range(last):
             x = dense(index, x)

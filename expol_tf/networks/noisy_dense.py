@@ -94,6 +94,7 @@ class NoisyDense(keras.layers.Layer):
           noise: ξ `[*S, ..., units]`.
         """
         mean = self(x)
+        # Variances, because those of independent weights add up; deviations do not.
         kernel_variance = tf.square(tf.nn.softplus(self._kernel_rho))
         bias_variance = tf.square(tf.nn.softplus(self._bias_rho)) + _SMALLEST_VARIANCE
         variance = _product(tf.square(x), kernel_variance) + bias_variance

@@ -77,6 +77,7 @@ class ObservationNormalizer(tf.Module):
             weight = tf.cast(counts, tf.float64)
             # An observation that does not count may be NaN, and 0 · NaN is NaN.
             batch = tf.where(counts, batch, 0.0)
+        # Without a valid observation the count is 0, the quotients stay finite, and nothing changes.
         count = tf.reduce_sum(weight)
         mean = tf.reduce_sum(weight * batch, axis=0) / tf.maximum(count, 1.0)
         squares = tf.reduce_sum(weight * tf.square(batch - mean), axis=0)

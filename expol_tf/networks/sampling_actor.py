@@ -70,6 +70,7 @@ class SamplingActorNetwork(network.Network):
             first, kernel_initializer=initializer(), name="observation"
         )
         self._observation_layer.build([None, vector_size(observation_spec)])
+        # No second bias: the products are added.
         self._noise_layer = keras.layers.Dense(
             first, use_bias=False, kernel_initializer=initializer(), name="noise"
         )
@@ -80,6 +81,7 @@ class SamplingActorNetwork(network.Network):
         if num_noises is not None:
             # Variables, as checkpoints restore them, and both floating, as target networks average them.
             noises = tf.random.normal([num_noises - 1, self._noise_size])
+            # The first value is 0, so that a choice of one value is the greedy action.
             noises = tf.concat([tf.zeros([1, self._noise_size]), noises], axis=0)
             self._noises = tf.Variable(noises, trainable=False, name="noises")
             self._num_noises = tf.Variable(float(num_noises), trainable=False, name="num_noises")

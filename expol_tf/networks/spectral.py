@@ -52,5 +52,6 @@ class SpectralDense(keras.layers.Dense):
         for _ in range(num_iterations):
             product = tf.linalg.matvec(kernel, tf.linalg.matvec(kernel, v), transpose_a=True)
             length = tf.norm(product)
+            # A kernel of zeros gives a length of 0, and v stays a unit vector.
             v = tf.where(length > 0, tf.math.divide_no_nan(product, length), v)
         self.singular_vector.assign(v)

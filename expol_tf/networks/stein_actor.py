@@ -81,6 +81,7 @@ class SteinActorNetwork(network.Network):
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         """θ, the weights of the initial network."""
+        # The network holds the critic too, which the policy's optimizer must not move.
         return self._initial_network.trainable_weights
 
     @property
@@ -117,6 +118,7 @@ class SteinActorNetwork(network.Network):
             scoring = values_at(self._critic_network, observation, num_critics=1)
 
         def _score(u: tf.Tensor) -> tf.Tensor:
+            """∇ℓ(u) `[B, R, A]` of particles `[B, R, A]`."""
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(u)
                 q = reduce_critics(scoring(squash.forward(u)), self._score_reduction)
@@ -125,6 +127,7 @@ class SteinActorNetwork(network.Network):
             return tape.gradient(q, u) - 2.0 * self._temperature.value() * tf.tanh(u)
 
         def _value(u: tf.Tensor) -> tf.Tensor:
+            """Q(s, squash(u)) `[B, R]` of particles `[B, R, A]`, the least of all critics."""
             return reduce_critics(all_critics(squash.forward(u)))
 
         distribution = SteinDistribution(

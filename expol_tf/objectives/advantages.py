@@ -65,7 +65,10 @@ def generalized_advantages(
     # Some shapes, [B, 1] among them, would broadcast to a wrong result.
     require_shapes(*((name, tensor, "B T") for name, tensor in tensors.items()))
     reward, discount, value, next_value, episode_end = map(tf.convert_to_tensor, tensors.values())
+    # The discount masks the bootstrap, not `episode_end`: a truncated episode has a future, and
+    # V(s′) is its value.
     delta = reward + gamma * discount * next_value - value
+    # The λ-trace is cut at ends of both kinds, because the next row belongs to another episode.
     decay = gamma * gae_lambda * (1.0 - tf.cast(episode_end, delta.dtype))
     # The recursion runs backwards in time, so time comes first and the scan is reversed.
     advantages = tf.scan(
@@ -149,5 +152,6 @@ class AdvantageEstimation:
           valid: Bool `[...]`, the frames that count.
           entropy_weight: Weight of the entropy bonus in the objective; "auto" asks whether it is 0.
         """
+        # Dividing would rescale the reward against the bonus, and change which policy is best.
         automatic = "center" if entropy_weight else "standardize"
         return scale_advantages(advantages, valid, automatic if self.scaling == "auto" else self.scaling)

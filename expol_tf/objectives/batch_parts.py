@@ -43,6 +43,7 @@ def soft_value_in_parts(
         return soft_value(observation, policy, critic, temperature, seed)
     values = []
     for index, states in enumerate(_split(observation, num_parts)):
+        # With one seed for all, states at the same place in their parts would get the same noise.
         part_seed = tf.random.experimental.stateless_fold_in(seed, index)
         values.append(soft_value(states, policy, critic, temperature, part_seed))
     return tf.concat(values, axis=0)
@@ -78,6 +79,7 @@ def improvement_in_parts(
     valids = [None] * num_parts if valid is None else _split(valid, num_parts)
     improvements = []
     for index, (states, counted) in enumerate(zip(observations, valids, strict=True)):
+        # Seeds differ between parts, for the reason given in `soft_value_in_parts`.
         part_seed = tf.random.experimental.stateless_fold_in(seed, index)
         improvements.append(improvement(states, policy, critic, temperature, part_seed, counted))
     # A part's mean weighs as many states as count in it: parts may differ by a state, and in their masks.
@@ -86,9 +88,11 @@ def improvement_in_parts(
         for states, counted in zip(observations, valids, strict=True)
     ]
     weights = tf.cast(tf.stack(counts), improvements[0].loss.dtype)
+    # If no state counts, all weights are 0, and not 0/0.
     weights /= tf.maximum(tf.reduce_sum(weights), 1.0)
 
     def mean(values: list[tf.Tensor]) -> tf.Tensor:
+        """Returns the mean of the parts' scalars, weighted by the states that count in each."""
         # Fewer states than parts leave a part empty. Its mean is NaN, and so is NaN times its weight of 0.
         return tf.reduce_sum(tf.math.multiply_no_nan(tf.stack(values), weights))
 
@@ -104,5 +108,7 @@ def improvement_in_parts(
 
 
 def _split(values: tf.Tensor, num_parts: int) -> list[tf.Tensor]:
+    """Cuts values `[N, …]` into parts whose sizes differ by 1 at most."""
     count = values.shape[0] if values.shape[0] is not None else tf.shape(values)[0]
+    # By hand, as tf.split wants N to be a multiple of the number of parts.
     return [values[i * count // num_parts : (i + 1) * count // num_parts] for i in range(num_parts)]

@@ -88,16 +88,21 @@ def langevin_particles(
     start = latent.sample(seed=seeds[0])[:, tf.newaxis]  # One particle a state, [N, 1, A].
 
     def value(u: tf.Tensor) -> tf.Tensor:
+        """Q(s, squash(u)) `[N, 1]`, reduced over the critics."""
         return reduced_value(critic, observation, squash.forward(u), reduction)
 
     def score(u: tf.Tensor) -> tf.Tensor:
+        """∇_u [ Q/α + Σ_i log|squash′(u_i)| ] `[N, 1, A]`."""
         # TFP's bijector cache returns what it computed for this tensor before, and no tape recorded that.
         u = tf.identity(u)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(u)
+            # The slope of the squash makes this the density of u whose actions have density ∝ exp(Q/α).
+            # Without it exp(Q/α) does not fall off as |u| grows, and particles drift to the edges of the box.
             log_density = value(u) / temperature + squash.forward_log_det_jacobian(u, event_ndims=1)
         return tape.gradient(log_density, u)
 
+    # The score is divided by α already, so the sampler's own temperature stays 1.
     end = langevin(start, score, num_steps, step_size, seed=seeds[1]).particles
     gain = tf.squeeze(value(end) - value(start), axis=-1)
     moved = tf.reduce_mean(tf.square(end - start), axis=[1, 2])
@@ -141,6 +146,7 @@ def uniform_actions(
     """
     require_inputs(observation, temperature, seed, valid)
     seeds = tf.random.experimental.stateless_split(seed, 2)
+    # Actions in the replay are those of earlier policies: a classifier of them would not estimate log π.
     action = tf.stop_gradient(policy(observation).sample(seed=seeds[0]))
     scaled = tf.random.stateless_uniform(tf.shape(action), seeds[1], -1.0, 1.0)
     return Contrast(action, ActionBox.of(box).from_scaled(scaled), {})

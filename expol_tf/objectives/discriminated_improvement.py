@@ -71,8 +71,10 @@ def discriminator_loss(
     require_shapes(("action", both, "N A"), ("discriminator(observation, action)", f, "N"))
     of_policy, of_other = tf.split(f, 2)
     value = masked_mean(matching.value(of_policy, of_other), valid)
+    # An f that gives both the same value ranks neither above the other, and counts as chance.
     above = 0.5 * (1.0 + tf.sign(of_policy - of_other))
     metrics = {"divergence": matching.divergence(value), "accuracy": masked_mean(above, valid)}
+    # Skipped, not weighted by 0: training with the penalty takes second derivatives of f.
     if not matching.penalty:
         return -value, metrics
     excess = gradient_penalty(
@@ -133,13 +135,16 @@ def matching_improvement(
     else:
         action = distribution.sample(seed=seed)
     if density:
+        # A call of its own, since a spread between states takes several actions of each.
         some = policy(tf.stop_gradient(observation[:_ENTROPY_STATES]))
         counts = None if valid is None else valid[:_ENTROPY_STATES]
+        # With the loss's own seed, these samples would repeat its noise.
         spread_seed = tf.random.experimental.stateless_fold_in(seed, 1)
         metrics["entropy_spread"] = _entropy_spread(some, spread_seed, counts)
     loss = _differentiable(
         lambda states, actions: matching.policy_loss(discriminator(states, actions)), observation, action
     )
+    # The mean of w·log π is −w·H.
     if log_prob is not None and entropy_weight:
         loss += entropy_weight * log_prob
     return Improvement(masked_mean(loss, valid), log_prob, metrics)

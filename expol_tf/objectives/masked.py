@@ -49,4 +49,5 @@ def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tenso
     """
     require_shapes(("prediction", prediction, "..."), ("target", target, "..."), ("valid", valid, "..."))
     unexplained = masked_variance(target - prediction, valid)
+    # Targets that are all equal have variance 0, and the quotient would be infinite or NaN.
     return 1.0 - unexplained / tf.maximum(masked_variance(target, valid), 1e-12)

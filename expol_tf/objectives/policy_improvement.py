@@ -64,7 +64,9 @@ def reparameterized_improvement(
     """
     require_inputs(observation, temperature, seed, valid)
     action, log_prob, statistics = _sample_with_statistics(policy(observation), num_samples, seed)
+    # The density of the scaled action, so that α means the same on every box.
     log_prob = ActionBox.of(box).scaled_log_prob(log_prob)
+    # α is learned by a loss of its own, and this one must not move it.
     loss = tf.stop_gradient(temperature) * log_prob - action_value(critic, observation, action, reduction)
     if num_samples > 1:
         loss, log_prob = tf.reduce_mean(loss, axis=-1), tf.reduce_mean(log_prob, axis=-1)
@@ -161,6 +163,7 @@ def amortized_svgd(
         distribution, squash = latent_and_squash(distribution)
 
     def draw(seed):
+        """Returns M actions per state `[N, M, A]`: u in the latent space, otherwise scaled actions."""
         particles = tf.transpose(distribution.sample(num_particles, seed=seed), [1, 0, 2])  # [N, M, A]
         return particles if space == "latent" else scaling.to_scaled(particles)
 
@@ -168,6 +171,7 @@ def amortized_svgd(
     # call would carry all 2M rows.
     seeds = tf.random.experimental.stateless_split(seed, 2)
     moving = draw(seeds[0])
+    # Eq. 14 holds Δ constant: φ is reached by ∂ỹ/∂φ alone, not through the places of y.
     fixed = tf.stop_gradient(draw(seeds[1]) if separate else moving)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
@@ -179,6 +183,7 @@ def amortized_svgd(
     # ∇ℓ and the loss below share this one pass through the critic.
     score = tape.gradient(log_density, fixed)
     delta = direction(fixed, score, temperature, tf.stop_gradient(moving) if separate else None)
+    # Δ takes the place of a gradient of q; it is divided by M, as the loss is a mean over particles.
     improvement = linearized(tf.reduce_mean(q, axis=-1), moving, delta / num_particles)
     spread = tf.math.reduce_std(fixed, axis=1)
     metrics = {"particle_spread": masked_mean(tf.reduce_mean(spread, axis=-1), valid)}
@@ -219,6 +224,8 @@ def linearized(value: tf.Tensor, at: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
       at: Where they were taken, `[..., *S, A]`; the product is summed over the axes that `value` lacks.
       slope: Gradient of each value, in the shape of `at`.
     """
+    # at − stop(at) is 0, so it adds nothing to the value, but its gradient with respect to `at`
+    # is the identity.
     value, slope = tf.stop_gradient(value), tf.stop_gradient(slope)
     change = slope * (at - tf.stop_gradient(at))
     return value + tf.reduce_sum(change, axis=list(range(value.shape.rank, at.shape.rank)))

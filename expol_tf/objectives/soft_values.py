@@ -155,13 +155,16 @@ def sampled_soft_value(
     require_inputs(observation, temperature, seed)
     require_samples(num_samples, proposal)
     scaling = ActionBox.of(box)
+    # Fixed shares, not a coin for each sample: the estimate is the same on average, and varies less.
     from_policy = num_samples // 2 if proposal == "mixture" else 0
     from_box = num_samples - from_policy
     seeds = tf.random.experimental.stateless_split(seed, 2)
+    # Other actions for every state, so that the errors of a batch's targets are independent.
     shape = tf.stack([tf.shape(observation)[0], from_box, len(scaling.half)])
     scaled = tf.random.stateless_uniform(shape, seeds[0], -1.0, 1.0)
     action = scaling.from_scaled(scaled)
     if not from_policy:
+        # Densities are those of the scaled action, whose box has the volume 2ᴬ.
         log_q = tf.constant(-scaling.log_volume, scaled.dtype)
     else:
         distribution = policy(observation)
@@ -187,7 +190,9 @@ def sampled_soft_value(
     log_weight = q / temperature - log_q
     if from_policy:
         # The integral is over the box, but an unsquashed policy also draws actions outside it.
+        # The margin keeps squashed actions that rounding has put just across the edge.
         outside = tf.reduce_any(tf.abs(scaling.to_scaled(action)) > 1.0 + 1e-4, axis=-1)
+        # They weigh nothing but stay among the M that the sum is divided by, as samples of q must.
         log_weight = tf.where(outside, -math.inf, log_weight)
     return temperature * (tf.reduce_logsumexp(log_weight, axis=-1) - math.log(num_samples))
 

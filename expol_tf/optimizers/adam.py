@@ -80,22 +80,27 @@ class Adam(tf.Module):
         Under a strategy, outside of its replicas, all replicas take the same step: the gradients are of the
         whole batch already.
         """
+        # A list, as every replica goes through it: an iterator would be empty for the second.
         pairs = list(gradients_and_variables)
         run_on_replicas(lambda: self._step(pairs))
 
     def _step(self, pairs):
         assert self._position_of is not None, "build comes first"
+        # The kernel takes dense gradients only; that of a gather comes as IndexedSlices.
         gradients = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
         if self._max_gradient_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._max_gradient_norm)
         rate = self._learning_rate
+        # A schedule is asked before this step is counted: it is a function of the steps done.
         rate = tf.cast(rate(self.step) if callable(rate) else rate, tf.float32)
+        # Counted before the moments are used: at t = 0 the correction 1 − β₁ᵗ is 0.
         count = tf.cast(self.step.assign_add(1), tf.float32)
         for gradient, (_, variable) in zip(gradients, pairs, strict=True):
             index = self._position_of(variable)
             dtype = variable.dtype
 
             def number(value, dtype=dtype):
+                """Returns a number as a tensor of the variable's dtype."""
                 return tf.cast(value, dtype)
 
             tf.raw_ops.ResourceApplyAdam(

@@ -37,11 +37,14 @@ def conjugate_gradient(
     """
 
     def unfinished(iteration, _, residual, __, squared):
+        """Whether iterations are left and the residual is above the tolerance."""
         del residual
         return tf.logical_and(iteration < max_iterations, squared > tolerance)
 
     def step(iteration, x, residual, direction, squared):
+        """Returns the loop's state after one more product with F."""
         image = product(direction)
+        # Not 0/0: the loop ends before a residual of 0, which no tolerance of 0 or more is below.
         length = squared / tf.tensordot(direction, image, 1)
         x += length * direction
         # b − F x by recurrence: to compute it would take a second product.
@@ -49,6 +52,7 @@ def conjugate_gradient(
         new_squared = tf.tensordot(residual, residual, 1)
         return iteration + 1, x, residual, residual + (new_squared / squared) * direction, new_squared
 
+    # At x = 0 the residual is b itself, which saves a product.
     iterations, solution, residual, _, _ = tf.while_loop(
         unfinished, step, (tf.constant(0), tf.zeros_like(b), b, b, tf.tensordot(b, b, 1))
     )

@@ -25,6 +25,7 @@ def sample_weights(valid: tf.Tensor | None, batch: Any, dtype: tf.DType) -> tf.T
     if valid.dtype != tf.bool:
         return valid
     counted = tf.cast(valid, dtype)
+    # At least 1: without a valid sample all weights are 0, and not 0/0.
     return counted / tf.maximum(tf.reduce_sum(counted), 1.0)
 
 
@@ -62,7 +63,10 @@ def fisher_product(
         return lambda vector: undamped(vector) + damping * vector
 
     def product(vector: tf.Tensor) -> tf.Tensor:
+        """F v + damping·v `[P]`."""
+
         def part_of_product(part, _):
+            """Jᵀ diag(w) J v `[P]` over the samples of one replica."""
             # A tape does not reach from one call in a replica to the next: linearize again.
             samples, own_weights = part
             return _linearized(log_prob, samples, variables, own_weights)(vector)
@@ -80,11 +84,13 @@ def _linearized(log_prob, batch, variables, weights):
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as inner:
             inner.watch(variables)
             log_probs = log_prob(batch)
+        # The value of u does not matter: Jᵀu is linear in it, and has the same derivative everywhere.
         cotangent = tf.zeros_like(log_probs)
         outer.watch(cotangent)
         transposed = flat_gradient(inner, log_probs, variables, cotangent)
 
     def product(vector):
+        """Jᵀ diag(w) J v `[P]`."""
         directional = outer.gradient(
             transposed,
             cotangent,

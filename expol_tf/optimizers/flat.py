@@ -40,6 +40,7 @@ def flat_gradient(
       variables: The variables to differentiate by, P numbers in all.
       output_gradients: Weights of the target's entries, of its shape; by default 1.
     """
+    # Zeros in place of None, so that the vector has an entry for every number of the variables.
     gradients = tape.gradient(
         target,
         variables,

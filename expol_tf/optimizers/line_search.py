@@ -37,9 +37,11 @@ def backtracking_line_search(
     """
 
     def unfinished(index, _, accepted, *__):
+        """Whether trials are left and none has been accepted."""
         return tf.logical_and(index < max_trials, tf.logical_not(accepted))
 
     def step(index, fraction, accepted, *_):
+        """Tries the next fraction and returns the loop's state after it."""
         # Multiplied before a trial and not after, so that the loop ends with the fraction that was accepted.
         fraction = tf.where(index == 0, fraction, fraction * ratio)
         accepted, measured = trial(fraction)

@@ -97,19 +97,26 @@ class MinibatchAdam(tf.Module):
 
         # Sorting uniforms is a shuffle that XLA can compile; there is no such kernel for stateless_shuffle.
         def shuffle():
+            """Returns the order of the data in each epoch `[epochs, N]`."""
             return tf.argsort(tf.random.stateless_uniform([self._epochs, number], seed), axis=1)
 
+        # Whole batches are shuffled by the compiler that compiles the replicas, so the order is
+        # that of one device.
         order = outside_of_replicas(shuffle)[:, : per_epoch * size]
         minibatches = tf.reshape(order, [steps, size])
 
         def evaluate(minibatch, step_seed):
+            """Returns the loss and, if there is one, the number that says stop, in the loss's dtype."""
             result = loss(minibatch, step_seed)
             value, *stop = result if isinstance(result, tuple) else (result,)
+            # A number, as `gradients` adds values up over replicas, which a bool cannot be.
             return (value, *(tf.cast(number, value.dtype) for number in stop))
 
         def step(index, _, loss_sum, norm_sum):
+            """Takes one gradient step and returns the loop's state after it."""
             chosen = minibatches[index]
             minibatch = tf.nest.map_structure(lambda x: None if x is None else tf.gather(x, chosen), data)
+            # One seed for all steps would give each the same noise.
             step_seed = tf.random.experimental.stateless_fold_in(seed, index)
             counted = None if valid is None else tf.gather(valid, chosen)
             (value, *stop), gradient = gradients(evaluate, minibatch, variables, counted, step_seed)
@@ -118,6 +125,7 @@ class MinibatchAdam(tf.Module):
                 gradient, _ = tf.clip_by_global_norm(gradient, self._max_gradient_norm, use_norm=norm)
 
             def apply():
+                """Moves the variables and returns that the loop was not stopped."""
                 self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
                 return tf.constant(False)
 
@@ -131,6 +139,7 @@ class MinibatchAdam(tf.Module):
         begun, stopped, loss_sum, norm_sum = tf.while_loop(
             lambda index, stop, *_: (index < steps) & ~stop, step, (0, False, zero, zero)
         )
+        # An epoch that was cut short averages over the steps that it began.
         count = tf.cast((begun - 1) % per_epoch + 1, zero.dtype)
         taken = begun - tf.cast(stopped, begun.dtype)
         return MinibatchReport(

@@ -92,7 +92,9 @@ class MinibatchRegression(Regression, supports_replicas=True):
         """Runs all epochs and returns the mean loss over the last one; see `Regression.fit`."""
 
         def loss(minibatch, _):
+            """½·mean (f(x) − y)² over the examples of a minibatch that count."""
             x, y, weight = minibatch
+            # Selected before the square, through which an invalid NaN would return in the gradient.
             error = tf.where(weight, predict(x) - y, tf.zeros_like(y))
             count = tf.reduce_sum(tf.cast(weight, error.dtype))
             return 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(count, 1)

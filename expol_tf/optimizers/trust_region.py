@@ -117,7 +117,9 @@ class TrustRegion:
         full_step = solution.solution * tf.sqrt(2.0 * self.max_kl / tf.maximum(curvature, 1e-20))
 
         def trial(fraction):
+            """Moves to a fraction of the full step; returns (accepted, (improvement, divergence))."""
             assign(variables, old + fraction * full_step)
+            # All measurements share a seed. Otherwise the improvement would be a difference of samples too.
             new_surrogate, divergence = means(measure, batch, valid, seed)
             improvement = new_surrogate - old_surrogate
             # NaN fails every comparison, but −∞ is below any bound.

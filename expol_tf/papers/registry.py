@@ -94,7 +94,7 @@ class Work:
 
     def write_csv(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes `<name>.csv`: the columns of the longest row, whose cells other rows leave empty."""
-        columns = list(max(rows, key=len))
+        columns = max((list(row) for row in rows), key=len)
         path = self._add(".csv")
         with write_errors(f"cannot write {path}"), path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -17,6 +17,7 @@ def make_generator(seed: int | None) -> tf.random.Generator:
         # checkpoints. It is that of a thread: in another one there is none.
         with futures.ThreadPoolExecutor(1) as thread:
             return thread.submit(make_generator, seed).result()
+    # Philox by name: which algorithm TensorFlow takes by itself depends on the kind of device.
     if seed is None:
         return tf.random.Generator.from_non_deterministic_state(alg="philox")
     return tf.random.Generator.from_seed(seed, alg="philox")

@@ -22,5 +22,7 @@ def stream(seed: int, name: str, *indices: int) -> int:
     """
     if seed < 0:
         raise ConfigurationError(f"seed must be a non-negative integer; got {seed}.")
+    # A checksum, because Python's own hash of a text differs from process to process.
     entropy = [seed, zlib.crc32(name.encode()), *indices]
+    # 31 bits are a positive int32, as stateless seeds are.
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] & 0x7FFFFFFF)

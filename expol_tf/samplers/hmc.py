@@ -93,17 +93,21 @@ def hmc(
     alpha, stream = as_scalar(temperature, u.dtype), as_seed(seed)
 
     def propose(index: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns (v, u′, v′): velocities drawn anew, and u and v after K leapfrog steps."""
         # Velocities use the even folds of the seed and tests the odd ones, so that no number is drawn twice.
         drawn = tf.random.stateless_normal(tf.shape(u), seed_of_step(stream, 2 * index), dtype=u.dtype)
+        # With variance α, exp(ℓ/α)·N(v; 0, α·I) = exp(−H/α), which the exact motion keeps constant.
         velocity = tf.sqrt(alpha) * drawn
         return velocity, *leapfrog(u, velocity, score_fn, num_leapfrog, step_size)
 
     def move(index: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Returns u after K leapfrog steps; the move is kept whatever ΔH is."""
         return (propose(index, u)[1],)
 
     def test(
         log_density: Callable[[tf.Tensor], tf.Tensor], index: tf.Tensor, u: tf.Tensor, total: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
+        """The Metropolis test: returns u after it, and `total` plus min(1, exp(ΔH/α)) `[..., M]`."""
         before, proposed, after = propose(index, u)
         # The logarithm of the ratio first, then one exp of at most 0: the densities themselves would overflow
         # or vanish, and their ratio be inf/inf or 0/0.
@@ -119,6 +123,8 @@ def hmc(
             tf.shape(probability), seed_of_step(stream, 2 * index + 1), dtype=u.dtype
         )
         accepted = uniform < probability
+        # Selected, not mixed with weights of 0 and 1: a proposal that diverged is inf or NaN, and
+        # 0 · inf is NaN.
         return tf.where(accepted[..., tf.newaxis], proposed, u), total + probability
 
     # Each step computes several scores, so a loop instead of written-out steps keeps the graph small.
@@ -128,6 +134,7 @@ def hmc(
     u, total = repeat(
         lambda *state: test(metropolis, *state), (u, tf.zeros_like(u[..., 0])), num_steps, unrolled=1
     )
+    # Without steps the sum is 0, and 0/0 would be NaN.
     return HmcMoved(u, None, total / max(num_steps, 1))
 
 
@@ -160,9 +167,12 @@ def leapfrog(
     )
     u, v = tf.convert_to_tensor(particles), tf.convert_to_tensor(velocities)
     epsilon = as_scalar(step_size, u.dtype)
+    # Half kicks at both ends make the map its own inverse once v is reversed, which the
+    # Metropolis test needs of a proposal.
     v = v + 0.5 * epsilon * score_of(score_fn, u)
 
     def drift_and_kick(index: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """u += ε·v, then v += ε∇ℓ(u): a drift and two half kicks."""
         # The second half of a kick and the first half of the next one are at the same place and share a
         # score.
         del index

@@ -86,11 +86,13 @@ def kernel_bandwidth(
         pairs = np.flatnonzero(np.triu(np.ones([num_particles, num_others]), k=1))
     else:
         pairs = np.arange(num_particles * num_others)
+    # A single particle has no distances, and κ(x, x) = 1 at any width.
     if not pairs.size:
         return tf.fill(batch, tf.constant(floor, distances.dtype))
     flat = tf.reshape(distances, tf.concat([batch, [num_particles * num_others]], 0))
     if one_set:
         flat = tf.gather(flat, pairs, axis=-1)
+    # M + 1, not M: with a single particle log M is 0, and h would be infinite.
     scale = math.log(num_particles + 1.0)
     middle = _median(flat) if rule == "median" else tf.reduce_mean(flat, axis=-1) / 2.0
     return tf.maximum(middle / scale, floor)

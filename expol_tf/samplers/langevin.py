@@ -84,10 +84,12 @@ def langevin(
         )
     u = tf.convert_to_tensor(particles)
     epsilon = as_scalar(step_size, u.dtype)
+    # The noise has variance 2εα: with the drift ε∇ℓ that is what makes exp(ℓ/α) stationary as ε → 0.
     spread = tf.sqrt(2.0 * epsilon * as_scalar(temperature, u.dtype))
     stream = as_seed(seed) if noise else None
 
     def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
+        """Returns u + ε∇ℓ(u), plus √(2εα)·ξ with noise, and the change of log q where it is asked for."""
         if stream is not None:
             drawn = tf.random.stateless_normal(tf.shape(u), seed_of_step(stream, index), dtype=u.dtype)
             return Moved(u + epsilon * score_of(score_fn, u) + spread * drawn, None)
@@ -95,9 +97,12 @@ def langevin(
             return Moved(u + epsilon * score_of(score_fn, u), None)
         score, hessian = particle_jacobian(score_fn, u)
         if density_change == "trace":
+            # log det(I + ε∇²ℓ) = ε·tr ∇²ℓ + O(ε²).
             change = -epsilon * tf.linalg.trace(hessian)
         else:
             jacobian = tf.eye(u.shape[-1], dtype=u.dtype) + epsilon * hessian
+            # The logarithm directly: in single precision a determinant of many components can
+            # overflow or vanish.
             change = -tf.linalg.slogdet(jacobian).log_abs_determinant
         return Moved(u + epsilon * score, change)
 
@@ -118,6 +123,7 @@ def particle_jacobian(
     """
     require_shapes(("particles", particles, "... M A"))
     u = tf.convert_to_tensor(particles)
+    # Persistent, as it is differentiated once for each of the A components.
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
         value = fn(u)
@@ -125,5 +131,6 @@ def particle_jacobian(
         components = tf.unstack(value, num=u.shape[-1], axis=-1)
     # A component that does not depend on u has no gradient, which means 0 here.
     zero = tf.UnconnectedGradients.ZERO
+    # `gradient` adds over particles, but each vector depends on its own particle only, so no terms mix.
     rows = [tape.gradient(component, u, unconnected_gradients=zero) for component in components]
     return value, tf.stack(rows, axis=-2)

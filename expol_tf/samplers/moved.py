@@ -39,9 +39,11 @@ def repeat_steps(
     u = tf.convert_to_tensor(particles)
 
     def move(index: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Returns u after one step, a state of `repeat`."""
         return (step(index, u).particles,)
 
     def move_and_add(index: tf.Tensor, u: tf.Tensor, change: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Returns u after one step, and the sum of the changes up to it."""
         moved = step(index, u)
         return moved.particles, change + moved.log_density_change
 
@@ -69,10 +71,12 @@ def repeat(
         raise ConfigurationError(f"num_steps must be 0 or more; got {num_steps}.")
     if num_steps <= unrolled or tf.executing_eagerly():
         for index in range(num_steps):
+            # A tensor, as in the loop: `body` gets an index of the same type either way.
             state = body(tf.constant(index), *state)
         return state
 
     def advance(index: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Returns the next index, and the state after `body`."""
         return index + 1, *body(index, *state)
 
     # XLA can differentiate only loops with a bound on their length. One iteration at a time: each needs the

@@ -136,6 +136,7 @@ def svgd(
         )
 
     def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
+        """Returns u after one step, with the scores at u; all steps are alike, whatever their index."""
         del index
         return svgd_step(
             u,
@@ -198,9 +199,11 @@ def svgd_step(
     scores, positions = sums[..., :size], sums[..., size : 2 * size]
     total = sums[..., 2 * size : 2 * size + 1]
     push = 2.0 * alpha / width
+    # By M, whatever `leave_one_out` says: that is a choice for the density alone.
     moved = u + epsilon / num_particles * (scores + push * (total * x - positions))
     if density_change is None:
         return Moved(moved, None)
+    # A single particle has no term j ≠ i: its change is 0, and with a count of 0 it would be 0/0.
     count = max(num_particles - 1, 1) if leave_one_out else num_particles
     if density_change == "trace":
         # Σ_j k_ij (u_i − u_j)ᵀ∇ℓ_j, and Σ_{j≠i} k_ij (A − 2‖u_i − u_j‖²/h): the term j = i has k = 1, so 1 is
@@ -211,6 +214,8 @@ def svgd_step(
         change = -2.0 * epsilon / count / width[..., 0] * (alpha * repulsion - drift)
     else:
         jacobian = svgd_jacobian(u, score, epsilon, alpha, width[..., 0, 0], count)
+        # The absolute value: det J is negative where particles have folded over each other, and
+        # log det is then NaN.
         change = -tf.linalg.slogdet(jacobian).log_abs_determinant
     return Moved(moved, change)
 
@@ -250,8 +255,10 @@ def svgd_jacobian(
     difference = u[..., :, tf.newaxis, :] - u[..., tf.newaxis, :, :]  # [..., M, M, A]
     width = tf.convert_to_tensor(width, u.dtype)[..., tf.newaxis, tf.newaxis]
     kernel = tf.exp(-tf.reduce_sum(tf.square(difference), axis=-1) / width)
+    # The sum is over j ≠ i, and a particle's kernel with itself is 1.
     kernel = tf.linalg.set_diag(kernel, tf.zeros_like(kernel[..., 0]))
     slope = 2.0 / width[..., tf.newaxis]
+    # Drift and repulsion both have (u_i − u_j)ᵀ as their right factor, so one product sums both over j.
     left = -slope * (score[..., tf.newaxis, :, :] + alpha * slope * difference) * kernel[..., tf.newaxis]
     outer = tf.matmul(left, difference, transpose_a=True)
     total = tf.reduce_sum(kernel, axis=-1)[..., tf.newaxis, tf.newaxis]

@@ -21,6 +21,7 @@ def check_graphs(subject: NetworkUnderTest) -> None:
 
     @tf.function(input_signature=[spec, action_spec], autograph=False)
     def in_a_graph(observation, action):
+        """log π and greedy actions, in a graph."""
         distribution = subject.distribution(observation)
         return distribution.log_prob(tf.identity(action)), greedy_action(distribution)
 
@@ -38,6 +39,7 @@ def check_sample_graphs(subject: NetworkUnderTest) -> None:
     variables = subject.network.trainable_variables
 
     def draw_then_move(observation):
+        """Samples and greedy actions; afterwards all variables are smaller by a tenth."""
         distribution = subject.distribution(observation)
         drawn = distribution.sample(SAMPLES, seed=subject.seed), greedy_action(distribution)
         for variable in variables:
@@ -45,6 +47,7 @@ def check_sample_graphs(subject: NetworkUnderTest) -> None:
         return drawn
 
     def draw_twice(observation):
+        """Draws with the variables as they are, and again with the smaller ones."""
         return [draw_then_move(observation) for _ in range(2)]
 
     with restored(variables):
@@ -66,16 +69,19 @@ def check_moving_variables(subject: NetworkUnderTest) -> None:
     action = tf.constant(middle + half * offsets, subject.action_spec.dtype)
 
     def log_prob_then_move(given):
+        """log π `[B]` of the actions; afterwards all variables are smaller by a tenth."""
         log_prob = subject.distribution().log_prob(given)
         for variable in variables:
             variable.assign(0.9 * variable)
         return log_prob
 
     def in_a_row(given):
+        """log π `[3, B]` of one tensor under three values of the variables, in a loop of Python's."""
         return tf.stack([log_prob_then_move(given) for _ in range(3)])
 
     @tf.function(autograph=False)
     def in_a_loop(given):
+        """log π `[3, B]` of one tensor under three values of the variables, in a graph with a loop."""
         log_probs = tf.TensorArray(given.dtype, 3, element_shape=[BATCH])
         # The first one stands before the loop: it fills TFP's cache, which the loop's body must not use.
         log_probs = log_probs.write(0, log_prob_then_move(given))

@@ -61,6 +61,7 @@ def check_agent(
     """
 
     def make():
+        """Makes the agent, with networks that start with the same weights at each call."""
         keras.utils.set_random_seed(seed)
         return make_agent()
 
@@ -75,6 +76,7 @@ def check_agent(
         states.ensure_same(agent, other, "Agents made alike must start alike: does make_agent pass a seed?")
         _check_acting(agent, batch_size, seed)
         data = _Data(other, batch_size, num_steps, seed)
+        # Acting has drawn from both agents' generators; from here on they are in one state.
         states.load(agent, states.save(other))
         start = states.save(agent)
         _check_training(agent, data)
@@ -262,7 +264,9 @@ class _Data:
         masked = self.boundary[:, :-1]
 
         def frames(array, last=-1):
+            """All frames but the last, or but the first with `last=0`; garbage fills the masked ones."""
             array = np.array(array[:, :last] if last else array[:, 1:])
+            # Large, so that a mean or a statistic that takes it in is far off.
             if garbage:
                 array[masked] = 100 * self._garbage.standard_normal(array[masked].shape)
             return tf.constant(array)
@@ -321,7 +325,10 @@ def _check_updates(agent, data, states, start, tolerance):
 
     @tf.function(autograph=False)
     def update_twice(transitions):
+        """Makes two updates in one loop and returns the metrics of the second."""
+
         def step(i, _):
+            """Makes an update and returns the loop's state after it."""
             metrics = agent.update(transitions, tf.stack([7, i]))
             for name, value in metrics.items():
                 ensure(value.shape.rank == 0, f"update's {name} must be a scalar; got shape {value.shape}.")

@@ -31,6 +31,7 @@ def ensure_close(actual: Any, expected: Any, tolerance: float, message: str) -> 
     error = np.abs(actual - expected) / (1 + np.abs(expected))
     if np.all(error <= tolerance):
         return
+    # NaN counts as the largest error, so that the message shows it.
     worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
     index = f" at {tuple(int(i) for i in worst)}" if worst else ""
     raise AssertionError(

@@ -65,6 +65,7 @@ def check_bijector(
         x = tf.constant(points, dtype)
         _check_inverse(bijector, x, tolerance)
         _check_log_determinant(bijector, x, tolerance)
+        # |x|^0.1 is near 1, so that every component is about 10 in size.
         _check_finite(bijector, tf.constant(np.sign(points) * np.abs(points) ** 0.1 * 10, dtype))
         _check_shapes(bijector, x, tolerance)
         _check_in_a_function(bijector, x, bool(batch_shape), tolerance)
@@ -148,6 +149,7 @@ def _check_in_a_function(bijector, x, has_batch_shape, tolerance):
 
     @tf.function(input_signature=[spec], autograph=False)
     def image_and_density(z):
+        """The image of z, and the log-determinant of the inverse there."""
         y = bijector.forward(z)
         ensure(
             z.shape.is_compatible_with(y.shape),
@@ -190,6 +192,7 @@ def _count_products(function: Callable, x: tf.Tensor) -> int:
     """Returns how many matrix products the graph of `function` has, with those of the functions it calls."""
 
     def traced(z):
+        """The function at a copy of z, of which TFP's cache knows nothing."""
         return function(tf.identity(z))
 
     spec = tf.TensorSpec(x.shape, x.dtype)

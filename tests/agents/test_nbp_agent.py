@@ -216,9 +216,10 @@ def test_it_keeps_both_modes():
         CriticNetwork(observation, action_spec, (32, 32), num_critics=1),
         improvement=DensityRatioImprovement(
             classifier=DiscriminatorFit(
-                functools.partial(DiscriminatorNetwork, hidden_units=(32, 32)), optimizer=Adam(0.01)
+                functools.partial(DiscriminatorNetwork, hidden_units=(32, 32)), 3, Adam(0.01)
             ),
-            optimizer=Adam(0.003),
+            # Slower than the classifier: one that lags behind lets go of a mode, or not, by rounding alone.
+            optimizer=Adam(0.001),
         ),
         temperature=FixedTemperature(1.0),
         critic_fit=CriticFit(Adam(0.01)),

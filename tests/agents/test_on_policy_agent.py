@@ -239,9 +239,9 @@ def test_one_value_fit_serves_one_agent():
     [
         (
             lambda: dict(policy_update=lambda batch, seed: {}),
-            "policy_update must be a PolicyUpdate; got <lambda>",
+            "policy_update must be a PolicyUpdate; got the function <lambda>",
         ),
-        (lambda: dict(policy_update=Record), "policy_update must be a PolicyUpdate; got Record"),
+        (lambda: dict(policy_update=Record), "policy_update must be a PolicyUpdate; got the class Record"),
         (
             lambda: dict(policy_update=Record(), value_fit=object()),
             "value_fit must be a Regression; got object",

@@ -62,6 +62,7 @@ class ArrayVectorEnvironment(StateRowsBackend):
 
     def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
         arrays = self._arrays
+        # In double precision, as `ArrayTaskEnv.step` has them, so that both give the same bits.
         actions = actions.astype(np.float64)
         rows: Any = slice(None) if active is None else np.flatnonzero(active)
         before = self._states[0].copy()
@@ -73,6 +74,7 @@ class ArrayVectorEnvironment(StateRowsBackend):
         arrays.reward[rows] = result.reward
         arrays.terminated[rows] = result.terminated
         arrays.truncated[rows] = self._elapsed[rows] >= self._max_steps
+        # Pictures are of the first sub-environment only.
         if active is None or active[0]:
             self._inner.record(before, actions[0], self._states[0])
 

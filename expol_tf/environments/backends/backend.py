@@ -38,8 +38,10 @@ class Backend(VectorEnvironment):
         arrays = self._arrays
         boxed = arrays.boxed(actions, active)
         if active is not None:
+            # A row that is not stepped must report that nothing happened, and no result of an earlier step.
             arrays.clear()
         self._advance(boxed, active)
+        # Where an episode goes on its successor is acted on next; where it ended this is overwritten below.
         np.copyto(arrays.observation, arrays.next_observation)
         result = arrays.finished()
         ended = arrays.ended()

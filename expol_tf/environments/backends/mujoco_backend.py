@@ -78,6 +78,7 @@ class MujocoVectorEnvironment(StateRowsBackend):
         rows: Any = slice(None) if active is None else active
         self._ctrl[rows] = actions[rows]
         self._elapsed[rows] += 1
+        # A copy, because the positions are a view of what the step changes.
         x_before = self._qpos[:, 0].copy()
         self._batch.step(active, self._inner.frame_skip)
         self._formulas.observe(self._qpos, self._qvel, self._arrays.next_observation)
@@ -136,6 +137,7 @@ class _PlanarTask:
 
     def initial_state(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draws the first positions `[nq]` and velocities `[nv]` of an episode."""
+        # Drawn in the order of the tasks' own reset, from the same generator: the same bits follow.
         low, high = -self._noise, self._noise
         qpos = self._init_qpos + generator.uniform(low, high, size=self._init_qpos.size)
         if self._normal_velocity:

@@ -37,6 +37,7 @@ class StateRowsBackend(Backend):
         self._max_steps = step_limit(limit)
         self._elapsed = np.zeros(num_envs, np.int64)
         seeds = sub_environment_seeds(seed, num_envs)
+        # Made as `reset(seed=…)` makes them, so that first states are the same bit for bit.
         self._generators = [gymnasium.utils.seeding.np_random(env_seed)[0] for env_seed in seeds]
 
     def get_state(self) -> dict[str, np.ndarray]:

@@ -62,8 +62,10 @@ class StepArrays:
                 f"row per sub-environment; got {actions.shape}."
             )
         if active is not None:
+            # A row that is not used may hold anything, and NaN there is no error.
             actions = np.where(active[:, np.newaxis], actions, self._low)
         boxed = actions.clip(self._low, self._high)
+        # Clipping leaves NaN what it is, so a single test after it finds every one.
         if np.isnan(boxed).any():
             row = int(np.flatnonzero(np.isnan(boxed).any(axis=1))[0])
             raise NonFiniteError(

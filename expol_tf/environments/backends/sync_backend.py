@@ -52,6 +52,7 @@ class SyncVectorEnvironment(Backend):
           CapabilityError: If some layer's state cannot be saved; names it.
         """
         self._require_saving()
+        # Steps are counted here, so the TimeLimit layers, which are saved, do not know the count yet.
         for limit, elapsed in zip(self._limits, self._elapsed.tolist(), strict=True):
             if limit is not None:
                 limit._elapsed_steps = elapsed
@@ -93,6 +94,7 @@ class SyncVectorEnvironment(Backend):
         steps = self._steps
         for i in indices:
             successor[i], reward[i], terminated[i], truncated[i], _ = steps[i](actions[i])
+        # Truncations of the task's own stay.
         np.logical_or(truncated, self._elapsed >= self._max_steps, out=truncated)
 
     def _restart(self, indices: Sequence[int]) -> None:

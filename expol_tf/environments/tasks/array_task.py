@@ -116,6 +116,7 @@ class ArrayTaskEnv(gymnasium.Env):
             raise gymnasium.error.ResetNeeded("Call reset() before the first step.")
         box = self.action_space
         assert isinstance(box, spaces.Box)
+        # In double precision and clipped, as a vector environment hands actions to the task.
         action = np.clip(np.asarray(action, np.float64), box.low, box.high)
         result = self.task.transition(self._state[np.newaxis], action[np.newaxis])
         after = result.state[0]

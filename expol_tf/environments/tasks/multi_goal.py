@@ -62,6 +62,7 @@ class MultiGoalTask:
     def initial_state(self, generator: np.random.Generator) -> np.ndarray:
         """Draws s₀ ~ N(0, initial_std²·I), `[2]`."""
         drawn = self.initial_std * generator.standard_normal(2)
+        # Even a wide start lies on the plane, in the box that the observation space promises.
         return np.clip(drawn, -PLANE_HALF_WIDTH, PLANE_HALF_WIDTH)
 
     def observe(self, state: np.ndarray) -> np.ndarray:
@@ -72,6 +73,7 @@ class MultiGoalTask:
         """Returns the results of actions `[n, 2]` in states `[n, 2]`."""
         after = np.clip(state + action, -PLANE_HALF_WIDTH, PLANE_HALF_WIDTH)
         hit = self.blocked(state, after)
+        # A move into the wall leaves the point where it was, rather than at the wall.
         after = np.where(hit[:, np.newaxis], state, after)
         # Squares are written out, because a matrix product's rounding depends on the number of rows.
         squares = self._squared_distances(after)

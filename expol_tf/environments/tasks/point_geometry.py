@@ -20,6 +20,7 @@ def crosses(start: np.ndarray, end: np.ndarray, first: np.ndarray, second: np.nd
     start, end = np.broadcast_arrays(start, end)
     start_side, end_side = _side(first, second, start), _side(first, second, end)
     first_side, second_side = _side(start, end, first), _side(start, end, second)
+    # Two points on one side of a line have signs whose product is positive: then that segment does not cross.
     apart = (start_side * end_side > 0) | (first_side * second_side > 0)
     # Where all four points lie on one line, every side is 0: the projections on the axes decide then.
     for axis in (0, 1):

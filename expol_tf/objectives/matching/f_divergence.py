@@ -43,9 +43,11 @@ def f_divergence(
     """
 
     def transformed(f: tf.Tensor) -> tf.Tensor:
+        """t = g(f), elementwise."""
         return f if activation is None else activation(f)
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
+        """t(f_policy) − F*(t(f_target)), elementwise."""
         return transformed(f_policy) - conjugate(transformed(f_target))
 
     return checked(Matching(name, value, transformed, lambda mean_value: mean_value))

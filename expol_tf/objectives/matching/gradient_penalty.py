@@ -42,6 +42,7 @@ def gradient_penalty(
     start, end = tf.stop_gradient(scaling.to_scaled(action)), tf.stop_gradient(scaling.to_scaled(other))
     share = tf.random.stateless_uniform([tf.shape(start)[0], 1], seed, dtype=start.dtype)
     x = start + share * (end - start)
+    # By the scaled action: a slope of 1 then means the same in every component, whatever its half-width.
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         f = discriminator(observation, scaling.from_scaled(x))

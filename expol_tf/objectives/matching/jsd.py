@@ -39,13 +39,16 @@ def jsd(saturating: bool = False) -> Matching:
     """
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
+        """log σ(f_policy) + log σ(−f_target), elementwise."""
         # log σ(f) = −softplus(−f): σ(f) underflows to 0 in float32 near f = −100, and log 0 is −inf.
         return -tf.nn.softplus(-f_policy) - tf.nn.softplus(f_target)
 
     def policy_loss(f_policy: tf.Tensor) -> tf.Tensor:
+        """−log σ(−f), or log σ(f) with `saturating`, elementwise."""
         return -tf.nn.softplus(-f_policy) if saturating else tf.nn.softplus(f_policy)
 
     def divergence(mean_value: tf.Tensor) -> tf.Tensor:
+        """(v + 2 log 2)/2, in nats."""
         return 0.5 * mean_value + math.log(2.0)
 
     return checked(Matching("jsd", value, policy_loss, divergence))

@@ -57,10 +57,12 @@ def checked(matching: Matching) -> Matching:
     """
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
+        """The matching's value `[N]` of two tensors f `[N]`."""
         require_shapes(("f_policy", f_policy, "N"), ("f_target", f_target, "N"))
         return matching.value(f_policy, f_target)
 
     def policy_loss(f_policy: tf.Tensor) -> tf.Tensor:
+        """The matching's policy loss `[N]` of f `[N]`."""
         require_shapes(("f_policy", f_policy, "N"))
         return matching.policy_loss(f_policy)
 

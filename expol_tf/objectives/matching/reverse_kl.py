@@ -44,6 +44,7 @@ def reverse_kl(max_ratio: float = 1000.0) -> Matching:
     largest = math.log(max_ratio)
 
     def conjugate(t: tf.Tensor) -> tf.Tensor:
+        """exp(t − 1) up to R and its tangent beyond, elementwise."""
         # The minimum comes first: a tf.where over an exp that overflowed has a gradient of 0·∞ = NaN.
         exponent = tf.minimum(t - 1.0, largest)
         return tf.exp(exponent) * (t - exponent)

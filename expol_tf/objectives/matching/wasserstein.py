@@ -52,12 +52,14 @@ def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching
         )
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
+        """f_policy − f_target, or the hinge form, elementwise."""
         if hinge:
             # Flat beyond ±1: a sample that f already tells apart moves it no further.
             return tf.minimum(0.0, f_policy - 1.0) + tf.minimum(0.0, -f_target - 1.0)
         return f_policy - f_target
 
     def divergence(mean_value: tf.Tensor) -> tf.Tensor:
+        """W₁ = v, or TV = 1 + v/2 for the hinge form."""
         return 1.0 + 0.5 * mean_value if hinge else mean_value
 
     name = "hinge" if hinge else "wasserstein"

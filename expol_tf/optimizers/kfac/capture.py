@@ -87,6 +87,7 @@ def inputs_and_gradients(
 
 
 def _homogeneous(inputs: tf.Tensor) -> tf.Tensor:
+    """Appends a column of 1 to inputs `[R, in]`, whose weight is the bias."""
     return tf.concat([inputs, tf.ones([tf.shape(inputs)[0], 1], inputs.dtype)], axis=1)
 
 
@@ -152,6 +153,7 @@ class _Uses:
         """The product to which alone this operation adds the variable, as a bias of its last axis."""
         if operation.type not in ("BiasAdd", "AddV2", "Add") or variable.shape.rank != 1:
             return None
+        # In any other order of axes the bias is not added along the last one.
         if operation.type == "BiasAdd" and operation.get_attr("data_format") != b"NHWC":
             return None
         tensor = operation.inputs[1 - position]
@@ -190,6 +192,7 @@ def _ancestors(tensor: tf.Tensor) -> list[tf.Operation]:
         if operation.name not in names:
             names.add(operation.name)
             pending += [tensor.op for tensor in operation.inputs]
+    # A graph lists its operations in the order of their creation, inputs before those that use them.
     return [operation for operation in tensor.graph.get_operations() if operation.name in names]
 
 
@@ -204,6 +207,7 @@ def _values(operations: Sequence[tf.Operation]) -> dict[str, int]:
     for operation in operations:
         inputs = tuple(values[tensor.name] for tensor in operation.inputs)
         if operation.type == "Identity":
+            # An Identity passes its input on: the same value under another name.
             values[operation.outputs[0].name] = inputs[0]
             continue
         key: object = operation.name

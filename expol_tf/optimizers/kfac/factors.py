@@ -27,10 +27,12 @@ class KroneckerFactors(tf.Module):
         super().__init__(name="KroneckerFactors")
 
         def variable(value, name):
+            """Returns a variable that no optimizer trains."""
             return tf.Variable(value, trainable=False, name=name)
 
         self.inputs = variable(tf.zeros([inputs, inputs], dtype), "inputs")
         self.outputs = variable(tf.zeros([outputs, outputs], dtype), "outputs")
+        # Until the first decomposition F̂ is taken as 0: preconditioning then divides by the damping alone.
         self._input_basis = variable(tf.eye(inputs, dtype=dtype), "input_basis")
         self._output_basis = variable(tf.eye(outputs, dtype=dtype), "output_basis")
         self._input_values = variable(tf.zeros([inputs], dtype), "input_values")
@@ -39,6 +41,8 @@ class KroneckerFactors(tf.Module):
     def update(self, statistics: tuple[tf.Tensor, tf.Tensor], rate: tf.Tensor) -> None:
         """A ← A + rate·(Â − A), G ← G + rate·(Ĝ − G); with rate 0 nothing changes, whatever Â and Ĝ are."""
         for variable, batch in zip((self.inputs, self.outputs), statistics, strict=True):
+            # Selected, as 0 · NaN would be NaN: a batch that is not finite must leave the running
+            # means as they were.
             variable.assign_add(tf.where(rate > 0, rate * (batch - variable), tf.zeros_like(batch)))
 
     def refresh(self) -> None:

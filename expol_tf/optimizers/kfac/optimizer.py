@@ -222,6 +222,7 @@ class Kfac(tf.Module):
                 return done + 1, report
 
             def unfinished(done, _):
+                """Whether steps are left before the next eigendecomposition."""
                 return (done < count) & (self._updates % self._eigen_interval != 0)
 
             return tf.while_loop(
@@ -229,6 +230,7 @@ class Kfac(tf.Module):
             )
 
         def between_decompositions(done, _):
+            """Measures, decomposes where that is due, and moves up to the next decomposition."""
             measured = self._compiled(measure)()
             # Before this step moves: the first step already has the factors of its own batch. A batch that is
             # not finite did not enter them, so that there is nothing to decompose.
@@ -259,10 +261,14 @@ class Kfac(tf.Module):
         products = []
 
         def measure_part(part, share, *seeds):
+            """Returns (objective, gradients, statistics) of one replica's part of the batch."""
             samples, own_weights = part
+            # `fisher_product` evaluates `log_prob` at once and keeps log π only; the objective is
+            # taken from here.
             evaluations = []
 
             def log_prob(samples):
+                """Returns log π `[n]`, and keeps the evaluation that it comes from."""
                 evaluations.append(evaluate(samples, *seeds))
                 return evaluations[-1][1]
 
@@ -278,9 +284,11 @@ class Kfac(tf.Module):
             layers = plan.find(log_probs)
 
             def statistics():
+                """Returns Â and Ĝ of each layer."""
                 return plan.statistics(layers, tape, log_probs, own_weights)
 
             def zeros():
+                """Returns zeros in their shapes, for a step whose batch does not enter the factors."""
                 return plan.zero_statistics(own_weights.dtype)
 
             return objective, plan.gradients(tape, objective), when_due(statistics, zeros)
@@ -338,6 +346,7 @@ class Kfac(tf.Module):
     def _move(self, measured: _Measured) -> KfacReport:
         plan = self._built_plan()
         gradients = measured.gradients
+        # Not strict: the gradient of the exact block, if there is one, comes last and has no factors.
         directions = [
             factors.precondition(gradient, self._damping)
             for factors, gradient in zip(self.factors, gradients, strict=False)
@@ -368,6 +377,7 @@ class Kfac(tf.Module):
         if plan.rest:
             for variable, step in zip(plan.rest, unflatten(steps[-1], plan.rest), strict=True):
                 variable.assign_add(step)
+        # A batch that changed nothing does not count: the running means weigh batches by how many there were.
         self._updates.assign_add(tf.cast(finite, tf.int64))
         gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
         predicted = tf.where(finite, tf.square(scale) * predicted, tf.zeros_like(predicted))

@@ -145,6 +145,8 @@ def make_plan(variables: Iterable[tf.Variable], log_prob: Callable[[], tf.Tensor
     found: list[tuple[list[DenseLayer], list[tf.Variable]]] = []
 
     def trace():
+        # Persistent: it is differentiated by the layers' outputs, and then by the variables.
+        """Finds the layers in the graph of log π, and the variables that log π does not depend on."""
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(variables)
             log_probs = log_prob()

@@ -74,10 +74,12 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
         del variables, seed  # `build` was given the variables, and nothing is random.
 
         def evaluate(samples):
+            """Returns (−½·mean (f(x) − y)², f(x) `[n]`) of a part of the batch."""
             x, y, counted = samples
             prediction = predict(x)
             error = tf.where(counted, prediction - y, tf.zeros_like(y))
             count = tf.maximum(tf.reduce_sum(tf.cast(counted, y.dtype)), 1.0)
+            # Negative, as `Kfac` ascends. f takes the place of log π: E[∇f ∇fᵀ] is the matrix that is wanted.
             return -0.5 * tf.reduce_sum(tf.square(error)) / count, prediction
 
         return -self.kfac.step(evaluate, (inputs, targets, valid), valid, count=self._updates).objective

@@ -254,7 +254,7 @@ class _Search:
         own, log_prob = self._sample(_stateless(seed, -1))
         fresh = source().sample(_FRESH_SAMPLES, seed=_stateless(seed, -2))
         own = own.numpy()
-        numbers = Descent(
+        numbers = Descent(  # type: ignore[call-arg]
             *labels,
             float(self._kl(source_samples(seed))),
             float(self._kl(fresh)),

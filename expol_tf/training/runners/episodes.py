@@ -26,6 +26,7 @@ class RunningEpisodes:
     def __init__(self, env: VectorEnvironment) -> None:
         self.env = env
         self.observation = env.reset()
+        # In double precision, as a return adds up thousands of rewards.
         self._return = np.zeros(env.num_envs)
         self._length = np.zeros(env.num_envs, np.int64)
         self._returns: list[float] = []
@@ -71,6 +72,7 @@ class RunningEpisodes:
                 if name.startswith(_ENVIRONMENT_PREFIX)
             }
         )
+        # The environments' own array, which steps overwrite, and not a copy of it.
         self.observation = self.env.current_observation()
         self._return = np.array(state["episode_return"])
         self._length = np.array(state["episode_length"])

@@ -82,6 +82,7 @@ class OffPolicyRunner:
         num_envs = env.num_envs
         self._num_steps = math.ceil(iteration_steps / num_envs)
         self.iteration_steps = self._num_steps * num_envs
+        # Rounded up: all environments step together.
         self._warm_up_steps = math.ceil(warm_up_steps / num_envs) * num_envs
         # A fraction, so that nothing is rounded however long the run: 0.1 is one update in ten steps exactly.
         self._updates_per_step = fractions.Fraction(updates_per_step).limit_denominator(1_000_000)
@@ -93,6 +94,7 @@ class OffPolicyRunner:
         self.replay = UniformReplay(replay_capacity, size, action_size)
         self._low, self._high = env.action_spec.minimum, env.action_spec.maximum
         seeds = np.random.SeedSequence(seed).generate_state(2)
+        # Named streams, so that drawing more from one does not shift another.
         if seed is not None:
             seeds = np.array([stream(seed, "warm_up"), stream(seed, "minibatches")])
         self._warm_up = np.random.default_rng(seeds[0])
@@ -112,6 +114,7 @@ class OffPolicyRunner:
         self._action: np.ndarray | None = None
         self._compiled: dict[tuple[int, bool], Any] = {}
         self._update = tf.function(self._compute_update, autograph=False)
+        # Traced here, because the columns of the table must be known before the first update.
         metrics = self._update.get_concrete_function().structured_outputs
         own = [name for name in metrics if name not in ALGORITHM_COLUMNS]
         self._metric_names = [*(name for name in ALGORITHM_COLUMNS if name in metrics), *own]
@@ -156,7 +159,9 @@ class OffPolicyRunner:
         self._observations[:] = episodes.observation
         step, ended = episodes.step(self._actions)
         self._rewards[:] = step.reward
+        # Truncation is not termination: only a terminal state has discount 0.
         np.logical_not(step.terminated, out=self._discounts, casting="unsafe")
+        # Where an episode ended these differ: one is stored as s′, the other begins the new episode.
         self._successors[:] = step.next_observation
         self._next[:] = step.observation
         if ended is not None and self._stateful:
@@ -164,6 +169,7 @@ class OffPolicyRunner:
 
         self._env_steps += len(self._input)
         learned = self._env_steps - self._warm_up_steps
+        # What is due by now, less what was made: fractions of an update carry over to later steps.
         updates = max(0, int(learned * self._updates_per_step)) - self._num_updates
         self._num_updates += updates
         function = self._function(updates, acts=learned >= 0)
@@ -184,6 +190,7 @@ class OffPolicyRunner:
         if (num_updates, acts) not in self._compiled:
 
             def advance(rows: tf.Tensor, policy_state: Any) -> Any:
+                """The step of `_advance` as a function of tensors only."""
                 return self._advance(rows, policy_state, num_updates, acts)
 
             specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, self._policy_state)
@@ -194,6 +201,7 @@ class OffPolicyRunner:
         return self._compiled[num_updates, acts]
 
     def _advance(self, rows: tf.Tensor, policy_state: Any, num_updates: int, acts: bool) -> Any:
+        # First, so that the updates of this step may already draw what it brought.
         self.replay.append_rows(rows[:, : self.replay.row_size])
         if num_updates == 1:
             self._add_update()
@@ -216,6 +224,7 @@ class OffPolicyRunner:
     def _compute_update(self) -> dict[str, tf.Tensor]:
         """Updates the agent on a sample of the replay, by seeds made of the run's and the update's number."""
         index = self._updates_made.assign_add(1)
+        # The number of the update is in checkpoints, so a resumed run draws the same samples.
         seeds = tf.random.experimental.stateless_split([self._update_seed, index], 2)
         batch = self.replay.sample(self._batch_size, seeds[0])
         return self._agent.update(batch, seeds[1])
@@ -226,6 +235,7 @@ class OffPolicyRunner:
             action, _, policy_state = policy.act(observation, policy_state)
         else:
             action, _ = policy.act(observation)
+        # What the environment executes is what the replay must hold.
         return tf.clip_by_value(action, self._low, self._high), policy_state
 
     def get_state(self) -> dict[str, np.ndarray]:
@@ -233,6 +243,7 @@ class OffPolicyRunner:
         state = self._episodes.get_state()
         state |= {_REPLAY_PREFIX + name: value for name, value in self.replay.get_state().items()}
         state["counters"] = np.array([self._env_steps, self._num_updates])
+        # As text: NumPy's generators have integers of 128 bits in their state.
         state["warm_up_generator"] = np.array(json.dumps(self._warm_up.bit_generator.state))
         if self._action is not None:
             state["action"] = self._action.copy()

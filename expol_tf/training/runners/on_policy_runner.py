@@ -53,6 +53,7 @@ class OnPolicyRunner:
         self._num_steps = num_steps
 
         def array(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+            """Returns zeros `[N, T, …]`, a row for each environment."""
             return np.zeros((num_envs, num_steps, *shape), dtype)
 
         observation_shape, action_shape = env.observation_spec.shape, env.action_spec.shape
@@ -64,6 +65,7 @@ class OnPolicyRunner:
             discount=array(),
             next_observation=array(*observation_shape),
             episode_end=array(dtype=bool),
+            # The environments reset within the step that ends an episode, so that every row is a transition.
             valid=np.ones((num_envs, num_steps), bool),
             policy_info={name: array(*spec.shape) for name, spec in info_spec.items()},
         )
@@ -77,6 +79,7 @@ class OnPolicyRunner:
         rollout, episodes = self._rollout, self._episodes
         act = self._agent.collect_policy.act
         for t in range(self._num_steps):
+            # A copy: the environments overwrite their array at the next step.
             rollout.observation[:, t] = episodes.observation
             action, info = act(episodes.observation)
             action = action.numpy()
@@ -85,6 +88,7 @@ class OnPolicyRunner:
                 rollout.policy_info[name][:, t] = values.numpy()
             step, ended = episodes.step(action)
             rollout.reward[:, t] = step.reward
+            # Truncation is not termination: a truncated episode bootstraps from its `next_observation`.
             np.logical_not(step.terminated, out=rollout.discount[:, t], casting="unsafe")
             rollout.next_observation[:, t] = step.next_observation
             rollout.episode_end[:, t] = False if ended is None else ended

@@ -112,6 +112,7 @@ class UniformReplay(tf.Module):
           seed: Stateless seed, int32 `[2]`.
         """
         indices = tf.random.stateless_uniform([batch_size], seed, 0, self.size, tf.int64)
+        # These rows alone are read; indexing would first read the variable as a whole.
         rows = self._rows.sparse_read(indices)
         observation, action, reward, discount, next_observation = tf.split(rows, self._sizes, axis=1)
         return Transitions(observation, action, reward[:, 0], discount[:, 0], next_observation)
