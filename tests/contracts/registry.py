@@ -189,9 +189,9 @@ def make_trpo(actor_network, **arguments):
     return make_agent(TrpoAgent, actor_network, value_fit=value_fit, **arguments)
 
 
-def make_ppo(actor_network, **arguments):
+def make_ppo(actor_network, max_kl=None, **arguments):
     value_fit = MinibatchRegression(epochs=2, minibatch_size=8)
-    update = ClippedUpdate(MinibatchAdam(1e-3, 3, 8, max_gradient_norm=0.5))
+    update = ClippedUpdate(MinibatchAdam(1e-3, 3, 8, max_gradient_norm=0.5), max_kl=max_kl)
     return make_agent(PpoAgent, actor_network, value_fit=value_fit, policy_update=update, **arguments)
 
 
