@@ -22,7 +22,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.renamed import renamed
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
-_OURS = "expol_tf."
+OURS = "expol_tf."
 # Plain types → what is accepted for them.
 _PLAIN: dict[Any, Any] = {bool: bool, int: int, float: int | float, str: str}
 
@@ -59,7 +59,7 @@ def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
       ConfigurationError: If there is none, with the new or the nearest known name, or if there are several.
     """
     matches = gin_internals.selectors(name)
-    ours = [match for match in matches if match.startswith(_OURS)]
+    ours = [match for match in matches if match.startswith(OURS)]
     if len(matches) > 1 and len(ours) == 1:
         matches = ours
     if len(matches) == 1:
@@ -85,6 +85,17 @@ def find(target: Any) -> Configurable | None:
         if target is entry.wrapper or target is entry.wrapped:
             return _describe(selector, gin_internals.short_name(selector))
     return None
+
+
+@functools.cache
+def called_bases(selector: str) -> tuple[str, ...]:
+    """Returns the configurables from which a class derives, and whose constructors its own may call."""
+    wrapped = gin_internals.entries()[selector].wrapped
+    # The constructor of a dataclass sets its base's fields itself.
+    if not inspect.isclass(wrapped) or dataclasses.is_dataclass(wrapped):
+        return ()
+    bases = wrapped.__mro__[1:]
+    return tuple(name for name, entry in gin_internals.entries().items() if entry.wrapped in bases)
 
 
 def check_parameter(configurable: Configurable, parameter: str, location: str) -> None:
