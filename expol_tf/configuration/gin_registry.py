@@ -71,10 +71,11 @@ def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
         )
     answer = renamed(f"{name}.{parameter}") or renamed(name)
     if answer is None:
-        nearest = did_you_mean(name, map(gin_internals.short_name, gin_internals.entries()))
+        known = [gin_internals.short_name(selector) for selector in gin_internals.entries()]
+        nearest = did_you_mean(name, known) or did_you_mean(name.rpartition(".")[2], known)
         answer = (
-            f"no configurable is named {name!r}.{nearest} "
-            "Correct the name, or import the module that registers it."
+            f"no configurable is named {name!r}.{nearest} Correct the name, or import the module that "
+            "registers it, which must be installed or lie in the directory where the program is started."
         )
     raise ConfigurationError(f"{location}: {answer}")
 

@@ -145,8 +145,8 @@ def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
         if isinstance(statement, Import):
             if not _imported(statement.module, statement.location):
                 raise ConfigurationError(
-                    f"{statement.location}: the module {statement.module!r} cannot be imported: there is none. "
-                    "It must be installed, or lie in the directory where the program is started."
+                    f"{statement.location}: the module {statement.module!r} cannot be imported: there is "
+                    "none. It must be installed, or lie in the directory where the program is started."
                 )
             needed[statement.module] = None
     for binding in statements:
