@@ -239,10 +239,10 @@ def test_a_divergence(user: pathlib.Path) -> None:
 
 def test_a_policy(user: pathlib.Path) -> None:
     own = "student.StudentActorNetwork.degrees_of_freedom = 5.0"
-    bindings = [*ON_POLICY, own, "KfacRegression.updates = 3"]
+    bindings = [*ON_POLICY, own, "KfacRegression.updates = 3", "NUM_ENV_STEPS = 512"]
     table, recorded = trained("A policy", user, bindings, "inverted_pendulum")
     assert "GaussianActorNetwork" not in recorded
-    assert len(table["kl"]) == 3 and np.all(np.isfinite(table["kl"])) and np.all(table["kl"] > 0)
+    assert len(table["kl"]) == 2 and np.all(np.isfinite(table["kl"])) and np.all(table["kl"] > 0)
     network = sys.modules["student"].StudentActorNetwork
     check_actor_network(network)
     # Tails far beyond a Gaussian's, at the same scale.
