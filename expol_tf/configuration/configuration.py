@@ -243,6 +243,7 @@ class Configuration:
         The scopes in which they are referred to are in the set as well: "scope/".
         """
         found: set[str] = set()
+        bound_selectors = {selector for _, selector, _ in self.bindings}
         pending = list(names)
         for name in pending:  # It grows.
             *scopes, selector = name.split("/")
@@ -253,6 +254,8 @@ class Configuration:
             found.add(known.selector)
             bound = {key: binding for key, binding in self.bindings.items() if key[1] == known.selector}
             pending += references([expand(binding.value, self.macros) for binding in bound.values()])
+            # What is set on a base holds for a class that derives from it.
+            pending += bound_selectors.intersection(gin_registry.called_bases(known.selector))
             for parameter in known.parameters:
                 if ("", known.selector, parameter) not in bound:
                     pending += references(gin_registry.as_gin_value(known.default(parameter)))

@@ -22,7 +22,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.renamed import renamed
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
-_OURS = "expol_tf."
+OURS = "expol_tf."
 # Plain types → what is accepted for them.
 _PLAIN: dict[Any, Any] = {bool: bool, int: int, float: int | float, str: str}
 
@@ -59,7 +59,7 @@ def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
       ConfigurationError: If there is none, with the new or the nearest known name, or if there are several.
     """
     matches = gin_internals.selectors(name)
-    ours = [match for match in matches if match.startswith(_OURS)]
+    ours = [match for match in matches if match.startswith(OURS)]
     if len(matches) > 1 and len(ours) == 1:
         matches = ours
     if len(matches) == 1:
@@ -71,10 +71,11 @@ def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
         )
     answer = renamed(f"{name}.{parameter}") or renamed(name)
     if answer is None:
-        nearest = did_you_mean(name, map(gin_internals.short_name, gin_internals.entries()))
+        known = [gin_internals.short_name(selector) for selector in gin_internals.entries()]
+        nearest = did_you_mean(name, known) or did_you_mean(name.rpartition(".")[2], known)
         answer = (
-            f"no configurable is named {name!r}.{nearest} "
-            "Correct the name, or import the module that registers it."
+            f"no configurable is named {name!r}.{nearest} Correct the name, or import the module that "
+            "registers it, which must be installed or lie in the directory where the program is started."
         )
     raise ConfigurationError(f"{location}: {answer}")
 
@@ -85,6 +86,17 @@ def find(target: Any) -> Configurable | None:
         if target is entry.wrapper or target is entry.wrapped:
             return _describe(selector, gin_internals.short_name(selector))
     return None
+
+
+@functools.cache
+def called_bases(selector: str) -> tuple[str, ...]:
+    """Returns the configurables from which a class derives, and whose constructors its own may call."""
+    wrapped = gin_internals.entries()[selector].wrapped
+    # The constructor of a dataclass sets its base's fields itself.
+    if not inspect.isclass(wrapped) or dataclasses.is_dataclass(wrapped):
+        return ()
+    bases = wrapped.__mro__[1:]
+    return tuple(name for name, entry in gin_internals.entries().items() if entry.wrapped in bases)
 
 
 def check_parameter(configurable: Configurable, parameter: str, location: str) -> None:

@@ -6,14 +6,13 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
-import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gin
 
-from expol_tf.cli import did_you_mean, user_directory
+from expol_tf.cli import did_you_mean, import_user_module
 from expol_tf.configuration import gin_internals, gin_registry
 from expol_tf.configuration.configuration import EXPERIMENT_MACROS, Configuration
 from expol_tf.configuration.gin_syntax import (
@@ -65,8 +64,8 @@ def check_macros(statements: Sequence[Binding | Import]) -> None:
 def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Configuration:
     """Returns the configuration that statements make, later ones winning; every name and type is checked.
 
-    The library's configurables must be registered (imported) before; modules that the statements import are
-    imported here, and may lie in the user's directory.
+    The library's configurables must be registered (imported) before; modules of the user's are imported here.
+    A statement may import one, or name it before what it registers: `@munchausen.MunchausenSacAgent`.
 
     Raises:
       ConfigurationError: With the file, the line and the nearest known name.
@@ -108,9 +107,7 @@ def held_configuration(root: str = "train") -> Configuration:
 
 def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configuration, set[str]]:
     """Returns the configuration, and the names that an overridden statement had in place of other names."""
-    imports = [statement for statement in statements if isinstance(statement, Import)]
-    for statement in imports:
-        _import(statement)
+    modules = _import_modules(statements)
     macros: dict[str, Binding] = {}
     bindings: dict[Key, Binding] = {}
     replaced: set[str] = set()
@@ -129,7 +126,6 @@ def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configu
         if key in bindings and references(value):
             replaced |= references(bindings[key].value) - references(value)
         bindings[key] = dataclasses.replace(binding, selector=known.selector, value=value)
-    modules = tuple(dict.fromkeys(statement.module for statement in imports))
     configuration = Configuration(gin_registry.look_up(root).selector, modules, macros, bindings)
     configuration.check()
     return configuration, replaced
@@ -142,18 +138,37 @@ def _look_up_reference(location: str, leaf: Any) -> Any:
     return dataclasses.replace(leaf, name=scopes + slash + gin_registry.look_up(selector, location).short)
 
 
-def _import(statement: Import) -> None:
-    directory = str(user_directory())
-    added = directory not in sys.path
-    if added:
-        sys.path.append(directory)
+def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
+    """Imports the modules of the user's that statements need; returns them, for the record of a run."""
+    needed: dict[str, None] = {}
+    for statement in statements:
+        if isinstance(statement, Import):
+            if not _imported(statement.module, statement.location):
+                raise ConfigurationError(
+                    f"{statement.location}: the module {statement.module!r} cannot be imported: there is "
+                    "none. It must be installed, or lie in the directory where the program is started."
+                )
+            needed[statement.module] = None
+    for binding in statements:
+        if isinstance(binding, Import):
+            continue
+        names = references(binding.value) | (set() if binding.is_macro else {binding.selector})
+        for selector in sorted(name.rpartition("/")[2] for name in names):
+            module = selector.rpartition(".")[0]
+            if not module or f"{module}.".startswith(gin_registry.OURS):
+                continue
+            # What is registered may have any prefix; only that of a module is needed by the next process.
+            known = gin_internals.selectors(selector)
+            if module in sys.modules if known else _imported(module, binding.location):
+                needed[module] = None
+    return tuple(needed)
+
+
+def _imported(module: str, location: str) -> bool:
     try:
-        importlib.import_module(statement.module)
+        return import_user_module(module)
     except ImportError as error:
         raise ConfigurationError(
-            f"{statement.location}: the module {statement.module!r} cannot be imported: {error}. "
-            "It must be installed, or lie in the directory where the program is started."
+            f"{location}: the module {module!r} cannot be imported: {error}. "
+            "What it imports must be installed, or lie in the directory where the program is started."
         ) from error
-    finally:
-        if added:
-            sys.path.remove(directory)

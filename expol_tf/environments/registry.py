@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium
 
-from expol_tf.cli import nearest
+from expol_tf.cli import import_user_module, nearest
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 from expol_tf.gymnasium_plugin import register_tasks
 
@@ -21,7 +21,7 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     The checker changes no result. The library's own tasks are registered first, where need be.
 
     Args:
-      task: A Gymnasium id.
+      task: A Gymnasium id. `module:id` imports the module first, which may lie in the user's directory.
       kwargs: Keyword arguments of `gymnasium.make`.
 
     Raises:
@@ -30,7 +30,11 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
       ConfigurationError: If it does not take these keyword arguments.
     """
     register_tasks()
+    module, colon, _ = task.partition(":")
     try:
+        if colon:
+            # Gymnasium would not look in the user's directory.
+            import_user_module(module)
         with _without_known_noise(task):
             return gymnasium.make(task, disable_env_checker=True, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from expol_tf.cli import did_you_mean
+from expol_tf.cli import did_you_mean, import_user_module
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.registry import FIGURES, RunOptions, Work
 from expol_tf.reports import markdown
@@ -38,7 +38,7 @@ def make_figure(
     """Runs an experiment, or looks at trained runs, and writes `<name>.csv` and `<name>.png`.
 
     Args:
-      name: One of `FIGURES`.
+      name: One of `FIGURES`, or `module:name` for a figure that a module of your own registers.
       output_dir: Where the files go; made if it is not there. By default, for a figure of one directory of
         runs, `figures` inside of it.
       num_seeds: Seeds of every trained, descended or sampled density; by default the figure's own number.
@@ -52,6 +52,10 @@ def make_figure(
       ConfigurationError: If there is no such figure (names the nearest), or an argument is not for it.
       RunDirectoryError: If the directory cannot be written, or there are no runs.
     """
+    module, colon, own_name = str(name).partition(":")
+    if colon:
+        _import_figures(module)
+        name = own_name
     if name not in FIGURES:
         hint = did_you_mean(str(name), FIGURES)
         raise ConfigurationError(f"figure must be one of {', '.join(FIGURES)}; got {name!r}.{hint}")
@@ -78,6 +82,19 @@ def make_figure(
         work = Work(name, Path(output_dir), seed, num_seeds, iterations)
     heading, *rows = registered.make(work)
     return Figure(markdown(heading, rows), tuple(work.files))
+
+
+def _import_figures(module: str) -> None:
+    problem: object = "there is none"
+    try:
+        if import_user_module(module):
+            return
+    except ImportError as error:
+        problem = error
+    raise ConfigurationError(
+        f"figure: the module {module!r} cannot be imported: {problem}. "
+        "It must be installed, or lie in the directory where the program is started."
+    )
 
 
 def summaries() -> str:

@@ -57,6 +57,26 @@ def test_the_defaults_are_the_figure_s_own(tmp_path):
     assert seen == [(7, 50, 0, []), (2, 3, 1, [])]
 
 
+def test_a_figure_of_a_user_s_own_module(tmp_path, monkeypatch):
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
+    (tmp_path / "figures_of_the_user.py").write_text(
+        "from expol_tf.papers import figure\n"
+        "@figure('own', '', 1, 1)\n"
+        "def own(work):\n"
+        "    return [['name', work.name]]\n"
+    )
+    (tmp_path / "broken_figures.py").write_text("import no_such_package\n")
+    assert "| name | own |" in make_figure("figures_of_the_user:own", tmp_path).table
+    for name, problem in {
+        "figures_of_the_user:owm": "got 'owm'. Did you mean 'own'",
+        "no_such_figures:own": "the module 'no_such_figures' cannot be imported: there is none.",
+        "broken_figures:own": "the module 'broken_figures' cannot be imported: No module named",
+    }.items():
+        with pytest.raises(ConfigurationError) as caught:
+            make_figure(name, tmp_path)
+        assert problem in str(caught.value)
+
+
 def test_a_figure_of_runs_gets_their_directories(tmp_path):
     seen = []
     figure("runs_alone", "")(lambda work: seen.append(work) or [["nothing"]])

@@ -30,7 +30,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     def string(name: str, text: str) -> None:
         flags.DEFINE_string(name, None, text, flag_values=values)
 
-    string("figure", f"Which one: {', '.join(FIGURES)}.")
+    string("figure", f"Which one: {', '.join(FIGURES)}, or module:name of your own.")
     string(
         "output_dir", "Where pictures and CSV file are written; by default `figures` in the one --root_dir."
     )

@@ -1,4 +1,4 @@
-"""The code of the pages on writing a policy and an update rule, and on K-FAC alone, does what they say."""
+"""The code of algorithms' pages does what they say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import expol_tf
+from expol_tf.distributions import capabilities, greedy_action
 from expol_tf.networks import CriticNetwork
+from expol_tf.testing import check_actor_network
 from expol_tf.training import OffPolicyRunner
 from tests.agents import small_agents as small
 
@@ -25,9 +27,8 @@ def run_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(page):
-        text = (DOCS / page).read_text(encoding="utf-8")
         names = {"__name__": page.removesuffix(".md")}
-        for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        for block in blocks(page):
             exec(compile(block, page, "exec"), names)
         return names
 
@@ -41,47 +42,34 @@ def columns(path):
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
 
 
-def test_writing_a_policy(run_page, capsys):
-    names = run_page("writing_a_policy.md")
-    offered = capsys.readouterr().out.splitlines()[0]
-    assert "log_prob" in offered and "reparameterized_sample" in offered and "'kl'" not in offered
-    table = columns("runs/student/metrics.csv")
-    assert len(table["kl"]) == 2 and np.all(np.isfinite(table["kl"])) and np.all(table["kl"] > 0)
-    assert names["result"].env_step == 512
-    # Tails far beyond a Gaussian's, at the same scale.
-    distribution, _ = names["actor_network"](np.zeros([1, 3], np.float32))
-    samples = distribution.sample(20_000, seed=[1, 2]).numpy()
-    assert np.mean(np.abs(samples) > 4.0) > 0.01
+def blocks(page):
+    """Returns the Python of a page."""
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_writing_an_update_rule(run_page):
-    names = run_page("writing_an_update_rule.md")
-    table = columns("runs/penalty/metrics.csv")
-    assert np.all(table["surrogate"] > 0) and np.all(table["kl"] > 0)
-    # 1, adapted once a row by 2 or ½ wherever the divergence missed its aim.
-    expected, penalty = [], 1.0
-    for kl in table["kl"]:
-        penalty *= 2.0 if kl > 1.5 * 0.02 else 0.5 if kl < 0.02 / 1.5 else 1.0
-        expected.append(penalty)
-    np.testing.assert_allclose(table["penalty"], expected)
-    assert names["result"].env_step == 768
-
-
-def test_composing_an_off_policy_agent(run_page, capsys):
-    names = run_page("composing_an_off_policy_agent.md")
-    value = float(capsys.readouterr().out.splitlines()[0])
+def test_the_value_alone_and_a_policy_without_a_density(capsys):
+    names: dict = {}
+    for block in blocks("sql.md")[-2:]:
+        exec(compile(block, "sql.md", "exec"), names)
+    value = float(capsys.readouterr().out)
     grid = np.linspace(-1, 1, 20_001)
     assert abs(value - 0.5 * np.log(np.trapz(np.exp(-(grid**2)), grid))) < 0.01
-    table = columns("runs/td3/metrics.csv")
-    assert np.isnan(table["critic_loss"][0]) and np.all(np.isfinite(table["critic_loss"][1:]))
-    assert names["result"].env_step == 600
+    check_actor_network(names["RingActorNetwork"])
+    ring = names["RingActorNetwork"](small.OBSERVATION, small.box())(np.zeros([4, 3], np.float32))[0]
+    assert ring.sample(100, seed=(0, 1)).shape == [100, 4, 2] and greedy_action(ring).shape == [4, 2]
+    offered = capabilities(ring)
+    assert "reparameterized_sample" in offered and not offered & {"log_prob", "sample_and_log_prob"}
+
+
+def test_critics_of_your_own():
+    names: dict = {}
+    exec(compile(blocks("sac.md")[-1], "sac.md", "exec"), names)
     critics = names["two_critics"](small.OBSERVATION, small.box())
     assert critics((np.zeros([5, 3], np.float32), np.zeros([5, 2], np.float32)))[0].shape == [5, 2]
 
 
 def test_kfac_alone(capsys):
-    text = (DOCS / "acktr.md").read_text(encoding="utf-8")
-    _, alone = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    _, alone = blocks("acktr.md")
     names: dict = {}
     exec(compile(alone, "acktr.md", "exec"), names)
     assert "2 layers with Kronecker factors" in capsys.readouterr().out

@@ -1,0 +1,153 @@
+"""Modules of the user's: a name that begins with one imports it, and the record of a run says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import gin
+import pytest
+
+from expol_tf import configuration
+from expol_tf.cli import import_user_module
+from expol_tf.configuration import Configuration, gin_syntax
+from expol_tf.errors import ConfigurationError
+
+RAFTS = """
+import gin
+
+@gin.configurable
+def {name}(logs: int = 1):
+    return logs
+"""
+
+
+@gin.configurable(module="marina")
+class Jetty:
+    def __init__(self, length: float = 1.0, material: str = "wood") -> None:
+        self.length, self.material = length, material
+
+
+@gin.configurable(module="marina")
+class LongJetty(Jetty):
+    """Derives from the jetty, with whose settings it is made."""
+
+    def __init__(self, length: float = 2.0, **options: str) -> None:
+        super().__init__(length, **options)
+
+
+@gin.configurable(module="marina")
+@dataclasses.dataclass(frozen=True)
+class Buoy:
+    depth: float = 1.0
+
+
+@gin.configurable(module="marina")
+@dataclasses.dataclass(frozen=True)
+class WideBuoy(Buoy):
+    """Its constructor sets the buoy's field itself."""
+
+    width: float = 1.0
+
+
+@gin.configurable(module="marina")
+def build_marina(jetty: object = None, buoy: object = None, raft: object = None) -> object:
+    return jetty
+
+
+@pytest.fixture(autouse=True)
+def user(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
+    gin.clear_config()
+    path = list(sys.path)
+    yield tmp_path
+    assert sys.path == path
+    gin.clear_config()
+
+
+def resolved(*texts: str, ours: str = "") -> Configuration:
+    library = [
+        dataclasses.replace(statement, author="library")
+        for statement in gin_syntax.read_bindings([ours], source="ours.gin")
+        if isinstance(statement, gin_syntax.Binding)
+    ]
+    statements = gin_syntax.read_bindings(texts, source="test.gin")
+    return configuration.resolve([*library, *statements], root="build_marina")
+
+
+def test_a_name_that_begins_with_a_module_imports_it(user: pathlib.Path) -> None:
+    (user / "rafts_of_the_user.py").write_text(RAFTS.format(name="raft"))
+    text = "build_marina.raft = @big/rafts_of_the_user.raft()\nbig/raft.logs = 3"
+    # The second time it is there already.
+    for result in (resolved(text), resolved(text)):
+        assert result.text.count("import rafts_of_the_user\n") == 1
+        assert "build_marina.raft = @big/raft()\n" in result.text
+        assert resolved(result.text).text == result.text
+    result.apply()
+    assert gin.get_bindings("build_marina")["raft"] == 3
+
+
+def test_so_does_what_is_set(user: pathlib.Path) -> None:
+    (user / "canoes_of_the_user.py").write_text(RAFTS.format(name="canoe"))
+    result = resolved("canoes_of_the_user.canoe.logs = 2\nbuild_marina.raft = @canoe")
+    assert result.imports == ("canoes_of_the_user",) and result.value("canoe.logs") == 2
+
+
+def test_other_prefixes_are_no_modules() -> None:
+    assert resolved("build_marina.jetty = @marina.Jetty\nmarina.Jetty.length = 2.0").imports == ()
+
+
+def refused(text: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        resolved(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["\nbuild_marina.jetty = @{}", "\n{}.length = 1.0"])
+@pytest.mark.parametrize("name", ["Jety", "docks_of_the_user.Jety", "no_such_module.Jety"])
+def test_misspelt_names_are_answered(text: str, name: str, user: pathlib.Path) -> None:
+    (user / "docks_of_the_user.py").write_text("")
+    message = refused(text.format(name))
+    assert message.startswith(f"test.gin:2: no configurable is named {name!r}. Did you mean 'Jetty'?")
+
+
+def test_what_a_module_cannot_import_is_named(user: pathlib.Path) -> None:
+    (user / "broken_of_the_user.py").write_text("import no_such_package\n")
+    (user / "wrong_of_the_user.py").write_text("from os import no_such_name\n")
+    for name, missing in (("broken", "No module named 'no_such_package'"), ("wrong", "no_such_name")):
+        for text in (f"build_marina.jetty = @{name}_of_the_user.Jetty", f"import {name}_of_the_user"):
+            message = refused(text)
+            assert message.startswith(f"test.gin:1: the module '{name}_of_the_user' cannot be imported: ")
+            assert missing in message
+    with pytest.raises(ImportError):
+        import_user_module("broken_of_the_user")
+
+
+def test_there_is_no_such_module(user: pathlib.Path) -> None:
+    (user / "single_of_the_user.py").write_text("")
+    for name in ("no_such_module", "no_such_module.inner", "single_of_the_user.inner"):
+        assert not import_user_module(name)
+    assert import_user_module("single_of_the_user")
+
+
+SETTINGS = "build_marina.jetty = @Jetty()\nJetty.material = 'stone'\nJetty.length = 5.0"
+
+
+def test_what_is_set_on_a_class_holds_for_one_that_derives_from_it() -> None:
+    """As far as its constructor leaves it to that of its base."""
+    result = resolved("build_marina.jetty = @LongJetty()", ours=SETTINGS)
+    assert "Jetty.material = 'stone'" in result.text
+    result.apply()
+    jetty = build_marina()
+    assert isinstance(jetty, LongJetty) and (jetty.length, jetty.material) == (2.0, "stone")
+    assert resolved(result.in_use().text).text == result.text
+
+
+def test_but_not_for_a_dataclass() -> None:
+    settings = "build_marina.buoy = @Buoy()\nBuoy.depth = 5.0"
+    replaced = resolved("build_marina.buoy = @WideBuoy()", ours=settings)
+    assert "\nBuoy.depth" not in replaced.text
+    with pytest.raises(ConfigurationError, match="Buoy.depth is bound, but nothing"):
+        resolved(settings, "build_marina.buoy = @WideBuoy()")
