@@ -12,6 +12,8 @@ import pytest
 from expol_tf.errors import ConfigurationError
 from expol_tf.renamed import RENAMED, answers_renamed, renamed
 
+OF_THE_LIBRARY = dict(RENAMED)  # Some tests add rows of their own.
+
 
 @gin.configurable(module="expol_tf.tests")
 @answers_renamed
@@ -96,5 +98,5 @@ def test_gin_binds_and_reports_as_without_it():
 
 def test_the_changelog_has_every_renamed_argument():
     page = (pathlib.Path(__file__).absolute().parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
-    for old, new in RENAMED.items():
+    for old, new in OF_THE_LIBRARY.items():
         assert f"| `{old}` | " in page and new in page, old

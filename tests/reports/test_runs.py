@@ -201,7 +201,7 @@ def test_a_configuration_as_json_reads_like_the_gin_file(tmp_path):
     (directory / "configuration.json").write_text(json.dumps(values))
     (directory / "config.gin").write_text("")
     (run,) = runs.find_runs([tmp_path]).runs
-    assert run.record.values == from_gin.values and run.record.values["Flow.units"] == "(4, 4)"
+    assert run.record.values == from_gin.record.values and run.record.values["Flow.units"] == "(4, 4)"
     assert (run.task, run.seed, run.progress.target_env_steps) == ("Hopper-v4", 0, 3000)
 
 
