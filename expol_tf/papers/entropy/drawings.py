@@ -18,7 +18,7 @@ from expol_tf.papers.entropy.evaluation import Estimate, Evaluation
 from expol_tf.papers.entropy.targets import START_VARIANCE, gaussian_entropy, paper_gaussian, start_particles
 from expol_tf.reports import Palette, panels
 
-_TRUE = {"color": "#888888", "linestyle": (0, (4, 2)), "linewidth": 1.4}
+_TRUE: dict[str, Any] = {"color": "#888888", "linestyle": (0, (4, 2)), "linewidth": 1.4}
 _MEAN = "entropy_mean"
 # What the wrong estimates are cut off at in the picture; the table has them.
 _LOWEST = -1.5

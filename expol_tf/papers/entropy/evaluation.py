@@ -105,7 +105,7 @@ def evaluate_all(num_seeds: int, seed: int, num_steps: int) -> Iterator[Evaluati
     start = start_particles(seeds, NUM_PARTICLES)
     for sampler in SAMPLERS:
         # Other samplers take the maps of one particle; they have no kernel.
-        sigma = SIGMA if sampler == "SVGD" else ""
+        sigma: float | str = SIGMA if sampler == "SVGD" else ""
         moved = _MOVES[sampler](start, target, num_steps, seed)
         yield from _lines("samplers", sampler, target, sigma, num_steps, start, moved)
     for width in SIGMAS:
@@ -156,11 +156,25 @@ def _lines(
         gaussians = [gaussian_entropy(np.cov(of_seed.astype(np.float64).T)) for of_seed in particles]
     reach = float(np.linalg.norm(particles, axis=-1).max())
     for density, change in moved.changes.items():
-        names = part, sampler, density, target.name
-        sizes = float(target.covariance[0, 0]), sigma, num_steps, start.shape[1], len(start), target.entropy
         entropy = -(start_mean + change)
-        estimates = [float(statistic(entropy)) for statistic in (np.mean, np.std, np.min, np.max)]
-        line = Estimate(*names, *sizes, *estimates, float(np.mean(gaussians)), reach)
+        line = Estimate(
+            part,
+            sampler,
+            density,
+            target.name,
+            float(target.covariance[0, 0]),
+            sigma,
+            num_steps,
+            num_particles=start.shape[1],
+            seeds=len(start),
+            true_entropy=target.entropy,
+            entropy_mean=float(entropy.mean()),
+            entropy_std=float(entropy.std()),
+            entropy_min=float(entropy.min()),
+            entropy_max=float(entropy.max()),
+            particles_entropy=float(np.mean(gaussians)),
+            reach=reach,
+        )
         yield Evaluation(line, particles[0])
 
 
