@@ -94,10 +94,10 @@ class Work:
 
     def write_csv(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes `<name>.csv`: the columns of the longest row, whose cells other rows leave empty."""
-        columns = max((list(row) for row in rows), key=len)
+        longest = max(rows, key=len)
         path = self._add(".csv")
         with write_errors(f"cannot write {path}"), path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer = csv.DictWriter(file, list(longest), lineterminator="\n")
             writer.writeheader()
             for row in rows:
                 writer.writerow({name: f"{x:.6g}" if isinstance(x, float) else x for name, x in row.items()})

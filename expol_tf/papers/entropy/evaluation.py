@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -156,14 +156,25 @@ def _lines(
         gaussians = [gaussian_entropy(np.cov(of_seed.astype(np.float64).T)) for of_seed in particles]
     reach = float(np.linalg.norm(particles, axis=-1).max())
     for density, change in moved.changes.items():
-        names: Sequence[Any] = (part, sampler, density, target.name)
-        variance, (seeds, num) = float(target.covariance[0, 0]), start.shape[:2]
-        sizes: Sequence[Any] = (variance, sigma, num_steps, num, seeds, target.entropy)
         entropy = -(start_mean + change)
-        estimates = [
-            float(number) for number in (entropy.mean(), entropy.std(), entropy.min(), entropy.max())
-        ]
-        line = Estimate._make([*names, *sizes, *estimates, float(np.mean(gaussians)), reach])
+        line = Estimate(
+            part,
+            sampler,
+            density,
+            target.name,
+            float(target.covariance[0, 0]),
+            sigma,
+            num_steps,
+            num_particles=start.shape[1],
+            seeds=len(start),
+            true_entropy=target.entropy,
+            entropy_mean=float(entropy.mean()),
+            entropy_std=float(entropy.std()),
+            entropy_min=float(entropy.min()),
+            entropy_max=float(entropy.max()),
+            particles_entropy=float(np.mean(gaussians)),
+            reach=reach,
+        )
         yield Evaluation(line, particles[0])
 
 

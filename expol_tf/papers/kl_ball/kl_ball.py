@@ -250,18 +250,22 @@ class _Search:
         return self._model.distribution().experimental_sample_and_log_prob(_FRESH_SAMPLES, seed=seed)
 
     def _describe(self, labels, steps, reached) -> tuple[Descent, Pictured]:
-        seed = labels[2]
+        policy, constraint, seed = labels
         own, log_prob = self._sample(_stateless(seed, -1))
         fresh = source().sample(_FRESH_SAMPLES, seed=_stateless(seed, -2))
         own = own.numpy()
-        numbers = Descent(  # type: ignore[call-arg]
-            *labels,
-            float(self._kl(source_samples(seed))),
-            float(self._kl(fresh)),
-            -float(tf.reduce_mean(log_prob)),
-            *spread(own),
-            steps,
-            reached,
+        trace, radius = spread(own)
+        numbers = Descent(
+            policy,
+            constraint,
+            seed,
+            kl_source_samples=float(self._kl(source_samples(seed))),
+            kl_fresh_samples=float(self._kl(fresh)),
+            entropy=-float(tf.reduce_mean(log_prob)),
+            covariance_trace=trace,
+            radius_99=radius,
+            steps=steps,
+            reached=reached,
         )
         _, points = picture_grid()
         on_grid = self._log_prob(tf.constant(points, tf.float32)).numpy()

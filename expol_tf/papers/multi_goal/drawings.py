@@ -32,12 +32,12 @@ def run_picture(result: Examined) -> Figure:
     figure, axes = panels(3, 5, (2.9, 2.9))
     _behaviour_row(axes[0], result.learned, result, "learned")
     _behaviour_row(axes[1], result.optimal, result, "optimum")
-    _entropy_maps(axes[:2, 4], result)
+    _entropy_maps(list(axes[:2, 4]), result)
     _goal_bars(axes[2, 0], result)
     _trajectories(axes[2, 1], result.run.test, result.greedy)
     greedy_return = signed(result.greedy_numbers.return_mean)
     axes[2, 1].set_title(f"learned, greedy actions\nreturn {greedy_return}")
-    _roughness_maps(axes[2, 2:], result)
+    _roughness_maps(list(axes[2, 2:]), result)
     run, learned, best = result.run, result.learned.numbers, result.optimal.numbers
     figure.suptitle(
         f"{run.run.experiment}, seed {run.run.seed}: {run.run.task}, α = {run.temperature:g}, "
