@@ -12,6 +12,7 @@ from expol_tf.agents.acting import Acting
 from expol_tf.agents.clipped_update import ClippedUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyUpdate
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
 from expol_tf.optimizers import MinibatchRegression, Regression
@@ -34,7 +35,7 @@ class PpoAgent(OnPolicyAgent):
       observation_normalizer: Shared by the policies and the value network, or None.
       advantages: Discount, λ and scaling; `AdvantageEstimation(gae_lambda=0.95)` by default.
       entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
-      policy_update: The clip and the epochs; `ClippedUpdate()` by default.
+      policy_update: The clip and the epochs; `ClippedUpdate()` by default. Any other `PolicyUpdate` will do.
       value_fit: How the value network is fitted; by default as the policy is:
         `MinibatchRegression(3e-4, epochs=10, max_gradient_norm=0.5)`.
       acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
@@ -52,7 +53,7 @@ class PpoAgent(OnPolicyAgent):
         *,
         advantages: AdvantageEstimation | None = None,
         entropy_weight: float = 0.0,
-        policy_update: ClippedUpdate | None = None,
+        policy_update: PolicyUpdate | None = None,
         value_fit: Regression | None = None,
         acting: Acting | None = None,
         train_step_counter: tf.Variable | None = None,
