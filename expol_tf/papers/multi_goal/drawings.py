@@ -154,7 +154,7 @@ def _goal_bars(panel: Axes, result: Examined, legend: bool = True) -> None:
         panel.legend(loc="upper center", ncols=3, columnspacing=1.0, handlelength=1.0, handletextpad=0.4)
 
 
-def _entropy_maps(axes: np.ndarray, result: Examined) -> None:
+def _entropy_maps(axes: Sequence[Axes], result: Examined) -> None:
     behaviours = {"learned": result.learned, "optimum": result.optimal}
     maps = [behaviour.entropy_map for behaviour in behaviours.values()]
     low = max(_LOWEST_ENTROPY, float(np.min(maps)))
@@ -164,7 +164,7 @@ def _entropy_maps(axes: np.ndarray, result: Examined) -> None:
         panel.set_title(f"{name}: entropy Ĥ, nats\nalong episodes {signed(behaviour.entropy, 2)}")
 
 
-def _roughness_maps(axes: np.ndarray, result: Examined) -> None:
+def _roughness_maps(axes: Sequence[Axes], result: Examined) -> None:
     learned, best = result.learned, result.optimal
     shown = (
         ("learned: $M_1$ of Q", learned.gradient_map, learned.gradient, best.gradient_map),
