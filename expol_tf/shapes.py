@@ -33,7 +33,7 @@ def require_shapes(*arguments: tuple[str, Any, str]) -> None:
     Raises:
       ConfigurationError: If a rank or a size is wrong.
     """
-    # Of every letter, its size as a shape and the first argument that has it.
+    # Each letter → its size as a shape, and the first argument that has it.
     sizes: dict[str, tuple[tf.TensorShape, str]] = {}
     checked: dict[str, tuple[str, tf.TensorShape]] = {}
     for name, value, dimensions in arguments:

@@ -112,6 +112,8 @@ class ActorCriticAgent(PolicyAgent):
         require_part("soft_value", soft_value, SoftValue)
         require_part("improvement", improvement, PolicyImprovement)
         require_part("temperature", temperature, Temperature)
+        require_part("critic_fit", critic_fit or CriticFit(), CriticFit)
+        require_part("acting", acting or Acting(), Acting)
         if temperature.needs_log_prob and not improvement.knows_density:
             raise CapabilityError(
                 f"temperature: {type(temperature).__name__} compares the policy's entropy with its "

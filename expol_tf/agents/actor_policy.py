@@ -43,7 +43,7 @@ class ActorPolicy(tf_policy.TFPolicy):
       actor_network: `network(observation) -> (distribution, state)`.
       observation_normalizer: Applied to observations before the network sees them, if any.
       greedy: Whether to take the greedy action, clipped to the box.
-      seed: Of the sampling policy's generator; None takes entropy from the system.
+      seed: Seeds the sampling policy's generator; None takes entropy from the system.
       jit_compile: Whether XLA compiles the network's forward pass.
       exploration: Noise added to samples, if any.
       selection: How the sampling policy takes an action of a distribution, instead of drawing one: a function

@@ -69,7 +69,7 @@ class AffineConditioner(keras.layers.Layer):
             # Glorot's range for one of the two networks. Keras's own initializer would take the leading 2 of
             # the stacked shape for a convolution's window.
             limit = _LAST_LAYER_RANGE if is_last else (6.0 / (inputs + outputs)) ** 0.5
-            # Of a single x₁ (A = 2), LayerNorm without a bias before it would keep nothing but the sign.
+            # With a single x₁ (A = 2), LayerNorm without a bias before it would keep nothing but the sign.
             bias_limit = 1.0 if layer_norm and index == 0 else 0.0
             self._kernels.append(self._add_weights("kernel", [2, inputs, outputs], limit))
             self._biases.append(self._add_weights("bias", [2, outputs], bias_limit))

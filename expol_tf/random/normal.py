@@ -19,7 +19,7 @@ def standard_normal(shape: tf.Tensor, seed: tf.Tensor, dtype: tf.DType = tf.floa
     Args:
       shape: int32 vector.
       seed: Stateless seed, int32 `[2]`.
-      dtype: Of the draws; other than float32, TensorFlow's kernel makes them.
+      dtype: The draws' type; TensorFlow's kernel makes those that are not float32.
     """
     if dtype != tf.float32:
         return tf.random.stateless_normal(shape, seed, dtype=dtype)

@@ -174,7 +174,7 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
 
     Args:
       directory: A run's `root_dir`, or its `policy` directory.
-      seed: Of the sampled actions; None takes entropy from the system.
+      seed: Seeds the sampled actions; None takes entropy from the system.
 
     Raises:
       ConfigurationError: If there is no exported policy.

@@ -48,7 +48,7 @@ class OffPolicyRunner:
       warm_up_steps: Environment steps, over all environments, with uniform actions and without updates;
         rounded up to a multiple of the number of environments.
       iteration_steps: Environment steps of an iteration over all environments; rounded up likewise.
-      seed: Of warm-up actions, samples and updates; None takes entropy from the system.
+      seed: Seeds warm-up actions, samples and updates; None takes entropy from the system.
 
     Attributes:
       iteration_steps: Environment steps of an iteration over all environments.
