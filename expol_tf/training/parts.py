@@ -121,6 +121,7 @@ def choose_parts(
         )
     base: type[PolicyAgent] = ActorCriticAgent if off_policy else OnPolicyAgent
     defaults = (cls if cls is not None and issubclass(cls, base) else base).defaults
+    settings = defaults.runner_settings
     normalizer = observation_normalizer
     if isinstance(normalizer, str):
         normalizer = defaults.observation_normalizer
@@ -130,7 +131,7 @@ def choose_parts(
         value_network=None if off_policy else value_network or defaults.values_network,
         critic_network=critic_network or defaults.values_network if off_policy else None,
         observation_normalizer=normalizer,
-        runner=runner or functools.partial(own, **defaults.runner_settings),
+        runner=runner or (functools.partial(own, **settings) if settings else own),
         num_envs=num_envs if num_envs is not None else defaults.num_envs,
     )
 

@@ -60,10 +60,10 @@ def test_its_checkpoints_are_no_damage(root: pathlib.Path, read_only: bool) -> N
 
 def test_it_can_be_reported(root: pathlib.Path) -> None:
     (run,) = find_runs([root]).runs
-    assert (run.task, run.seed, run.env_step, run.target_env_steps) == ("Pendulum-v1", 3, 512, 500)
-    assert run.values["train.agent"] == "@NameThatWentAgent" and run.values["train.wrappers"] == "()"
+    assert (run.task, run.seed, run.progress.env_step, run.progress.target_env_steps) == ("Pendulum-v1", 3, 512, 500)
+    assert run.record.values["train.agent"] == "@NameThatWentAgent" and run.record.values["train.wrappers"] == "()"
     assert run.episodes.return_mean.tolist() == [-1200.0, -1100.0]
-    assert run.evaluations.return_mean.tolist() == [-1000.0] and run.versions["expol_tf"] == "0.1.0"
+    assert run.evaluations.return_mean.tolist() == [-1000.0] and run.record.versions["expol_tf"] == "0.1.0"
 
 
 def test_evaluation_needs_no_name_that_went(root: pathlib.Path) -> None:
