@@ -160,6 +160,7 @@ OBJECTIVES_WITHOUT = {
     "Policy": "a type",
     "ScaledAdvantages": "a tuple that objectives return",
     "latent_and_squash": "takes a distribution",
+    "require_particles": "takes a number and a name",
     "require_reduction": "takes names",
     "require_samples": "takes a number and a name",
 }

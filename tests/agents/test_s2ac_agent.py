@@ -331,10 +331,13 @@ def test_selection():
     assert means[None] < means["softmax"] < means["argmax"]
 
 
-def test_a_random_particle_is_what_acts_without_a_selection():
-    observation = np.random.default_rng(0).normal(size=[6, 3])
-    agents = make_agent(), make_agent(selection=ParticleSelection("random"))
-    np.testing.assert_array_equal(*(agent.collect_policy.act(observation)[0] for agent in agents))
+def test_a_random_particle_can_be_selected():
+    agent = make_agent(selection=ParticleSelection("random"))
+    observation = np.random.default_rng(0).normal(size=[6, 3]).astype(np.float32)
+    particles, seed = agent.actor_network(observation)[0], tf.constant([1, 2])
+    chosen = agent.acting.selection(particles, seed)
+    np.testing.assert_array_equal(chosen, particles.select("random", seed))
+    assert chosen.shape == [6, 2] and agent.collect_policy.act(observation)[0].shape == [6, 2]
     assert ParticleSelection() == ParticleSelection("random")
 
 
