@@ -159,7 +159,6 @@ OBJECTIVES_WITHOUT = {
     "Matching": "a tuple of functions; those that the library makes are called above",
     "Policy": "a type",
     "ScaledAdvantages": "a tuple that objectives return",
-    "latent_and_squash": "takes a distribution",
     "require_particles": "takes a number and a name",
     "require_reduction": "takes names",
     "require_samples": "takes a number and a name",
