@@ -19,6 +19,10 @@ _chosen: str | None = None
 _DEVICE = re.compile(r"auto|cpu(:[1-9]\d*)?|gpus|gpu|gpu:\d+(,gpu:\d+)*", re.IGNORECASE)
 
 
+class _AlreadyBegunError(ConfigurationError):
+    """TensorFlow has computed something before. gin raises errors anew without their cause: the class tells."""
+
+
 @gin.configurable(module="expol_tf")
 def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_threads: int = 1) -> str:
     """Chooses this process's devices and thread counts; returns the devices' names: "CPU:0", "GPU:0,GPU:1".
@@ -63,7 +67,7 @@ def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_
         if _effective(threading.get_inter_op_parallelism_threads(), "INTEROP") != inter_op_threads:
             threading.set_inter_op_parallelism_threads(inter_op_threads)
     except RuntimeError as error:
-        raise ConfigurationError(
+        raise _AlreadyBegunError(
             f"device={device!r}, intra_op_threads={intra_op_threads}, inter_op_threads={inter_op_threads}: "
             "TensorFlow has already begun with other settings. Call configure_devices before anything of "
             "TensorFlow or this library computes."
@@ -104,9 +108,7 @@ def ensure_configured(inter_op_threads: int | None = None) -> str:
         options["inter_op_threads"] = inter_op_threads
     try:
         return configure_devices(**options)
-    except ConfigurationError as error:
-        if not isinstance(error.__cause__, RuntimeError):
-            raise
+    except _AlreadyBegunError as error:
         logging.info("Thread counts and device stay as TensorFlow has them, which may be slower: %s", error)
         return "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0"
 
