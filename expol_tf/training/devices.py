@@ -20,7 +20,7 @@ _DEVICE = re.compile(r"auto|cpu(:[1-9]\d*)?|gpus|gpu|gpu:\d+(,gpu:\d+)*", re.IGN
 
 
 class _AlreadyBegunError(ConfigurationError):
-    """TensorFlow has computed something before. gin raises errors anew without their cause: the class tells."""
+    """TensorFlow has computed something before. gin keeps an error's class, but not its cause."""
 
 
 @gin.configurable(module="expol_tf")
