@@ -101,8 +101,8 @@ def test_a_sweep_leaves_ordinary_runs(tmp_path: pathlib.Path) -> None:
         assert json.loads((run / "environment.json").read_text())["seed"] == seed
         # Only what `train` leaves.
         assert {each.name for each in run.iterdir()} == {
-            ".lock", "checkpoints", "config.gin", "configuration.json", "environment.json", "fingerprint.json",
-            "learning_curve.png", "metrics.csv", "policy", "tensorboard",
+            ".lock", "checkpoints", "config.gin", "configuration.json", "environment.json",
+            "fingerprint.json", "learning_curve.png", "metrics.csv", "policy", "tensorboard",
         }  # fmt: skip
     assert rows(runs[0] / "metrics.csv") != rows(runs[1] / "metrics.csv")
 
