@@ -30,8 +30,15 @@ class Collected:
         self.files.update(item.nodeid.split("::")[0] for item in session.items)
 
 
-def outcomes(xml: pathlib.Path) -> collections.Counter[str]:
-    """Returns how many tests of a JUnit file passed, failed and were skipped."""
+def file_of(classname: str) -> str:
+    """Returns the test file of a JUnit class name: `tests.agents.test_x.TestY` → `tests/agents/test_x.py`."""
+    parts = classname.split(".")
+    end = next(index for index, part in enumerate(parts) if part.startswith("test_"))
+    return "/".join(parts[: end + 1]) + ".py"
+
+
+def outcomes(xml: pathlib.Path) -> dict[str, collections.Counter[str]]:
+    """Returns how many tests of each file in a JUnit report passed, failed and were skipped."""
     # A test whose teardown fails is listed twice.
     cases: dict[tuple[str, str], str] = {}
     for case in ElementTree.parse(xml).iter("testcase"):
@@ -40,26 +47,29 @@ def outcomes(xml: pathlib.Path) -> collections.Counter[str]:
         key = (case.get("classname", ""), case.get("name", ""))
         if cases.get(key) != "failed":
             cases[key] = outcome
-    return collections.Counter(cases.values())
+    counts: dict[str, collections.Counter[str]] = {}
+    for (classname, _), outcome in cases.items():
+        counts.setdefault(file_of(classname), collections.Counter())[outcome] += 1
+    return counts
 
 
 def bazel_outcomes(logs: pathlib.Path, labels: Iterable[str]) -> dict[str, collections.Counter[str]]:
-    """Returns the outcomes of each test file (`tests/agents/test_trpo_agent.py`) that has a target."""
-    results = {}
+    """Returns the outcomes of each test file (`tests/agents/test_trpo_agent.py`) that some target ran."""
+    results: dict[str, collections.Counter[str]] = {}
     for label in labels:
-        path = label.strip().removeprefix("//").replace(":", "/")
-        xml = logs / path / "test.xml"
-        results[f"{path}.py"] = outcomes(xml) if xml.exists() else collections.Counter()
+        xml = logs / label.strip().removeprefix("//").replace(":", "/") / "test.xml"
+        if xml.exists():
+            results |= outcomes(xml)
     return results
 
 
 def differences(bazel: dict[str, collections.Counter[str]], collected: collections.Counter[str]) -> list[str]:
     """Returns a line for each file of which Bazel ran other tests than pytest collects."""
+    ran = {file: sum(counts.values()) for file, counts in bazel.items()}
     return [
-        f"{file}: Bazel ran {sum(bazel[file].values()) if file in bazel else 'nothing (no target)'}, "
-        f"pytest collects {collected[file]}"
-        for file in sorted({*bazel, *collected})
-        if file not in bazel or sum(bazel[file].values()) != collected[file]
+        f"{file}: Bazel ran {ran.get(file, 0)}, pytest collects {collected[file]}"
+        for file in sorted({*ran, *collected})
+        if ran.get(file, 0) != collected[file]
     ]
 
 

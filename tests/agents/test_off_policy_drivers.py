@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import pathlib
 from typing import Any
 
@@ -16,56 +15,16 @@ from tf_agents.replay_buffers import tf_uniform_replay_buffer
 from tf_agents.utils import nest_utils
 
 from expol_tf import environments
-from expol_tf.agents import (
-    Acting,
-    ActorCriticAgent,
-    DdpgAgent,
-    LogSumExpValue,
-    OrnsteinUhlenbeckNoise,
-    S2acAgent,
-    SacAgent,
-    SqlAgent,
-    SteinImprovement,
-    SvgdImprovement,
-)
-from expol_tf.distributions import SteinSampler
+from expol_tf.agents import Acting, ActorCriticAgent, OrnsteinUhlenbeckNoise
 from expol_tf.keras_api import keras
-from expol_tf.networks import (
-    CriticNetwork,
-    DeterministicActorNetwork,
-    GaussianActorNetwork,
-    LogStd,
-    SamplingActorNetwork,
-)
+from expol_tf.networks import CriticNetwork
 from tests.agents.driving import NUM_ENVS, load, short_pendulum
-
-AGENTS: dict[str, tuple[Any, Any]] = {
-    "sac": (
-        SacAgent,
-        functools.partial(
-            GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True), activation="relu"
-        ),
-    ),
-    "sql": (
-        functools.partial(
-            SqlAgent,
-            soft_value=LogSumExpValue(num_samples=5),
-            improvement=SvgdImprovement(num_particles=3),
-        ),
-        SamplingActorNetwork,
-    ),
-    # A policy with a state, and without a density.
-    "ddpg": (DdpgAgent, DeterministicActorNetwork),
-    "s2ac": (
-        functools.partial(S2acAgent, improvement=SteinImprovement(SteinSampler(3, 2))),
-        functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True)),
-    ),
-}
+from tests.agents.small_algorithms import ALGORITHMS
 
 
 def make_agent(name: str, env: Any) -> ActorCriticAgent:
     keras.utils.set_random_seed(0)
-    make, actor_network = AGENTS[name]
+    make, actor_network = ALGORITHMS[name]
     specs, action_spec = env.time_step_spec(), env.action_spec()
     return make(
         specs,
@@ -91,7 +50,7 @@ def check_updates(agent: ActorCriticAgent, dataset: Any, count: int = 3) -> int:
     return boundaries
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_train_from_a_uniform_replay_buffer(name: str) -> None:
     env = load(short_pendulum)
     agent = make_agent(name, env)
@@ -108,7 +67,7 @@ def test_train_from_a_uniform_replay_buffer(name: str) -> None:
     assert check_updates(agent, iter(buffer.as_dataset(sample_batch_size=32, num_steps=2))) > 0
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_both_policies_run_under_the_drivers(name: str) -> None:
     for policy_name in ("policy", "collect_policy"):
         env = load(short_pendulum)
@@ -125,7 +84,7 @@ def test_both_policies_run_under_the_drivers(name: str) -> None:
         assert len(actions) >= 10 and np.abs(actions).max() <= 2.0
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_policies_are_saved(name: str, tmp_path: pathlib.Path) -> None:
     env = load(short_pendulum)
     agent = make_agent(name, env)

@@ -13,6 +13,7 @@ from expol_tf import configuration
 from expol_tf.configuration import Configuration, configuration_from_call, gin_syntax
 from expol_tf.errors import ConfigurationError
 from expol_tf.renamed import RENAMED
+from tests.configuration import statements
 from tests.configuration.steered import Steered
 
 
@@ -97,15 +98,7 @@ def empty_gin() -> Iterator[None]:
     gin.clear_config()
 
 
-def resolved(*texts: str, ours: str = "") -> Configuration:
-    """The configuration of a file of the library and the user's statements after it."""
-    library = [
-        dataclasses.replace(statement, author="library")
-        for statement in gin_syntax.read_bindings([ours], source="ours.gin")
-        if isinstance(statement, gin_syntax.Binding)
-    ]
-    statements = gin_syntax.read_bindings(texts, source="test.gin")
-    return configuration.resolve([*library, *statements], root="train_boats")
+resolved = functools.partial(statements.resolved, "train_boats")
 
 
 def refused(*texts: str) -> str:
@@ -324,9 +317,9 @@ def test_what_the_user_sets_on_a_part_that_another_replaced_is_an_error(order: i
 def test_a_part_of_a_recorded_configuration_can_be_replaced(tmp_path: pathlib.Path) -> None:
     recorded = tmp_path / "config.gin"
     recorded.write_text(resolved(EXPERIMENT, CREW).text)
-    statements = gin_syntax.read_files([str(recorded)])
+    record = gin_syntax.read_files([str(recorded)])
     replaced = configuration.resolve(
-        [*statements, *gin_syntax.read_bindings(["Boat.secret = @Sail()"])], root="train_boats"
+        [*record, *gin_syntax.read_bindings(["Boat.secret = @Sail()"])], root="train_boats"
     )
     assert "Crew" not in replaced.text and "Anchor" not in replaced.text
 

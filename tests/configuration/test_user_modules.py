@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,9 @@ from collections.abc import Iterator
 import gin
 import pytest
 
-from expol_tf import configuration
 from expol_tf.cli import import_user_module
-from expol_tf.configuration import Configuration, gin_syntax
 from expol_tf.errors import ConfigurationError
+from tests.configuration import statements
 
 RAFTS = """
 import gin
@@ -67,14 +67,7 @@ def user(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pa
     gin.clear_config()
 
 
-def resolved(*texts: str, ours: str = "") -> Configuration:
-    library = [
-        dataclasses.replace(statement, author="library")
-        for statement in gin_syntax.read_bindings([ours], source="ours.gin")
-        if isinstance(statement, gin_syntax.Binding)
-    ]
-    statements = gin_syntax.read_bindings(texts, source="test.gin")
-    return configuration.resolve([*library, *statements], root="build_marina")
+resolved = functools.partial(statements.resolved, "build_marina")
 
 
 def test_a_name_that_begins_with_a_module_imports_it(user: pathlib.Path) -> None:

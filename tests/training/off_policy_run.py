@@ -10,54 +10,16 @@ import sys
 from typing import Any
 
 import expol_tf
-from expol_tf.agents import (
-    Acting,
-    AmortizedPolicy,
-    DdpgAgent,
-    LogSumExpValue,
-    OrnsteinUhlenbeckNoise,
-    S2acAgent,
-    SacAgent,
-    SqlAgent,
-    SteinImprovement,
-    SvgdImprovement,
-)
+from expol_tf.agents import Acting, AmortizedPolicy, OrnsteinUhlenbeckNoise, S2acAgent, SteinImprovement
 from expol_tf.distributions import SteinSampler
-from expol_tf.networks import (
-    CriticNetwork,
-    DeterministicActorNetwork,
-    GaussianActorNetwork,
-    LogStd,
-    SamplingActorNetwork,
-)
+from expol_tf.networks import CriticNetwork, SamplingActorNetwork
 from expol_tf.training import OffPolicyRunner, TrainingResult, configure_devices
+from tests.agents.small_algorithms import ALGORITHMS, SQUASHED_GAUSSIAN
 
 ITERATION = 48
 END = 9 * ITERATION
 
-AGENTS = {
-    "sac": (
-        SacAgent,
-        functools.partial(
-            GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True), activation="relu"
-        ),
-    ),
-    "sql": (
-        functools.partial(
-            SqlAgent,
-            soft_value=LogSumExpValue(num_samples=5),
-            improvement=SvgdImprovement(num_particles=4),
-        ),
-        SamplingActorNetwork,
-    ),
-    "ddpg": (DdpgAgent, DeterministicActorNetwork),
-}
-_GAUSSIAN = functools.partial(GaussianActorNetwork, squash=True, log_std=LogStd(state_dependent=True))
-AGENTS |= {
-    "s2ac": (
-        functools.partial(S2acAgent, improvement=SteinImprovement(SteinSampler(3, 2))),
-        _GAUSSIAN,
-    ),
+AGENTS = ALGORITHMS | {
     "s2ac_amortized": (
         functools.partial(
             S2acAgent,
@@ -66,7 +28,7 @@ AGENTS |= {
                 amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(16,))),
             ),
         ),
-        _GAUSSIAN,
+        SQUASHED_GAUSSIAN,
     ),
 }
 
