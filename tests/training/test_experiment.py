@@ -4,6 +4,7 @@ import csv
 import functools
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,12 @@ def finished(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished run, which a test may spoil."""
+    return pathlib.Path(shutil.copytree(finished, tmp_path / "copied"))
+
+
 def test_a_run_leaves_every_file(finished):
     for name in ("config.gin", "environment.json", "metrics.csv", "evaluation.csv", "learning_curve.png"):
         assert (finished / name).stat().st_size > 0, name
@@ -178,45 +185,34 @@ def test_a_signal_saves_and_the_run_goes_on(finished, tmp_path, number):
     assert rows(root / "metrics.csv") == rows(finished / "metrics.csv")
 
 
-def test_a_damaged_checkpoint_is_set_aside(finished, tmp_path):
-    root = tmp_path / "damaged"
-    expol_tf.train(root, **{**small, "num_env_steps": 1536})
-    newest = sorted((root / "checkpoints").glob("checkpoint-*"))[-1]
+def test_a_damaged_checkpoint_is_set_aside(finished, copied):
+    newest = sorted((copied / "checkpoints").glob("checkpoint-*"))[-1]
     (newest / "arrays.npz").write_bytes((newest / "arrays.npz").read_bytes()[:100])
-    result = expol_tf.train(root, **small)
+    result = expol_tf.train(copied, **small)
     assert result.env_step == 2048
-    assert list((root / "checkpoints").glob("*.damaged"))
-    # The evaluation at the end of the shorter run is not part of the longer one's.
-    assert rows(root / "metrics.csv") == rows(finished / "metrics.csv")
+    assert list((copied / "checkpoints").glob("*.damaged"))
+    assert rows(copied / "metrics.csv") == rows(finished / "metrics.csv")
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_keeps_its_rows(tmp_path):
-    root = tmp_path / "run"
-    expol_tf.train(root, **{**small, "num_env_steps": 512})
-    for path in (root / "checkpoints").glob("checkpoint-*"):
+def test_a_run_whose_checkpoints_are_all_damaged_keeps_its_rows(finished, copied):
+    for path in (copied / "checkpoints").glob("checkpoint-*"):
         (path / "manifest.json").write_text("{")
-    before = (root / "metrics.csv").read_bytes()
     with pytest.raises(CheckpointError, match="damaged"):
-        expol_tf.train(root, **small)
-    assert (root / "metrics.csv").read_bytes() == before
+        expol_tf.train(copied, **small)
+    assert (copied / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
 
 
-def test_a_run_killed_before_its_export_is_exported_later(tmp_path):
-    root = tmp_path / "run"
-    expol_tf.train(root, **{**small, "num_env_steps": 256})
-    (root / "learning_curve.png").unlink()
-    shutil.rmtree(root / "policy")
-    expol_tf.train(root, **{**small, "num_env_steps": 256})
-    assert (root / "policy" / "saved_model.pb").exists() and (root / "learning_curve.png").exists()
+def test_a_run_killed_before_its_export_is_exported_later(copied):
+    (copied / "learning_curve.png").unlink()
+    shutil.rmtree(copied / "policy")
+    expol_tf.train(copied, **small)
+    assert (copied / "policy" / "saved_model.pb").exists() and (copied / "learning_curve.png").exists()
 
 
-def test_a_run_keeps_its_seed_and_its_configuration(tmp_path, capsys):
-    root = tmp_path / "run"
-    expol_tf.train(root, **{**small, "num_env_steps": 512})
-    config = (root / "config.gin").read_bytes()
-    expol_tf.train(root, **{**small, "num_env_steps": 256}, seed=7)
+def test_a_run_keeps_its_seed_and_its_configuration(finished, copied, capsys):
+    expol_tf.train(copied, **{**small, "num_env_steps": 256}, seed=7)
     assert "its own seed 0, not 7" in capsys.readouterr().out
-    assert (root / "config.gin").read_bytes() == config
+    assert (copied / "config.gin").read_bytes() == (finished / "config.gin").read_bytes()
 
 
 def test_an_environment_object_cannot_be_evaluated(tmp_path):
@@ -249,14 +245,16 @@ def test_a_finished_run_says_so(finished, capsys):
     assert (finished / "metrics.csv").read_bytes() == before
 
 
-def test_a_longer_run_extends_a_finished_one(tmp_path):
+def test_a_longer_run_extends_a_finished_one(finished, tmp_path):
     root = tmp_path / "extended"
-    expol_tf.train(root, **{**small, "num_env_steps": 512})
-    result = expol_tf.train(root, **{**small, "num_env_steps": 1024})
-    assert result.env_step == 1024
-    direct = tmp_path / "direct"
-    expol_tf.train(direct, **{**small, "num_env_steps": 1024})
-    assert rows(root / "metrics.csv") == rows(direct / "metrics.csv")
+    expol_tf.train(root, **{**small, "num_env_steps": 768})
+    result = expol_tf.train(root, **small)
+    assert result.env_step == 2048
+    assert rows(root / "metrics.csv") == rows(finished / "metrics.csv")
+    # The shorter run's last evaluation stays; it changes nothing of the others.
+    own, *others = rows(root / "evaluation.csv")
+    assert int(own["env_step"]) == 768
+    assert others == rows(finished / "evaluation.csv")
 
 
 def test_the_directory_of_another_experiment_is_refused(finished):
