@@ -23,7 +23,7 @@ from tests.contracts.matrix_agents import ALGORITHMS, POLICIES, ROLLOUT, make_ag
 TASK = "expol/GaussianBandit-v0"
 FIRST_UPDATES = 10
 PAGE = pathlib.Path(__file__).absolute().parents[2] / "docs" / "matrix.md"
-# Of the first return, what may be left: the best is 0.
+# The share of the first return that may be left after training; the best return is 0.
 SHARE = 0.5
 
 _REPLAY = 1024
@@ -139,7 +139,7 @@ def render(outcomes: Mapping[tuple[str, str], tuple[str, str]]) -> str:
             number = notes.setdefault(_without_names(message), len(notes) + 1) if message else None
             cells.append(says if number is None else f"{says} [{number}]")
         lines.append(f"| {algorithm} | " + " | ".join(cells) + " |")
-    lines += ["\n## What the others raise, with the names of the agent and of the network\n"]
+    lines += ["\n## Error messages, without the names of the agent and of the network\n"]
     lines += [f"{number}. {note}" for note, number in notes.items()]
     return "\n".join(lines) + "\n"
 
@@ -161,18 +161,20 @@ def _without_names(message: str) -> str:
 
 _HEAD = f"""# Which policy goes with which algorithm
 
-A policy's distribution has capabilities (`expol_tf.distributions.capabilities`), an algorithm needs some of
-them, and an agent that is given a policy without them raises when it is constructed. Every cell is built by
-the tests. Where it says *works*, it trains, and after some hundred updates (off policy; some tens on policy)
-has closed half of the gap between its first return on `{TASK}` and the best, 0. Where it does
-not, it says what is missing.
+An algorithm needs some capabilities of a policy's distribution (`expol_tf.distributions.capabilities`). An
+agent that is constructed with a policy that lacks one of them raises an error. The tests build every cell of
+the table:
+
+* *works*: the agent trains on `{TASK}`, where the best return is 0. After some hundred updates
+  off policy, or some tens on policy, its return has come at least half of the way from its first value to 0.
+* *no …* names what the policy lacks. The footnotes give the error messages.
 
 Columns are actor networks: `GaussianActorNetwork`, `MixtureActorNetwork`, `FlowActorNetwork` (off policy with
 `squash=True`), `SamplingActorNetwork`, `NoisyActorNetwork`, `DeterministicActorNetwork`, and
-`SteinActorNetwork` over a Gaussian. S²AC makes the Stein policy itself: there the column is the initial
-network.
+`SteinActorNetwork` over a Gaussian. In the row of S²AC the column is the initial network, because S²AC makes
+the Stein policy itself.
 
-This page is written by `python -m tests.contracts.matrix > docs/matrix.md`.
+The command `python -m tests.contracts.matrix > docs/matrix.md` writes this page.
 """
 
 
