@@ -27,7 +27,7 @@ RENAMED: dict[str, str] = {
         "the optimizer of the improvement, such as ReparameterizedImprovement.optimizer"
     ),
     "ActorCriticAgent.batch_parts": "SteinImprovement.batch_parts",
-    "ActorCriticAgent.capabilities": "the attribute requires of the soft value and the improvement",
+    "ActorCriticAgent.capabilities": "the attributes soft_value.requires and improvement.requires",
     "ActorCriticAgent.companions": "ImprovementParts.companions, which an improvement builds",
     "ActorCriticAgent.critic_optimizer": "CriticFit.optimizer",
     "ActorCriticAgent.discriminators": "ImprovementParts.discriminators, which an improvement builds",
@@ -54,7 +54,7 @@ RENAMED: dict[str, str] = {
     "GaussianActorNetwork.initial_log_std": "LogStd.initial",
     "GaussianActorNetwork.log_std_bounds": "LogStd.bounds",
     "GaussianActorNetwork.state_dependent_std": "LogStd.state_dependent",
-    "Kfac.unfactored": "Kfac.cg_iterations, where 0 refuses what is no dense layer's",
+    "Kfac.unfactored": "Kfac.cg_iterations; 0 refuses variables that belong to no dense layer",
     "KroneckerUpdate.jit_compile": "Acting.jit_compile",
     "KroneckerUpdate.objective": "OnPolicyAgent.objective",
     "MixtureActorNetwork.initial_log_std": "LogStd.initial",
