@@ -40,7 +40,7 @@ EXPERIMENT_MACROS = (
 # What may differ between a run and its resumption: the length, the seed, and what only observes or stores the
 # run. The pattern is of the root's parameters; the configurables are named.
 _EXEMPT_PARAMETER = re.compile(r"^(root_dir|observers|seed|num_env_steps|log_.*|eval_.*|checkpoint_.*)$")
-_EXEMPT_CONFIGURABLES = ("CheckpointStore", "Evaluator", "Progress", "configure_devices")
+_EXEMPT_CONFIGURABLES = ("CheckpointStore", "Evaluator", "configure_devices")
 _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER.match(macro.lower()))
 # Where a run is written and who watches it are no part of what it is.
 NOT_WRITTEN = ("root_dir", "observers")
