@@ -100,6 +100,6 @@ def test_progress_counts_steps_and_time(tmp_path: pathlib.Path) -> None:
         assert running.env_step == 300
     # 200 steps in 10 s; 700 of the running and 1,000 of the pending run are left, none of the failed one.
     assert stream.getvalue().splitlines()[1:] == [
-        "sweep: 500 / 2,200 steps (23%) | 0 of 3 runs finished | 1 running | 1 failed | 1 pending | 20 steps/s"
-        " | ETA 0:01:25"
+        "sweep: 500 / 2,200 steps (23%) | 0 of 3 runs finished | 1 running | 1 failed | 1 pending"
+        " | 20 steps/s | ETA 0:01:25"
     ]
