@@ -197,10 +197,9 @@ class Configuration:
         return self._without(lost, ["library", "record"])
 
     def check(self) -> None:
-        """Raises a `ConfigurationError` for an unknown parameter or a value that is not of its type."""
+        """Raises a `ConfigurationError` for a value that is not of its parameter's type."""
         for (_, selector, parameter), binding in self.bindings.items():
             known, location = gin_registry.look_up(selector), binding.location
-            gin_registry.check_parameter(known, parameter, location)
             if isinstance(binding.value, Macro) and binding.value.name in self.macros:
                 macro = self.macros[binding.value.name]
                 location = f"{macro.location}: {macro.name}"

@@ -149,17 +149,15 @@ def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
                     "none. It must be installed, or lie in the directory where the program is started."
                 )
             needed[statement.module] = None
-    for binding in statements:
-        if isinstance(binding, Import):
             continue
-        names = references(binding.value) | (set() if binding.is_macro else {binding.selector})
+        names = references(statement.value) | (set() if statement.is_macro else {statement.selector})
         for selector in sorted(name.rpartition("/")[2] for name in names):
             module = selector.rpartition(".")[0]
             if not module or f"{module}.".startswith(gin_registry.OURS):
                 continue
             # What is registered may have any prefix; only that of a module is needed by the next process.
             known = gin_internals.selectors(selector)
-            if module in sys.modules if known else _imported(module, binding.location):
+            if module in sys.modules if known else _imported(module, statement.location):
                 needed[module] = None
     return tuple(needed)
 

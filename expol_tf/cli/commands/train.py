@@ -94,8 +94,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     from expol_tf import configuration as configurations
 
     for file in files:
-        path = gin_syntax.find_file(file)
-        if path is not None and configurations.UNWRITABLE_MARK in path.read_text(encoding="utf-8"):
+        if configurations.UNWRITABLE_MARK in gin_syntax.find_file(file).read_text(encoding="utf-8"):
             raise ConfigurationError(
                 f"{file}: this run was started from Python with objects that a gin file cannot express; they "
                 "are listed at its end. Call expol_tf.train again with the same arguments."
