@@ -92,20 +92,13 @@ def evaluation_bands(study: Study, repetitions: int, rng: np.random.Generator) -
         if not all(np.array_equal(other, grid) for other in steps):
             points = max(2, min(map(len, steps)))
             grid = curves.common_grid([s[0] for s in steps], [s[-1] for s in steps], points)
-        values = [curves.on_grid(e.env_step, e.return_mean, grid) for e in evaluations]
+        values = [np.interp(grid, e.env_step, e.return_mean) for e in evaluations]
         bands[key] = _band(grid, np.stack(values), repetitions, rng)
     return bands
 
 
 def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, seed: int) -> Aggregates:
-    """Returns rliable's aggregates of the final returns, and of the returns over steps.
-
-    Args:
-      study: The runs.
-      ends: What `finals` returns.
-      repetitions: Bootstrap resamples.
-      seed: Seeds the resamples.
-    """
+    """Returns rliable's aggregates of the final returns `ends`, and of the returns over steps."""
     tasks, experiments, notes = study.common_tasks, study.experiments, []
     if left_out := [task for task in study.tasks if task not in tasks]:
         notes.append(
@@ -164,15 +157,15 @@ def _final(member: Member, limit: int) -> Final:
     limit = max(limit, int(run.episodes.env_step[0]))
     ended = run.episodes.count[run.episodes.env_step <= limit].sum()
     return Final(
-        training=curves.final_return(run.episodes, limit),
+        training=curves.value_at(run.episodes.env_step, curves.smoothed_returns(run.episodes), limit),
         episodes=int(min(ended, curves.WINDOW)),
-        evaluation=curves.final_evaluation(run.evaluations, limit),
+        evaluation=curves.value_at(run.evaluations.env_step, run.evaluations.return_mean, limit),
     )
 
 
 def _smoothed_on(run: Run, grid: np.ndarray) -> np.ndarray:
-    """The run's smoothed returns at the steps `grid` [P]."""
-    return curves.on_grid(run.episodes.env_step, curves.smoothed_returns(run.episodes), grid)
+    """The run's smoothed returns at the steps `grid` [P]: linear between rows, the last value after them."""
+    return np.interp(grid, run.episodes.env_step, curves.smoothed_returns(run.episodes))
 
 
 def _band(grid: np.ndarray, values: np.ndarray, repetitions: int, rng: np.random.Generator) -> Band:

@@ -41,11 +41,6 @@ class CsvTable:
         """The CSV file."""
         return self._path
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The column names."""
-        return self._columns
-
     def append(self, row: Mapping[str, Any]) -> None:
         """Writes one row, given to the system before this returns; columns not in `row` stay empty.
 
@@ -90,10 +85,6 @@ class CsvTable:
             return removed
         except OSError as error:
             raise RunDirectoryError(_cannot_write(self._path, error)) from error
-
-    def read(self) -> list[dict[str, Any]]:
-        """Returns the complete rows, cells as int, float, str or None where empty."""
-        return read_table(self._path)
 
     def sync(self) -> None:
         """Waits until the rows are on the disk, so that a power cut cannot lose what a checkpoint needs."""
