@@ -12,11 +12,9 @@ from expol_tf.reports.aggregate import Curves, Estimate
 from expol_tf.reports.curve_plots import Band, Key
 from expol_tf.reports.normalization import Normalization, normalization
 from expol_tf.reports.runs import Run
-from expol_tf.reports.study import Member, Study
+from expol_tf.reports.study import SAME_LENGTH, Member, Study
 
 _EFFICIENCY_POINTS = 101
-# Tasks of lengths within two per cent of each other are of the same length.
-_SAME_LENGTH = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +127,7 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
         _EFFICIENCY_POINTS,
     )
     longest = max(study.compared_at[task] for task in tasks)
-    if longest > grid[-1] * (1 + _SAME_LENGTH):
+    if longest > grid[-1] * (1 + SAME_LENGTH):
         notes.append(
             f"The sample efficiency ends at {grid[-1]:,.0f} env steps, where the shortest task does."
         )
