@@ -13,13 +13,7 @@ _SHOWN_RUNS = 16
 
 
 def report_progress(progress: Progress, states: Sequence[RunState], root: Path) -> None:
-    """Reads how far the running runs are, and reports them and the whole.
-
-    Args:
-      progress: Shows it.
-      states: The runs; how far the running ones are is put down in them.
-      root: The sweep's directory.
-    """
+    """Reads how far the running runs of the sweep in `root` are, puts it down in `states` and reports it."""
     running = [state for state in states if state.status == "running"]
     for state in running:
         row = last_row(state.files(root).metrics_csv)
