@@ -3,7 +3,8 @@
     statements = gin_syntax.read_files(["gin/nfp_trpo.gin"]) + gin_syntax.read_bindings(["SEED = 3"])
     configuration = resolve(statements).override("num_env_steps", 20_000)
     with applied(configuration):  # gin holds exactly this
-        train(root_dir)           # writes configuration.text as config.gin
+        experiment = Experiment.of(**gin.get_bindings("expol_tf.train"), root_dir=root_dir)
+        run_experiment(experiment, configuration)  # writes configuration.text as config.gin
 
 Later statements override earlier ones, and `override` overrides them all.
 """

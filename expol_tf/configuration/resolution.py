@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import dataclasses
 import functools
 import sys
@@ -27,9 +26,6 @@ from expol_tf.configuration.gin_syntax import (
     walk,
 )
 from expol_tf.errors import ConfigurationError
-
-# What gin holds inside `applied`; gin forgets in which files and lines it was written.
-_applied: contextvars.ContextVar[Configuration | None] = contextvars.ContextVar("applied", default=None)
 
 
 def check_macros(statements: Sequence[Binding | Import]) -> None:
@@ -87,20 +83,15 @@ def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Conf
 @contextlib.contextmanager
 def applied(configuration: Configuration) -> Iterator[None]:
     """Makes gin hold exactly this configuration while the block runs, and nothing afterwards."""
-    token = _applied.set(configuration)
     try:
         configuration.apply()
         yield
     finally:
-        _applied.reset(token)
         gin.clear_config()
 
 
 def held_configuration(root: str = "train") -> Configuration:
-    """Returns what gin holds now, whoever put it there."""
-    known = _applied.get()
-    if known is not None and known.root == gin_registry.look_up(root).selector:
-        return known
+    """Returns what gin holds now, whoever put it there; gin forgets in which files and lines."""
     # A user's own program may keep macros and scopes for other purposes: these are not checked.
     return _resolve(read_bindings([gin.config_str()], source="gin"), root)[0]
 

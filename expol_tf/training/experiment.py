@@ -21,7 +21,7 @@ from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import choose_parts
-from expol_tf.training.settings import Course, Experiment, Learner, Records, Task
+from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 
@@ -99,14 +99,9 @@ def train(
     Raises:
       ExpolError: The caller can correct what is wrong; the message says how.
     """
-    record = configuration_from_call("train", dict(locals()))
-    experiment = Experiment(
-        Learner(agent, actor_network, value_network, critic_network, observation_normalizer, runner),
-        Task(task, num_envs, backend, wrappers, make_kwargs),
-        Course(seed, num_env_steps, observers),
-        Records(root_dir, eval_interval, eval_episodes, checkpoint_interval, log_interval),
-    )
-    return run_experiment(experiment, record)
+    keywords = dict(locals())
+    record = configuration_from_call("train", keywords)
+    return run_experiment(Experiment.of(**keywords), record)
 
 
 def run_experiment(experiment: Experiment, record: Configuration) -> TrainingResult:

@@ -75,6 +75,16 @@ class Experiment:
     course: Course
     records: Records
 
+    @classmethod
+    def of(cls, **keywords: Any) -> Experiment:
+        """Returns the experiment that `train` makes of these keywords; those left out have their defaults."""
+
+        def part(kind: type) -> Any:
+            names = {field.name for field in dataclasses.fields(kind)}
+            return kind(**{name: keywords[name] for name in names & keywords.keys()})
+
+        return cls(part(Learner), part(Task), part(Course), part(Records))
+
     @property
     def keywords(self) -> dict[str, Any]:
         """The same as keywords of `train`."""

@@ -1,7 +1,6 @@
 """Whole runs: what they write, how they end and how they go on."""
 
 import csv
-import dataclasses
 import functools
 import inspect
 import json
@@ -151,12 +150,13 @@ def test_the_same_seed_in_another_process_gives_the_same_run(finished, tmp_path)
 
 
 def test_the_objects_of_an_experiment_give_the_run_that_keywords_give(finished, tmp_path):
-    given = {**small, "root_dir": tmp_path}
-    parts = []
-    for kind in (Learner, Task, Course, Records):
-        names = {field.name for field in dataclasses.fields(kind)}
-        parts.append(kind(**{name: given[name] for name in names & given.keys()}))
-    experiment = Experiment(*parts)
+    experiment = Experiment(
+        Learner(small["agent"], small["actor_network"], runner=small["runner"]),
+        Task(small["task"], num_envs=4),
+        Course(num_env_steps=2048),
+        Records(tmp_path, eval_interval=1024, eval_episodes=2, checkpoint_interval=512),
+    )
+    assert experiment == Experiment.of(**small, root_dir=tmp_path)
     result = run_experiment(experiment, configuration_from_call("train", experiment.keywords))
     assert result.env_step == 2048 and result.root_dir == tmp_path
     assert rows(tmp_path / "metrics.csv") == rows(finished / "metrics.csv")

@@ -1,4 +1,4 @@
-"""The program `expol-train`: flags → configuration → one call of `train`.
+"""The program `expol-train`: flags → configuration → one call of `run_experiment`.
 
 TensorFlow takes seconds to import, so whatever can be said without it (--help, a gin file that is not there)
 is said before.
@@ -16,7 +16,6 @@ from typing import Any
 import gin
 from absl import flags
 
-import expol_tf
 from expol_tf.cli import RUN_PACKAGES, resume_command, run_program, user_path
 from expol_tf.configuration import UNWRITABLE_MARK, applied, check_macros, gin_syntax, resolve
 from expol_tf.configuration import resources as _resources
@@ -120,7 +119,10 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     root = user_path(root)
     with applied(configuration):
         use_device(values.device)
-        result = expol_tf.train(root_dir=root)
+        from expol_tf.training import Experiment, run_experiment
+
+        keywords = gin.get_bindings("expol_tf.train") | {"root_dir": root}
+        result = run_experiment(Experiment.of(**keywords), configuration)
     if result.interrupted_by is None:
         return 0
     print("Resume with:\n ", resume_command("expol-train", root, arguments), file=sys.stderr)
