@@ -198,9 +198,11 @@ class Configuration:
         return self._without(lost, ["library", "record"])
 
     def check(self) -> None:
-        """Raises a `ConfigurationError` for a value that is not of its parameter's type."""
+        """Raises a `ConfigurationError` for an unknown parameter or a value that is not of its type."""
         for (_, selector, parameter), binding in self.bindings.items():
             known, location = gin_registry.look_up(selector), binding.location
+            # A `functools.partial` in a call from Python may have any keywords.
+            gin_registry.check_parameter(known, parameter, location)
             if isinstance(binding.value, Macro) and binding.value.name in self.macros:
                 macro = self.macros[binding.value.name]
                 location = f"{macro.location}: {macro.name}"
