@@ -50,7 +50,7 @@ from expol_tf.training import OnPolicyRunner  # noqa: E402
 _LEAST_UPDATES = 30
 # How often things are done inside an update rule.
 _EVERY = re.compile(r"^([\w/]+\.\w*(?:interval|period|every|frequency)\w*) = (\S+)", re.MULTILINE)
-_OF_THE_RUN = ("train.", "Progress.", "Evaluator.")
+_OF_THE_RUN = ("train.", "Evaluator.")
 
 
 @dataclass

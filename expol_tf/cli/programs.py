@@ -111,10 +111,7 @@ def command_start(name: str) -> list[str]:
 def resume_command(name: str, root: pathlib.Path, arguments: Sequence[str]) -> str:
     """Returns the command that goes on in the directory `root`, to be typed where the first one was.
 
-    Args:
-      name: The program's name.
-      root: The directory of the run or sweep.
-      arguments: The arguments of the first command.
+    All other `arguments` of the first command stay.
     """
     kept: list[str] = []
     skip = False

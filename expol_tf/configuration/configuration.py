@@ -3,7 +3,8 @@
     statements = gin_syntax.read_files(["gin/nfp_trpo.gin"]) + gin_syntax.read_bindings(["SEED = 3"])
     configuration = resolve(statements).override("num_env_steps", 20_000)
     with applied(configuration):  # gin holds exactly this
-        train(root_dir)           # writes configuration.text as config.gin
+        experiment = Experiment.of(**gin.get_bindings("expol_tf.train"), root_dir=root_dir)
+        run_experiment(experiment, configuration)  # writes configuration.text as config.gin
 
 Later statements override earlier ones, and `override` overrides them all.
 """
@@ -40,7 +41,7 @@ EXPERIMENT_MACROS = (
 # What may differ between a run and its resumption: the length, the seed, and what only observes or stores the
 # run. The pattern is of the root's parameters; the configurables are named.
 _EXEMPT_PARAMETER = re.compile(r"^(root_dir|observers|seed|num_env_steps|log_.*|eval_.*|checkpoint_.*)$")
-_EXEMPT_CONFIGURABLES = ("CheckpointStore", "Evaluator", "Progress", "configure_devices")
+_EXEMPT_CONFIGURABLES = ("CheckpointStore", "Evaluator", "configure_devices")
 _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER.match(macro.lower()))
 # Where a run is written and who watches it are no part of what it is.
 NOT_WRITTEN = ("root_dir", "observers")
@@ -200,6 +201,7 @@ class Configuration:
         """Raises a `ConfigurationError` for an unknown parameter or a value that is not of its type."""
         for (_, selector, parameter), binding in self.bindings.items():
             known, location = gin_registry.look_up(selector), binding.location
+            # A `functools.partial` in a call from Python may have any keywords.
             gin_registry.check_parameter(known, parameter, location)
             if isinstance(binding.value, Macro) and binding.value.name in self.macros:
                 macro = self.macros[binding.value.name]

@@ -153,7 +153,11 @@ def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = Non
         known = find(type(value) if made else value.func)
         if known is None or extra is None:
             return value
-        for parameter, item in (_set_fields if made else _set_arguments)(value, known).items():
+        if made:
+            given = _set_fields(value, known)
+        else:
+            given = {**dict(zip(known.parameters, value.args, strict=False)), **value.keywords}
+        for parameter, item in given.items():
             inner = as_gin_value(item, f"{scope}_{parameter}", extra)
             if render(inner) is None:
                 return value
@@ -161,10 +165,6 @@ def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = Non
         return Reference(f"{scope}/{known.short}", evaluate=made)
     known = find(value) if callable(value) else None
     return value if known is None else Reference(known.short)
-
-
-def _set_arguments(value: functools.partial, known: Configurable) -> dict[str, Any]:
-    return {**dict(zip(known.parameters, value.args, strict=False)), **value.keywords}
 
 
 def _set_fields(value: Any, known: Configurable) -> dict[str, Any]:

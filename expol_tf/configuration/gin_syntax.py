@@ -104,38 +104,41 @@ class _Symbols(config_parser.ParserDelegate):
         return Macro(macro_name)
 
 
-def find_file(name: str, directory: pathlib.Path | None = None) -> pathlib.Path | None:
-    """Returns the gin file that `name` stands for, or None.
+def find_file(
+    name: str,
+    what: str = "--gin_file",
+    directory: pathlib.Path | None = None,
+    included_by: str = "",
+    remedy: str = "",
+) -> pathlib.Path:
+    """Returns the gin file that `name` stands for.
 
     An absolute path stands for itself. Others are looked for in `directory`, that of the including file, the
     user's directory and the library's gin tree, where `gin/nfp_trpo.gin` and `nfp_trpo.gin` are the same.
+
+    Args:
+      name: The file as it is named.
+      what: Where it is named, such as a flag; the error's message begins with it.
+      directory: The directory of the file that names it.
+      included_by: Lines that tell how that file was come upon.
+      remedy: The last line of the message.
+
+    Raises:
+      ConfigurationError: There is none; the message tells the nearest known name.
     """
-    return next((candidate for candidate in _candidates(name, directory) if candidate.is_file()), None)
-
-
-def _candidates(name: str, directory: pathlib.Path | None) -> list[pathlib.Path]:
-    path = pathlib.Path(name).expanduser()
-    root = _resources.gin_root()
+    path, root = pathlib.Path(name).expanduser(), _resources.gin_root()
     inside = [root.joinpath(*path.parts[1:])] if path.parts[:1] == ("gin",) else []
     places = [*([directory] if directory else []), user_directory()]
     # An absolute path is the same in every place.
-    return list(dict.fromkeys([*(place / path for place in places), *inside, root / path]))
-
-
-def missing_file(what: str, name: str, directory: pathlib.Path | None = None, included_by: str = "") -> str:
-    """Returns the message about a gin file that is not there: the nearest name, and where it was looked for.
-
-    Args:
-      what: Where the file is named, such as a flag.
-      name: The file as it is named there.
-      directory: That of the file in which it is named.
-      included_by: Lines that tell how that file was come upon.
-    """
-    looked = "\n".join(f"  {candidate}" for candidate in _candidates(name, directory))
-    known = [library_name(found) for found in _resources.gin_root().rglob("*.gin")]
-    return (
+    candidates = list(dict.fromkeys([*(place / path for place in places), *inside, root / path]))
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = "\n".join(f"  {candidate}" for candidate in candidates)
+    known = [library_name(found) for found in root.rglob("*.gin")]
+    raise ConfigurationError(
         f"{what}: the gin file {name!r} does not exist.{did_you_mean(name, known)}{included_by}\n"
-        f"Looked for:\n{looked}"
+        f"Looked for:\n{looked}{remedy}"
     )
 
 
@@ -167,13 +170,8 @@ def _read_file(name: str, chain: tuple[tuple[pathlib.Path, str], ...]) -> Iterat
     """Yields the statements of `name`; `chain` holds the files that led here and where each one includes."""
     included_by = "".join(f"\n  included at {location}" for _, location in reversed(chain))
     directory = chain[-1][0].parent if chain else None
-    path = find_file(name, directory)
-    if path is None:
-        what = "include" if chain else "--gin_file"
-        raise ConfigurationError(
-            f"{missing_file(what, name, directory, included_by)}\n"
-            "Give an existing file; expol-train --list_experiments lists the library's own experiments."
-        )
+    remedy = "\nGive an existing file; expol-train --list_experiments lists the library's own experiments."
+    path = find_file(name, "include" if chain else "--gin_file", directory, included_by, remedy)
     if any(path.resolve() == other.resolve() for other, _ in chain):
         raise ConfigurationError(f"include: the gin file {name!r} includes itself.{included_by}")
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
-from expol_tf.configuration.gin_syntax import Binding, Macro, map_leaves, read_bindings, render
+from expol_tf.configuration.gin_syntax import Binding, expand, read_bindings, render
 
 
 def recorded_values(text: str) -> dict[str, Any]:
@@ -17,18 +18,12 @@ def recorded_values(text: str) -> dict[str, Any]:
       text: The content of a run's `config.gin`, which includes no other file.
     """
     bindings = [item for item in read_bindings([text], "config.gin") if isinstance(item, Binding)]
-    macros = {binding.selector: binding.value for binding in bindings if binding.is_macro}
-
-    def expand(leaf: Any) -> Any:
-        known = isinstance(leaf, Macro) and leaf.name in macros
-        return map_leaves(expand, macros[leaf.name]) if known else leaf
-
+    macros = {binding.selector: binding for binding in bindings if binding.is_macro}
     values = {}
     for binding in bindings:
         if not binding.is_macro:
-            scope = f"{binding.scope}/" if binding.scope else ""
-            name = f"{scope}{binding.selector.removeprefix('expol_tf.')}.{binding.parameter}"
-            values[name] = _as_json(map_leaves(expand, binding.value))
+            short = dataclasses.replace(binding, selector=binding.selector.removeprefix("expol_tf."))
+            values[short.name] = _as_json(expand(binding.value, macros))
     return values
 
 

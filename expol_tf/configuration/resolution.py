@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import dataclasses
 import functools
 import sys
@@ -27,9 +26,6 @@ from expol_tf.configuration.gin_syntax import (
     walk,
 )
 from expol_tf.errors import ConfigurationError
-
-# What gin holds inside `applied`; gin forgets in which files and lines it was written.
-_applied: contextvars.ContextVar[Configuration | None] = contextvars.ContextVar("applied", default=None)
 
 
 def check_macros(statements: Sequence[Binding | Import]) -> None:
@@ -87,20 +83,15 @@ def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Conf
 @contextlib.contextmanager
 def applied(configuration: Configuration) -> Iterator[None]:
     """Makes gin hold exactly this configuration while the block runs, and nothing afterwards."""
-    token = _applied.set(configuration)
     try:
         configuration.apply()
         yield
     finally:
-        _applied.reset(token)
         gin.clear_config()
 
 
 def held_configuration(root: str = "train") -> Configuration:
-    """Returns what gin holds now, whoever put it there."""
-    known = _applied.get()
-    if known is not None and known.root == gin_registry.look_up(root).selector:
-        return known
+    """Returns what gin holds now, whoever put it there; gin forgets in which files and lines."""
     # A user's own program may keep macros and scopes for other purposes: these are not checked.
     return _resolve(read_bindings([gin.config_str()], source="gin"), root)[0]
 
@@ -149,17 +140,15 @@ def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
                     "none. It must be installed, or lie in the directory where the program is started."
                 )
             needed[statement.module] = None
-    for binding in statements:
-        if isinstance(binding, Import):
             continue
-        names = references(binding.value) | (set() if binding.is_macro else {binding.selector})
+        names = references(statement.value) | (set() if statement.is_macro else {statement.selector})
         for selector in sorted(name.rpartition("/")[2] for name in names):
             module = selector.rpartition(".")[0]
             if not module or f"{module}.".startswith(gin_registry.OURS):
                 continue
             # What is registered may have any prefix; only that of a module is needed by the next process.
             known = gin_internals.selectors(selector)
-            if module in sys.modules if known else _imported(module, binding.location):
+            if module in sys.modules if known else _imported(module, statement.location):
                 needed[module] = None
     return tuple(needed)
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from expol_tf.diagnostics.grids import grid_points
 from expol_tf.environments import MultiGoalTask
 from expol_tf.errors import ConfigurationError
 
@@ -53,7 +52,6 @@ class SoftOptimum:
         self.values = values
         self.residual = residual
         self.nodes = _nodes(task, len(values))
-        self._num_actions = num_actions
         self._cells = _cells(num_actions)
         self._cell_width = 2 / num_actions
 
@@ -184,6 +182,11 @@ def soft_value_iteration(
     return SoftOptimum(
         task, temperature, discount, values.reshape(num_states, num_states), num_actions, residual
     )
+
+
+def grid_points(nodes: np.ndarray) -> np.ndarray:
+    """Returns all pairs `[n², 2]` of nodes `[n]`, of which the second runs faster."""
+    return np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def _check(temperature: float, discount: float, num_states: int, num_actions: int | None) -> None:

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.papers.progress import FigureProgress
 from expol_tf.reports import write_errors
+from expol_tf.runs import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -85,11 +87,12 @@ class Work:
             probe = self.directory / ".writable"
             probe.touch()
             probe.unlink()
-        progress = FigureProgress(self.name, total)
-        collected = []
-        for result in results:
-            collected.append(result)
-            progress.part(describe(result))
+        collected: list[T] = []
+        # The table goes to standard output.
+        with Progress(total, 0, self.name, "parts", sys.stderr, 0.0, math.inf) as progress:
+            for result in results:
+                collected.append(result)
+                progress.update(len(collected), notes=[describe(result)])
         return collected
 
     def write_csv(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,8 @@
 """rliable's aggregates over tasks and seeds, with stratified bootstrap confidence intervals.
 
 Scores are normalized returns, [runs, tasks] an experiment (Agarwal et al. 2021, "Deep Reinforcement Learning
-at the Edge of the Statistical Precipice"). A resample draws, for every task, as many of its runs as it has.
+at the Edge of the Statistical Precipice"). A resample draws, for every task, as many of its runs as it has;
+there are `repetitions` of them, drawn by `seed`.
 """
 
 from __future__ import annotations
@@ -44,11 +45,6 @@ def aggregate_metrics(scores: Scores, repetitions: int, seed: int) -> dict[str, 
 
     The median and the mean are over tasks of the mean over runs; the interquartile mean is over the middle
     half of all runs and tasks; the optimality gap is how far they stay below 1 on average.
-
-    Args:
-      scores: Experiment → [runs, tasks].
-      repetitions: Bootstrap resamples.
-      seed: Seeds the resamples.
     """
     _, metrics = _rliable()
 
@@ -73,10 +69,7 @@ def aggregate_metrics(scores: Scores, repetitions: int, seed: int) -> dict[str, 
 def improvement_probabilities(scores: Scores, repetitions: int, seed: int) -> dict[tuple[str, str], Estimate]:
     """Returns (x, y) → P(a run of x has a higher score than one of y), ties counting half, mean over tasks.
 
-    Args:
-      scores: Experiment → [runs, tasks]; every pair is compared once.
-      repetitions: Bootstrap resamples.
-      seed: Seeds the resamples.
+    Every pair of experiments is compared once.
     """
     pairs = {(x, y): (scores[x], scores[y]) for x, y in itertools.combinations(scores, 2)}
     estimates = _estimates(pairs, lambda x, y: np.array([_improvement(x, y)]), repetitions, seed)

@@ -17,12 +17,7 @@ _HEIGHT = 0.6
 
 @style.report_texts
 def draw_metrics(metrics: Mapping[str, Mapping[str, Estimate]], palette: Palette) -> Figure:
-    """Draws a panel per metric: each experiment's interval as a bar and its value as a line in it.
-
-    Args:
-      metrics: Metric → experiment → estimate.
-      palette: Colours.
-    """
+    """Draws a panel per metric: each experiment's interval as a bar and its value as a line in it."""
     experiments = palette.experiments
     figure, axes = style.panels(1, len(metrics), size=(2.7, 1.1 + 0.34 * len(experiments)))
     for panel, (metric, estimates) in zip(axes[0], metrics.items(), strict=True):

@@ -12,11 +12,9 @@ from expol_tf.reports.aggregate import Curves, Estimate
 from expol_tf.reports.curve_plots import Band, Key
 from expol_tf.reports.normalization import Normalization, normalization
 from expol_tf.reports.runs import Run
-from expol_tf.reports.study import Member, Study
+from expol_tf.reports.study import SAME_LENGTH, Member, Study
 
 _EFFICIENCY_POINTS = 101
-# Tasks of lengths within two per cent of each other are of the same length.
-_SAME_LENGTH = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,20 +90,13 @@ def evaluation_bands(study: Study, repetitions: int, rng: np.random.Generator) -
         if not all(np.array_equal(other, grid) for other in steps):
             points = max(2, min(map(len, steps)))
             grid = curves.common_grid([s[0] for s in steps], [s[-1] for s in steps], points)
-        values = [curves.on_grid(e.env_step, e.return_mean, grid) for e in evaluations]
+        values = [np.interp(grid, e.env_step, e.return_mean) for e in evaluations]
         bands[key] = _band(grid, np.stack(values), repetitions, rng)
     return bands
 
 
 def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, seed: int) -> Aggregates:
-    """Returns rliable's aggregates of the final returns, and of the returns over steps.
-
-    Args:
-      study: The runs.
-      ends: What `finals` returns.
-      repetitions: Bootstrap resamples.
-      seed: Seeds the resamples.
-    """
+    """Returns rliable's aggregates of the final returns `ends`, and of the returns over steps."""
     tasks, experiments, notes = study.common_tasks, study.experiments, []
     if left_out := [task for task in study.tasks if task not in tasks]:
         notes.append(
@@ -136,7 +127,7 @@ def aggregates(study: Study, ends: Mapping[Key, list[Final]], repetitions: int, 
         _EFFICIENCY_POINTS,
     )
     longest = max(study.compared_at[task] for task in tasks)
-    if longest > grid[-1] * (1 + _SAME_LENGTH):
+    if longest > grid[-1] * (1 + SAME_LENGTH):
         notes.append(
             f"The sample efficiency ends at {grid[-1]:,.0f} env steps, where the shortest task does."
         )
@@ -164,15 +155,15 @@ def _final(member: Member, limit: int) -> Final:
     limit = max(limit, int(run.episodes.env_step[0]))
     ended = run.episodes.count[run.episodes.env_step <= limit].sum()
     return Final(
-        training=curves.final_return(run.episodes, limit),
+        training=curves.value_at(run.episodes.env_step, curves.smoothed_returns(run.episodes), limit),
         episodes=int(min(ended, curves.WINDOW)),
-        evaluation=curves.final_evaluation(run.evaluations, limit),
+        evaluation=curves.value_at(run.evaluations.env_step, run.evaluations.return_mean, limit),
     )
 
 
 def _smoothed_on(run: Run, grid: np.ndarray) -> np.ndarray:
-    """The run's smoothed returns at the steps `grid` [P]."""
-    return curves.on_grid(run.episodes.env_step, curves.smoothed_returns(run.episodes), grid)
+    """The run's smoothed returns at the steps `grid` [P]: linear between rows, the last value after them."""
+    return np.interp(grid, run.episodes.env_step, curves.smoothed_returns(run.episodes))
 
 
 def _band(grid: np.ndarray, values: np.ndarray, repetitions: int, rng: np.random.Generator) -> Band:

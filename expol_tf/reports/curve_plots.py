@@ -13,6 +13,7 @@ from expol_tf.reports import style
 from expol_tf.reports.curves import as_numbers, quantile_curve
 from expol_tf.reports.style import Palette
 
+# Task and experiment.
 Key = tuple[str, str]
 # Parameter → its value in each run, and the final return of each run.
 Draws = tuple[Mapping[str, Sequence[str]], Sequence[float]]
@@ -41,13 +42,7 @@ class Band(NamedTuple):
 
 @style.report_texts
 def draw_curves(bands: Mapping[Key, Band], palette: Palette, ylabel: str) -> Figure:
-    """Draws, per task, every run thin, the mean bold and its confidence band.
-
-    Args:
-      bands: (task, experiment) → curves.
-      palette: Colours.
-      ylabel: What is drawn.
-    """
+    """Draws, per task, every run thin, the mean bold and its confidence band."""
     figure, axes = style.task_panels((task for task, _ in bands), ylabel)
     several = any(len(band.curves) > 1 for band in bands.values())
     for (task, experiment), band in bands.items():
@@ -80,12 +75,7 @@ def draw_quantiles(returns: Mapping[Key, Sequence[float]], palette: Palette) -> 
 
 @style.report_texts
 def draw_sensitivity(points: Mapping[Key, Draws], palette: Palette) -> Figure:
-    """Draws final returns against each drawn parameter: a column per task, a row per parameter.
-
-    Args:
-      points: (task, experiment) → the parameters and final returns of its runs.
-      palette: Colours.
-    """
+    """Draws final returns against each drawn parameter: a column per task, a row per parameter."""
     tasks = list(dict.fromkeys(task for task, _ in points))
     names = list(dict.fromkeys(name for parameters, _ in points.values() for name in parameters))
     figure, axes = style.panels(len(names), len(tasks))

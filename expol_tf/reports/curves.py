@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.runs import Episodes, Evaluations
+from expol_tf.runs import Episodes
 
 WINDOW = 100
 LEVEL = 0.95
@@ -30,21 +30,6 @@ def value_at(env_step: np.ndarray, values: np.ndarray, limit: float) -> float:
     """Returns the last of `values` [R] at or before step `limit`; NaN if there is none."""
     index = int(np.searchsorted(env_step, limit, side="right"))
     return float(values[index - 1]) if index else float("nan")
-
-
-def final_return(episodes: Episodes, limit: float, window: int = WINDOW) -> float:
-    """Returns the mean return of the last `window` episodes that ended by step `limit`."""
-    return value_at(episodes.env_step, smoothed_returns(episodes, window), limit)
-
-
-def final_evaluation(evaluations: Evaluations, limit: float) -> float:
-    """Returns the mean return of the last evaluation by step `limit`; NaN if there was none."""
-    return value_at(evaluations.env_step, evaluations.return_mean, limit)
-
-
-def on_grid(env_step: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Returns `values` [R] at the steps `grid` [P]: linear between rows, the last value after them."""
-    return np.interp(grid, env_step, values)
 
 
 def common_grid(starts: list[float], ends: list[float], points: int = 200) -> np.ndarray:

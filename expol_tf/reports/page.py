@@ -21,17 +21,7 @@ def page_text(
     repetitions: int,
     command: str,
 ) -> str:
-    """Returns `report.md`.
-
-    Args:
-      study: The runs.
-      aggregates: rliable's numbers.
-      table: The table of final returns.
-      notes: Remarks, a sentence each.
-      pictures: Names of the files that were drawn.
-      repetitions: Bootstrap resamples.
-      command: What the user typed, if it is known.
-    """
+    """Returns `report.md`, which shows the `pictures` that were drawn and the command, if it is known."""
 
     def picture(title: str, name: str, *above: str) -> list[str]:
         return [*above, f"![{title}]({name}.png)"] if f"{name}.png" in pictures else []

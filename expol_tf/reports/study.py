@@ -14,7 +14,7 @@ SETTINGS = ("auto", "separate", "together")
 # Settings of the environment: with another value it is another task.
 _ENVIRONMENT = ("train.wrappers", "train.make_kwargs")
 # Runs that stop at the first iteration after the same number of steps are of the same length.
-_SAME_LENGTH = 0.02
+SAME_LENGTH = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _shortest(task: str, groups: Mapping[tuple[str, str], Sequence[Member]], not
     runs = [(name, m.run) for (of_task, name), group in groups.items() if of_task == task for m in group]
     name, shortest = min(runs, key=lambda item: item[1].progress.env_step)
     least, longest = shortest.progress.env_step, max(run.progress.env_step for _, run in runs)
-    if longest > least * (1 + _SAME_LENGTH):
+    if longest > least * (1 + SAME_LENGTH):
         notes.append(
             f"The runs on {task} differ in length, {least:,} to {longest:,} env steps: they are "
             f"compared after {least:,}, which {name}, seed {shortest.seed}, reached, and each "

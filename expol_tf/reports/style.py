@@ -59,12 +59,7 @@ def panels(rows: int, columns: int, size: tuple[float, float] = (4.2, 3.4)) -> t
 
 
 def task_panels(tasks: Iterable[str], ylabel: str) -> tuple[Figure, dict[str, Axes]]:
-    """Returns a figure with a panel per task, three in a row, and the panels by task.
-
-    Args:
-      tasks: The tasks in order; a repeated one counts once.
-      ylabel: Stands left of each row.
-    """
+    """Returns a figure with a panel per task, three in a row, and the panels; a repeated task counts once."""
     titles = list(dict.fromkeys(tasks))
     columns = min(3, len(titles)) if len(titles) != 4 else 2
     figure, axes = panels(math.ceil(len(titles) / columns), columns)

@@ -6,7 +6,6 @@ Training writes it, sweeps and reports read it. Nothing here imports TensorFlow 
 from __future__ import annotations
 
 from expol_tf.runs import atomic_files
-from expol_tf.runs.display import Display
 from expol_tf.runs.environment_record import describe_environment
 from expol_tf.runs.interruption import StopRequest
 from expol_tf.runs.learning_curve import plot_learning_curve
@@ -29,7 +28,6 @@ __all__ = [
     "SWEEP_TABLE",
     "CsvTable",
     "DirectoryLock",
-    "Display",
     "Episodes",
     "Evaluations",
     "Progress",

@@ -45,10 +45,6 @@ class RunDirectory(RunFiles):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Gives the lock back."""
         self._lock.release()
 
     def prepare(

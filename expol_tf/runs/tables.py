@@ -41,11 +41,6 @@ class CsvTable:
         """The CSV file."""
         return self._path
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The column names."""
-        return self._columns
-
     def append(self, row: Mapping[str, Any]) -> None:
         """Writes one row, given to the system before this returns; columns not in `row` stay empty.
 
@@ -63,13 +58,10 @@ class CsvTable:
         except OSError as error:
             raise RunDirectoryError(_cannot_write(self._path, error)) from error
 
-    def truncate_after(self, env_step: int) -> int:
+    def truncate_after(self, env_step: int) -> None:
         """Removes the rows with a later `env_step`, and lines that a kill or a power cut left incomplete.
 
         The lines kept stay byte for byte the same. The file is replaced in one step.
-
-        Returns:
-          The number of lines removed.
 
         Raises:
           RunDirectoryError: The file has other columns, or cannot be written.
@@ -78,22 +70,16 @@ class CsvTable:
         try:
             lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
             if not lines:
-                return 0
+                return
             if not lines[0].endswith(b"\n"):
                 self._path.unlink()
-                return len(lines)
+                return
             self._check_header(lines[0])
             kept = [line for line in lines[1:] if self._belongs(line, env_step)]
-            removed = len(lines) - 1 - len(kept)
-            if removed:
+            if len(kept) < len(lines) - 1:
                 atomic_files.write_atomically(self._path, b"".join([lines[0], *kept]))
-            return removed
         except OSError as error:
             raise RunDirectoryError(_cannot_write(self._path, error)) from error
-
-    def read(self) -> list[dict[str, Any]]:
-        """Returns the complete rows, cells as int, float, str or None where empty."""
-        return read_table(self._path)
 
     def sync(self) -> None:
         """Waits until the rows are on the disk, so that a power cut cannot lose what a checkpoint needs."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from expol_tf.configuration import find_file
 from expol_tf.sweeps import table
 from expol_tf.sweeps.check import CheckedRun, check_runs
-from expol_tf.sweeps.file import find_file, read_sweep
+from expol_tf.sweeps.file import read_sweep
 from expol_tf.sweeps.plan import SweepRun, plan_sweep
 from expol_tf.sweeps.ray_pool import import_ray
 from expol_tf.sweeps.runner import SweepResult, run_sweep

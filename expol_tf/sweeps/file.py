@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from pathlib import Path
 from typing import Any
 
 from expol_tf.cli import did_you_mean
-from expol_tf.configuration import Binding, Macro, Reference, expand, gin_syntax, render, walk
+from expol_tf.configuration import Binding, Macro, Reference, expand, find_file, read_files, render, walk
 from expol_tf.errors import ConfigurationError
 from expol_tf.sweeps.sweep import LogUniform, Sweep, Uniform
 
@@ -34,7 +33,7 @@ def read_sweep(name: str | os.PathLike[str]) -> Sweep:
       ConfigurationError: A line is wrong; the message has its number, and the nearest name that exists.
     """
     path = find_file(os.fspath(name), "--sweep_file")
-    statements = [item for item in gin_syntax.read_files([str(path)]) if isinstance(item, Binding)]
+    statements = [item for item in read_files([str(path)]) if isinstance(item, Binding)]
     macros = {statement.selector: statement for statement in statements if statement.is_macro}
     bound: dict[tuple[str, str], dict[str, Any]] = {}
     used = {leaf.name for each in statements for leaf in walk(each.value) if isinstance(leaf, Macro)}
@@ -67,23 +66,6 @@ def read_sweep(name: str | os.PathLike[str]) -> Sweep:
             f"Remove the lines, or write @{shown}() there."
         )
     return sweep
-
-
-def find_file(name: str, what: str, directory: Path | None = None) -> Path:
-    """Returns the gin file called `name`: from `directory`, else the user's directory, else the library.
-
-    Args:
-      name: The file as it is named.
-      what: Where it is named, such as a flag; the error's message begins with it.
-      directory: The directory of the file that names it.
-
-    Raises:
-      ConfigurationError: There is none; the message tells the nearest known name.
-    """
-    path = gin_syntax.find_file(name, directory)
-    if path is None:
-        raise ConfigurationError(gin_syntax.missing_file(what, name, directory))
-    return path
 
 
 def _check_name(statement: Binding) -> None:

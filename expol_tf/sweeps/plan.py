@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from expol_tf.configuration import Binding, read_bindings, read_files, render
+from expol_tf.configuration import Binding, find_file, read_bindings, read_files, render
 from expol_tf.errors import ConfigurationError
-from expol_tf.sweeps.file import find_file
 from expol_tf.sweeps.sweep import Entry, Sweep
 
 # Where the sweep itself writes.

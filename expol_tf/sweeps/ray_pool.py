@@ -27,23 +27,14 @@ _CONNECT_S = 10.0
 class RayPool:
     """Makes several attempts at once; the context starts or joins Ray, and leaves or ends it.
 
-    Args:
-      address: The address of a cluster, as `ray.init` takes it ("auto", "host:6379"); None for a cluster made
-        on this machine.
-      max_parallel: Attempts at once; None for as many as the CPUs allow.
-      cpus_per_run: CPUs reserved for an attempt.
-      gpus_per_run: GPUs reserved for an attempt, also a fraction.
+    The arguments are those of `run_sweep`, a run here being an attempt.
 
     Attributes:
       slots: The number of attempts at once.
     """
 
     def __init__(
-        self,
-        address: str | None = None,
-        max_parallel: int | None = None,
-        cpus_per_run: int = 1,
-        gpus_per_run: float = 0.0,
+        self, address: str | None, max_parallel: int | None, cpus_per_run: int, gpus_per_run: float
     ) -> None:
         self._address = address
         self._max_parallel = max_parallel

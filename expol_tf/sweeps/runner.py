@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.runs import DirectoryLock, StopRequest, atomic_files
+from expol_tf.runs import DirectoryLock, Progress, StopRequest, atomic_files
 from expol_tf.sweeps import table as sweep_table
 from expol_tf.sweeps.check import CheckedRun
 from expol_tf.sweeps.plan import RESERVED
 from expol_tf.sweeps.process import Attempt, AttemptResult, inherited_variables
-from expol_tf.sweeps.progress import SweepProgress
+from expol_tf.sweeps.progress import report_progress
 from expol_tf.sweeps.ray_pool import RayPool
 from expol_tf.sweeps.table import RunState
 
@@ -110,7 +110,9 @@ class _Scheduler:
     def run(self, pool: RayPool) -> int | None:
         """Makes attempts until nothing is left to do; returns the signal that ended it early, or None."""
         # Ray sets handlers of its own when it starts.
-        with StopRequest() as stop, SweepProgress(self._root, self.states) as progress:
+        steps = sum(state.env_step or 0 for state in self.states)
+        shown = Progress(steps, steps, "sweep", line_interval_s=60.0, rate_window_s=300.0)
+        with StopRequest() as stop, shown as progress:
             done = len(self.states) - len(self._queue)
             skipped = f", {done} of them finished before" if done else ""
             progress.message(f"{len(self.states)} runs{skipped}; {pool.slots} at once; {self._root}")
@@ -123,8 +125,7 @@ class _Scheduler:
                     if stop.signal_number is not None and not (self._root / _STOP).exists():
                         (self._root / _STOP).touch()
                         progress.message(f"interrupted: {pool.running} runs save and end")
-                    progress.update()
-                progress.message(progress.line())
+                    report_progress(progress, self.states, self._root)
             finally:
                 self._write()
                 # Runs whose worker has gone get their signal from the kernel.

@@ -22,6 +22,7 @@ class RunState:
       attempts: Processes started for it, over all starts of the sweep.
       env_step: Environment steps done, None before the first iteration.
       message: Why it failed, in one line.
+      episode_return: The last return that it recorded, None before an episode has ended.
     """
 
     checked: CheckedRun
@@ -29,6 +30,7 @@ class RunState:
     attempts: int = 0
     env_step: int | None = None
     message: str = ""
+    episode_return: float | None = None
 
     @property
     def name(self) -> str:

@@ -6,13 +6,18 @@ from expol_tf.lazy_exports import lazy_exports
 
 # Imported when asked for: the programs answer --help and a misspelt file name without loading TensorFlow.
 _HOMES = {
+    "Course": "settings",
     "EvaluationResult": "evaluation",
     "Evaluator": "evaluation",
+    "Experiment": "settings",
     "KeepBestPolicy": "observers",
+    "Learner": "settings",
     "Observer": "observers",
     "OffPolicyRunner": "runners.off_policy_runner",
     "OnPolicyRunner": "runners.on_policy_runner",
+    "Records": "settings",
     "StopAtReturn": "observers",
+    "Task": "settings",
     "TrainingEvent": "observers",
     "TrainingResult": "training_loop",
     "UniformReplay": "runners.replay",
@@ -23,6 +28,7 @@ _HOMES = {
     "export_policy": "export",
     "load_policy": "export",
     "record_video": "video",
+    "run_experiment": "experiment",
     "train": "experiment",
 }
 

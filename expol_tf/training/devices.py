@@ -104,7 +104,8 @@ def ensure_configured(inter_op_threads: int | None = None) -> str:
     if _chosen is not None:
         return _chosen
     options = {}
-    if inter_op_threads is not None and not _is_bound("configure_devices.inter_op_threads"):
+    bound = gin.get_bindings("expol_tf.configure_devices", resolve_references=False)
+    if inter_op_threads is not None and "inter_op_threads" not in bound:
         options["inter_op_threads"] = inter_op_threads
     try:
         return configure_devices(**options)
@@ -134,14 +135,6 @@ def gpu_indices(device: str, count: int) -> list[int]:
     if len(set(indices)) < len(indices):
         raise ConfigurationError(f"device must name each GPU once; got {device!r}.")
     return indices
-
-
-def _is_bound(parameter: str) -> bool:
-    try:
-        gin.query_parameter(parameter)
-    except ValueError:
-        return False
-    return True
 
 
 def _make_logical_cpus(count: int) -> None:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import gin
 import numpy as np
-import tensorflow as tf
 
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import stream
+from expol_tf.training.runners.episodes import begun_anew
 
 EVALUATION_COLUMNS = ("env_step", "return_mean", "return_std", "length_mean", "episodes")
 
@@ -103,9 +103,7 @@ class Evaluator:
       episodes: The number of episodes of one evaluation.
       deterministic: Whether actions are greedy; otherwise they are sampled.
       max_envs: How many environments are stepped at once, at most one per episode.
-      backend: "sync" or "envpool"; see `expol_tf.environments.load_vector`.
-      wrappers: Functions env → env around each environment.
-      make_kwargs: Arguments of `gymnasium.make`, or of the function.
+      backend, wrappers, make_kwargs: As `expol_tf.environments.load_vector` takes them.
     """
 
     def __init__(
@@ -187,8 +185,4 @@ class _ActWithState:
 
     def begin_anew(self, ended: np.ndarray) -> None:
         """Forgets the state of the sub-environments `[N]` whose episodes ended."""
-
-        def chosen(initial: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-            return tf.where(ended.reshape([-1] + [1] * (state.shape.rank - 1)), initial, state)
-
-        self._state = tf.nest.map_structure(chosen, self._initial, self._state)
+        self._state = begun_anew(self._initial, self._state, ended)

@@ -1,4 +1,4 @@
-"""`train`: one call that runs, records, checkpoints and resumes an experiment."""
+"""`train` and `run_experiment`: one call that runs, records, checkpoints and resumes an experiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import choose_parts
-from expol_tf.training.settings import Course, Learner, Records, Task
+from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 
@@ -99,26 +99,39 @@ def train(
     Raises:
       ExpolError: The caller can correct what is wrong; the message says how.
     """
-    configuration = configuration_from_call("train", dict(locals()))
-    return _train(
-        configuration,
-        Learner(agent, actor_network, value_network, critic_network, observation_normalizer, runner),
-        Task(task, num_envs, backend, wrappers, make_kwargs),
-        Course(seed, num_env_steps, observers),
-        Records(root_dir, eval_interval, eval_episodes, checkpoint_interval, log_interval),
+    keywords = dict(locals())
+    record = configuration_from_call("train", keywords)
+    return run_experiment(Experiment.of(**keywords), record)
+
+
+def run_experiment(experiment: Experiment, record: Configuration) -> TrainingResult:
+    """Does what `train` does, given objects instead of keywords and apart from how they were configured.
+
+    Example:
+
+    ```python
+    experiment = Experiment(
+        Learner(agent=SacAgent), Task("HalfCheetah-v5"), Course(seed=1), Records("runs/cheetah")
     )
+    run_experiment(experiment, configuration_from_call("train", experiment.keywords))
+    ```
 
+    Args:
+      experiment: What is trained, on what, how it is run and what is kept.
+      record: What is written down as the run's `config.gin` and `configuration.json`. A directory whose run
+        has another one is refused, and so is one that sets something on what the experiment does not use.
 
-def _train(
-    configuration: Configuration, learner: Learner, task: Task, course: Course, records: Records
-) -> TrainingResult:
-    """Chooses the parts, opens the directory, makes everything, and trains from where the run was."""
+    Raises:
+      ExpolError: The caller can correct what is wrong; the message says how.
+    """
+    learner, task = experiment.learner, experiment.task
+    course, records = experiment.course, experiment.records
     if isinstance(task.task, gymnasium.Env) and records.eval_interval > 0:
         raise ConfigurationError(
             "task: evaluation needs environments of its own, which an environment object cannot give; "
             f"got {task.task}. Pass a function that makes one, or eval_interval=0."
         )
-    parts = choose_parts(**vars(learner), num_envs=task.num_envs)
+    parts = choose_parts(learner, task.num_envs)
     # Several critics are independent of each other.
     device = ensure_configured(inter_op_threads=0 if parts.off_policy else None)
     options: dict[str, Any] = dict(backend=task.backend, wrappers=task.wrappers, make_kwargs=task.make_kwargs)
@@ -126,7 +139,7 @@ def _train(
         seed = course.seed
         if run.exists:
             seed = _own_seed(run, seed)
-            configuration = configuration.override("seed", seed)
+            record = record.override("seed", seed)
         store = CheckpointStore(run.checkpoints)
         keras.utils.set_random_seed(stream(seed, "initialization"))
         # Where states cannot be saved, a resumed run must not begin with the first run's episodes.
@@ -139,10 +152,10 @@ def _train(
                 agent = parts.make_agent(learner.agent, specs, env.action_spec, seed)
             runner = parts.make_runner(env, agent, seed)
             evaluator = Evaluator(task.task, seed, records.eval_interval, records.eval_episodes, **options)
-            configuration = configuration.in_use()
-            values = recorded_values(configuration.text) | dict(configuration.unwritable)
+            record = record.in_use()
+            values = recorded_values(record.text) | dict(record.unwritable)
             environment = describe_environment(seed, device)
-            existed = run.prepare(configuration.text, values, configuration.fingerprint(), environment)
+            existed = run.prepare(record.text, values, record.fingerprint(), environment)
             loop = TrainingLoop(run, store, env, agent, runner, evaluator, f"{env.task}, seed {seed}")
             if existed:
                 env_step = loop.restore()
@@ -153,7 +166,7 @@ def _train(
                         "A larger num_env_steps extends the run."
                     )
                     return loop.finish_again()
-                run.write_config(configuration.text, values)
+                run.write_config(record.text, values)
             return loop.run(course, records)
         finally:
             env.close()

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable
 from typing import Any
 
 from expol_tf.agents import ActorCriticAgent, OnPolicyAgent, PolicyAgent
@@ -14,8 +13,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.runners.off_policy_runner import OffPolicyRunner
 from expol_tf.training.runners.on_policy_runner import OnPolicyRunner
-
-Factory = Callable[..., Any]
+from expol_tf.training.settings import Factory, Learner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +70,7 @@ class Parts:
         return self.runner(env, agent)
 
 
-def choose_parts(
-    agent: Factory,
-    actor_network: Factory | None = None,
-    value_network: Factory | None = None,
-    critic_network: Factory | None = None,
-    observation_normalizer: Factory | str | None = "auto",
-    runner: Factory | None = None,
-    num_envs: int | None = None,
-) -> Parts:
+def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
     """Returns the given parts, and for those that are not given what goes with the agent.
 
     An agent is on or off policy by its class, also through `functools.partial`, or by that which a function
@@ -89,26 +79,27 @@ def choose_parts(
     Raises:
       ConfigurationError: If a part is of the other kind of agent.
     """
-    if isinstance(observation_normalizer, str) and observation_normalizer != "auto":
+    normalizer = learner.observation_normalizer
+    if isinstance(normalizer, str) and normalizer != "auto":
         raise ConfigurationError(
             'observation_normalizer must be a class or function, None for no normalization, or "auto"; '
-            f"got {observation_normalizer!r}."
+            f"got {normalizer!r}."
         )
-    cls = _class(agent)
-    runner_cls = None if runner is None else _class(runner)
+    cls = _class(learner.agent)
+    runner_cls = None if learner.runner is None else _class(learner.runner)
     if cls is not None:
         off_policy = issubclass(cls, ActorCriticAgent)
     else:
-        off_policy = critic_network is not None or (
+        off_policy = learner.critic_network is not None or (
             runner_cls is not None and issubclass(runner_cls, OffPolicyRunner)
         )
-    name = cls.__name__ if cls is not None else getattr(agent, "__name__", str(agent))
+    name = cls.__name__ if cls is not None else getattr(learner.agent, "__name__", str(learner.agent))
     kind, needs, refused = (
         ("off-policy", "critic_network", "value_network")
         if off_policy
         else ("on-policy", "value_network", "critic_network")
     )
-    if (value_network if off_policy else critic_network) is not None:
+    if getattr(learner, refused) is not None:
         raise ConfigurationError(
             f"{refused} must not be given for {name}, which is an {kind} agent and has a {needs} instead. "
             f"Give {needs}, or another agent."
@@ -122,16 +113,15 @@ def choose_parts(
     base: type[PolicyAgent] = ActorCriticAgent if off_policy else OnPolicyAgent
     defaults = (cls if cls is not None and issubclass(cls, base) else base).defaults
     settings = defaults.runner_settings
-    normalizer = observation_normalizer
     if isinstance(normalizer, str):
         normalizer = defaults.observation_normalizer
     return Parts(
         off_policy=off_policy,
-        actor_network=actor_network or defaults.actor_network,
-        value_network=None if off_policy else value_network or defaults.values_network,
-        critic_network=critic_network or defaults.values_network if off_policy else None,
+        actor_network=learner.actor_network or defaults.actor_network,
+        value_network=None if off_policy else learner.value_network or defaults.values_network,
+        critic_network=learner.critic_network or defaults.values_network if off_policy else None,
         observation_normalizer=normalizer,
-        runner=runner or (functools.partial(own, **settings) if settings else own),
+        runner=learner.runner or (functools.partial(own, **settings) if settings else own),
         num_envs=num_envs if num_envs is not None else defaults.num_envs,
     )
 

@@ -55,27 +55,22 @@ class TensorBoardLog:
             self._writer = None
             raise RunDirectoryError(self._cannot_write(error)) from error
 
-    def truncate_after(self, step: int) -> int:
+    def truncate_after(self, step: int) -> None:
         """Removes the points after `step`, and a record that a kill left incomplete; the rest stays as it is.
-
-        Returns:
-          The number of points in time removed.
 
         Raises:
           RunDirectoryError: A file cannot be read or written.
         """
         self.close()
-        removed = 0
         try:
             for path in sorted(self._directory.glob("*tfevents*")):
                 if path.name.startswith("."):
                     # The temporary file of a killed truncation, which TensorBoard would read.
                     path.unlink()
-                    continue
-                removed += _truncate_file(path, step)
+                else:
+                    _truncate_file(path, step)
         except OSError as error:
             raise RunDirectoryError(self._cannot_write(error)) from error
-        return removed
 
     def flush(self) -> None:
         """Hands what was written to the system."""
@@ -108,26 +103,23 @@ class TensorBoardLog:
         )
 
 
-def _truncate_file(path: Path, step: int) -> int:
+def _truncate_file(path: Path, step: int) -> None:
     """Drops the later events of one file, and the file if nothing but its header would remain."""
     content = path.read_bytes()
     kept: list[bytes] = []
-    removed = num_points = 0
+    num_points = 0
     for record, payload in _records(content):
         try:
             event = event_pb2.Event.FromString(payload)
         except message.DecodeError:
             break
-        if event.step > step:
-            removed += 1
-            continue
-        kept.append(record)
-        num_points += not event.file_version
+        if event.step <= step:
+            kept.append(record)
+            num_points += not event.file_version
     if num_points == 0:
         path.unlink()
     elif sum(map(len, kept)) < len(content):
         atomic_files.write_atomically(path, b"".join(kept))
-    return removed
 
 
 def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:

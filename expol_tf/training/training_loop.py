@@ -56,16 +56,9 @@ class TrainingResult(NamedTuple):
 
 
 class TrainingLoop:
-    """Counts, records, saves and restores while a runner trains an agent.
+    """Counts, records, saves and restores while a runner trains an agent in its environments.
 
-    Args:
-      run: The open directory.
-      store: Its checkpoints.
-      env: The training environments, which the runner steps.
-      agent: The agent that is trained, saved and exported.
-      runner: Steps the environments and trains the agent, iteration by iteration.
-      evaluator: Evaluates the agent.
-      title: The title of the progress line and of the picture.
+    The directory `run` is open; `title` is that of the progress line and of the picture.
     """
 
     def __init__(

@@ -437,6 +437,12 @@ def test_partials_of_configurables_become_bindings() -> None:
     assert Boat().sail.area == 1.0, "a partial's arguments hold for that use alone"
 
 
+def test_the_keywords_of_partials_are_checked() -> None:
+    words = r"train_boats\(\): Sail has no parameter 'aera'. Did you mean 'area'?"
+    with pytest.raises(ConfigurationError, match=words):
+        train_boats(task="Pond-v0", extras=(functools.partial(Sail, aera=3.0),))
+
+
 def test_what_gin_cannot_express_is_described() -> None:
     def pond() -> None:
         """A task of the user's."""

@@ -139,7 +139,8 @@ def test_the_librarys_files_are_found_with_and_without_gin(user_directory: pathl
     expected = _resources.gin_root() / "tasks" / "hopper.gin"
     assert gin_syntax.find_file("gin/tasks/hopper.gin") == expected
     assert gin_syntax.find_file("tasks/hopper.gin") == expected
-    assert gin_syntax.find_file("hopper.gin") is None
+    with pytest.raises(ConfigurationError, match="--gin_file: the gin file 'hopper.gin' does not exist"):
+        gin_syntax.find_file("hopper.gin")
     assert gin_syntax.find_file(str(expected)) == expected
 
 

@@ -41,4 +41,4 @@ def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
         assert picture.shape[1] > width and picture[..., :3].std() > 0.01
     printed = capsys.readouterr()
     assert "| samplers | SVGD | trace | 5.0 | 2 | 12 |" in printed.out
-    assert f"entropy {len(rows)}/{len(rows)}: joint" in printed.err
+    assert f"entropy: {len(rows)} / {len(rows)} parts (100%) | joint" in printed.err

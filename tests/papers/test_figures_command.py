@@ -14,7 +14,6 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.papers import FIGURES, make_figure
 from expol_tf.papers.bandits.bandits import POLICIES
 from expol_tf.papers.kl_ball import kl_ball
-from expol_tf.papers.progress import FigureProgress
 
 
 def run(*arguments):
@@ -46,7 +45,7 @@ def test_a_bandit_end_to_end(tmp_path, monkeypatch, capsys):
     assert min(picture.shape[:2]) > 300 and picture[..., :3].std() > 0.01
     printed = capsys.readouterr()
     assert "| NFP |" in printed.out and "out/new/bimodal_bandit.csv" in printed.out
-    assert "bimodal_bandit 2/2: NFP, seed 4" in printed.err
+    assert "bimodal_bandit: 2 / 2 parts (100%) | NFP, seed 4" in printed.err
 
 
 def test_the_kl_ball_end_to_end(tmp_path, monkeypatch, capsys):
@@ -108,11 +107,3 @@ def test_help_and_version(capsys):
 def test_numbers_out_of_range(arguments, tmp_path):
     with pytest.raises(ConfigurationError, match=f"{next(iter(arguments))} must be"):
         make_figure("kl_ball", tmp_path, **arguments)
-
-
-def test_progress_is_a_line_a_part_where_there_is_no_terminal(capsys):
-    progress = FigureProgress("kl_ball", 2)
-    progress.part("first")
-    progress.part("second")
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("kl_ball 1/2: first | ETA ") and second == "kl_ball 2/2: second | ETA 0:00:00"

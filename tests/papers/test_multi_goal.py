@@ -99,7 +99,7 @@ def test_one_run_end_to_end(tmp_path, monkeypatch, capsys):
     assert figures_main(["figures", "--figure=multigoal", "--root_dir=runs/seed0"]) == 0
     printed = capsys.readouterr()
     assert "runs/seed0/figures/multigoal.csv" in printed.out and "| run | α |" in printed.out
-    assert "multigoal 1/1: seed0, seed 0: return" in printed.err
+    assert "multigoal: 1 / 1 parts (100%) | seed0, seed 0: return" in printed.err
     (row,) = rows_of(tmp_path / "runs" / "seed0" / "figures" / "multigoal.csv")
     assert (row["temperature"], row["discount"], row["episodes"], row["obstacle"]) == (
         "10",

@@ -38,7 +38,10 @@ def test_a_function_is_a_figure(tmp_path, capsys):
     assert "squares          what squares are like" in capsys.readouterr().out
     assert figures_main(["figures", "--figure=squares", f"--output_dir={tmp_path}", "--seed=3"]) == 0
     printed = capsys.readouterr()
-    assert "| 4 | 16 |" in printed.out and "squares 2/2: 4 squared" in printed.err
+    assert "| 4 | 16 |" in printed.out
+    first, second = printed.err.splitlines()
+    assert first.startswith("squares: 1 / 2 parts (50%) | 3 squared | ")
+    assert second.startswith("squares: 2 / 2 parts (100%) | 4 squared | ") and second.endswith("ETA 0:00:00")
     lines = (tmp_path / "squares.csv").read_text(encoding="utf-8").splitlines()
     assert lines == ["x,square,unknown", "none,,", "3,9,nan", "4,16,nan"]
     assert [path.name for path in tmp_path.iterdir()] == ["squares.csv"]

@@ -7,7 +7,7 @@ import pytest
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.reports import curves
-from expol_tf.runs import Episodes, Evaluations
+from expol_tf.runs import Episodes
 
 
 def slow_smoothing(episodes, window):
@@ -36,22 +36,16 @@ def test_only_as_many_of_the_oldest_row_count_as_are_needed():
 
 def test_the_final_return_is_of_episodes_that_ended_by_then():
     episodes = Episodes(np.array([10.0, 20.0, 30.0]), np.array([1.0, 2.0, 3.0]), np.full(3, 100.0))
-    assert curves.final_return(episodes, 29) == 2.0
-    assert curves.final_return(episodes, 30) == 3.0
-    assert np.isnan(curves.final_return(episodes, 9))
-    evaluations = Evaluations(np.array([10.0, 20.0]), np.array([5.0, 6.0]))
-    assert curves.final_evaluation(evaluations, 15) == 5.0
+    values = curves.smoothed_returns(episodes)
+    assert curves.value_at(episodes.env_step, values, 29) == 2.0
+    assert curves.value_at(episodes.env_step, values, 30) == 3.0
+    assert np.isnan(curves.value_at(episodes.env_step, values, 9))
 
 
 def test_the_grid_is_where_all_runs_have_values():
     grid = curves.common_grid([10.0, 20.0], [100.0, 60.0], 5)
     np.testing.assert_allclose(grid, [20, 30, 40, 50, 60])
     np.testing.assert_allclose(curves.common_grid([30.0], [30.0]), [30])
-
-
-def test_values_on_the_grid():
-    values = curves.on_grid(np.array([10.0, 20.0]), np.array([0.0, 1.0]), np.array([10.0, 15.0, 20.0, 25.0]))
-    np.testing.assert_allclose(values, [0.0, 0.5, 1.0, 1.0])
 
 
 def slow_band(values, repetitions, rng):

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import math
 import os
 import pty
 
@@ -62,6 +63,22 @@ def test_fields_keep_their_last_value_and_may_be_unknown():
     first, last = stream.getvalue().splitlines()
     assert "episode return – | episodes 0" in first
     assert "2 / 10 steps (20%) | episode return – | episodes 1" in last
+
+
+def test_slow_parts_with_a_line_each():
+    """Of the whole time, as parts take their time."""
+    stream, clock = io.StringIO(), _Clock()
+    with Progress(4, 0, "kl_ball", "parts", stream, 0.0, math.inf, clock) as progress:
+        for done, seconds in ((1, 10.0), (2, 190.0), (3, 100.0)):
+            clock.now += seconds
+            progress.update(done, notes=[f"part {done}"])
+        progress.update(3, total=3)
+    assert stream.getvalue().splitlines() == [
+        "kl_ball: 1 / 4 parts (25%) | part 1 | ETA 0:00:30",
+        "kl_ball: 2 / 4 parts (50%) | part 2 | ETA 0:03:20",
+        "kl_ball: 3 / 4 parts (75%) | part 3 | ETA 0:01:40",
+        "kl_ball: 3 / 3 parts (100%) | ETA 0:00:00",
+    ]
 
 
 @pytest.mark.parametrize("total", [0, 5])

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.runs import last_row
+from expol_tf.runs import Progress, last_row
 from expol_tf.sweeps import CheckedRun, SweepRun
 from expol_tf.sweeps import table as sweep_table
-from expol_tf.sweeps.progress import SweepProgress
+from expol_tf.sweeps.progress import report_progress
 from expol_tf.sweeps.table import RunState
 
 
@@ -92,13 +92,14 @@ def test_progress_counts_steps_and_time(tmp_path: pathlib.Path) -> None:
     stream = io.StringIO()
     metrics = running.files(tmp_path).metrics_csv
     metrics.parent.mkdir(parents=True)
-    with SweepProgress(tmp_path, states, stream, line_interval_s=10.0, clock=lambda: now[0]) as progress:
+    clock = lambda: now[0]  # noqa: E731
+    with Progress(300, 300, "sweep", stream=stream, line_interval_s=10.0, clock=clock) as progress:
         for now[0], step in ((0.0, 100), (5.0, 200), (10.0, 300)):
             metrics.write_text(f"env_step,episode_return_mean\n{step},1.5\n")
-            progress.update()
+            report_progress(progress, states, tmp_path)
         assert running.env_step == 300
     # 200 steps in 10 s; 700 of the running and 1,000 of the pending run are left, none of the failed one.
-    assert stream.getvalue() == (
-        "sweep: 0 / 3 runs finished | 1 running | 1 failed | 1 pending | 500 / 2,200 steps | 20 steps/s"
-        " | ETA 0:01:25\n"
-    )
+    assert stream.getvalue().splitlines()[1:] == [
+        "sweep: 500 / 2,200 steps (23%) | 0 of 3 runs finished | 1 running | 1 failed | 1 pending"
+        " | 20 steps/s | ETA 0:01:25"
+    ]

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import inspect
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import pytest
 
 import expol_tf
 from expol_tf.agents import Acting, TrpoAgent
+from expol_tf.configuration import configuration_from_call
 from expol_tf.errors import (
     CheckpointError,
     ConfigurationError,
@@ -26,7 +28,17 @@ from expol_tf.errors import (
     UnknownEnvironmentError,
 )
 from expol_tf.networks import FlowActorNetwork, GaussianActorNetwork
-from expol_tf.training import KeepBestPolicy, OnPolicyRunner, StopAtReturn
+from expol_tf.training import (
+    Course,
+    Experiment,
+    KeepBestPolicy,
+    Learner,
+    OnPolicyRunner,
+    Records,
+    StopAtReturn,
+    Task,
+    run_experiment,
+)
 
 TIMINGS = ("wall_time_s", "env_steps_per_s")
 
@@ -142,6 +154,29 @@ def test_the_same_seed_in_another_process_gives_the_same_run(finished, tmp_path)
     assert process.returncode == 0, output
     assert rows(tmp_path / "again" / "metrics.csv") == rows(finished / "metrics.csv")
     assert rows(tmp_path / "again" / "evaluation.csv") == rows(finished / "evaluation.csv")
+
+
+def test_the_objects_of_an_experiment_give_the_run_that_keywords_give(finished, tmp_path):
+    experiment = Experiment(
+        Learner(small["agent"], small["actor_network"], runner=small["runner"]),
+        Task(small["task"], num_envs=4),
+        Course(num_env_steps=2048),
+        Records(tmp_path, eval_interval=1024, eval_episodes=2, checkpoint_interval=512),
+    )
+    assert experiment == Experiment.of(**small, root_dir=tmp_path)
+    result = run_experiment(experiment, configuration_from_call("train", experiment.keywords))
+    assert result.env_step == 2048 and result.root_dir == tmp_path
+    assert rows(tmp_path / "metrics.csv") == rows(finished / "metrics.csv")
+    for name in ("config.gin", "configuration.json", "fingerprint.json", "evaluation.csv"):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_the_objects_have_the_defaults_of_the_keywords():
+    signature = inspect.signature(expol_tf.train).parameters
+    defaults = Experiment(Learner(), Task("Hopper-v5"), Course(), Records("runs/hopper")).keywords
+    assert defaults.keys() == signature.keys()
+    for name in defaults.keys() - {"root_dir", "task"}:
+        assert defaults[name] == signature[name].default, name
 
 
 def test_another_seed_gives_another_run(finished, tmp_path):

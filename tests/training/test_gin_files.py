@@ -24,7 +24,7 @@ from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks import GaussianActorNetwork, SamplingActorNetwork, ValueNetwork
-from expol_tf.training import OffPolicyRunner
+from expol_tf.training import Learner, OffPolicyRunner
 from expol_tf.training.parts import choose_parts
 
 ROOT = _resources.gin_root()
@@ -227,7 +227,7 @@ def test_an_off_policy_algorithms_file_states_the_librarys_defaults(name: str) -
                 runner=OffPolicyRunner,
             )
         try:
-            parts = choose_parts(cls, **given)
+            parts = choose_parts(Learner(cls, **given))
             make = cls
             if name.endswith("_amortized") and not is_configured:
                 network_ = functools.partial(SamplingActorNetwork, hidden_units=(256, 256))

@@ -36,8 +36,8 @@ from expol_tf.networks import (
     SamplingActorNetwork,
     ValueNetwork,
 )
-from expol_tf.training import OffPolicyRunner, OnPolicyRunner
-from expol_tf.training.parts import choose_parts
+from expol_tf.training import Learner, OffPolicyRunner, OnPolicyRunner
+from expol_tf.training.parts import Parts, choose_parts
 
 
 class Own(SacAgent):
@@ -52,6 +52,10 @@ def make_something(*networks: Any, **arguments: Any) -> Any:
     return SacAgent(*networks, **arguments)
 
 
+def parts_of(*factories: Any, num_envs: int | None = None, **named: Any) -> Parts:
+    return choose_parts(Learner(*factories, **named), num_envs)
+
+
 def underlying(factory: Any) -> Any:
     return factory.func if isinstance(factory, functools.partial) else factory
 
@@ -60,7 +64,7 @@ def underlying(factory: Any) -> Any:
     "agent", [TrpoAgent, PpoAgent, functools.partial(TrpoAgent, acting=Acting(seed=1)), make_something]
 )
 def test_on_policy_agents(agent: Any) -> None:
-    parts = choose_parts(agent)
+    parts = parts_of(agent)
     assert not parts.off_policy and parts.num_envs == 32
     assert (parts.actor_network, parts.value_network) == (FlowActorNetwork, ValueNetwork)
     assert (parts.runner, parts.observation_normalizer) == (OnPolicyRunner, ObservationNormalizer)
@@ -87,7 +91,7 @@ def test_on_policy_agents(agent: Any) -> None:
     ],
 )
 def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> None:
-    parts = choose_parts(agent)
+    parts = parts_of(agent)
     assert parts.off_policy and parts.num_envs == 1
     assert underlying(parts.actor_network) is actor_network
     assert underlying(parts.critic_network) is CriticNetwork and underlying(parts.runner) is OffPolicyRunner
@@ -96,21 +100,21 @@ def test_off_policy_agents(agent: Any, actor_network: Any, num_critics: int) -> 
 
 
 def test_s2ac_has_a_smooth_critic_and_a_bounded_deviation() -> None:
-    parts = choose_parts(functools.partial(S2acAgent, critic_fit=CriticFit(gamma=0.9)))
+    parts = parts_of(functools.partial(S2acAgent, critic_fit=CriticFit(gamma=0.9)))
     assert parts.critic_network.keywords["activation"] == "elu"  # type: ignore[union-attr]
     assert parts.actor_network.keywords["log_std"].bounds == pytest.approx((-2.302585, 0.0))  # type: ignore[attr-defined]
 
 
 def test_an_agent_that_does_not_tell_is_what_its_parts_are() -> None:
     for parts in (
-        choose_parts(make_something, runner=functools.partial(OffPolicyRunner, batch_size=3)),
-        choose_parts(make_something, critic_network=CriticNetwork),
+        parts_of(make_something, runner=functools.partial(OffPolicyRunner, batch_size=3)),
+        parts_of(make_something, critic_network=CriticNetwork),
     ):
         assert parts.off_policy and underlying(parts.runner) is OffPolicyRunner
 
 
 def test_what_is_given_is_kept() -> None:
-    parts = choose_parts(
+    parts = parts_of(
         SacAgent,
         FlowActorNetwork,
         critic_network=functools.partial(CriticNetwork, num_critics=5),
@@ -119,7 +123,7 @@ def test_what_is_given_is_kept() -> None:
     )
     assert (parts.actor_network, parts.observation_normalizer) == (FlowActorNetwork, ObservationNormalizer)
     assert parts.critic_network.keywords == {"num_critics": 5} and parts.num_envs == 3  # type: ignore[union-attr]
-    assert choose_parts(TrpoAgent, observation_normalizer=None).observation_normalizer is None
+    assert parts_of(TrpoAgent, observation_normalizer=None).observation_normalizer is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_what_is_given_is_kept() -> None:
 )
 def test_parts_of_the_other_kind_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        choose_parts(**arguments)
+        parts_of(**arguments)
 
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
@@ -152,7 +156,7 @@ ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
 def test_an_agent_gets_the_seed_of_the_run(cls: type) -> None:
     def make(seed: int | None) -> Any:
         agent = functools.partial(cls, acting=Acting(seed=seed, jit_compile=False))
-        return choose_parts(agent).make_agent(agent, ts.time_step_spec(OBSERVATION), ACTION, seed=3)
+        return parts_of(agent).make_agent(agent, ts.time_step_spec(OBSERVATION), ACTION, seed=3)
 
     left_out, equal = make(None), make(3)
     for one, other in (
@@ -169,7 +173,7 @@ def test_what_is_no_agent_of_the_library_is_refused() -> None:
         return object()
 
     with pytest.raises(ConfigurationError, match="agent must make an agent of this library.*got <object"):
-        choose_parts(make).make_agent(make, ts.time_step_spec(OBSERVATION), ACTION, seed=0)
+        parts_of(make).make_agent(make, ts.time_step_spec(OBSERVATION), ACTION, seed=0)
 
 
 def test_gin_references_tell_their_class() -> None:
@@ -177,7 +181,7 @@ def test_gin_references_tell_their_class() -> None:
 
     @gin.configurable("receive_parts_of_test")
     def receive(agent: Any, runner: Any) -> None:
-        received.append(choose_parts(agent, runner=runner))
+        received.append(parts_of(agent, runner=runner))
 
     with gin.unlock_config():
         gin.parse_config(

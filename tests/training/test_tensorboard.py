@@ -44,7 +44,7 @@ def test_later_points_go_and_earlier_ones_stay(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
     resumed = TensorBoardLog(tmp_path)
-    assert resumed.truncate_after(30) == 4
+    resumed.truncate_after(30)
     assert _read(tmp_path) == [(10, 5.0), (20, 10.0), (30, 15.0)]
     assert len(list(tmp_path.iterdir())) == 2
     for path in tmp_path.iterdir():
@@ -69,7 +69,7 @@ def test_a_record_that_a_kill_left_incomplete_is_dropped(tmp_path, missing):
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-missing])
     log = TensorBoardLog(tmp_path)
-    assert log.truncate_after(1000) == 0
+    log.truncate_after(1000)
     # Every byte left is a whole record with good checksums.
     assert len(list(tf.data.TFRecordDataset(str(path)))) == 3
     _write(log, [30])
@@ -77,13 +77,13 @@ def test_a_record_that_a_kill_left_incomplete_is_dropped(tmp_path, missing):
 
 
 def test_nothing_to_cut_changes_nothing(tmp_path):
-    assert TensorBoardLog(tmp_path / "none").truncate_after(0) == 0
+    TensorBoardLog(tmp_path / "none").truncate_after(0)
     log = TensorBoardLog(tmp_path)
     _write(log, [10, 20])
     log.close()
     (path,) = tmp_path.iterdir()
     inode = path.stat().st_ino
-    assert log.truncate_after(20) == 0
+    log.truncate_after(20)
     assert path.stat().st_ino == inode
 
 

@@ -10,7 +10,7 @@ from absl import flags
 
 from expol_tf.cli import user_path
 from expol_tf.cli.commands.train import import_library, run_with_gin, use_device
-from expol_tf.configuration import Binding, Macro, Reference, gin_syntax
+from expol_tf.configuration import Binding, Macro, Reference, gin_syntax, resolve
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.runs import RunFiles
 
@@ -49,7 +49,6 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
         video_path = user_path(values.video_path)
         check_video_path(video_path)
     import_library()
-    from expol_tf.configuration import resolve
     from expol_tf.environments import load_vector
     from expol_tf.random import stream
     from expol_tf.training import evaluate_policy, load_policy

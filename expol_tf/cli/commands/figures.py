@@ -39,14 +39,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     integer("num_seeds", None, 1, "Seeds of everything that is trained; by default the figure's own number.")
     integer("seed", 0, 0, "The first of them, or that of the test episodes of trained runs.")
     integer("iterations", None, 1, "Length of each training, or episodes; by default the figure's own.")
-    number(
-        "temperature",
-        "Temperature of the optimum beside trained runs; by default each run's last.",
-    )
-    number(
-        "discount",
-        "Discount of the optimum beside trained runs; by default each run's own.",
-    )
+    number("temperature", "Temperature of the optimum beside trained runs; by default each run's last.")
+    number("discount", "Discount of the optimum beside trained runs; by default each run's own.")
     flags.DEFINE_bool("obstacle", False, "Test trained runs with the wall.", flag_values=values)
 
 
@@ -54,7 +48,9 @@ def _make(values: flags.FlagValues, arguments: list[str]) -> int:
     del arguments
     if not values.figure:
         raise ConfigurationError(f"--figure must name one of these; got none.\n{summaries()}")
-    _use_one_thread()
+    # Set where the user has not: such small networks are slower with more threads.
+    for kind in ("INTRAOP", "INTEROP"):
+        os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
     figure = make_figure(
         values.figure,
         user_path(values.output_dir) if values.output_dir else None,
@@ -67,9 +63,3 @@ def _make(values: flags.FlagValues, arguments: list[str]) -> int:
     print(figure.table)
     print(f"Wrote {' and '.join(shown(path) for path in figure.files)}.")
     return 0
-
-
-def _use_one_thread() -> None:
-    """Sets TensorFlow's threads, where the user has not: such small networks are slower with more."""
-    for kind in ("INTRAOP", "INTEROP"):
-        os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")

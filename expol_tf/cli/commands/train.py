@@ -1,4 +1,4 @@
-"""The program `expol-train`: flags → configuration → one call of `train`.
+"""The program `expol-train`: flags → configuration → one call of `run_experiment`.
 
 TensorFlow takes seconds to import, so whatever can be said without it (--help, a gin file that is not there)
 is said before.
@@ -17,7 +17,7 @@ import gin
 from absl import flags
 
 from expol_tf.cli import RUN_PACKAGES, resume_command, run_program, user_path
-from expol_tf.configuration import gin_syntax
+from expol_tf.configuration import UNWRITABLE_MARK, applied, check_macros, gin_syntax, resolve
 from expol_tf.configuration import resources as _resources
 from expol_tf.errors import ConfigurationError
 from expol_tf.runs import RunFiles
@@ -90,19 +90,15 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     if not files and not values.gin_bindings:
         files = [_recorded_configuration(values.root_dir)]
     statements = gin_syntax.read_files(files) + gin_syntax.read_bindings(values.gin_bindings)
-    import expol_tf
-    from expol_tf import configuration as configurations
-
     for file in files:
-        path = gin_syntax.find_file(file)
-        if path is not None and configurations.UNWRITABLE_MARK in path.read_text(encoding="utf-8"):
+        if UNWRITABLE_MARK in gin_syntax.find_file(file).read_text(encoding="utf-8"):
             raise ConfigurationError(
                 f"{file}: this run was started from Python with objects that a gin file cannot express; they "
                 "are listed at its end. Call expol_tf.train again with the same arguments."
             )
-    configurations.check_macros(statements)
+    check_macros(statements)
     import_library()
-    configuration = configurations.resolve(statements)
+    configuration = resolve(statements)
     for name in ("seed", "num_env_steps"):
         if values[name].value is not None:
             configuration = configuration.override(name, values[name].value)
@@ -121,15 +117,12 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
         or _default_root(files, task, configuration.value("train.seed"))
     )
     root = user_path(root)
-    with configurations.applied(configuration):
+    with applied(configuration):
         use_device(values.device)
-        import expol_tf
+        from expol_tf.training import Experiment, run_experiment
 
-        result = expol_tf.train(root_dir=root)
-    return _report(result, root, arguments)
-
-
-def _report(result: Any, root: Path, arguments: list[str]) -> int:
+        keywords = gin.get_bindings("expol_tf.train") | {"root_dir": root}
+        result = run_experiment(Experiment.of(**keywords), configuration)
     if result.interrupted_by is None:
         return 0
     print("Resume with:\n ", resume_command("expol-train", root, arguments), file=sys.stderr)

@@ -27,12 +27,7 @@ _REACH = 8.0
 
 @small_texts
 def entropy_panels(evaluations: Sequence[Evaluation], seed: int) -> Figure:
-    """Draws the samplers' particles above, and below how the estimate depends on the settings.
-
-    Args:
-      evaluations: Those of all parts.
-      seed: The first seed, whose particles are drawn.
-    """
+    """Draws the samplers' particles of the first seed, and below how the estimate depends on the settings."""
 
     def estimates(part: str) -> list[Estimate]:
         return [result.estimate for result in evaluations if result.estimate.part == part]

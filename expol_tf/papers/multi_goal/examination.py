@@ -41,7 +41,7 @@ Sampler = Callable[[np.ndarray, int], np.ndarray]
 
 
 class Extent(NamedTuple):
-    """How much is looked at.
+    """How much `best_of` and `examine` look at.
 
     Attributes:
       episodes: Test episodes of the run, sampled and greedy each.
@@ -174,10 +174,7 @@ def goal_run(
 def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Behaviour:
     """Returns what the optimum of a run's own task does where the run is tested.
 
-    Args:
-      run: The run; others of the same task, limit, α and γ have the same.
-      seed: Seeds first states and sampled actions.
-      extent: How much is looked at.
+    It is the same for all runs of the same task, limit, α and γ.
     """
     extent = extent or EXTENT
     optimum = soft_value_iteration(run.physics, run.temperature, run.discount)
@@ -191,13 +188,9 @@ def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Behavi
 
 
 def examine(run: GoalRun, best: Behaviour, seed: int = 0, extent: Extent | None = None) -> Examined:
-    """Returns what a run's policy and critic do beside the optimum.
+    """Returns what a run's policy and critic do beside the optimum, which is from `best_of`.
 
-    Args:
-      run: Its directory has `policy/`, and `critic/` if Q is to be looked at.
-      best: From `best_of`.
-      seed: Seeds first states and sampled actions.
-      extent: How much is looked at.
+    The run's directory has `policy/`, and `critic/` if Q is to be looked at.
     """
     extent = extent or EXTENT
     directory = run.run.directory

@@ -47,11 +47,7 @@ WORLDS = (
 def optimal(world: World, temperature: float, seed: int, num_episodes: int) -> Optimal:
     """Returns what the optimum at one temperature does, on its task and where a wall is in the way.
 
-    Args:
-      world: The task.
-      temperature: α, reward per nat.
-      seed: Seeds first states and actions.
-      num_episodes: Episodes on each of the two.
+    There are `num_episodes` on each of the two; `seed` seeds first states and actions.
     """
     optimum = soft_value_iteration(world.task, temperature, world.discount)
     generator = np.random.default_rng(seed)

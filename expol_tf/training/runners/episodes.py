@@ -6,6 +6,7 @@ import collections
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from expol_tf.environments import VectorEnvironment, VectorStep
 
@@ -65,18 +66,26 @@ class RunningEpisodes:
         """Restores what `get_state` returned; leaves new episodes, and returns False, if that was nothing."""
         if "episode_return" not in state:
             return False
-        self.env.set_state(
-            {
-                name.removeprefix(_ENVIRONMENT_PREFIX): value
-                for name, value in state.items()
-                if name.startswith(_ENVIRONMENT_PREFIX)
-            }
-        )
+        self.env.set_state(entries_below(_ENVIRONMENT_PREFIX, state))
         # The environments' own array, which steps overwrite, and not a copy of it.
         self.observation = self.env.current_observation()
         self._return = np.array(state["episode_return"])
         self._length = np.array(state["episode_length"])
         return True
+
+
+def entries_below(prefix: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the entries whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def begun_anew(initial: Any, state: Any, ended: np.ndarray) -> Any:
+    """Returns a policy's `state`, `initial` for those sub-environments whose episodes ended, bool `[N]`."""
+
+    def chosen(initial: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        return tf.where(ended.reshape([-1, *[1] * (initial.shape.rank - 1)]), initial, state)
+
+    return tf.nest.map_structure(chosen, initial, state)
 
 
 class EpisodeStatistics:

@@ -49,13 +49,7 @@ class Runner(Protocol):
 
 
 def require_finite(metrics: Mapping[str, float], agent: Any, settings: str) -> None:
-    """Raises a `NonFiniteError` if a metric is NaN or infinite.
-
-    Args:
-      metrics: The metrics of one iteration, by name.
-      agent: The agent, whose class begins the message.
-      settings: The step sizes to lower, as the message names them.
-    """
+    """Raises a `NonFiniteError` if a metric is NaN or infinite; `settings` are the step sizes to lower."""
     broken = [name for name, value in metrics.items() if not np.isfinite(value)]
     if broken:
         raise NonFiniteError(

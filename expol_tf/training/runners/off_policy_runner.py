@@ -16,7 +16,7 @@ from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import stream
-from expol_tf.training.runners.episodes import RunningEpisodes
+from expol_tf.training.runners.episodes import RunningEpisodes, begun_anew, entries_below
 from expol_tf.training.runners.iteration import Iteration, require_finite
 from expol_tf.training.runners.replay import UniformReplay
 
@@ -165,7 +165,7 @@ class OffPolicyRunner:
         self._successors[:] = step.next_observation
         self._next[:] = step.observation
         if ended is not None and self._stateful:
-            self._restart_policy(ended)
+            self._policy_state = begun_anew(self._initial_policy_state, self._policy_state, ended)
 
         self._env_steps += len(self._input)
         learned = self._env_steps - self._warm_up_steps
@@ -175,15 +175,6 @@ class OffPolicyRunner:
         function = self._function(updates, acts=learned >= 0)
         action, self._policy_state = function(tf.constant(self._input), self._policy_state)
         self._action = None if action is None else action.numpy()
-
-    def _restart_policy(self, ended: np.ndarray) -> None:
-        self._policy_state = tf.nest.map_structure(
-            lambda state, initial: tf.where(
-                ended.reshape([-1, *[1] * (initial.shape.rank - 1)]), initial, state
-            ),
-            self._policy_state,
-            self._initial_policy_state,
-        )
 
     def _function(self, num_updates: int, acts: bool) -> Any:
         """Returns the compiled step with so many updates; there are one or two such numbers in a run."""
@@ -253,13 +244,7 @@ class OffPolicyRunner:
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Restores what `get_state` returned; environments whose state it has not begin new episodes."""
-        self.replay.set_state(
-            {
-                name.removeprefix(_REPLAY_PREFIX): value
-                for name, value in state.items()
-                if name.startswith(_REPLAY_PREFIX)
-            }
-        )
+        self.replay.set_state(entries_below(_REPLAY_PREFIX, state))
         self._env_steps, self._num_updates = state["counters"].tolist()
         self._updates_made.assign(self._num_updates)
         self._warm_up.bit_generator.state = json.loads(str(state["warm_up_generator"]))
