@@ -10,7 +10,7 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-def _plain_class(cls: type) -> type:
+def _plain_class(cls: Any) -> Any:
     # `tfd.TransformedDistribution(...)` returns an instance of a plain base class, not of itself, when one of
     # its parts is no composite tensor (as every bijector of ours); so tests must be against that base.
     return next((base for base in cls.__mro__ if base.__name__ == f"_{cls.__name__}"), cls)
