@@ -51,7 +51,7 @@ class TargetUpdate(tf.Module):
           step: The number of updates done, this one included; integer scalar.
         """
 
-        def follow():
+        def follow() -> tf.Tensor:
             """Moves every target toward its variable, by τ; returns a tensor, as a branch of tf.cond must."""
             for target, variable in zip(targets, variables, strict=True):
                 # Exactly equal, which θ̄ + 1·(θ − θ̄) is not after rounding.
