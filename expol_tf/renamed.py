@@ -1,6 +1,6 @@
 """Names of earlier versions, and errors that say what replaces them, in gin and in Python alike.
 
-The table has a line for each argument that a public class lost, under the name that users wrote:
+The table has an entry for each argument that a public class lost, under the name that users wrote:
 
 ```python
 RENAMED = {"SqlAgent.num_value_samples": "LogSumExpValue.num_samples"}
@@ -17,40 +17,42 @@ from expol_tf.errors import ConfigurationError
 
 T = TypeVar("T")
 
+_ON_POLICY = ("AcktrAgent", "OnPolicyAgent", "PpoAgent", "TrpoAgent")
+_OFF_POLICY = (
+    "ActorCriticAgent", "DdpgAgent", "NbpAgent", "ParpiAgent", "S2acAgent", "SacAgent", "SqlAgent",
+)  # fmt: skip
+# What all agents of a kind lost: old name → new name.
+_LOST_BY_ALL = {"jit_compile": "Acting.jit_compile", "seed": "Acting.seed"}
+_LOST_OFF_POLICY = {
+    "critic_optimizer": "CriticFit.optimizer",
+    "gamma": "CriticFit.gamma",
+    "target_update": "CriticFit.target_update",
+}
+
 # Old name → what completes the sentence "OLD is now …": the new name, or words where nothing replaces it.
 RENAMED: dict[str, str] = {
+    **{f"{agent}.{old}": new for agent in _ON_POLICY + _OFF_POLICY for old, new in _LOST_BY_ALL.items()},
+    **{f"{agent}.{old}": new for agent in _OFF_POLICY for old, new in _LOST_OFF_POLICY.items()},
     "AcktrAgent.desired_kl": "KroneckerUpdate.desired_kl",
-    "AcktrAgent.jit_compile": "Acting.jit_compile",
     "AcktrAgent.kfac": "KroneckerUpdate.kfac",
-    "AcktrAgent.seed": "Acting.seed",
     "ActorCriticAgent.actor_optimizer": (
         "the optimizer of the improvement, such as ReparameterizedImprovement.optimizer"
     ),
     "ActorCriticAgent.batch_parts": "SteinImprovement.batch_parts",
     "ActorCriticAgent.capabilities": "the attributes soft_value.requires and improvement.requires",
     "ActorCriticAgent.companions": "ImprovementParts.companions, which an improvement builds",
-    "ActorCriticAgent.critic_optimizer": "CriticFit.optimizer",
     "ActorCriticAgent.discriminators": "ImprovementParts.discriminators, which an improvement builds",
     "ActorCriticAgent.exploration": "Acting.exploration",
-    "ActorCriticAgent.gamma": "CriticFit.gamma",
-    "ActorCriticAgent.jit_compile": "Acting.jit_compile",
     "ActorCriticAgent.policy_improvement": "ActorCriticAgent.improvement",
-    "ActorCriticAgent.seed": "Acting.seed",
     "ActorCriticAgent.selection": "Acting.selection",
     "ActorCriticAgent.target_actor": "CriticFit.target_actor",
-    "ActorCriticAgent.target_update": "CriticFit.target_update",
     "ActorCriticAgent.test_network": "Acting.evaluation_network",
     "ClippedUpdate.objective": "OnPolicyAgent.objective",
     "DdpgAgent.actor_optimizer": "DeterministicImprovement.optimizer",
-    "DdpgAgent.critic_optimizer": "CriticFit.optimizer",
     "DdpgAgent.exploration": "Acting.exploration",
-    "DdpgAgent.gamma": "CriticFit.gamma",
-    "DdpgAgent.jit_compile": "Acting.jit_compile",
     "DdpgAgent.reduction": (
         "DeterministicValue.reduction (in the backup) and DeterministicImprovement.reduction (of the policy)"
     ),
-    "DdpgAgent.seed": "Acting.seed",
-    "DdpgAgent.target_update": "CriticFit.target_update",
     "GaussianActorNetwork.initial_log_std": "LogStd.initial",
     "GaussianActorNetwork.log_std_bounds": "LogStd.bounds",
     "GaussianActorNetwork.state_dependent_std": "LogStd.state_dependent",
@@ -64,85 +66,54 @@ RENAMED: dict[str, str] = {
     "NbpAgent.classifier_network": "DensityRatioImprovement.classifier = DiscriminatorFit(network=…)",
     "NbpAgent.classifier_optimizer": "DiscriminatorFit.optimizer",
     "NbpAgent.classifier_steps": "DiscriminatorFit.num_steps",
-    "NbpAgent.critic_optimizer": "CriticFit.optimizer",
     "NbpAgent.exploration": "Acting.exploration",
-    "NbpAgent.gamma": "CriticFit.gamma",
-    "NbpAgent.jit_compile": "Acting.jit_compile",
     "NbpAgent.reduction": (
         "DeterministicValue.reduction (in the backup) and DensityRatioImprovement.reduction (of the policy)"
     ),
-    "NbpAgent.seed": "Acting.seed",
-    "NbpAgent.target_update": "CriticFit.target_update",
-    "OnPolicyAgent.jit_compile": "Acting.jit_compile",
-    "OnPolicyAgent.seed": "Acting.seed",
     "ParpiAgent.actor_optimizer": "MatchingImprovement.optimizer",
     "ParpiAgent.backup": "ParpiAgent.soft_value",
     "ParpiAgent.classifier_network": "MatchingImprovement.classifier = DiscriminatorFit(network=…)",
-    "ParpiAgent.critic_optimizer": "CriticFit.optimizer",
     "ParpiAgent.discriminator_network": "DiscriminatorFit.network",
     "ParpiAgent.discriminator_optimizer": "DiscriminatorFit.optimizer",
     "ParpiAgent.discriminator_steps": "DiscriminatorFit.num_steps",
     "ParpiAgent.entropy_weight": "MatchingImprovement.entropy_weight",
     "ParpiAgent.exploration": "Acting.exploration",
-    "ParpiAgent.gamma": "CriticFit.gamma",
-    "ParpiAgent.jit_compile": "Acting.jit_compile",
     "ParpiAgent.matching": "MatchingImprovement.matching",
     "ParpiAgent.num_sampler_steps": "LangevinParticles.num_steps",
     "ParpiAgent.score_reduction": "LangevinParticles.reduction",
-    "ParpiAgent.seed": "Acting.seed",
     "ParpiAgent.step_size": "LangevinParticles.step_size",
-    "ParpiAgent.target_update": "CriticFit.target_update",
     "PpoAgent.clip_range": "ClippedUpdate.clip_range",
-    "PpoAgent.jit_compile": "Acting.jit_compile",
     "PpoAgent.max_kl": "ClippedUpdate.max_kl",
     "PpoAgent.policy_optimizer": "ClippedUpdate.optimizer",
-    "PpoAgent.seed": "Acting.seed",
     "S2acAgent.actor_optimizer": "SteinImprovement.optimizer",
     "S2acAgent.actor_reduction": "SteinImprovement.reduction",
     "S2acAgent.amortized_network": "SteinImprovement.amortized = AmortizedPolicy(network=…)",
     "S2acAgent.amortized_optimizer": "AmortizedPolicy.optimizer",
     "S2acAgent.batch_parts": "SteinImprovement.batch_parts",
-    "S2acAgent.critic_optimizer": "CriticFit.optimizer",
-    "S2acAgent.gamma": "CriticFit.gamma",
-    "S2acAgent.jit_compile": "Acting.jit_compile",
     "S2acAgent.sampler": "SteinImprovement.sampler",
     "S2acAgent.score_reduction": "SteinImprovement.score_reduction",
-    "S2acAgent.seed": "Acting.seed",
     "S2acAgent.selection": "Acting.selection = ParticleSelection(…)",
     "S2acAgent.target_reduction": "ExpectedValue.reduction",
-    "S2acAgent.target_update": "CriticFit.target_update",
     "SacAgent.actor_optimizer": "ReparameterizedImprovement.optimizer",
     "SacAgent.actor_reduction": "ReparameterizedImprovement.reduction",
-    "SacAgent.critic_optimizer": "CriticFit.optimizer",
-    "SacAgent.gamma": "CriticFit.gamma",
-    "SacAgent.jit_compile": "Acting.jit_compile",
-    "SacAgent.seed": "Acting.seed",
     "SacAgent.target_reduction": "ExpectedValue.reduction",
-    "SacAgent.target_update": "CriticFit.target_update",
     "SacBackup": "ExpectedValue",
     "SacBackup.reduction": "ExpectedValue.reduction",
     "SqlAgent.actor_optimizer": "SvgdImprovement.optimizer",
-    "SqlAgent.critic_optimizer": "CriticFit.optimizer",
     "SqlAgent.exploration": "Acting.exploration",
-    "SqlAgent.gamma": "CriticFit.gamma",
-    "SqlAgent.jit_compile": "Acting.jit_compile",
     "SqlAgent.kernel_space": "SvgdImprovement.space",
     "SqlAgent.num_particles": "SvgdImprovement.num_particles",
     "SqlAgent.proposal": "LogSumExpValue.proposal",
     "SqlAgent.reduction": (
         "LogSumExpValue.reduction (in the backup) and SvgdImprovement.reduction (in the score)"
     ),
-    "SqlAgent.seed": "Acting.seed",
     "SqlAgent.separate_particles": "SvgdImprovement.separate",
-    "SqlAgent.target_update": "CriticFit.target_update",
     "SqlAgent.value_samples": "LogSumExpValue.num_samples",
     "SqlBackup": "LogSumExpValue",
     "SqlBackup.num_samples": "LogSumExpValue.num_samples",
     "SqlBackup.proposal": "LogSumExpValue.proposal",
     "SqlBackup.reduction": "LogSumExpValue.reduction",
     "SteinSampler.floor": "0.002 always, the floor of the kernel's h that `expol_tf.samplers.svgd` has",
-    "TrpoAgent.jit_compile": "Acting.jit_compile",
-    "TrpoAgent.seed": "Acting.seed",
     "TrpoAgent.trust_region": "TrustRegionUpdate.trust_region",
     "TrustRegionUpdate.objective": "OnPolicyAgent.objective",
 }

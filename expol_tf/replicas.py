@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import tensorflow as tf
@@ -61,11 +61,17 @@ class UpdatePart(tf.Module):
 _compile: contextvars.ContextVar[bool] = contextvars.ContextVar("compile_in_replicas", default=False)
 
 
-def mirrored_strategy() -> tf.distribute.MirroredStrategy | None:
-    """Returns the strategy whose scope this is, None where there is none.
+def learner_strategy(
+    networks: Mapping[str, tf.Module], parts: Mapping[str, UpdatePart] | None = None
+) -> tf.distribute.MirroredStrategy | None:
+    """Returns the strategy in whose scope an agent with these parts is made, and trains; None without one.
+
+    Args:
+      networks: The networks that the agent trains, by the names of its arguments.
+      parts: Other parts of an update, by the names of the agent's arguments; they must support replicas.
 
     Raises:
-      ConfigurationError: If it is of another kind.
+      ConfigurationError: If the strategy is of another kind, or one of them does not belong to it.
     """
     if not tf.distribute.has_strategy():
         return None
@@ -75,6 +81,19 @@ def mirrored_strategy() -> tf.distribute.MirroredStrategy | None:
             "strategy: learners are divided over devices by a tf.distribute.MirroredStrategy; got "
             f"{type(strategy).__name__}. Use that, or leave the strategy's scope."
         )
+    for name, network in networks.items():
+        if not all(map(strategy.extended.variable_created_in_scope, network.variables)):
+            raise ConfigurationError(
+                f"{name}: its variables must be created in the scope of the strategy that the agent is made "
+                f"under; those of {type(network).__name__} were not. Construct networks and agent together "
+                "inside `with strategy.scope():`."
+            )
+    for name, part in (parts or {}).items():
+        if not part.supports_replicas:
+            raise ConfigurationError(
+                f"{name}: {type(part).__name__} does not say that it divides its work over replicas "
+                "(class keyword supports_replicas; see docs/devices.md). Train on one device, or divide it."
+            )
     return strategy
 
 

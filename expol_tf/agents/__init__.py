@@ -1,16 +1,27 @@
 """TF-Agents agents: short wirings of networks, objectives and update rules."""
 
 from expol_tf.agents.acktr_agent import AcktrAgent
-from expol_tf.agents.acting import Acting, ParticleSelection, Selection
+from expol_tf.agents.acting import (
+    Acting,
+    ExplorationNoise,
+    GaussianNoise,
+    OrnsteinUhlenbeckNoise,
+    ParticleSelection,
+    Selection,
+)
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.actor_policy import ActorPolicy
-from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.clipped_update import ClippedUpdate
-from expol_tf.agents.critic_fit import CriticFit
+from expol_tf.agents.critic_fit import CriticFit, TargetUpdate
 from expol_tf.agents.ddpg_agent import DdpgAgent
 from expol_tf.agents.density_ratio_improvement import DensityRatioImprovement
 from expol_tf.agents.discriminators import ActionContrast, Discriminator, DiscriminatorFit
-from expol_tf.agents.exploration import ExplorationNoise, GaussianNoise, OrnsteinUhlenbeckNoise
+from expol_tf.agents.experience import (
+    Rollout,
+    Transitions,
+    rollout_from_trajectory,
+    transitions_from_trajectory,
+)
 from expol_tf.agents.improvements import (
     Companion,
     DeterministicImprovement,
@@ -25,12 +36,9 @@ from expol_tf.agents.matching_improvement import LangevinParticles, MatchingImpr
 from expol_tf.agents.nbp_agent import NbpAgent
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.parpi_agent import ParpiAgent
-from expol_tf.agents.policy_agent import AgentDefaults, PolicyAgent
-from expol_tf.agents.policy_batch import PolicyBatch
-from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.agents.policy_update import PolicyUpdate
+from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
+from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
 from expol_tf.agents.ppo_agent import PpoAgent
-from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
 from expol_tf.agents.s2ac_agent import S2acAgent
 from expol_tf.agents.sac_agent import SacAgent
 from expol_tf.agents.soft_values import (
@@ -42,17 +50,15 @@ from expol_tf.agents.soft_values import (
 )
 from expol_tf.agents.sql_agent import SqlAgent
 from expol_tf.agents.stein_improvement import AmortizedPolicy, SteinImprovement
-from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import (
     FixedTemperature,
     LearnedTemperature,
     ScheduledTemperature,
     Temperature,
 )
-from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
 from expol_tf.agents.trpo_agent import TrpoAgent
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
-from expol_tf.agents.variants import Variant
+from expol_tf.agents.variants import AlgorithmParts, Variant
 
 __all__ = [
     "AcktrAgent",
@@ -62,6 +68,7 @@ __all__ = [
     "ActorPolicy",
     "AgentDefaults",
     "AgentSpecs",
+    "AlgorithmParts",
     "AmortizedPolicy",
     "ClippedUpdate",
     "Companion",

@@ -16,28 +16,25 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
-from expol_tf.agents.agent_specs import AgentSpecs
-from expol_tf.agents.critic_fit import CriticFit
+from expol_tf.agents.critic_fit import CriticFit, TargetUpdate
 from expol_tf.agents.discriminators import Discriminator
+from expol_tf.agents.experience import Transitions, transitions_from_trajectory
 from expol_tf.agents.gradient_step import BatchLoss, Metrics, descend
 from expol_tf.agents.improvements import Companion, ImprovementLoss, PolicyImprovement
-from expol_tf.agents.learner_strategy import learner_strategy
 from expol_tf.agents.network_functions import critic_of, discriminator_of, policy_of
-from expol_tf.agents.off_policy_checks import copy_of_network, copy_of_policy, count_critics, require_part
-from expol_tf.agents.policy_agent import AgentDefaults, PolicyAgent
+from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
+from expol_tf.agents.policy_checks import copy_of_network, copy_of_policy, count_critics, require_part
 from expol_tf.agents.settings import with_defaults
 from expol_tf.agents.soft_values import SoftValue
-from expol_tf.agents.target_update import TargetUpdate
 from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.agents.transitions import Transitions, transitions_from_trajectory
-from expol_tf.agents.variants import Variant, accepted_as, require_policy
+from expol_tf.agents.variants import AlgorithmParts, Variant, accepted_as, require_policy
 from expol_tf.bijectors import require_box
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, ObservationNormalizer, vector_size
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
 from expol_tf.optimizers import Adam
 from expol_tf.renamed import answers_renamed
-from expol_tf.replicas import split_seed
+from expol_tf.replicas import learner_strategy, split_seed
 
 
 @gin.configurable(module="expol_tf")
@@ -46,7 +43,8 @@ class ActorCriticAgent(PolicyAgent):
     """Critics regressed on r + γ·discount·V(s′), a policy improved against them, targets that follow.
 
     SAC, SQL, DDPG and the others differ in `soft_value`, `improvement` and `temperature`, small objects that
-    recombine; `docs/extending.md` writes one. One update is
+    recombine; `docs/extending.md` writes one. Each is a subclass whose `own_parts` are the defaults of these
+    arguments. One update is
 
     1. y = r + γ·discount·V(s′), V = `soft_value` of the target critics;
     2. a step of the critics down ½·mean (Q_c − y)², each c by itself;
@@ -67,8 +65,8 @@ class ActorCriticAgent(PolicyAgent):
       actor_network: `network(observation) -> (distribution, state)`.
       critic_network: `network((observation, action)) -> (Q [N, C] or [N], state)`, C critics.
       observation_normalizer: Shared by the policies and the critics, or None. It learns from all batches.
-      soft_value: V of successor states.
-      improvement: How the policy is improved, with its optimizer.
+      soft_value: V of successor states. It may be left out where the class has `own_parts`.
+      improvement: How the policy is improved, with its optimizer. It may be left out likewise.
       temperature: α; `FixedTemperature(1.0)` by default.
       critic_fit: Discount, critics' optimizer and targets; by default γ = 0.99, `Adam(3e-4)`,
         `TargetUpdate(0.005)` and no target policy.
@@ -89,6 +87,8 @@ class ActorCriticAgent(PolicyAgent):
         observation_normalizer=None,
         num_envs=1,
     )
+    # What the algorithm that a subclass is named after consists of.
+    own_parts: ClassVar[AlgorithmParts | None] = None
 
     def __init__(
         self,
@@ -98,8 +98,8 @@ class ActorCriticAgent(PolicyAgent):
         critic_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         *,
-        soft_value: SoftValue,
-        improvement: PolicyImprovement,
+        soft_value: SoftValue | None = None,
+        improvement: PolicyImprovement | None = None,
         temperature: Temperature | None = None,
         critic_fit: CriticFit | None = None,
         acting: Acting | None = None,
@@ -108,12 +108,20 @@ class ActorCriticAgent(PolicyAgent):
         specs = AgentSpecs(type(self).__name__, time_step_spec, tensor_spec.from_spec(action_spec))
         sizes = vector_size(time_step_spec.observation), vector_size(specs.action, "action_spec")
         require_box(specs.action)
+        critic_fit, acting = critic_fit or CriticFit(), acting or Acting()
+        require_part("critic_fit", critic_fit, CriticFit)
+        require_part("acting", acting, Acting)
+        if self.own_parts is not None:
+            soft_value = soft_value or self.own_parts.soft_value()
+            improvement = improvement or self.own_parts.improvement()
+            temperature = temperature or self.own_parts.temperature()
+            critic_fit = with_defaults(critic_fit, **self.own_parts.critic_fit())
+            acting = with_defaults(acting, exploration=self.own_parts.exploration())
+        soft_value = self._value_for(soft_value, improvement)
         temperature = temperature or FixedTemperature(1.0)
-        require_part("soft_value", soft_value, SoftValue)
-        require_part("improvement", improvement, PolicyImprovement)
+        soft_value = require_part("soft_value", soft_value, SoftValue)
+        improvement = require_part("improvement", improvement, PolicyImprovement)
         require_part("temperature", temperature, Temperature)
-        require_part("critic_fit", critic_fit or CriticFit(), CriticFit)
-        require_part("acting", acting or Acting(), Acting)
         if temperature.needs_log_prob and not improvement.knows_density:
             raise CapabilityError(
                 f"temperature: {type(temperature).__name__} compares the policy's entropy with its "
@@ -123,14 +131,11 @@ class ActorCriticAgent(PolicyAgent):
         temperature.build(sizes[1])  # A policy may depend on it.
         parts = improvement.build(specs, actor_network, critic_network, temperature)
         fit = with_defaults(
-            critic_fit or CriticFit(),
-            optimizer=Adam(3e-4),
-            target_update=TargetUpdate(0.005),
-            target_actor=False,
+            critic_fit, optimizer=Adam(3e-4), target_update=TargetUpdate(0.005), target_actor=False
         )
         # The network that `build` returned is asked, as an improvement may put another one over the given.
         require_policy(specs, parts.actor_network, Variant("", soft_value, improvement, temperature, fit))
-        acting = with_defaults(acting or Acting(), evaluation_network=parts.evaluation_network)
+        acting = with_defaults(acting, evaluation_network=parts.evaluation_network)
         super().__init__(
             time_step_spec,
             specs.action,
@@ -173,13 +178,20 @@ class ActorCriticAgent(PolicyAgent):
 
     @classmethod
     def variants(cls) -> Sequence[Variant]:
-        """Returns the parts with which the agent may take a policy, its defaults first; see `accepts`."""
-        return ()
+        """Returns the parts with which the agent may take a policy, its own by default; see `accepts`."""
+        return () if cls.own_parts is None else (cls.own_parts.variant(),)
 
     @classmethod
     def accepts(cls, specs: AgentSpecs, actor_network: network.Network) -> str | None:
         """Returns this agent's name if it takes such a policy, with the settings for it; else None."""
         return accepted_as(cls.variants(), specs._replace(algorithm=cls.__name__), actor_network)
+
+    def _value_for(
+        self, soft_value: SoftValue | None, improvement: PolicyImprovement | None
+    ) -> SoftValue | None:
+        """Returns V as it goes with the improvement; an algorithm may refuse parts here."""
+        del improvement
+        return soft_value
 
     @property
     def critic_network(self) -> network.Network:

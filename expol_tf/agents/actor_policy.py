@@ -11,8 +11,7 @@ from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.acting import Selection
-from expol_tf.agents.exploration import ExplorationNoise
+from expol_tf.agents.acting import ExplorationNoise, Selection
 from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from expol_tf.agents.policy_batch import PolicyBatch
-from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.agents.policy_update import PolicyUpdate
+from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
 from expol_tf.distributions import sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
@@ -31,10 +29,7 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
     """
 
     def __init__(
-        self,
-        optimizer: MinibatchAdam | None = None,
-        clip_range: float = 0.2,
-        max_kl: float | None = None,
+        self, optimizer: MinibatchAdam | None = None, clip_range: float = 0.2, max_kl: float | None = None
     ) -> None:
         super().__init__(name="ClippedUpdate")
         for name, value in (("clip_range", clip_range), ("max_kl", max_kl)):

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import ClassVar
 
 import gin
-import tensorflow as tf
-from tf_agents.networks import network
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
+from expol_tf.agents.acting import OrnsteinUhlenbeckNoise
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.critic_fit import CriticFit
-from expol_tf.agents.exploration import OrnsteinUhlenbeckNoise
-from expol_tf.agents.improvements import DeterministicImprovement, PolicyImprovement
+from expol_tf.agents.improvements import DeterministicImprovement
 from expol_tf.agents.policy_agent import AgentDefaults
-from expol_tf.agents.settings import with_defaults
-from expol_tf.agents.soft_values import DeterministicValue, SoftValue
-from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.agents.variants import Variant
-from expol_tf.networks import CriticNetwork, DeterministicActorNetwork, ObservationNormalizer
+from expol_tf.agents.soft_values import DeterministicValue
+from expol_tf.agents.temperature import FixedTemperature
+from expol_tf.agents.variants import AlgorithmParts
+from expol_tf.networks import CriticNetwork, DeterministicActorNetwork
 from expol_tf.renamed import answers_renamed
 
 
@@ -46,8 +38,7 @@ class DdpgAgent(ActorCriticAgent):
       soft_value: V; `DeterministicValue()` by default.
       improvement: The policy's improvement; `DeterministicImprovement()` by default.
       temperature: α, which plays no part; `FixedTemperature(0.0)` by default.
-      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)`,
-        `TargetUpdate(0.005)` and a target policy by default.
+      critic_fit: Discount, critics' optimizer and targets; as in `ActorCriticAgent`, with a target policy.
       acting: Exploration, seed and compilation; `Acting()` with `OrnsteinUhlenbeckNoise(std=0.2)` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
     """
@@ -57,37 +48,10 @@ class DdpgAgent(ActorCriticAgent):
         values_network=functools.partial(CriticNetwork, num_critics=1),
     )
 
-    def __init__(
-        self,
-        time_step_spec: ts.TimeStep,
-        action_spec: types.NestedTensorSpec,
-        actor_network: network.Network,
-        critic_network: network.Network,
-        observation_normalizer: ObservationNormalizer | None = None,
-        *,
-        soft_value: SoftValue | None = None,
-        improvement: PolicyImprovement | None = None,
-        temperature: Temperature | None = None,
-        critic_fit: CriticFit | None = None,
-        acting: Acting | None = None,
-        train_step_counter: tf.Variable | None = None,
-    ) -> None:
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            actor_network,
-            critic_network,
-            observation_normalizer,
-            soft_value=soft_value or DeterministicValue(),
-            improvement=improvement or DeterministicImprovement(),
-            temperature=temperature or FixedTemperature(0.0),
-            critic_fit=with_defaults(critic_fit or CriticFit(), target_actor=True),
-            acting=with_defaults(acting or Acting(), exploration=OrnsteinUhlenbeckNoise(std=0.2)),
-            train_step_counter=train_step_counter,
-        )
-
-    @classmethod
-    def variants(cls) -> Sequence[Variant]:
-        """Returns the parts with which DDPG may take a policy."""
-        fit = CriticFit(target_actor=True)
-        return (Variant("", DeterministicValue(), DeterministicImprovement(), FixedTemperature(0.0), fit),)
+    own_parts = AlgorithmParts(
+        DeterministicValue,
+        DeterministicImprovement,
+        functools.partial(FixedTemperature, 0.0),
+        critic_fit=lambda: dict(target_actor=True),
+        exploration=functools.partial(OrnsteinUhlenbeckNoise, std=0.2),
+    )

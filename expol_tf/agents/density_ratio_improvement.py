@@ -8,11 +8,11 @@ import functools
 import gin
 from tf_agents.networks import network
 
-from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.discriminators import DiscriminatorFit, make_classifier
 from expol_tf.agents.improvements import ImprovementParts, PolicyImprovement
 from expol_tf.agents.network_functions import discriminator_of
-from expol_tf.agents.off_policy_checks import why_outside_box
+from expol_tf.agents.policy_agent import AgentSpecs
+from expol_tf.agents.policy_checks import why_outside_box
 from expol_tf.agents.settings import Optimizer, with_defaults
 from expol_tf.agents.temperature import Temperature
 from expol_tf.networks import DiscriminatorNetwork

@@ -9,15 +9,10 @@ from typing import Any, NamedTuple
 import gin
 from tf_agents.networks import network
 
-from expol_tf.agents.agent_specs import AgentSpecs
-from expol_tf.agents.off_policy_checks import require_count
+from expol_tf.agents.policy_agent import AgentSpecs
+from expol_tf.agents.policy_checks import require_count
 from expol_tf.agents.settings import NetworkFactory, Optimizer
-from expol_tf.objectives import (
-    Contrast,
-    Matching,
-    jsd,
-    uniform_actions,
-)
+from expol_tf.objectives import Contrast, Matching, jsd, uniform_actions
 from expol_tf.optimizers import Adam
 
 # States [N, O], π, Q, α, a seed, which states count; box = the action spec → the policy's actions and others.

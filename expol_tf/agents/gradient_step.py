@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tf_agents.networks import network
 
+from expol_tf.agents.experience import Transitions
 from expol_tf.agents.settings import Optimizer
-from expol_tf.agents.transitions import Transitions
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import gradients, run_on_replicas
 
@@ -41,9 +41,19 @@ def descend(
     variables = network_.trainable_variables
     (value, metrics), gradient = gradients(loss, batch, variables, batch.valid, seed, prepare)
     if variables:  # A policy may consist of its critic alone.
-        pairs = list(zip(gradient, variables, strict=True))
-        # The gradients are added up already; a Keras optimizer in a replica would do it again.
-        own = isinstance(optimizer, Adam) or not tf.distribute.has_strategy()
-        options: dict[str, Any] = {} if own else {"skip_gradients_aggregation": True}
-        run_on_replicas(lambda: optimizer.apply_gradients(pairs, **options))
+        apply_gradients(optimizer, list(zip(gradient, variables, strict=True)))
     return value, metrics
+
+
+def apply_gradients(optimizer: Optimizer, pairs: Sequence[tuple[tf.Tensor, tf.Variable]]) -> None:
+    """Takes an optimizer's step; under a strategy all replicas take the same one.
+
+    Args:
+      optimizer: An `expol_tf.optimizers.Adam` or a Keras optimizer.
+      pairs: Gradients of the whole batch, and their variables.
+    """
+    if isinstance(optimizer, Adam) or not tf.distribute.has_strategy():
+        optimizer.apply_gradients(pairs)
+    else:
+        # The gradients are added up already; a Keras optimizer in a replica would do it again.
+        run_on_replicas(lambda: optimizer.apply_gradients(pairs, skip_gradients_aggregation=True))

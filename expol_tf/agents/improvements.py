@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import gin
 from tf_agents.networks import network
 
-from expol_tf.agents.agent_specs import AgentSpecs
 from expol_tf.agents.discriminators import Discriminator
-from expol_tf.agents.off_policy_checks import why_not_squashed
+from expol_tf.agents.policy_agent import AgentSpecs
+from expol_tf.agents.policy_checks import why_not_squashed
 from expol_tf.agents.settings import Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
@@ -148,10 +148,7 @@ class ReparameterizedImprovement(PolicyImprovement):
     def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
         """Returns the loss; see `PolicyImprovement`."""
         return reparameterized_improvement(
-            *inputs,
-            box=box,
-            reduction=self.reduction,
-            num_samples=self.num_samples,
+            *inputs, box=box, reduction=self.reduction, num_samples=self.num_samples
         )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from expol_tf.agents.policy_batch import PolicyBatch
-from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.agents.policy_update import PolicyUpdate
+from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten

@@ -7,22 +7,14 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import gin
-import tensorflow as tf
-from tf_agents.networks import network
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.critic_fit import CriticFit
 from expol_tf.agents.density_ratio_improvement import DensityRatioImprovement
-from expol_tf.agents.improvements import PolicyImprovement
 from expol_tf.agents.policy_agent import AgentDefaults
-from expol_tf.agents.settings import with_defaults
-from expol_tf.agents.soft_values import DeterministicValue, SoftValue
-from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.agents.variants import Variant
-from expol_tf.networks import CriticNetwork, NoisyActorNetwork, ObservationNormalizer
+from expol_tf.agents.soft_values import DeterministicValue
+from expol_tf.agents.temperature import FixedTemperature
+from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.networks import CriticNetwork, NoisyActorNetwork
 from expol_tf.renamed import answers_renamed
 
 
@@ -50,10 +42,8 @@ class NbpAgent(ActorCriticAgent):
       soft_value: V; `DeterministicValue()` by default.
       improvement: The policy's improvement, with its classifier; `DensityRatioImprovement()` by default.
       temperature: β; `FixedTemperature(0.0)` by default, or a `ScheduledTemperature`.
-      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)`,
-        `TargetUpdate(0.005)` and a target policy by default.
-      acting: Exploration, seed and compilation; `Acting()` by default, without exploration, as the policy has
-        its own noise.
+      critic_fit: Discount, critics' optimizer and targets; as in `ActorCriticAgent`, with a target policy.
+      acting: Exploration, seed and compilation; `Acting()` by default: the policy has noise of its own.
       train_step_counter: int64 variable counting updates; a new one by default.
     """
 
@@ -62,44 +52,18 @@ class NbpAgent(ActorCriticAgent):
         values_network=functools.partial(CriticNetwork, hidden_units=(64, 64), num_critics=1),
     )
 
-    def __init__(
-        self,
-        time_step_spec: ts.TimeStep,
-        action_spec: types.NestedTensorSpec,
-        actor_network: network.Network,
-        critic_network: network.Network,
-        observation_normalizer: ObservationNormalizer | None = None,
-        *,
-        soft_value: SoftValue | None = None,
-        improvement: PolicyImprovement | None = None,
-        temperature: Temperature | None = None,
-        critic_fit: CriticFit | None = None,
-        acting: Acting | None = None,
-        train_step_counter: tf.Variable | None = None,
-    ) -> None:
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            actor_network,
-            critic_network,
-            observation_normalizer,
-            soft_value=soft_value or DeterministicValue(),
-            improvement=improvement or DensityRatioImprovement(),
-            temperature=temperature or FixedTemperature(0.0),
-            critic_fit=with_defaults(critic_fit or CriticFit(), target_actor=True),
-            acting=acting,
-            train_step_counter=train_step_counter,
-        )
+    own_parts = AlgorithmParts(
+        DeterministicValue,
+        DensityRatioImprovement,
+        functools.partial(FixedTemperature, 0.0),
+        critic_fit=lambda: dict(target_actor=True),
+    )
 
     @classmethod
     def variants(cls) -> Sequence[Variant]:
         """Returns the parts with which NBP may take a policy."""
-        value, improvement, fit = (
-            DeterministicValue(),
-            DensityRatioImprovement(),
-            CriticFit(target_actor=True),
-        )
+        (without_entropy,) = super().variants()
         return (
-            Variant("", value, improvement, FixedTemperature(1.0), fit),
-            Variant("with temperature 0", value, improvement, FixedTemperature(0.0), fit),
+            without_entropy._replace(temperature=FixedTemperature(1.0)),
+            without_entropy._replace(note="with temperature 0"),
         )

@@ -17,14 +17,10 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
-from expol_tf.agents.agent_specs import AgentSpecs
-from expol_tf.agents.alternatives import accepting_agents
-from expol_tf.agents.learner_strategy import learner_strategy
-from expol_tf.agents.policy_agent import AgentDefaults, PolicyAgent
-from expol_tf.agents.policy_batch import PolicyBatch
-from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.agents.policy_update import PolicyUpdate
-from expol_tf.agents.rollout import Rollout, rollout_from_trajectory
+from expol_tf.agents.experience import Rollout, rollout_from_trajectory
+from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
+from expol_tf.agents.policy_checks import accepting_agents
+from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
 from expol_tf.bijectors import ActionBox
 from expol_tf.distributions import require
 from expol_tf.errors import ConfigurationError
@@ -32,7 +28,7 @@ from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetw
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
 from expol_tf.renamed import answers_renamed
-from expol_tf.replicas import UpdatePart, compiled
+from expol_tf.replicas import UpdatePart, compiled, learner_strategy
 
 _DENSITIES = {"log_prob", "sample_and_log_prob"}
 

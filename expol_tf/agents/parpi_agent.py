@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import gin
-import tensorflow as tf
-from tf_agents.networks import network
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.critic_fit import CriticFit
-from expol_tf.agents.improvements import PolicyImprovement
 from expol_tf.agents.matching_improvement import MatchingImprovement
-from expol_tf.agents.soft_values import ExpectedValue, LogSumExpValue, SoftValue
-from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature, Temperature
-from expol_tf.agents.variants import Variant
-from expol_tf.networks import ObservationNormalizer
+from expol_tf.agents.soft_values import ExpectedValue, LogSumExpValue
+from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature
+from expol_tf.agents.variants import AlgorithmParts, Variant
 from expol_tf.renamed import answers_renamed
 
 
@@ -47,48 +40,23 @@ class ParpiAgent(ActorCriticAgent):
       improvement: D, the particles, the discriminator and w; `MatchingImprovement()` by default.
       temperature: α; by default learned from 0.02 on: with α = 1, the particles' noise hides Q for the first
         ten thousand updates.
-      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)` and
-        `TargetUpdate(0.005)` by default.
+      critic_fit: Discount, critics' optimizer and targets; as in `ActorCriticAgent` by default.
       acting: Exploration, seed and compilation; `Acting()` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
     """
 
-    def __init__(
-        self,
-        time_step_spec: ts.TimeStep,
-        action_spec: types.NestedTensorSpec,
-        actor_network: network.Network,
-        critic_network: network.Network,
-        observation_normalizer: ObservationNormalizer | None = None,
-        *,
-        soft_value: SoftValue | None = None,
-        improvement: PolicyImprovement | None = None,
-        temperature: Temperature | None = None,
-        critic_fit: CriticFit | None = None,
-        acting: Acting | None = None,
-        train_step_counter: tf.Variable | None = None,
-    ) -> None:
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            actor_network,
-            critic_network,
-            observation_normalizer,
-            soft_value=soft_value or ExpectedValue(),
-            improvement=improvement or MatchingImprovement(),
-            temperature=temperature or LearnedTemperature(initial_temperature=0.02),
-            critic_fit=critic_fit,
-            acting=acting,
-            train_step_counter=train_step_counter,
-        )
+    own_parts = AlgorithmParts(
+        ExpectedValue, MatchingImprovement, functools.partial(LearnedTemperature, initial_temperature=0.02)
+    )
 
     @classmethod
     def variants(cls) -> Sequence[Variant]:
         """Returns the parts with which ParPI may take a policy."""
-        without = "with LogSumExpValue, a FixedTemperature and entropy_weight=0 or a classifier"
-        return (
-            Variant("", ExpectedValue(), MatchingImprovement(), LearnedTemperature()),
-            Variant(
-                without, LogSumExpValue(), MatchingImprovement(entropy_weight=0.0), FixedTemperature(1.0)
-            ),
+        (own,) = super().variants()
+        without_density = own._replace(
+            note="with LogSumExpValue, a FixedTemperature and entropy_weight=0 or a classifier",
+            soft_value=LogSumExpValue(),
+            improvement=MatchingImprovement(entropy_weight=0.0),
+            temperature=FixedTemperature(1.0),
         )
+        return own, without_density

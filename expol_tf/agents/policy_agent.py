@@ -1,4 +1,4 @@
-"""What on-policy and off-policy agents share."""
+"""What on-policy and off-policy agents share, and the specs that they are made for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,46 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tf_agents.agents import tf_agent
 from tf_agents.networks import network
+from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_policy import ActorPolicy
-from expol_tf.agents.agent_specs import AgentSpecs
+from expol_tf.distributions import capabilities
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.random import make_generator, stream
+
+
+class AgentSpecs(NamedTuple):
+    """The specs of an agent, and the name under which it refuses what does not fit.
+
+    Attributes:
+      algorithm: The agent's class name, for messages.
+      time_step: TF-Agents time-step spec with one float vector as observation.
+      action: Bounded float vector.
+    """
+
+    algorithm: str
+    time_step: ts.TimeStep
+    action: types.NestedTensorSpec
+
+    def example(self, count: int = 1) -> tf.Tensor:
+        """Returns `count` observations of zeros, `[count, O]`."""
+        spec = tensor_spec.from_spec(self.time_step.observation)
+        return tf.zeros([count, *spec.shape], spec.dtype)
+
+    def distribution(self, actor_network: network.Network) -> tfp.distributions.Distribution:
+        """Returns the network's distribution at one observation."""
+        return actor_network(self.example())[0]
+
+    def capabilities(self, actor_network: network.Network) -> frozenset[str]:
+        """Returns what the network's distributions can do; see `expol_tf.distributions.capabilities`."""
+        return capabilities(self.distribution(actor_network))
+
 
 Factory = Callable[..., Any]
 

@@ -11,8 +11,7 @@ from tf_agents.typing import types
 from expol_tf.agents.acting import Acting
 from expol_tf.agents.clipped_update import ClippedUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
-from expol_tf.agents.policy_objective import PolicyObjective
-from expol_tf.agents.policy_update import PolicyUpdate
+from expol_tf.agents.policy_update import PolicyObjective, PolicyUpdate
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
 from expol_tf.optimizers import MinibatchRegression, Regression
@@ -38,8 +37,7 @@ class PpoAgent(OnPolicyAgent):
       policy_update: The clip and the epochs; `ClippedUpdate()` by default. Any other `PolicyUpdate` will do.
       value_fit: How the value network is fitted; by default as the policy is:
         `MinibatchRegression(3e-4, epochs=10, max_gradient_norm=0.5)`.
-      acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
-        `Acting()` by default.
+      acting: Seed, compilation and the network that the greedy policy acts by; `Acting()` by default.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
     """
 

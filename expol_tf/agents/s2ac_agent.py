@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import gin
-import tensorflow as tf
-from tf_agents.networks import network
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.critic_fit import CriticFit
-from expol_tf.agents.off_policy_checks import require_part
+from expol_tf.agents.improvements import PolicyImprovement
 from expol_tf.agents.policy_agent import AgentDefaults
+from expol_tf.agents.policy_checks import require_part
 from expol_tf.agents.settings import with_defaults
-from expol_tf.agents.soft_values import ExpectedValue, ValueInParts
+from expol_tf.agents.soft_values import ExpectedValue, SoftValue, ValueInParts
 from expol_tf.agents.stein_improvement import SteinImprovement
-from expol_tf.agents.temperature import Temperature
-from expol_tf.networks import CriticNetwork, LogStd, ObservationNormalizer
+from expol_tf.agents.temperature import FixedTemperature
+from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.networks import CriticNetwork, LogStd
 from expol_tf.renamed import answers_renamed
 
 
@@ -53,8 +50,7 @@ class S2acAgent(ActorCriticAgent):
       soft_value: V, over all M particles by default; `ExpectedValue()` by default.
       improvement: The sampler of the particles, and their improvement; `SteinImprovement()` by default.
       temperature: α; `FixedTemperature(1.0)` by default.
-      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)` and
-        `TargetUpdate(0.005)` by default.
+      critic_fit: Discount, critics' optimizer and targets; as in `ActorCriticAgent` by default.
       acting: Which particle acts when collecting (`ParticleSelection`; one at random by default), seed and
         compilation; `Acting()` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
@@ -70,37 +66,16 @@ class S2acAgent(ActorCriticAgent):
         values_network=functools.partial(CriticNetwork, activation="elu"),
     )
 
-    def __init__(
-        self,
-        time_step_spec: ts.TimeStep,
-        action_spec: types.NestedTensorSpec,
-        actor_network: network.Network,
-        critic_network: network.Network,
-        observation_normalizer: ObservationNormalizer | None = None,
-        *,
-        soft_value: ExpectedValue | None = None,
-        improvement: SteinImprovement | None = None,
-        temperature: Temperature | None = None,
-        critic_fit: CriticFit | None = None,
-        acting: Acting | None = None,
-        train_step_counter: tf.Variable | None = None,
-    ) -> None:
-        improvement = improvement or SteinImprovement()
-        require_part("improvement", improvement, SteinImprovement)
-        soft_value = soft_value or ExpectedValue()
-        require_part("soft_value", soft_value, ExpectedValue)
+    own_parts = AlgorithmParts(ExpectedValue, SteinImprovement, FixedTemperature)
+
+    @classmethod
+    def variants(cls) -> Sequence[Variant]:
+        """Returns nothing: a refusal does not name S²AC, which takes one kind of policy only."""
+        return ()
+
+    def _value_for(self, soft_value: SoftValue | None, improvement: PolicyImprovement | None) -> SoftValue:
+        improvement = require_part("improvement", improvement, SteinImprovement)
+        soft_value = require_part("soft_value", soft_value, ExpectedValue)
         # All M particles move for any one of them, so V averages over all of them.
         value = with_defaults(soft_value, num_samples=improvement.num_particles)
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            actor_network,
-            critic_network,
-            observation_normalizer,
-            soft_value=ValueInParts(value, improvement.batch_parts),
-            improvement=improvement,
-            temperature=temperature,
-            critic_fit=critic_fit,
-            acting=acting,
-            train_step_counter=train_step_counter,
-        )
+        return ValueInParts(value, improvement.batch_parts)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import gin
-import tensorflow as tf
-from tf_agents.networks import network
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.critic_fit import CriticFit
-from expol_tf.agents.improvements import PolicyImprovement, ReparameterizedImprovement
-from expol_tf.agents.soft_values import ExpectedValue, SoftValue
-from expol_tf.agents.temperature import LearnedTemperature, Temperature
-from expol_tf.agents.variants import Variant
-from expol_tf.networks import ObservationNormalizer
+from expol_tf.agents.improvements import ReparameterizedImprovement
+from expol_tf.agents.soft_values import ExpectedValue
+from expol_tf.agents.temperature import LearnedTemperature
+from expol_tf.agents.variants import AlgorithmParts
 from expol_tf.renamed import answers_renamed
 
 
@@ -43,42 +34,9 @@ class SacAgent(ActorCriticAgent):
       soft_value: V; `ExpectedValue()` by default.
       improvement: The policy's improvement; `ReparameterizedImprovement()` by default.
       temperature: α; `LearnedTemperature()` by default.
-      critic_fit: Discount, critics' optimizer and targets; `CriticFit()` with `Adam(3e-4)` and
-        `TargetUpdate(0.005)` by default.
+      critic_fit: Discount, critics' optimizer and targets; as in `ActorCriticAgent` by default.
       acting: Exploration, seed and compilation; `Acting()` by default.
       train_step_counter: int64 variable counting updates; a new one by default.
     """
 
-    def __init__(
-        self,
-        time_step_spec: ts.TimeStep,
-        action_spec: types.NestedTensorSpec,
-        actor_network: network.Network,
-        critic_network: network.Network,
-        observation_normalizer: ObservationNormalizer | None = None,
-        *,
-        soft_value: SoftValue | None = None,
-        improvement: PolicyImprovement | None = None,
-        temperature: Temperature | None = None,
-        critic_fit: CriticFit | None = None,
-        acting: Acting | None = None,
-        train_step_counter: tf.Variable | None = None,
-    ) -> None:
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            actor_network,
-            critic_network,
-            observation_normalizer,
-            soft_value=soft_value or ExpectedValue(),
-            improvement=improvement or ReparameterizedImprovement(),
-            temperature=temperature or LearnedTemperature(),
-            critic_fit=critic_fit,
-            acting=acting,
-            train_step_counter=train_step_counter,
-        )
-
-    @classmethod
-    def variants(cls) -> Sequence[Variant]:
-        """Returns the parts with which SAC may take a policy."""
-        return (Variant("", ExpectedValue(), ReparameterizedImprovement(), LearnedTemperature()),)
+    own_parts = AlgorithmParts(ExpectedValue, ReparameterizedImprovement, LearnedTemperature)

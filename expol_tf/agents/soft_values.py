@@ -64,10 +64,7 @@ class ExpectedValue(SoftValue):
     def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`; see `SoftValue`."""
         return expected_soft_value(
-            *inputs,
-            box=box,
-            reduction=self.reduction,
-            num_samples=self.num_samples or 1,
+            *inputs, box=box, reduction=self.reduction, num_samples=self.num_samples or 1
         )
 
 
@@ -99,11 +96,7 @@ class LogSumExpValue(SoftValue):
     def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`; see `SoftValue`."""
         return sampled_soft_value(
-            *inputs,
-            box=box,
-            reduction=self.reduction,
-            num_samples=self.num_samples,
-            proposal=self.proposal,
+            *inputs, box=box, reduction=self.reduction, num_samples=self.num_samples, proposal=self.proposal
         )
 
 

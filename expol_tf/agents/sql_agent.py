@@ -7,22 +7,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import gin
-import tensorflow as tf
-from tf_agents.networks import network
-from tf_agents.trajectories import time_step as ts
-from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
-from expol_tf.agents.critic_fit import CriticFit
-from expol_tf.agents.improvements import PolicyImprovement, SvgdImprovement
+from expol_tf.agents.critic_fit import TargetUpdate
+from expol_tf.agents.improvements import SvgdImprovement
 from expol_tf.agents.policy_agent import AgentDefaults
-from expol_tf.agents.settings import with_defaults
-from expol_tf.agents.soft_values import LogSumExpValue, SoftValue
-from expol_tf.agents.target_update import TargetUpdate
-from expol_tf.agents.temperature import FixedTemperature, Temperature
-from expol_tf.agents.variants import Variant
-from expol_tf.networks import CriticNetwork, ObservationNormalizer, SamplingActorNetwork
+from expol_tf.agents.soft_values import LogSumExpValue
+from expol_tf.agents.temperature import FixedTemperature
+from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.networks import CriticNetwork, SamplingActorNetwork
 from expol_tf.optimizers import Adam
 from expol_tf.renamed import answers_renamed
 
@@ -59,46 +52,16 @@ class SqlAgent(ActorCriticAgent):
         runner_settings={"batch_size": 64},
     )
 
-    def __init__(
-        self,
-        time_step_spec: ts.TimeStep,
-        action_spec: types.NestedTensorSpec,
-        actor_network: network.Network,
-        critic_network: network.Network,
-        observation_normalizer: ObservationNormalizer | None = None,
-        *,
-        soft_value: SoftValue | None = None,
-        improvement: PolicyImprovement | None = None,
-        temperature: Temperature | None = None,
-        critic_fit: CriticFit | None = None,
-        acting: Acting | None = None,
-        train_step_counter: tf.Variable | None = None,
-    ) -> None:
-        super().__init__(
-            time_step_spec,
-            action_spec,
-            actor_network,
-            critic_network,
-            observation_normalizer,
-            soft_value=soft_value or LogSumExpValue(),
-            improvement=improvement or SvgdImprovement(),
-            temperature=temperature or FixedTemperature(0.1),
-            critic_fit=with_defaults(
-                critic_fit or CriticFit(),
-                optimizer=Adam(1e-3),
-                target_update=TargetUpdate(1.0, period=1000),
-            ),
-            acting=acting,
-            train_step_counter=train_step_counter,
-        )
+    own_parts = AlgorithmParts(
+        LogSumExpValue,
+        SvgdImprovement,
+        functools.partial(FixedTemperature, 0.1),
+        critic_fit=lambda: dict(optimizer=Adam(1e-3), target_update=TargetUpdate(1.0, period=1000)),
+    )
 
     @classmethod
     def variants(cls) -> Sequence[Variant]:
         """Returns the parts with which soft Q-learning may take a policy."""
-        value, temperature = LogSumExpValue(), FixedTemperature(0.1)
-        return (
-            Variant("", value, SvgdImprovement(), temperature),
-            Variant(
-                'with SvgdImprovement(space="action")', value, SvgdImprovement(space="action"), temperature
-            ),
-        )
+        (own,) = super().variants()
+        in_action_space = SvgdImprovement(space="action")
+        return own, own._replace(note='with SvgdImprovement(space="action")', improvement=in_action_space)

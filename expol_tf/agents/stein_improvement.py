@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 import gin
 from tf_agents.networks import network
 
-from expol_tf.agents.agent_specs import AgentSpecs
-from expol_tf.agents.alternatives import accepting_agents
 from expol_tf.agents.improvements import (
     Companion,
     ImprovementParts,
@@ -18,6 +16,8 @@ from expol_tf.agents.improvements import (
     SvgdImprovement,
     in_parts,
 )
+from expol_tf.agents.policy_agent import AgentSpecs
+from expol_tf.agents.policy_checks import accepting_agents
 from expol_tf.agents.settings import NetworkFactory, Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.distributions import SteinSampler

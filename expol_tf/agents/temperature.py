@@ -8,10 +8,10 @@ from typing import ClassVar
 import gin
 import tensorflow as tf
 
+from expol_tf.agents.gradient_step import apply_gradients
 from expol_tf.agents.settings import Optimizer
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers import Adam
-from expol_tf.replicas import run_on_replicas
 
 
 class Temperature(tf.Module):
@@ -150,8 +150,8 @@ class LearnedTemperature(Temperature):
         """Takes an optimizer step on log α."""
         assert mean_log_prob is not None, "agents without densities are refused when they are made"
         # The gradient in closed form, as the loss is linear in log α.
-        pairs = [(-(mean_log_prob + self._target_entropy), self.log_temperature)]
-        run_on_replicas(lambda: self._optimizer.apply_gradients(pairs))
+        gradient = -(mean_log_prob + self._target_entropy)
+        apply_gradients(self._optimizer, [(gradient, self.log_temperature)])
 
 
 def _require_number(argument, value, zero_allowed):

@@ -10,7 +10,7 @@ from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
-from expol_tf.agents.policy_objective import PolicyObjective
+from expol_tf.agents.policy_update import PolicyObjective
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
@@ -37,8 +37,7 @@ class TrpoAgent(OnPolicyAgent):
       entropy_weight: β; squash the policy if it is positive, as beyond a clipped box entropy is free (warns).
       policy_update: The step; `TrustRegionUpdate()` by default.
       value_fit: How the value network is fitted; `MinibatchRegression()` by default.
-      acting: The seed, whether XLA compiles acting and training, and by which network the greedy policy acts;
-        `Acting()` by default.
+      acting: Seed, compilation and the network that the greedy policy acts by; `Acting()` by default.
       train_step_counter: int64 variable counting calls of `train`; a new one by default.
     """
 

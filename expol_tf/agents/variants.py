@@ -1,17 +1,17 @@
-"""What an off-policy agent's parts need of a policy, together."""
+"""The parts of off-policy algorithms, and what they need of a policy, together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tf_agents.networks import network
 
-from expol_tf.agents.agent_specs import AgentSpecs
-from expol_tf.agents.alternatives import accepting_agents
+from expol_tf.agents.acting import ExplorationNoise
 from expol_tf.agents.critic_fit import CriticFit
 from expol_tf.agents.improvements import PolicyImprovement
-from expol_tf.agents.off_policy_checks import require_of_policy
+from expol_tf.agents.policy_agent import AgentSpecs
+from expol_tf.agents.policy_checks import accepting_agents, require_of_policy
 from expol_tf.agents.soft_values import SoftValue
 from expol_tf.agents.temperature import Temperature
 from expol_tf.errors import CapabilityError, ConfigurationError
@@ -42,6 +42,29 @@ class Variant(NamedTuple):
         needed = (self.improvement.requires, self.soft_value.requires, target, learned)
         # A dictionary keeps the order, in which messages name the capabilities.
         return tuple(dict.fromkeys(name for names in needed for name in names))
+
+
+class AlgorithmParts(NamedTuple):
+    """What an algorithm is made of where its user gives nothing else: functions that make the parts.
+
+    Attributes:
+      soft_value: Makes V.
+      improvement: Makes the policy's improvement.
+      temperature: Makes α.
+      critic_fit: Makes values for fields of `CriticFit` that a user may leave None.
+      exploration: Makes the noise of the collect policy.
+    """
+
+    soft_value: Callable[[], SoftValue]
+    improvement: Callable[[], PolicyImprovement]
+    temperature: Callable[[], Temperature]
+    critic_fit: Callable[[], Mapping[str, Any]] = dict
+    exploration: Callable[[], ExplorationNoise | None] = lambda: None
+
+    def variant(self) -> Variant:
+        """Returns the parts that decide which policies the algorithm takes."""
+        fit = CriticFit(**self.critic_fit())
+        return Variant("", self.soft_value(), self.improvement(), self.temperature(), fit)
 
 
 def require_policy(specs: AgentSpecs, actor_network: network.Network, parts: Variant) -> None:

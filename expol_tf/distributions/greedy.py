@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.errors import CapabilityError
-from expol_tf.tfp_types import is_general_mixture, is_mixture, is_transformed
+from expol_tf.tfp_types import MIXTURE, MIXTURE_SAME_FAMILY, is_transformed
 
 tfd = tfp.distributions
 
@@ -34,11 +34,11 @@ def greedy_action(distribution: tfd.Distribution) -> tf.Tensor:
         # TFP refuses mode() here, rightly: a map that stretches moves the mode. Finding it would take an
         # optimization for each state, and the image of the base's centre is a good action without one.
         return distribution.bijector.forward(greedy_action(distribution.distribution))
-    if is_mixture(distribution):
+    if isinstance(distribution, MIXTURE_SAME_FAMILY):
         # The mode of a mixture has no closed form, and its mean may lie where no component has any mass.
         centres = _centre(distribution.components_distribution)  # [..., K, A]
         return _densest(distribution, tf.unstack(centres, axis=-1 - distribution.event_shape.rank))
-    if is_general_mixture(distribution):
+    if isinstance(distribution, MIXTURE):
         return _densest(distribution, [_centre(component) for component in distribution.components])
     try:
         return distribution.mode()

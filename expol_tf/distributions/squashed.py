@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from expol_tf.bijectors import Squash
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.errors import CapabilityError
-from expol_tf.tfp_types import is_chain, is_transformed
+from expol_tf.tfp_types import CHAIN, is_transformed
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -45,7 +45,7 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.
     bijector = distribution.bijector
     if bijector is None:
         return distribution, None
-    if not (is_chain(bijector) and bijector.bijectors):
+    if not (isinstance(bijector, CHAIN) and bijector.bijectors):
         return (distribution.distribution, bijector) if _is_squash(bijector) else (distribution, None)
     # A Chain applies its bijectors from right to left, so the first one written is the last step.
     last, *rest = bijector.bijectors

@@ -13,12 +13,7 @@ import tensorflow_probability as tfp
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.distributions.stein_sampler import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.samplers import (
-    kernel_bandwidth,
-    squared_distances,
-    svgd_jacobian,
-    svgd_step,
-)
+from expol_tf.samplers import kernel_bandwidth, squared_distances, svgd_jacobian, svgd_step
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

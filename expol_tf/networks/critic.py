@@ -12,8 +12,7 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
 from expol_tf.errors import ConfigurationError
-from expol_tf.keras_api import keras
-from expol_tf.networks.mlp import vector_size
+from expol_tf.networks.mlp import built_layers, vector_size
 
 
 @gin.configurable(module="expol_tf")
@@ -48,26 +47,13 @@ class CriticNetwork(network.Network):
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
         if num_critics < 1:
             raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
-        if not hidden_units or any(units < 1 for units in hidden_units):
-            raise ConfigurationError(
-                f"hidden_units must be one or more positive layer sizes; got {tuple(hidden_units)}."
-            )
         self._observation_size = vector_size(observation_spec)
         action_size = vector_size(action_spec, "action_spec")
         middle, half = ActionBox.of(tensor_spec.from_spec(action_spec))
         self._middle = tf.constant(middle, tf.float32)
         self._half = tf.constant(half, tf.float32)
-        self._critics = []
-        for _ in range(num_critics):
-            layers = [keras.layers.Dense(units, activation) for units in hidden_units]
-            layers.append(keras.layers.Dense(1))
-            inputs = self._observation_size + action_size
-            # Built now: a variable that appears at the first call would be unknown to optimizers,
-            # targets and checkpoints.
-            for layer in layers:
-                layer.build([None, inputs])
-                inputs = layer.units
-            self._critics.append(layers)
+        inputs = self._observation_size + action_size
+        self._critics = [built_layers(hidden_units, activation, inputs) for _ in range(num_critics)]
         self.create_variables()
 
     def call(

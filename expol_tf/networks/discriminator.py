@@ -13,7 +13,7 @@ from tf_agents.typing import types
 from expol_tf.bijectors import ActionBox
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.networks.mlp import vector_size
+from expol_tf.networks.mlp import built_layers, vector_size
 from expol_tf.networks.spectral import SpectralDense
 
 # Activations whose slope is 1 at most.
@@ -54,10 +54,6 @@ class DiscriminatorNetwork(network.Network):
         name: str = "DiscriminatorNetwork",
     ) -> None:
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
-        if not hidden_units or any(units < 1 for units in hidden_units):
-            raise ConfigurationError(
-                f"hidden_units must be one or more positive layer sizes; got {tuple(hidden_units)}."
-            )
         if spectral_normalization and activation not in LIPSCHITZ_ACTIVATIONS:
             raise ConfigurationError(
                 "activation must have no slope above 1 for spectral normalization to bound f's, one of "
@@ -69,12 +65,7 @@ class DiscriminatorNetwork(network.Network):
         self._half = tf.constant(half, tf.float32)
         make_layer = SpectralDense if spectral_normalization else keras.layers.Dense
         self._spectral_normalization = spectral_normalization
-        self._dense = [make_layer(units, activation) for units in hidden_units] + [make_layer(1)]
-        # Built now: a variable that appears at the first call would be unknown to the optimizer
-        # and to checkpoints.
-        for layer in self._dense:
-            layer.build([None, inputs])
-            inputs = layer.units
+        self._dense = built_layers(hidden_units, activation, inputs, make_layer)
         self.create_variables()
 
     def call(

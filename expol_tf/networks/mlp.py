@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -55,6 +55,30 @@ def make_mlp(
     # Built now: a variable that appears at the first call would be unknown to optimizers and checkpoints.
     network.build([None, input_size])
     return network
+
+
+def built_layers(
+    hidden_units: Sequence[int],
+    activation: str,
+    input_size: int,
+    make_layer: Callable[..., keras.layers.Layer] = keras.layers.Dense,
+) -> list[keras.layers.Layer]:
+    """Returns dense layers with one output, the last one linear, with all their variables.
+
+    Raises:
+      ConfigurationError: If there is no hidden layer, or one without units.
+    """
+    if not hidden_units or any(units < 1 for units in hidden_units):
+        raise ConfigurationError(
+            f"hidden_units must be one or more positive layer sizes; got {tuple(hidden_units)}."
+        )
+    layers = [*(make_layer(units, activation) for units in hidden_units), make_layer(1)]
+    # Built now: a variable that appears at the first call would be unknown to optimizers, targets
+    # and checkpoints.
+    for layer in layers:
+        layer.build([None, input_size])
+        input_size = layer.units
+    return layers
 
 
 class NormalizedColumns(keras.initializers.Initializer):

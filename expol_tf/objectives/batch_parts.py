@@ -33,9 +33,7 @@ def soft_value_in_parts(
       soft_value: A function of states, called like `expected_soft_value`.
       num_parts: Number of parts, 1 or more; 1 calls `soft_value` itself. Parts draw different random numbers.
       observation: States s `[N, O]`.
-      policy: π, which maps states to a distribution over actions.
-      critic: Q, which maps states and actions to the values of C critics.
-      temperature: α ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      policy, critic, temperature: As `soft_value` takes them.
       seed: Stateless seed, int32 `[2]`.
     """
     require_inputs(observation, temperature, seed)
@@ -63,12 +61,9 @@ def improvement_in_parts(
 
     Args:
       improvement: A policy improvement, called like `reparameterized_improvement`.
-      num_parts: Number of parts, 1 or more; 1 calls `improvement` itself. Parts draw different random
-        numbers.
+      num_parts: Number of parts, 1 or more; 1 calls `improvement` itself. Parts draw different numbers.
       observation: States s `[N, O]`.
-      policy: π, which maps states to a distribution over actions.
-      critic: Q, which maps states and actions to the values of C critics.
-      temperature: α ≥ 0, a scalar, in reward per nat of the action scaled to [−1, 1].
+      policy, critic, temperature: As `improvement` takes them.
       seed: Stateless seed, int32 `[2]`.
       valid: Bool `[N]`, the states that count; None counts all.
     """

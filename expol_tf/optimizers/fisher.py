@@ -92,10 +92,7 @@ def _linearized(log_prob, batch, variables, weights):
     def product(vector):
         """Jᵀ diag(w) J v `[P]`."""
         directional = outer.gradient(
-            transposed,
-            cotangent,
-            output_gradients=vector,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            transposed, cotangent, output_gradients=vector, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         return flat_gradient(inner, log_probs, variables, weights * directional)
 

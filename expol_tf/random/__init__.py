@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING
 from expol_tf.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from expol_tf.random.environment_seeds import sub_environment_seeds
-    from expol_tf.random.generators import draw_seed, make_generator
-    from expol_tf.random.normal import standard_normal
-    from expol_tf.random.sampler_seeds import Seed, as_seed, seed_of_step
-    from expol_tf.random.streams import stream
+    from expol_tf.random.generators import (
+        Seed,
+        as_seed,
+        draw_seed,
+        make_generator,
+        seed_of_step,
+        standard_normal,
+    )
+    from expol_tf.random.streams import stream, sub_environment_seeds
 
 # Imported when asked for: the streams need no TensorFlow.
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "Seed": "sampler_seeds",
-        "as_seed": "sampler_seeds",
+        "Seed": "generators",
+        "as_seed": "generators",
         "draw_seed": "generators",
         "make_generator": "generators",
-        "seed_of_step": "sampler_seeds",
-        "standard_normal": "normal",
+        "seed_of_step": "generators",
+        "standard_normal": "generators",
         "stream": "streams",
-        "sub_environment_seeds": "environment_seeds",
+        "sub_environment_seeds": "streams",
     },
 )

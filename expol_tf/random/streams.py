@@ -1,4 +1,4 @@
-"""Named random streams derived from one experiment seed."""
+"""Seeds derived from one experiment seed: named random streams, and those of the sub-environments."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ def stream(seed: int, name: str, *indices: int) -> int:
     entropy = [seed, zlib.crc32(name.encode()), *indices]
     # 31 bits are a positive int32, as stateless seeds are.
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] & 0x7FFFFFFF)
+
+
+def sub_environment_seeds(seed: int | None, num_envs: int) -> list[int]:
+    """Returns the first word of each `np.random.SeedSequence(seed).spawn(num_envs)[i]`.
+
+    So a sub-environment's episodes do not depend on how many others there are, and two experiments with
+    neighbouring seeds share none.
+
+    Args:
+      seed: A non-negative integer; None draws one from the operating system.
+      num_envs: Number of sub-environments.
+
+    Raises:
+      ConfigurationError: If the seed is not a non-negative integer.
+    """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ConfigurationError(f"seed must be a non-negative integer or None; got {seed!r}.")
+    return [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(num_envs)]

@@ -165,15 +165,14 @@ def svgd_step(
 ) -> Moved:
     """u_i + ε·Δ(u_i), one step of `svgd`, and the change of the log-density.
 
+    The arguments are those of `svgd`, with the scores at u in place of their function.
+
     Args:
       particles: u `[..., M, A]`, sets of M particles.
       score: ∇ℓ(u) `[..., M, A]`.
       step_size: ε, a scalar, in units of u² over those of ℓ.
       temperature: α, a scalar, in units of ℓ.
-      bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
-      floor: Lowest h = 2σ² of the kernel, in units of u².
-      density_change: "trace", "logdet", or None to leave out the change.
-      leave_one_out: Whether the change divides by M − 1, the number of its terms, instead of by M.
+      bandwidth, floor, density_change, leave_one_out: As `svgd` takes them.
     """
     require_shapes(
         ("particles", particles, "... M A"),

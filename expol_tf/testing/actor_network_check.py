@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -85,12 +85,12 @@ def check_actor_network(
         if "sample_and_log_prob" in subject.capabilities:
             _check_samples(subject)
         if "log_prob" in subject.capabilities:
-            _check_gradients(subject)
+            _check_gradients(subject, "log_prob")
             _check_edges(subject)
             check_graphs(subject)
             check_moving_variables(subject)
         elif "reparameterized_sample" in subject.capabilities:
-            _check_sample_gradients(subject)
+            _check_gradients(subject, "samples")
             check_sample_graphs(subject)
     _check_copy(subject)
 
@@ -180,26 +180,15 @@ def _check_samples(subject: NetworkUnderTest) -> None:
     ensure_close(alone[inside[:, :1]], given[:, :1][inside[:, :1]], subject.tolerance, message)
 
 
-def _check_gradients(subject: NetworkUnderTest) -> None:
-    """Checks that every trainable variable receives a gradient from log π."""
-    sample = tf.identity(subject.samples[0])
+def _check_gradients(subject: NetworkUnderTest, source: str) -> None:
+    """Checks that every trainable variable receives a gradient from "log_prob" or from "samples"."""
     variables = subject.network.trainable_variables
     with tf.GradientTape() as tape:
-        log_prob = subject.distribution().log_prob(sample)
-    _ensure_gradients(subject, tape.gradient(log_prob, variables), "log_prob")
-
-
-def _check_sample_gradients(subject: NetworkUnderTest) -> None:
-    """Checks that every trainable variable receives a gradient from samples."""
-    with tf.GradientTape() as tape:
-        sample = subject.distribution().sample(SAMPLES, seed=subject.seed)
-    _ensure_gradients(subject, tape.gradient(sample, subject.network.trainable_variables), "samples")
-
-
-def _ensure_gradients(
-    subject: NetworkUnderTest, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None], source: str
-) -> None:
-    for variable, gradient in zip(subject.network.trainable_variables, gradients, strict=True):
+        if source == "log_prob":
+            value = subject.distribution().log_prob(tf.stop_gradient(subject.samples[0]))
+        else:
+            value = subject.distribution().sample(SAMPLES, seed=subject.seed)
+    for variable, gradient in zip(variables, tape.gradient(value, variables), strict=True):
         what = f"the gradient of {source} with respect to {variable.name}"
         ensure(gradient is not None, f"{variable.name} receives no gradient from {source}.")
         ensure_finite(tf.convert_to_tensor(gradient), what)
@@ -222,8 +211,7 @@ def _check_edges(subject: NetworkUnderTest) -> None:
         ensure_finite(slope[index], f"the gradient of log_prob with respect to the action {where}")
     for variable, gradient in zip(subject.network.trainable_variables, gradients, strict=True):
         ensure_finite(
-            gradient,
-            f"the gradient of log_prob at the action box's edges with respect to {variable.name}",
+            gradient, f"the gradient of log_prob at the action box's edges with respect to {variable.name}"
         )
 
 

@@ -98,10 +98,7 @@ def check_moving_variables(subject: NetworkUnderTest) -> None:
         np.any(np.abs(expected[1] - expected[0]) > 1e-3),
         "log_prob must change when all variables shrink by a tenth.",
     )
-    for where, function in (
-        ("eager code", in_a_row),
-        ("a tf.function and a tf.while_loop in it", in_a_loop),
-    ):
+    for where, function in (("eager code", in_a_row), ("a tf.function and a tf.while_loop in it", in_a_loop)):
         with restored(variables), explained(f"log_prob must work while the variables move in {where}"):
             log_probs = function(action)
         ensure_close(

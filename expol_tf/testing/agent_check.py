@@ -20,12 +20,7 @@ MakeAgent = Callable[[], tf_agent.TFAgent]
 
 
 def check_agent(
-    make_agent: MakeAgent,
-    *,
-    batch_size: int = 3,
-    num_steps: int = 8,
-    tolerance: float = 1e-5,
-    seed: int = 0,
+    make_agent: MakeAgent, *, batch_size: int = 3, num_steps: int = 8, tolerance: float = 1e-5, seed: int = 0
 ) -> None:
     """Checks an agent with flat float observations and actions: acting, training, checkpoints and seeds.
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from expol_tf.agents import Acting, PolicyBatch, PolicyObjective, Rollout, TrpoAgent, alternatives
+from expol_tf.agents import Acting, PolicyBatch, PolicyObjective, Rollout, TrpoAgent, policy_checks
 from expol_tf.bijectors import AffineConditioner
 from expol_tf.distributions import sample_action
 from expol_tf.keras_api import keras
@@ -133,12 +133,12 @@ def perturb(network, scale=0.3, seed=0):
 
 def only_ours(monkeypatch):
     """Hides agents that other test modules derived, so that a refusal does not name them."""
-    all_agents = alternatives._all_agents
+    all_agents = policy_checks._all_agents
 
     def ours(base):
         return [agent for agent in all_agents(base) if agent.__module__.startswith("expol_tf.")]
 
-    monkeypatch.setattr(alternatives, "_all_agents", ours)
+    monkeypatch.setattr(policy_checks, "_all_agents", ours)
 
 
 def values_of(variables):

@@ -8,7 +8,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import AgentSpecs
-from expol_tf.agents.alternatives import accepting_agents
+from expol_tf.agents.policy_checks import accepting_agents
 from expol_tf.networks import GaussianActorNetwork, SamplingActorNetwork
 from tests.agents.small_agents import only_ours
 

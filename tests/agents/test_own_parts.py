@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,13 +13,18 @@ import tensorflow as tf
 from expol_tf.agents import (
     Acting,
     ActorCriticAgent,
+    AgentSpecs,
+    AlgorithmParts,
     CriticFit,
     DeterministicImprovement,
     DeterministicValue,
     ExpectedValue,
     FixedTemperature,
+    GaussianNoise,
+    LearnedTemperature,
     PolicyImprovement,
     ReparameterizedImprovement,
+    SacAgent,
     SoftValue,
     TargetUpdate,
 )
@@ -179,6 +186,44 @@ def test_parts_recombine_and_the_optimizer_of_the_improvement_is_used():
 def test_what_is_no_part_is_refused_by_name(settings, words):
     with pytest.raises(ConfigurationError, match=words):
         make_agent(**settings)
+
+
+def test_a_subclass_with_its_own_parts_is_an_algorithm():
+    class Own(ActorCriticAgent):
+        """The agent of `make_agent`, by name."""
+
+        own_parts = AlgorithmParts(
+            DeterministicValue,
+            DeterministicImprovement,
+            functools.partial(FixedTemperature, 0.0),
+            critic_fit=lambda: dict(target_actor=True),
+            exploration=functools.partial(GaussianNoise, 0.3),
+        )
+
+    networks = small.LinearActor(), small.QuadraticCritic()
+    agent = Own(*small.SPECS, *networks, acting=Acting(seed=0, jit_compile=False))
+    assert agent.acting.exploration.std == 0.3
+    fit = CriticFit(target_actor=True)
+    expected = make_agent(critic_fit=fit).update(BATCH, tf.constant([1, 2]))
+    for name, value in agent.update(BATCH, tf.constant([1, 2])).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert Own.accepts(AgentSpecs("Own", *small.SPECS), networks[0]) == "Own"
+    with pytest.raises(ConfigurationError, match="soft_value must be a SoftValue; got 0.5"):
+        Own(*small.SPECS, *networks, soft_value=0.5)
+
+
+def test_what_gin_sets_on_the_agent_holds_for_an_algorithm_and_gives_way_to_its_own_setting():
+    networks = squashed_gaussian(), CriticNetwork(small.OBSERVATION, small.ACTION, (4,))
+    acting = Acting(seed=0, jit_compile=False)
+    try:
+        gin.parse_config(
+            "ActorCriticAgent.temperature = @FixedTemperature()\nFixedTemperature.temperature = 0.25"
+        )
+        assert float(SacAgent(*small.SPECS, *networks, acting=acting).temperature.value()) == 0.25
+        gin.parse_config("SacAgent.temperature = @LearnedTemperature()")
+        assert isinstance(SacAgent(*small.SPECS, *networks, acting=acting).temperature, LearnedTemperature)
+    finally:
+        gin.clear_config()
 
 
 def test_an_improvement_with_networks_of_its_own_has_no_loss_before_they_are_made():

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from expol_tf.agents import AgentSpecs
-from expol_tf.agents.off_policy_checks import OF_SQUASHED_POLICIES, require_of_policy
+from expol_tf.agents.policy_checks import OF_SQUASHED_POLICIES, require_of_policy
 from expol_tf.distributions import capabilities
 from expol_tf.errors import CapabilityError
 from tests.agents.small_agents import only_ours

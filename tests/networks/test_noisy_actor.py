@@ -13,7 +13,7 @@ from tf_agents.specs import tensor_spec
 from expol_tf.distributions import PointMass, capabilities, greedy_action, split_squash
 from expol_tf.errors import ConfigurationError, SpaceError
 from expol_tf.networks import EpisodeNetwork, NoisyActorNetwork
-from expol_tf.random.normal import standard_normal
+from expol_tf.random.generators import standard_normal
 from expol_tf.testing.assertions import perturbed
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)

@@ -20,7 +20,7 @@ from expol_tf.networks import (
     MixtureActorNetwork,
     SamplingActorNetwork,
 )
-from expol_tf.random.normal import standard_normal
+from expol_tf.random.generators import standard_normal
 from expol_tf.testing.assertions import perturbed
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)

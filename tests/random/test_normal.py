@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from expol_tf.random.normal import standard_normal
+from expol_tf.random.generators import standard_normal
 
 SEED = tf.constant([1, 2])
 

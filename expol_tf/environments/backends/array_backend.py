@@ -10,7 +10,6 @@ import gymnasium
 import numpy as np
 
 from expol_tf.environments.backends.state_rows import StateRowsBackend
-from expol_tf.environments.rendering import rendered
 from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv
 from expol_tf.environments.wrapper_chain import peel_time_limit
 from expol_tf.errors import ConfigurationError
@@ -55,10 +54,6 @@ class ArrayVectorEnvironment(StateRowsBackend):
         self._task: ArrayTask = self._inner.task
         # Only the state's size is wanted, so no sub-environment's generator may be used up for it.
         self._states = np.zeros((num_envs, self._task.initial_state(np.random.default_rng(0)).size))
-
-    def render(self) -> np.ndarray:
-        """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
-        return rendered(self._inner, self.task)
 
     def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
         arrays = self._arrays

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import gymnasium
 import numpy as np
 
-from expol_tf.environments.backends.step_arrays import StepArrays
+from expol_tf.environments import spaces
 from expol_tf.environments.vector_environment import VectorEnvironment, VectorStep
+from expol_tf.errors import ConfigurationError, NonFiniteError
 
 
 class Backend(VectorEnvironment):
     """Checks actions, calls the simulators, checks their results and restarts finished episodes.
 
     A subclass defines `_advance`, which steps its simulators, and `_restart`, which begins their episodes.
-    Both write their results into `self._arrays`.
+    Both write their results into `self._arrays`, a `VectorStep` whose arrays are allocated once.
     """
 
     def __init__(
@@ -24,32 +25,60 @@ class Backend(VectorEnvironment):
         """Allocates the arrays of a step for N sub-environments with these spaces."""
         self.task = task
         self.num_envs = num_envs
-        self._arrays = StepArrays(task, num_envs, observation_space, action_space)
-        self.observation_spec = self._arrays.observation_spec
-        self.action_spec = self._arrays.action_spec
+        self.observation_spec = spaces.observation_spec(observation_space, task)
+        self.action_spec = spaces.action_spec(action_space, task)
+        shape = (num_envs, *self.observation_spec.shape)
+        self._arrays = VectorStep(
+            observation=np.zeros(shape, np.float32),
+            next_observation=np.zeros(shape, np.float32),
+            reward=np.zeros(num_envs, np.float32),
+            terminated=np.zeros(num_envs, bool),
+            truncated=np.zeros(num_envs, bool),
+        )
+        # Steps finished so far, for messages; None before the first reset.
+        self._num_steps: int | None = None
+        # Bounds in the box's own precision: a float64 bound rounded to float32 may lie outside the box.
+        assert isinstance(action_space, gymnasium.spaces.Box)
+        self._low, self._high = action_space.low, action_space.high
 
     def reset(self) -> np.ndarray:
         """Starts a new episode in every sub-environment and returns the observations `[N, O]`."""
         self._restart(range(self.num_envs))
-        return self._arrays.started()
+        if self._num_steps is None:
+            self._num_steps = 0
+        self._raise_if_not_finite(self._arrays.observation)
+        return self._arrays.observation
 
     def step(self, actions: np.ndarray, active: np.ndarray | None = None) -> VectorStep:
-        """Clips `actions` `[N, A]` to the box and steps the sub-environments (where `active`)."""
+        """Clips `actions` `[N, A]` to the box and steps the sub-environments (where `active`).
+
+        Raises:
+          ConfigurationError: If the environment has not been reset, or the shape is wrong.
+          NonFiniteError: If an active row of the actions holds NaN, or an observation or reward is NaN or
+            infinite; names sub-environment and step. Infinite actions are clipped like any other.
+        """
         arrays = self._arrays
-        boxed = arrays.boxed(actions, active)
+        boxed = self._boxed(actions, active)
         if active is not None:
             # A row that is not stepped must report that nothing happened, and no result of an earlier step.
-            arrays.clear()
+            np.copyto(arrays.next_observation, arrays.observation)
+            for results in (arrays.reward, arrays.terminated, arrays.truncated):
+                results.fill(0)
         self._advance(boxed, active)
         # Where an episode goes on its successor is acted on next; where it ended this is overwritten below.
         np.copyto(arrays.observation, arrays.next_observation)
-        result = arrays.finished()
-        ended = arrays.ended()
+        self._num_steps = 1 + (self._num_steps or 0)
+        # A sum is cheaper than a test of every element. If a term is not finite, neither is the sum. Large
+        # finite terms may overflow too, so the elements are looked at before an error is raised.
+        if not np.isfinite(arrays.next_observation.sum() + arrays.reward.sum()):
+            self._raise_if_not_finite(arrays.next_observation)
+        ended = np.flatnonzero(arrays.terminated | arrays.truncated).tolist()
         if ended:
             # After the copy, so that `next_observation` keeps the final observation of the old episode.
             self._restart(ended)
-            arrays.check_restarted(ended)
-        return result
+            if not np.isfinite(arrays.observation[ended].sum()):
+                self._raise_if_not_finite(arrays.observation)
+        return arrays
 
     def current_observation(self) -> np.ndarray:
         """Returns the last observations to act on, `[N, O]`."""
@@ -68,3 +97,62 @@ class Backend(VectorEnvironment):
     def _restart(self, indices: Sequence[int]) -> None:
         """Starts episodes in these sub-environments and writes their first observations into the arrays."""
         raise NotImplementedError
+
+    def _boxed(self, actions: np.ndarray, active: np.ndarray | None) -> np.ndarray:
+        """Returns a fresh `[N, A]` array of `actions` clipped to the box, in the box's dtype.
+
+        The array is new, because a task may keep the action that it is given.
+        """
+        if self._num_steps is None:
+            raise ConfigurationError(f"{self.task} must be reset before its first step: call reset().")
+        actions = np.asarray(actions, self._low.dtype)
+        if actions.shape != (self.num_envs, *self.action_spec.shape):
+            raise ConfigurationError(
+                f"actions for {self.task} must have shape {(self.num_envs, *self.action_spec.shape)}, one "
+                f"row per sub-environment; got {actions.shape}."
+            )
+        if active is not None:
+            # A row that is not used may hold anything, and NaN there is no error.
+            actions = np.where(active[:, np.newaxis], actions, self._low)
+        boxed = actions.clip(self._low, self._high)
+        # Clipping leaves NaN what it is, so a single test after it finds every one.
+        if np.isnan(boxed).any():
+            row = int(np.flatnonzero(np.isnan(boxed).any(axis=1))[0])
+            raise NonFiniteError(
+                f"The action for {self.task}, sub-environment {row}, step {self._num_steps + 1} is NaN: "
+                f"{actions[row]}. The policy has diverged: resume from a checkpoint with smaller steps."
+            )
+        return boxed
+
+    def _raise_if_not_finite(self, observation: np.ndarray) -> None:
+        wrong = ~np.isfinite(observation)
+        reward = self._arrays.reward
+        for row in np.flatnonzero(wrong.any(axis=1) | ~np.isfinite(reward)):
+            what = "observation" if wrong[row].any() else "reward"
+            raise NonFiniteError(
+                f"The {what} of {self.task}, sub-environment {row}, step {self._num_steps} is not finite: "
+                f"observation {observation[row]}, reward {reward[row]}. Bound the task's state, or "
+                "resume from a checkpoint with smaller steps."
+            )
+
+    def _get_progress(self) -> dict[str, np.ndarray]:
+        """Returns what the next step needs of this class, copied."""
+        return {"observation": self._arrays.observation.copy(), "num_steps": np.array(self._num_steps or 0)}
+
+    def _set_progress(self, state: dict[str, np.ndarray]) -> None:
+        """Restores what `_get_progress` returned."""
+        np.copyto(self._arrays.observation, state["observation"])
+        self._num_steps = int(state["num_steps"])
+
+    def _picture(self, env: gymnasium.Env) -> np.ndarray:
+        """Returns an RGB picture `[height, width, 3]` uint8 of a sub-environment.
+
+        Raises:
+          ConfigurationError: If it was not made with `render_mode="rgb_array"`.
+        """
+        if env.render_mode != "rgb_array":
+            raise ConfigurationError(
+                f"{self.task} was made with render_mode={env.render_mode!r} and gives no pictures. "
+                'Load it with make_kwargs={"render_mode": "rgb_array"}.'
+            )
+        return np.asarray(env.render())

@@ -33,11 +33,7 @@ class EnvPoolVectorEnvironment(Backend):
     """
 
     def __init__(
-        self,
-        task: str,
-        num_envs: int,
-        seed: int | None = None,
-        make_kwargs: Mapping[str, Any] | None = None,
+        self, task: str, num_envs: int, seed: int | None = None, make_kwargs: Mapping[str, Any] | None = None
     ):
         """Makes EnvPool's task with the name `task`.
 

@@ -16,7 +16,6 @@ import gymnasium
 import numpy as np
 
 from expol_tf.environments.backends.state_rows import StateRowsBackend
-from expol_tf.environments.rendering import rendered
 from expol_tf.environments.wrapper_chain import peel_time_limit
 
 _PLANAR_TASKS = frozenset(
@@ -69,10 +68,9 @@ class MujocoVectorEnvironment(StateRowsBackend):
         """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
         import mujoco
 
-        inner = self._inner
-        self._batch.get_data(0, inner.data)
-        mujoco.mj_forward(inner.model, inner.data)
-        return rendered(inner, self.task)
+        self._batch.get_data(0, self._inner.data)
+        mujoco.mj_forward(self._inner.model, self._inner.data)
+        return super().render()
 
     def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
         rows: Any = slice(None) if active is None else active

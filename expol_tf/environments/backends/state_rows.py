@@ -46,7 +46,7 @@ class StateRowsBackend(Backend):
             self._states_name: self._states.copy(),
             "elapsed_steps": self._elapsed.copy(),
             "np_random": np.stack([simulator_state.generator_state(g) for g in self._generators]),
-            **self._arrays.get_state(),
+            **self._get_progress(),
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -65,7 +65,11 @@ class StateRowsBackend(Backend):
         self._elapsed[:] = state["elapsed_steps"]
         for generator, saved_generator in zip(self._generators, state["np_random"], strict=True):
             simulator_state.set_generator_state(generator, saved_generator)
-        self._arrays.set_state(state)
+        self._set_progress(state)
+
+    def render(self) -> np.ndarray:
+        """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
+        return self._picture(self._inner)
 
     def close(self) -> None:
         """Closes the environment that this one was made from, and with it the renderer."""

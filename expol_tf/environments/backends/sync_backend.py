@@ -10,7 +10,6 @@ import numpy as np
 
 from expol_tf.environments import simulator_state
 from expol_tf.environments.backends.backend import Backend
-from expol_tf.environments.rendering import rendered
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
 from expol_tf.errors import CapabilityError, SpaceError
 from expol_tf.random import sub_environment_seeds
@@ -57,7 +56,7 @@ class SyncVectorEnvironment(Backend):
             if limit is not None:
                 limit._elapsed_steps = elapsed
         states = [simulator_state.get_state(env) for env in self._envs]
-        return {**simulator_state.stack(states), **self._arrays.get_state()}
+        return {**simulator_state.stack(states), **self._get_progress()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Restores what `get_state` returned.
@@ -67,18 +66,18 @@ class SyncVectorEnvironment(Backend):
           CheckpointError: If the state is that of other environments.
         """
         self._require_saving()
-        if self._arrays.num_steps is None:
+        if self._num_steps is None:
             # Many tasks create some of their attributes only at the first reset.
             self.reset()
         states = simulator_state.unstack(state, self.num_envs, self.task)
         for env, env_state in zip(self._envs, states, strict=True):
             simulator_state.set_state(env, env_state)
         self._elapsed[:] = [limit._elapsed_steps if limit else 0 for limit in self._limits]
-        self._arrays.set_state(state)
+        self._set_progress(state)
 
     def render(self) -> np.ndarray:
         """Returns an RGB picture of the first sub-environment, made with `render_mode="rgb_array"`."""
-        return rendered(self._envs[0], self.task)
+        return self._picture(self._envs[0])
 
     def close(self) -> None:
         """Closes the sub-environments."""

@@ -84,11 +84,7 @@ class KfacPlan:
         return [found[kernel.ref()] for kernel, _ in self.layers]
 
     def statistics(
-        self,
-        layers: list[DenseLayer],
-        tape: tf.GradientTape,
-        log_probs: tf.Tensor,
-        weights: tf.Tensor,
+        self, layers: list[DenseLayer], tape: tf.GradientTape, log_probs: tf.Tensor, weights: tf.Tensor
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Returns Â and Ĝ of each layer.
 

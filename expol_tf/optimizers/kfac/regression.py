@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
-from expol_tf.optimizers.regression import Regression
+from expol_tf.optimizers.regression import Prediction, Regression
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
@@ -50,12 +50,7 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
         """Which of the network's variables have Kronecker factors and which are in the exact block."""
         return self.kfac.coverage
 
-    def build(
-        self,
-        predict: Callable[[tf.Tensor], tf.Tensor],
-        variables: Sequence[tf.Variable],
-        example: tf.Tensor,
-    ) -> None:
+    def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:
         """Finds the network's layers and creates their state; see `Regression.build`."""
         # Twice the examples: with a single one nothing tells whether a layer sees every example, or something
         # once for all of them.
@@ -63,7 +58,7 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
 
     def fit(
         self,
-        predict: Callable[[tf.Tensor], tf.Tensor],
+        predict: Prediction,
         variables: Sequence[tf.Variable],
         inputs: tf.Tensor,
         targets: tf.Tensor,

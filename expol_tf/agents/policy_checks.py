@@ -1,20 +1,34 @@
-"""What an off-policy agent asks of the networks that it is given."""
+"""What agents ask of the networks that they are given, and which agents a refusal names."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from tf_agents.networks import network
 
-from expol_tf.agents.agent_specs import AgentSpecs
-from expol_tf.agents.alternatives import accepting_agents, is_squashed
-from expol_tf.distributions import require
+from expol_tf.agents.policy_agent import AgentSpecs, PolicyAgent
+from expol_tf.distributions import require, split_squash
 from expol_tf.errors import CapabilityError, ConfigurationError
+
+Part = TypeVar("Part")
 
 # What Gaussian, mixture and flow policies have, all three, with squash=True.
 OF_SQUASHED_POLICIES = frozenset({"sample", "reparameterized_sample", "log_prob", "sample_and_log_prob"})
+
+
+def accepting_agents(actor_network: network.Network, specs: AgentSpecs) -> str:
+    """Returns a sentence that names the agents for a policy."""
+    names = [name for agent in _all_agents(PolicyAgent) if (name := agent.accepts(specs, actor_network))]
+    return f"Agents that accept such a policy: {', '.join(names) or 'none'}."
+
+
+def _all_agents(base: type[PolicyAgent]) -> list[type[PolicyAgent]]:
+    """Returns the classes that derive from one, in the order in which they were defined."""
+    # Python knows every subclass whose module was imported, those of users among them.
+    return [agent for child in base.__subclasses__() for agent in (child, *_all_agents(child))]
 
 
 def copy_of_network(network_: network.Network, name: str, example: Any) -> network.Network:
@@ -85,8 +99,9 @@ def require_of_policy(actor_network: network.Network, specs: AgentSpecs, needed:
 def why_not_squashed(actor_network: network.Network, specs: AgentSpecs) -> str | None:
     """Returns why actions cannot be moved before the squash; None if they can."""
     distribution = specs.distribution(actor_network)
-    if is_squashed(distribution):
-        return None
+    with contextlib.suppress(CapabilityError):  # A squash that is not the last step cannot be split off.
+        if split_squash(distribution)[1] is not None:
+            return None
     return (
         f"{specs.algorithm} needs a squashed policy, whose actions are moved before the squash; "
         f"{type(actor_network).__name__}'s {type(distribution).__name__} is none. Make the network with "
@@ -109,10 +124,10 @@ def why_outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | 
     )
 
 
-def require_part(argument: str, part: Any, kind: type) -> None:
-    """Raises a `ConfigurationError` unless a part derives from the class that its argument asks for."""
+def require_part(argument: str, part: Any, kind: type[Part]) -> Part:
+    """Returns a part; raises a `ConfigurationError` unless it derives from the class that is asked for."""
     if isinstance(part, kind):
-        return
+        return part
     remedy = f" Call it: {part.__name__}()." if isinstance(part, type) and issubclass(part, kind) else ""
     raise ConfigurationError(
         f"{argument} must be a {kind.__name__}; got {part!r}.{remedy} For one of your own, derive a class "
