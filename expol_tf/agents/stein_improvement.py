@@ -135,8 +135,8 @@ def _particles_of(specs, initial, *arguments):
     try:
         return SteinActorNetwork(initial, *arguments)
     except CapabilityError as error:
-        reason = str(error).partition("initial_network: ")[2].splitlines()[0]
+        rule = str(error).partition("initial_network: ")[2].splitlines()[0]
         raise CapabilityError(
-            f"actor_network: {specs.algorithm} makes it the initial_network: {reason} "
+            f"actor_network: the particles of {specs.algorithm} start from it, so it {rule} "
             + accepting_agents(initial, specs)
         ) from error
