@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
+from expol_tf.configurable import configurable
 from expol_tf.distributions import SELECTIONS
 from expol_tf.errors import ConfigurationError
 
 
+@runtime_checkable
 class ExplorationNoise(Protocol):
     """A process of noise vectors, one for each environment, in half widths of the action box.
 
@@ -33,7 +34,7 @@ class ExplorationNoise(Protocol):
         """Returns (noise of `shape` `[B, A]`, new state), drawn with a stateless seed, int32 `[2]`."""
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class GaussianNoise:
     """n_t ~ N(0, std²), independent from step to step; it has no state.
 
@@ -58,7 +59,7 @@ class GaussianNoise:
         return self.std * tf.random.stateless_normal(shape, seed), state
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class OrnsteinUhlenbeckNoise:
     """n_{t+1} = n_t − θ·n_t·dt + σ·√dt·ε_t, ε_t ~ N(0, 1), n_0 = 0: it lasts for about 1/(θ·dt) steps.
 
@@ -116,7 +117,7 @@ tfd = tfp.distributions
 Selection = Callable[[tfd.Distribution, tf.Tensor], tf.Tensor]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class ParticleSelection:
     """Chooses which of a Stein policy's particles acts.
@@ -138,7 +139,7 @@ class ParticleSelection:
         return distribution.select(self.rule, seed)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class Acting:
     """How the collect policy explores, which network the greedy policy uses, and where randomness begins.

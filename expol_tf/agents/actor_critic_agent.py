@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import gin
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 from tf_agents.networks import network
@@ -29,16 +28,15 @@ from expol_tf.agents.soft_values import SoftValue
 from expol_tf.agents.temperature import FixedTemperature, Temperature
 from expol_tf.agents.variants import AlgorithmParts, Variant, accepted_as, require_policy
 from expol_tf.bijectors import require_box
+from expol_tf.configurable import configurable
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, ObservationNormalizer, vector_size
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
 from expol_tf.optimizers import Adam
-from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import learner_strategy, split_seed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class ActorCriticAgent(PolicyAgent):
     """Critics regressed on r + γ·discount·V(s′), a policy improved against them, targets that follow.
 
@@ -109,8 +107,6 @@ class ActorCriticAgent(PolicyAgent):
         sizes = vector_size(time_step_spec.observation), vector_size(specs.action, "action_spec")
         require_box(specs.action)
         critic_fit, acting = critic_fit or CriticFit(), acting or Acting()
-        require_part("critic_fit", critic_fit, CriticFit)
-        require_part("acting", acting, Acting)
         if self.own_parts is not None:
             soft_value = soft_value or self.own_parts.soft_value()
             improvement = improvement or self.own_parts.improvement()
@@ -121,7 +117,6 @@ class ActorCriticAgent(PolicyAgent):
         temperature = temperature or FixedTemperature(1.0)
         soft_value = require_part("soft_value", soft_value, SoftValue)
         improvement = require_part("improvement", improvement, PolicyImprovement)
-        require_part("temperature", temperature, Temperature)
         if temperature.needs_log_prob and not improvement.knows_density:
             raise CapabilityError(
                 f"temperature: {type(temperature).__name__} compares the policy's entropy with its "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
@@ -13,13 +12,14 @@ from tf_agents.typing import types
 
 from expol_tf.agents.acting import ExplorationNoise, Selection
 from expol_tf.bijectors import ActionBox
+from expol_tf.configurable import configurable
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import EpisodeNetwork, ObservationNormalizer
 from expol_tf.random import draw_seed, make_generator
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class ActorPolicy(tf_policy.TFPolicy):
     """Acts by an actor network's distribution: greedily and clipped to the box, or by sampling, unclipped.
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.configurable import configurable
 from expol_tf.distributions import sampled_kl
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchAdam
-from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import split_seed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class ClippedUpdate(PolicyUpdate, supports_replicas=True):
     """Maximizes mean[ min( r·Â, clip(r, 1 − c, 1 + c)·Â ) ] + β·H[π], r = π/π_old, by epochs of Adam.
 

@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar
 
-import gin
 import tensorflow as tf
 
 from expol_tf.agents.experience import Transitions
 from expol_tf.agents.settings import Optimizer
 from expol_tf.bijectors import BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import Policy
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class TargetUpdate(tf.Module):
     """θ̄ ← (1 − τ)θ̄ + τθ at every `period`-th update: Polyak averaging; τ = 1 copies.
 
@@ -67,7 +67,7 @@ class TargetUpdate(tf.Module):
             tf.cond(tf.equal(step % self._period, 0), follow, lambda: tf.constant(False))
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class CriticFit:
     """Q_c(s, a) ← y = r + γ·discount·V(s′), by steps down ½·mean (Q_c − y)².

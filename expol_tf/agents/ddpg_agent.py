@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from typing import ClassVar
 
-import gin
-
 from expol_tf.agents.acting import OrnsteinUhlenbeckNoise
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.improvements import DeterministicImprovement
@@ -14,12 +12,11 @@ from expol_tf.agents.policy_agent import AgentDefaults
 from expol_tf.agents.soft_values import DeterministicValue
 from expol_tf.agents.temperature import FixedTemperature
 from expol_tf.agents.variants import AlgorithmParts
+from expol_tf.configurable import configurable
 from expol_tf.networks import CriticNetwork, DeterministicActorNetwork
-from expol_tf.renamed import answers_renamed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class DdpgAgent(ActorCriticAgent):
     """DDPG: y = r + γ·discount·Q̄(s′, μ̄(s′));  maximizes E[Q(s, μ(s))], acts by μ(s) + noise.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-import gin
 from tf_agents.networks import network
 
 from expol_tf.agents.discriminators import DiscriminatorFit, make_classifier
@@ -15,13 +14,14 @@ from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.policy_checks import why_outside_box
 from expol_tf.agents.settings import Optimizer, with_defaults
 from expol_tf.agents.temperature import Temperature
+from expol_tf.configurable import configurable
 from expol_tf.networks import DiscriminatorNetwork
 from expol_tf.objectives import density_ratio_improvement, require_reduction
 
 _CLASSIFIER = functools.partial(DiscriminatorNetwork, hidden_units=(64, 64))
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class DensityRatioImprovement(PolicyImprovement):
     """Maximizes E[ Q(s, a) − β·c(s, a) ]; see `objectives.density_ratio_improvement`.

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import gin
 from tf_agents.networks import network
 
 from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.policy_checks import require_count
 from expol_tf.agents.settings import NetworkFactory, Optimizer
+from expol_tf.configurable import configurable
 from expol_tf.objectives import Contrast, Matching, jsd, uniform_actions
 from expol_tf.optimizers import Adam
 
@@ -42,7 +42,7 @@ class Discriminator(NamedTuple):
     before_step: Callable[[], Any]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorFit:
     """Which network tells the policy's actions from others, and how it is trained.

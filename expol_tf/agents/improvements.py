@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import gin
 from tf_agents.networks import network
 
 from expol_tf.agents.discriminators import Discriminator
@@ -16,6 +15,7 @@ from expol_tf.agents.policy_checks import why_not_squashed
 from expol_tf.agents.settings import Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.objectives import (
     Improvement,
     amortized_svgd,
@@ -124,7 +124,7 @@ class PolicyImprovement:
         return ()
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class ReparameterizedImprovement(PolicyImprovement):
     """Minimizes E[ α log π(a|s) − Q(s, a) ], as SAC does; see `objectives.reparameterized_improvement`.
@@ -152,7 +152,7 @@ class ReparameterizedImprovement(PolicyImprovement):
         )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class DeterministicImprovement(PolicyImprovement):
     """Maximizes Q(s, a), as DDPG does; see `objectives.deterministic_improvement`.
@@ -173,7 +173,7 @@ class DeterministicImprovement(PolicyImprovement):
         return deterministic_improvement(*inputs, reduction=self.reduction)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class SvgdImprovement(PolicyImprovement):
     """Moves the policy's actions toward exp(Q/α) by SVGD, as soft Q-learning does; see

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten
-from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import compiled, means
 
 # Each change of the learning rate is by this factor.
@@ -17,8 +16,7 @@ _RATE_FACTOR = 1.5
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True):
     """Ascends mean[(π/π_old)·Â] + β·H[π] by one `Kfac` step whose rate is adapted to E_s KL[π_old ‖ π].
 

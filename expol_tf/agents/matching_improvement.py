@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import gin
 from tf_agents.networks import network
 
 from expol_tf import samplers
@@ -20,6 +19,7 @@ from expol_tf.agents.policy_checks import require_count, why_not_squashed
 from expol_tf.agents.settings import Optimizer, with_defaults
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork
 from expol_tf.objectives import (
@@ -32,7 +32,7 @@ from expol_tf.objectives import (
 )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class LangevinParticles:
     """Particles that start at the policy's own samples and make K Langevin steps toward exp(Q/α); see
@@ -68,7 +68,7 @@ class LangevinParticles:
         )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class MatchingImprovement(PolicyImprovement):
     """Minimizes D(ρ·π, ρ·p) − w·H(π), p particles moved from π toward exp(Q/α).

@@ -6,20 +6,17 @@ import functools
 from collections.abc import Sequence
 from typing import ClassVar
 
-import gin
-
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.density_ratio_improvement import DensityRatioImprovement
 from expol_tf.agents.policy_agent import AgentDefaults
 from expol_tf.agents.soft_values import DeterministicValue
 from expol_tf.agents.temperature import FixedTemperature
 from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.configurable import configurable
 from expol_tf.networks import CriticNetwork, NoisyActorNetwork
-from expol_tf.renamed import answers_renamed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class NbpAgent(ActorCriticAgent):
     """NBP: y = r + γ·discount·Q̄(s′, π̄(s′));  maximizes E[ Q(s, a) − β·c(s, a) ], a ~ π(·|s).
 

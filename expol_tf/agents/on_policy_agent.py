@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from typing import ClassVar
 
-import gin
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
@@ -21,20 +20,20 @@ from expol_tf.agents.experience import Rollout, rollout_from_trajectory
 from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
 from expol_tf.agents.policy_checks import accepting_agents
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.argument_types import shown
 from expol_tf.bijectors import ActionBox
+from expol_tf.configurable import configurable
 from expol_tf.distributions import require
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
-from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import UpdatePart, compiled, learner_strategy
 
 _DENSITIES = {"log_prob", "sample_and_log_prob"}
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class OnPolicyAgent(PolicyAgent):
     """One iteration of an on-policy algorithm: estimate advantages, update the policy, fit the value.
 
@@ -94,7 +93,7 @@ class OnPolicyAgent(PolicyAgent):
         objective = objective or PolicyObjective(actor_network)
         acting = acting or Acting()
         value_fit = value_fit or MinibatchRegression()
-        _require_parts(type(self).__name__, actor_network, policy_update, objective, value_fit, acting)
+        _require_parts(type(self).__name__, actor_network, objective, acting)
         _require_capabilities(
             AgentSpecs(type(self).__name__, time_step_spec, action_spec),
             actor_network,
@@ -237,18 +236,8 @@ class OnPolicyAgent(PolicyAgent):
         return policy_batch, scaled.entropy_scale, target, metrics
 
 
-def _require_parts(algorithm, actor_network, policy_update, objective, value_fit, acting) -> None:
-    """Refuses what cannot be a part of an on-policy agent, by the name of the argument."""
-    if not isinstance(policy_update, PolicyUpdate):
-        raise ConfigurationError(
-            f"policy_update must be a PolicyUpdate; got {_name(policy_update)}. Make a subclass of "
-            "expol_tf.agents.PolicyUpdate whose __call__(objective, batch, seed) returns the metrics."
-        )
-    if not isinstance(value_fit, Regression):
-        raise ConfigurationError(
-            f"value_fit must be a Regression; got {_name(value_fit)}. Give MinibatchRegression() or "
-            "KfacRegression(), or make a subclass of expol_tf.optimizers.Regression."
-        )
+def _require_parts(algorithm, actor_network, objective, acting) -> None:
+    """Refuses parts that do not go together, by the name of the argument."""
     if objective.actor_network is not actor_network:
         raise ConfigurationError(
             "objective must measure the agent's actor_network; it was given another one. Make it with "
@@ -257,15 +246,9 @@ def _require_parts(algorithm, actor_network, policy_update, objective, value_fit
     for name in ("exploration", "selection"):
         if getattr(acting, name) is not None:
             raise ConfigurationError(
-                f"acting.{name} must be None for {algorithm}; got {_name(getattr(acting, name))}. On-policy "
+                f"acting.{name} must be None for {algorithm}; got {shown(getattr(acting, name))}. On-policy "
                 "agents learn from actions that their policy drew, with the densities they had."
             )
-
-
-def _name(value) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return f"the function {value.__name__}" if hasattr(value, "__name__") else type(value).__name__
 
 
 def _require_capabilities(specs: AgentSpecs, actor_network: network.Network, entropy_weight: float) -> None:

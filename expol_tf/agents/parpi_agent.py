@@ -5,18 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-import gin
-
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.matching_improvement import MatchingImprovement
 from expol_tf.agents.soft_values import ExpectedValue, LogSumExpValue
 from expol_tf.agents.temperature import FixedTemperature, LearnedTemperature
 from expol_tf.agents.variants import AlgorithmParts, Variant
-from expol_tf.renamed import answers_renamed
+from expol_tf.configurable import configurable
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class ParpiAgent(ActorCriticAgent):
     """ParPI: the policy minimizes D(ρ·π, ρ·p) − w·H(π), p particles moved from π toward exp(Q/α).
 

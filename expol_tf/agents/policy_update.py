@@ -6,11 +6,11 @@ import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
+from expol_tf.configurable import configurable
 from expol_tf.distributions import (
     action_log_prob,
     analytic_kl,
@@ -56,7 +56,7 @@ tfd = tfp.distributions
 KL_ESTIMATORS = ("auto", "k1", "k3")
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class PolicyObjective:
     """log π, the entropy bonus β·H[π] and E_s KL[π_old ‖ π] of a policy on a batch.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
@@ -12,14 +11,13 @@ from expol_tf.agents.acting import Acting
 from expol_tf.agents.clipped_update import ClippedUpdate
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_update import PolicyObjective, PolicyUpdate
+from expol_tf.configurable import configurable
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
 from expol_tf.optimizers import MinibatchRegression, Regression
-from expol_tf.renamed import answers_renamed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class PpoAgent(OnPolicyAgent):
     """PPO with the clipped surrogate (Schulman et al. 2017), for Gaussian, mixture and flow policies.
 

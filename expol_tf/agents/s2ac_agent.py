@@ -7,8 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-import gin
-
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.improvements import PolicyImprovement
 from expol_tf.agents.policy_agent import AgentDefaults
@@ -18,12 +16,11 @@ from expol_tf.agents.soft_values import ExpectedValue, SoftValue, ValueInParts
 from expol_tf.agents.stein_improvement import SteinImprovement
 from expol_tf.agents.temperature import FixedTemperature
 from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.configurable import configurable
 from expol_tf.networks import CriticNetwork, LogStd
-from expol_tf.renamed import answers_renamed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class S2acAgent(ActorCriticAgent):
     """S²AC: the SAC objective with π = particles of a learned Gaussian, moved by SVGD toward exp(Q/α).
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gin
-
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.improvements import ReparameterizedImprovement
 from expol_tf.agents.soft_values import ExpectedValue
 from expol_tf.agents.temperature import LearnedTemperature
 from expol_tf.agents.variants import AlgorithmParts
-from expol_tf.renamed import answers_renamed
+from expol_tf.configurable import configurable
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class SacAgent(ActorCriticAgent):
     """SAC: y = r + γ·discount·(min Q̄(s′, a′) − α log π(a′|s′));  maximizes E[min Q(s, a) − α log π(a|s)].
 

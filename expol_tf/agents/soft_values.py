@@ -7,10 +7,10 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import gin
 import tensorflow as tf
 
 from expol_tf.bijectors import BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.objectives import (
     deterministic_value,
     expected_soft_value,
@@ -41,7 +41,7 @@ class SoftValue:
         raise NotImplementedError
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class ExpectedValue(SoftValue):
     """V(s) = E_π[ Q(s, a) − α log π(a|s) ]: what the policy earns; see `objectives.expected_soft_value`.
@@ -68,7 +68,7 @@ class ExpectedValue(SoftValue):
         )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class LogSumExpValue(SoftValue):
     """V(s) = α log ∫ exp(Q(s, a)/α) da: what the best policy would earn; see `objectives.sampled_soft_value`.
@@ -100,7 +100,7 @@ class LogSumExpValue(SoftValue):
         )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class DeterministicValue(SoftValue):
     """V(s) = Q(s, a) at one action of the policy; see `objectives.deterministic_value`.

@@ -6,8 +6,6 @@ import functools
 from collections.abc import Sequence
 from typing import ClassVar
 
-import gin
-
 from expol_tf.agents.actor_critic_agent import ActorCriticAgent
 from expol_tf.agents.critic_fit import TargetUpdate
 from expol_tf.agents.improvements import SvgdImprovement
@@ -15,13 +13,12 @@ from expol_tf.agents.policy_agent import AgentDefaults
 from expol_tf.agents.soft_values import LogSumExpValue
 from expol_tf.agents.temperature import FixedTemperature
 from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.configurable import configurable
 from expol_tf.networks import CriticNetwork, SamplingActorNetwork
 from expol_tf.optimizers import Adam
-from expol_tf.renamed import answers_renamed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class SqlAgent(ActorCriticAgent):
     """SQL: y = r + γ·discount·V(s′), V = α log E_q[exp(Q̄/α)/q];  the policy imitates exp(Q/α) by SVGD.
 

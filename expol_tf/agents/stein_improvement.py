@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import gin
 from tf_agents.networks import network
 
 from expol_tf.agents.improvements import (
@@ -20,6 +19,7 @@ from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.policy_checks import accepting_agents
 from expol_tf.agents.settings import NetworkFactory, Optimizer
 from expol_tf.agents.temperature import Temperature
+from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import SteinActorNetwork
@@ -27,7 +27,7 @@ from expol_tf.objectives import require_reduction
 from expol_tf.optimizers import Adam
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class AmortizedPolicy:
     """A network trained beside a Stein policy to imitate exp(Q/α), as in soft Q-learning.
@@ -43,7 +43,7 @@ class AmortizedPolicy:
     optimizer: Optimizer | None = None
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class SteinImprovement(PolicyImprovement):
     """Maximizes mean_i [Q(s, a_i) − α log π(a_i|s)] over the M particles of a `SteinActorNetwork`.

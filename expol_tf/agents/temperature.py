@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-import gin
 import tensorflow as tf
 
 from expol_tf.agents.gradient_step import apply_gradients
 from expol_tf.agents.settings import Optimizer
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers import Adam
 
@@ -44,7 +44,7 @@ class Temperature(tf.Module):
         """
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class FixedTemperature(Temperature):
     """α = `temperature`, always.
 
@@ -67,7 +67,7 @@ class FixedTemperature(Temperature):
         return tf.constant(self._temperature, tf.float32)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class ScheduledTemperature(Temperature):
     """α as a function of the updates done: `ScheduledTemperature(ExponentialDecay(10.0, 20_000, 1e-4))`.
 
@@ -96,7 +96,7 @@ class ScheduledTemperature(Temperature):
         self.step.assign_add(1)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class LearnedTemperature(Temperature):
     """Moves log α down the gradient of −log α·E[log π + H̄], so that the entropy is kept near H̄.
 

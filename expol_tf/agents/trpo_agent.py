@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
@@ -12,14 +11,13 @@ from expol_tf.agents.acting import Acting
 from expol_tf.agents.on_policy_agent import OnPolicyAgent
 from expol_tf.agents.policy_update import PolicyObjective
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
+from expol_tf.configurable import configurable
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.objectives import AdvantageEstimation
 from expol_tf.optimizers import Regression
-from expol_tf.renamed import answers_renamed
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class TrpoAgent(OnPolicyAgent):
     """TRPO (Schulman et al. 2015) with sampled or exact KL, for Gaussian, mixture and flow policies.
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
-from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import split_seed
 
 FISHER_ACTIONS = ("taken", "fresh")
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
     """Maximizes mean[(π/π_old)·Â] + β·H[π] subject to E_s KL[π_old ‖ π] ≤ δ, by one `TrustRegion` step.
 

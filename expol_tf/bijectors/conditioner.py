@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import gin
 import numpy as np
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 
@@ -17,7 +17,7 @@ _LAST_LAYER_RANGE = 3e-3
 _NORM_EPSILON = 1e-3
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class AffineConditioner(keras.layers.Layer):
     """(s, t) = (s_net(x₁, c), t_net(x₁, c)): two small networks with the same shape and their own weights.
 

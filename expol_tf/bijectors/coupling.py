@@ -7,10 +7,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 
 tfb = tfp.bijectors
@@ -45,7 +45,7 @@ class _Pending(threading.local):
     entry: tuple[list[weakref.ref], tuple[tf.Tensor, tf.Tensor]] | None = None
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class AffineCoupling(tfb.Bijector):
     """y₁ = x₁, y₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), with log|det ∂y/∂x| = Σᵢ sᵢ(x₁).
 

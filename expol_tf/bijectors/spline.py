@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 
@@ -16,7 +16,7 @@ _MIN_BIN = 1e-2
 _MIN_SLOPE = 1e-2
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class ElementwiseSpline(keras.layers.Layer):
     """yᵢ = gᵢ(xᵢ), a monotone rational-quadratic spline on [−range, range] and the identity outside.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import gin
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors.action_box import ActionBox, BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.errors import SpaceError
 
 tfb = tfp.bijectors
@@ -36,7 +36,7 @@ def require_squashable(action_spec: BoxSpec, dtype: tf.DType = tf.float32) -> No
     _edge(action_spec, dtype)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class Squash(tfb.Bijector):
     """a = mid + half·tanh(u), with log|∂a/∂u| = log half + log(1 − tanh² u) for each component.
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import collections.abc
-import contextlib
 import dataclasses
 import functools
 import inspect
 import itertools
-import types
-import typing
 from typing import Any, NamedTuple
 
 import gin
 import numpy as np
 
+from expol_tf.argument_types import described, fits, remedy, type_hints
 from expol_tf.cli import did_you_mean
 from expol_tf.configuration import gin_internals
 from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render, walk
@@ -23,8 +20,6 @@ from expol_tf.renamed import renamed
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
 OURS = "expol_tf."
-# Plain types → what is accepted for them.
-_PLAIN: dict[Any, Any] = {bool: bool, int: int, float: int | float, str: str}
 
 
 class Configurable(NamedTuple):
@@ -122,17 +117,14 @@ def check_type(configurable: Configurable, parameter: str, value: Any, location:
     Macros must be replaced by their values before. What cannot be told cheaply passes.
     """
     hint = configurable.hints.get(parameter)
-    if hint is None or _fits(value, hint):
+    if hint is None or fits(value, hint, _special):
         return
-    wanted = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-    wanted = wanted.replace("typing.", "").replace("collections.abc.", "")
-    remedy = ""
-    if isinstance(value, float) and value.is_integer() and _fits(int(value), hint):
-        remedy = f" Write {int(value)}."
-    elif isinstance(value, str) and gin_internals.selectors(value) and _fits(Reference(value), hint):
-        remedy = f" Write @{value}."
+    if isinstance(value, str) and gin_internals.selectors(value) and fits(Reference(value), hint, _special):
+        instead = f" Write @{value}."
+    else:
+        instead = remedy(value, hint)
     raise ConfigurationError(
-        f"{location}: {configurable.short}.{parameter} must be {wanted}; got {value!r}.{remedy}"
+        f"{location}: {configurable.short}.{parameter} must be {described(hint)}; got {value!r}.{instead}"
     )
 
 
@@ -198,38 +190,20 @@ def _describe(selector: str, short: str) -> Configurable:
         parameters = {name: parameters[name] for name in entry.allowlist if name in parameters}
     for name in entry.denylist or ():
         parameters.pop(name, None)
-    hints: dict[str, Any] = {}
-    # A dataclass may inherit fields whose annotations only the module of its base can evaluate.
-    for annotated in [entry.wrapped, function] if dataclasses.is_dataclass(entry.wrapped) else [function]:
-        with contextlib.suppress(Exception):  # A user's annotations may name what only type checkers import.
-            hints |= typing.get_type_hints(annotated)
     return Configurable(
         selector,
         short,
         tuple(base.__name__ for base in entry.wrapped.__mro__) if is_class else (),
         parameters,
-        hints,
+        type_hints(entry.wrapped),
         not entry.allowlist and any(parameter.kind is parameter.VAR_KEYWORD for parameter in given),
     )
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a gin value can be of the type `hint`; True where that cannot be told."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, argument) for argument in arguments)
+def _special(value: Any, hint: Any) -> bool | None:
+    """Whether a reference or a macro can be of a type; None for any other value."""
     if isinstance(value, Reference):
         # A call may return anything; the configurable itself is a callable.
-        return value.evaluate or hint not in (*_PLAIN, type(None))
-    if any(isinstance(leaf, Macro) for leaf in walk(value)):
-        return True  # a constant of the user's Python code
-    if isinstance(hint, type) and hint in _PLAIN:
-        return isinstance(value, _PLAIN[hint]) and (hint is bool or not isinstance(value, bool))
-    if hint is type(None):
-        return value is None
-    if collections.abc.Callable in (hint, origin) or origin is type:
-        return False
-    if origin in (list, tuple, collections.abc.Sequence):
-        item = arguments[0] if arguments and (origin is not tuple or arguments[1:] == (Ellipsis,)) else Any
-        return isinstance(value, list | tuple) and all(_fits(element, item) for element in value)
-    return origin not in (dict, collections.abc.Mapping) or isinstance(value, dict)
+        return value.evaluate or hint not in (bool, int, float, str, type(None))
+    # The macro is a constant of the user's Python code.
+    return True if any(isinstance(leaf, Macro) for leaf in walk(value)) else None

@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import gin
-
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.renamed import answers_renamed
 from expol_tf.samplers import DENSITY_CHANGES, check_bandwidth
 
 STEPS = ("plain", "per_temperature")
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 @dataclasses.dataclass(frozen=True)
 class SteinSampler:
     """M particles, drawn from a Gaussian q⁰ = N(μ, diag σ²) and moved by L steps of SVGD.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import gin
 import numpy as np
 from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
+from expol_tf.configurable import configurable
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class GymnasiumEnvironment(py_environment.PyEnvironment):
     """A batched `PyEnvironment` in which LAST carries the true final observation of an episode.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-import gin
 import gymnasium
 
+from expol_tf.configurable import configurable
 from expol_tf.environments.backends import (
     ArrayVectorEnvironment,
     EnvPoolVectorEnvironment,
@@ -25,7 +25,7 @@ Task = str | gymnasium.Env | Callable[..., gymnasium.Env]
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def load(
     task: Task,
     num_envs: int = 1,
@@ -44,7 +44,7 @@ def load(
     return GymnasiumEnvironment(load_vector(task, num_envs, seed, backend, wrappers, make_kwargs))
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def load_vector(
     task: Task,
     num_envs: int = 1,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import gin
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from expol_tf.configurable import configurable
 from expol_tf.environments.simulator_state import generator_state, set_generator_state
 from expol_tf.errors import ConfigurationError, SpaceError
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConstructorArgs):
     """o + σ·ε with ε ~ N(0, I), drawn anew at every step and reset.
 

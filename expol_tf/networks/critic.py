@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import built_layers, vector_size
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class CriticNetwork(network.Network):
     """Q_1, …, Q_C: `network((observation [N, O], action [N, A])) -> (Q [N, C], ())`, C independent networks.
 
@@ -145,7 +145,7 @@ def _num_particles(action: tf.Tensor) -> int | tf.Tensor:
     return tf.shape(action)[-2] if action.shape[-2] is None else action.shape[-2]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class CriticEnsemble(network.Network):
     """C independent copies of a TF-Agents critic network: `network((observation, action)) -> (Q [N, C], ())`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -12,13 +11,14 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
+from expol_tf.configurable import configurable
 from expol_tf.distributions import PointMass
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
 
 tfd = tfp.distributions
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class DeterministicActorNetwork(network.Network):
     """a = mid + half·tanh(μ(s)).
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import built_layers, vector_size
@@ -20,7 +20,7 @@ from expol_tf.networks.spectral import SpectralDense
 LIPSCHITZ_ACTIVATIONS = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class DiscriminatorNetwork(network.Network):
     """f(s, a): `network((observation [N, O], action [N, A])) -> (f [N], ())`, large on the policy's actions.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -10,13 +9,14 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
 
 tfd = tfp.distributions
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class FixedGaussianActorNetwork(network.Network):
     """u ~ N(0, v·I);  a = mid + half·tanh(u), whatever the observation. It has no variables.
 

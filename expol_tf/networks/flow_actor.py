@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -21,6 +20,7 @@ from expol_tf.bijectors import (
     require_squashable,
     to_action_units,
 )
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
@@ -29,7 +29,7 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class FlowActorNetwork(network.Network):
     """u = g_K ∘ … ∘ g_2 ∘ ( L(s) + g_1(ε) ), ε ~ N(0, I); a = mid + half·u, or mid + half·tanh(u) squashed.
 

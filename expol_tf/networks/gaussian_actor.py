@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -13,15 +12,14 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox, Squash
+from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
-from expol_tf.renamed import answers_renamed
 
 tfd = tfp.distributions
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class GaussianActorNetwork(network.Network):
     """u ~ N(μ(s), diag σ²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class LogStd:
     """log σ of a Gaussian policy's own variable u: learned as numbers of their own, or by the network of μ.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -13,16 +12,15 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox, Squash
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
-from expol_tf.renamed import answers_renamed
 
 tfd = tfp.distributions
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class MixtureActorNetwork(network.Network):
     """π(u|s) = (1/K) Σ_k N(u; μ_k(s), diag σ_k²);  a = mid + half·u, or mid + half·tanh(u) if squashed.
 

@@ -7,7 +7,6 @@ import itertools
 import statistics
 from collections.abc import Callable, Sequence
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -15,6 +14,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
+from expol_tf.configurable import configurable
 from expol_tf.distributions import ImplicitDistribution, PointMass
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -51,7 +51,7 @@ class EpisodeNetwork(network.Network):
         """
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class NoisyActorNetwork(EpisodeNetwork):
     """a = mid + half·tanh(f_θ(s, ξ)): f a network with Gaussian weights and dropout, all of it drawn by ξ.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gin
 import tensorflow as tf
 from tf_agents.typing import types
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class ObservationNormalizer(tf.Module):
     """ô = clip((o − mean) / std, ±c), with mean and std of all observations given to `update` so far.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
@@ -12,6 +11,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
+from expol_tf.configurable import configurable
 from expol_tf.distributions import ImplicitDistribution
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -20,7 +20,7 @@ from expol_tf.networks.mlp import make_mlp, vector_size
 tfd = tfp.distributions
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class SamplingActorNetwork(network.Network):
     """a = mid + half·tanh(f(s, ξ)), ξ ~ N(0, I), which can have any distribution and has no density.
 

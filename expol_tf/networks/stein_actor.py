@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
+from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinDistribution, SteinSampler, split_squash
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks.critic import values_at
@@ -18,6 +18,7 @@ from expol_tf.objectives import reduce_critics, require_reduction
 tfd = tfp.distributions
 
 
+@runtime_checkable
 class HasValue(Protocol):
     """A temperature, whose value may depend on variables."""
 
@@ -29,7 +30,7 @@ class HasValue(Protocol):
         """Returns α, scalar."""
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class SteinActorNetwork(network.Network):
     """u⁰ ~ N(μ_θ(s), diag σ_θ²(s)), moved by SVGD toward ∝ exp(ℓ/α);  a = squash(u^L).
 

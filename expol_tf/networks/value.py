@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.typing import types
 
+from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import make_mlp, vector_size
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class ValueNetwork(network.Network):
     """V(s): `network(observation [B, O]) -> (V [B], ())`, a tanh network of the observation alone.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.shapes import require_shapes
@@ -108,7 +108,7 @@ def scale_advantages(
     return ScaledAdvantages(centred / deviation, one if scaling == "standardize" else one / deviation)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class AdvantageEstimation:
     """How an on-policy agent estimates advantages: GAE(γ, λ), then centred and scaled.
 

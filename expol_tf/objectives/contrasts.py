@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import gin
 import tensorflow as tf
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.distributions import latent_and_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean
@@ -35,7 +35,7 @@ class Contrast(NamedTuple):
     metrics: Mapping[str, tf.Tensor]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def langevin_particles(
     observation: tf.Tensor,
     policy: Policy,
@@ -115,7 +115,7 @@ def langevin_particles(
     )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def uniform_actions(
     observation: tf.Tensor,
     policy: Policy,

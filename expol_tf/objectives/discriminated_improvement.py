@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.objectives.contrasts import Contrast
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty
@@ -83,7 +83,7 @@ def discriminator_loss(
     return matching.penalty * masked_mean(excess, valid) - value, metrics
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def matching_improvement(
     observation: tf.Tensor,
     policy: Policy,
@@ -150,7 +150,7 @@ def matching_improvement(
     return Improvement(masked_mean(loss, valid), log_prob, metrics)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def density_ratio_improvement(
     observation: tf.Tensor,
     policy: Policy,

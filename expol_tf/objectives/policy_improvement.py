@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinDistribution, latent_and_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean
@@ -31,7 +31,7 @@ tfd = tfp.distributions
 SPACES = ("latent", "action")
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def reparameterized_improvement(
     observation: tf.Tensor,
     policy: Policy,
@@ -77,7 +77,7 @@ def reparameterized_improvement(
     return Improvement(masked_mean(loss, valid), log_prob, metrics)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def deterministic_improvement(
     observation: tf.Tensor,
     policy: Policy,
@@ -107,7 +107,7 @@ def deterministic_improvement(
     return Improvement(loss, None, {})
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def amortized_svgd(
     observation: tf.Tensor,
     policy: Policy,

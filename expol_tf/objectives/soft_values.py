@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 
-import gin
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.protocols import Critic, Policy, require_inputs
 from expol_tf.shapes import require_shapes
@@ -83,7 +83,7 @@ def require_samples(num_samples: int, proposal: str) -> None:
         )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def expected_soft_value(
     observation: tf.Tensor,
     policy: Policy,
@@ -117,7 +117,7 @@ def expected_soft_value(
     return value if num_samples == 1 else tf.reduce_mean(value, axis=-1)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def sampled_soft_value(
     observation: tf.Tensor,
     policy: Policy,
@@ -197,7 +197,7 @@ def sampled_soft_value(
     return temperature * (tf.reduce_logsumexp(log_weight, axis=-1) - math.log(num_samples))
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def deterministic_value(
     observation: tf.Tensor,
     policy: Policy,

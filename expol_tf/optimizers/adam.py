@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.replicas import run_on_replicas
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class Adam(tf.Module):
     """m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  θ ← θ − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε).
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.optimizers.adam import Adam
@@ -25,7 +25,7 @@ class MinibatchReport(NamedTuple):
     step_fraction: tf.Tensor
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class MinibatchAdam(tf.Module):
     """Minimizes a mean over data by Adam: every epoch visits the data in a new order, in minibatches.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.keras_api import keras
 from expol_tf.optimizers.minibatch_adam import MinibatchAdam
 from expol_tf.replicas import UpdatePart
@@ -53,7 +53,7 @@ class Regression(UpdatePart):
         raise NotImplementedError(f"{type(self).__name__}.fit must be implemented.")
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class MinibatchRegression(Regression, supports_replicas=True):
     """Minimizes ½·mean (f(x) − y)² by epochs of Adam over shuffled minibatches.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
@@ -31,7 +31,7 @@ class TrustRegionReport(NamedTuple):
     cg_residual: tf.Tensor
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class TrustRegion:
     """θ ← θ + f·x·√(2δ / xᵀ(F + d·I)x), (F + d·I)x = ∇S, with the largest acceptable f ∈ {1, ρ, ρ², …}.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import repeat
@@ -31,7 +31,7 @@ class HmcMoved(NamedTuple):
     acceptance: tf.Tensor | None
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def hmc(
     particles: tf.Tensor,
     score_fn: Score,

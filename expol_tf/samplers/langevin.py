@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import Moved, repeat_steps
@@ -14,7 +14,7 @@ from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar, score_of
 from expol_tf.shapes import require_shapes
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def langevin(
     particles: tf.Tensor,
     score_fn: Score,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.kernels import kernel_bandwidth, kernel_of_distances, squared_distances
 from expol_tf.samplers.moved import Moved, repeat_steps
@@ -18,7 +18,7 @@ DENSITY_CHANGES = ("trace", "logdet")
 Score = Callable[[tf.Tensor], tf.Tensor]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def svgd_direction(
     particles: tf.Tensor,
     score: tf.Tensor,
@@ -75,7 +75,7 @@ def svgd_direction(
     return (drawn + push * total * (y - origin)) / x.shape[-2]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def svgd(
     particles: tf.Tensor,
     score_fn: Score,

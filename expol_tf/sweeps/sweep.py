@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gin
 import numpy as np
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import stream
 
@@ -17,7 +17,7 @@ from expol_tf.random import stream
 Entry = str | Sequence[str]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class Uniform:
     """x ~ U[low, high].
@@ -38,7 +38,7 @@ class Uniform:
         return float(np.random.default_rng(seed).uniform(self.low, self.high))
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class LogUniform:
     """log x ~ U[log low, log high]: every order of magnitude is as likely as every other.
@@ -61,7 +61,7 @@ class LogUniform:
         return min(max(drawn, self.low), self.high)
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """Every experiment on every task with every combination of the grid's values and every seed.

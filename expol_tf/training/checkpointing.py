@@ -26,12 +26,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gin
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from expol_tf import __version__
+from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError
 from expol_tf.runs import atomic_files
 
@@ -57,7 +57,7 @@ class _Damaged(Exception):
     """The files of one checkpoint are not what its manifest says."""
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class CheckpointStore:
     """The last `max_to_keep` checkpoints of one run, newest restored first, damaged ones set aside.
 

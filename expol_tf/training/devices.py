@@ -11,6 +11,7 @@ import gin
 import tensorflow as tf
 from absl import logging
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 
 # The devices chosen in this process.
@@ -23,7 +24,7 @@ class _AlreadyBegunError(ConfigurationError):
     """TensorFlow has computed something before. gin keeps an error's class, but not its cause."""
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_threads: int = 1) -> str:
     """Chooses this process's devices and thread counts; returns the devices' names: "CPU:0", "GPU:0,GPU:1".
 

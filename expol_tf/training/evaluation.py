@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import gin
 import numpy as np
 
+from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import stream
@@ -89,7 +89,7 @@ def evaluate_policy(
     return EvaluationResult(np.array(sum(returns, [])), np.array(sum(lengths, [])))
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class Evaluator:
     """Evaluates an agent now and then during training, without touching its randomness.
 

@@ -10,6 +10,7 @@ import gin
 import gymnasium
 
 from expol_tf.agents import TrpoAgent
+from expol_tf.configurable import configurable
 from expol_tf.configuration import Configuration, configuration_from_call, recorded_values
 from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
@@ -25,7 +26,7 @@ from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def train(
     root_dir: str | os.PathLike[str] = gin.REQUIRED,
     task: Any = gin.REQUIRED,

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gin
-
+from expol_tf.configurable import configurable
 from expol_tf.runs import atomic_files
 from expol_tf.training.export import export_policy
 
@@ -37,7 +36,7 @@ class TrainingEvent(NamedTuple):
 Observer = Callable[[TrainingEvent], bool | None]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class StopAtReturn:
     """Ends the run once the evaluated return reaches a target.
 
@@ -52,7 +51,7 @@ class StopAtReturn:
         return event.evaluation is not None and event.evaluation["return_mean"] >= self._target
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class KeepBestPolicy:
     """Keeps a copy of the policy with the best evaluation in the run's `best_policy/`.
 

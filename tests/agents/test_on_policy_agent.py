@@ -244,7 +244,7 @@ def test_one_value_fit_serves_one_agent():
         (lambda: dict(policy_update=Record), "policy_update must be a PolicyUpdate; got the class Record"),
         (
             lambda: dict(policy_update=Record(), value_fit=object()),
-            "value_fit must be a Regression; got object",
+            "value_fit must be a Regression or None; got <object",
         ),
         (
             lambda: dict(policy_update=Record(), objective=PolicyObjective(make_actor())),
@@ -257,10 +257,13 @@ def test_parts_of_another_kind_are_refused(settings, message):
         make_agent(cls=OnPolicyAgent, **settings())
 
 
-@pytest.mark.parametrize("name", ["exploration", "selection"])
-def test_actions_without_a_density_are_refused(name):
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("exploration", GaussianNoise(0.1)), ("selection", lambda distribution, seed: distribution.mode())],
+)
+def test_actions_without_a_density_are_refused(name, given):
     with pytest.raises(ConfigurationError, match=f"acting.{name} must be None for TrpoAgent; got"):
-        make_agent(acting=Acting(**{name: GaussianNoise(0.1)}))
+        make_agent(acting=Acting(**{name: given}))
 
 
 def test_a_misspelt_keyword_of_an_update_is_an_error():

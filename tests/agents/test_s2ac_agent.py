@@ -374,7 +374,7 @@ def test_warnings():
         (
             dict(actor=GaussianActorNetwork(small.OBSERVATION, small.ACTION, (4,))),
             CapabilityError,
-            "initial_network: .*squash=True",
+            "start from it, so it must give a squashed Gaussian.*squash=True",
         ),
     ],
     ids=["score", "actor", "parts", "unsquashed"],

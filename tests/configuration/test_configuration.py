@@ -219,9 +219,9 @@ def test_names_are_checked(text: str, words: str) -> None:
         ("Sail.colours = (1,)", "Sail.colours must be Sequence[str]"),
         ("Anchor.weight = 1e3", "Anchor.weight must be int; got 1000.0. Write 1000."),
         ("NUM_ENV_STEPS = 1e6", "NUM_ENV_STEPS: train_boats.num_env_steps must be int"),
-        ("train_boats.boat = 'Boat'", "must be Callable; got 'Boat'. Write @Boat."),
+        ("train_boats.boat = 'Boat'", "must be a function or class; got 'Boat'. Write @Boat."),
         ("Sail.area = @Boat", "Sail.area must be float; got @Boat."),
-        ("Boat.length = 'x'", "Boat.length must be float | None; got 'x'."),
+        ("Boat.length = 'x'", "Boat.length must be float or None; got 'x'."),
     ],
 )
 def test_types_are_checked(text: str, words: str) -> None:
@@ -378,7 +378,7 @@ def test_dataclasses_are_configurables() -> None:
     result.apply()
     assert gin.get_bindings("Boat")["secret"] == Rudder(angle=2, steering=1)
     gin.clear_config()
-    assert "Rudder.angle must be float | None; got 'x'." in refused(
+    assert "Rudder.angle must be float or None; got 'x'." in refused(
         "Boat.secret = @Rudder()\nRudder.angle = 'x'"
     )
     assert "Rudder.steering must be int; got 1.0. Write 1." in refused("Rudder.steering = 1.0")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import gin
 import gymnasium
 import numpy as np
 
+from expol_tf.configurable import configurable
 from expol_tf.environments.backends.state_rows import StateRowsBackend
 from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv
 from expol_tf.environments.wrapper_chain import peel_time_limit
@@ -22,7 +22,7 @@ def supports(env: gymnasium.Env) -> bool:
     return isinstance(inner, ArrayTaskEnv) and (type(inner).reset, type(inner).step) == own
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class ArrayVectorEnvironment(StateRowsBackend):
     """N copies of an `ArrayTask` as rows of one array of states.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gin
 import numpy as np
 
+from expol_tf.configurable import configurable
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.registry import near_names
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
@@ -19,7 +19,7 @@ _RESERVED = frozenset(
 )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class EnvPoolVectorEnvironment(Backend):
     """N copies of an EnvPool task, reset within the step that ends an episode.
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import gin
 import gymnasium
 import numpy as np
 
+from expol_tf.configurable import configurable
 from expol_tf.environments.backends.state_rows import StateRowsBackend
 from expol_tf.environments.wrapper_chain import peel_time_limit
 
@@ -37,7 +37,7 @@ def supports(env: gymnasium.Env) -> bool:
     return True
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class MujocoVectorEnvironment(StateRowsBackend):
     """N copies of a planar MuJoCo task whose simulator states are the rows of one array.
 

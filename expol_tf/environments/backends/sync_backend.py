@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gin
 import gymnasium
 import numpy as np
 
+from expol_tf.configurable import configurable
 from expol_tf.environments import simulator_state
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
@@ -15,7 +15,7 @@ from expol_tf.errors import CapabilityError, SpaceError
 from expol_tf.random import sub_environment_seeds
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class SyncVectorEnvironment(Backend):
     """N Gymnasium environments stepped in a loop.
 

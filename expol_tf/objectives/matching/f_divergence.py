@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.objectives.matching.protocol import Matching, checked
 
 Elementwise = Callable[[tf.Tensor], tf.Tensor]
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def f_divergence(
     conjugate: Elementwise, activation: Elementwise | None = None, name: str = "f_divergence"
 ) -> Matching:

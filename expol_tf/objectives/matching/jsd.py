@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.objectives.matching.protocol import Matching, checked
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def jsd(saturating: bool = False) -> Matching:
     """JSD(π, p) = (v + 2 log 2)/2, v = max_f E_π log σ(f) + E_p log σ(−f), reached at f = log π/p; in nats.
 

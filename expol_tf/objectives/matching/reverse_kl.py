@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.matching.f_divergence import f_divergence
 from expol_tf.objectives.matching.protocol import Matching
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def reverse_kl(max_ratio: float = 1000.0) -> Matching:
     """KL(π ‖ p) = max_f E_π f − E_p exp(f − 1), reached at f = 1 + log π/p; in nats.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.matching.protocol import Matching, checked
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching:
     """W₁(π, p) = max_f E_π f − E_p f over 1-Lipschitz f; in half-widths of the box of actions.
 

@@ -6,16 +6,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product, sample_weights
 from expol_tf.optimizers.flat import unflatten
 from expol_tf.optimizers.kfac.factors import KroneckerFactors
 from expol_tf.optimizers.kfac.plan import KfacCoverage, KfacPlan, make_plan, variable_names
-from expol_tf.renamed import answers_renamed
 from expol_tf.replicas import compiled, divided, sum_over_parts
 
 
@@ -45,8 +44,7 @@ class _Measured(NamedTuple):
     finite: tf.Tensor
 
 
-@gin.configurable(module="expol_tf")
-@answers_renamed
+@configurable
 class Kfac(tf.Module):
     """θ ← θ + lr·v, v ← m·v + (1 − m)·ηΔ, Δ = (F̂ + d·I)⁻¹∇, η = min(1, √(2·clip_kl / (lr²⟨∇, Δ⟩))).
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import gin
 import tensorflow as tf
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
@@ -14,7 +14,7 @@ from expol_tf.optimizers.regression import Prediction, Regression
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
-@gin.configurable(module="expol_tf")
+@configurable
 class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
     """Minimizes ½·mean (f(x) − y)² by `Kfac` steps with the Gauss–Newton matrix E[∇f ∇fᵀ].
 

@@ -7,12 +7,12 @@ import json
 import math
 from typing import Any
 
-import gin
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from expol_tf.agents import ActorCriticAgent
+from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import stream
@@ -27,7 +27,7 @@ _REPLAY_PREFIX = "replay/"
 _POLICY_STATE_PREFIX = "policy_state/"
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class OffPolicyRunner:
     """One iteration: `iteration_steps` environment steps, each followed by updates on uniform samples.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import gin
 import numpy as np
 
 from expol_tf.agents import OnPolicyAgent, Rollout
+from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 from expol_tf.training.runners.episodes import RunningEpisodes
@@ -24,7 +24,7 @@ ALGORITHM_COLUMNS = (
 )
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class OnPolicyRunner:
     """One iteration: `iteration_steps` environment steps with the collect policy, then one compiled update.
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-import gin
 import numpy as np
 import tensorflow as tf
 
 from expol_tf.agents import Transitions
+from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError, ConfigurationError
 
 # Rows copied at once by `get_state` and `set_state`: large enough to be fast, and small beside the replay.
 _CHUNK = 8192
 
 
-@gin.configurable(module="expol_tf")
+@configurable
 class UniformReplay(tf.Module):
     """The last `capacity` transitions, drawn uniformly, with replacement.
 

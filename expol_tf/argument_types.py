@@ -1,0 +1,130 @@
+"""Whether values are of the types that a signature declares, as far as that can be told."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import dataclasses
+import functools
+import inspect
+import numbers
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+# A value and the type that it should have → whether it has; None leaves the answer to `fits`.
+Special = Callable[[Any, Any], bool | None]
+
+_CALLABLE = (collections.abc.Callable, typing.Callable)
+_SEQUENCES = (list, tuple, collections.abc.Sequence)
+_MAPPINGS = (dict, collections.abc.Mapping)
+
+
+@functools.cache
+def type_hints(target: Any) -> dict[str, Any]:
+    """Returns the evaluated annotations of a function's parameters, or of those of a class's constructor."""
+    if dataclasses.is_dataclass(target):
+        # A dataclass may inherit fields whose annotations only the module of its base can evaluate.
+        sources = [(cls, vars(sys.modules[cls.__module__])) for cls in reversed(inspect.getmro(target)[:-1])]
+    else:
+        # Through decorators, to the module whose names the annotations use.
+        function = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
+        sources = [(function, function.__globals__)]
+    hints: dict[str, Any] = {}
+    for annotated, names in sources:
+        annotations = inspect.get_annotations(annotated)
+        for name, annotation in annotations.items():
+            # Not `typing.get_type_hints`, for which all is lost where one annotation holds a name that only
+            # type checkers import, as TF-Agents' nested specs do.
+            with contextlib.suppress(Exception):
+                hints[name] = eval(annotation, names) if isinstance(annotation, str) else annotation
+    return hints
+
+
+def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
+    """Whether a value is of a type; True where that cannot be told.
+
+    A number that is not a number (NaN) is none. NumPy's scalars count as Python's.
+
+    Args:
+      value: Any object.
+      hint: A type, or what `typing` writes for one.
+      special: Is asked first, also about the items of sequences.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, argument, special) for argument in arguments)
+    answer = None if special is None else special(value, hint)
+    if answer is not None:
+        return answer
+    if hint is Any:
+        return True
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool) or type(value).__name__ == "bool_"
+    if hint in (int, float):
+        kind = numbers.Integral if hint is int else numbers.Real
+        return isinstance(value, kind) and not isinstance(value, bool) and bool(value == value)
+    if hint in _CALLABLE or origin in _CALLABLE:
+        return callable(value)
+    if hint is type or origin is type:
+        return isinstance(value, type)
+    if hint in _SEQUENCES or origin in _SEQUENCES:
+        item = arguments[0] if arguments and (origin is not tuple or arguments[1:] == (Ellipsis,)) else Any
+        is_sequence = isinstance(value, collections.abc.Sequence) and not isinstance(value, str | bytes)
+        return is_sequence and all(fits(element, item, special) for element in value)
+    if hint in _MAPPINGS or origin in _MAPPINGS:
+        return isinstance(value, collections.abc.Mapping)
+    return not isinstance(hint, type) or origin is not None or _is_instance(value, hint)
+
+
+def _is_instance(value: Any, cls: type) -> bool:
+    if cls.__module__.startswith("tensorflow.python.ops") and cls.__name__ == "Variable":
+        return hasattr(value, "assign")  # A strategy's variables are no instances of the class.
+    if getattr(cls, "_is_protocol", False):  # A class that has its methods is no object yet.
+        checkable = getattr(cls, "_is_runtime_protocol", False)
+        return not isinstance(value, type) and (not checkable or isinstance(value, cls))
+    # TensorFlow takes an array or a text in the place of a tensor, a dtype or a shape.
+    return cls.__module__.startswith("tensorflow.python.framework") or isinstance(value, cls)
+
+
+def described(hint: Any) -> str:
+    """Returns how a message names a type: `float or None`, `a Temperature`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(described(argument) for argument in arguments)
+    if hint is type(None):
+        return "None"
+    if hint in _CALLABLE or origin in _CALLABLE:
+        return "a function or class"
+    if isinstance(hint, type) and origin is None and hint.__module__ != "builtins":
+        return f"{'an' if hint.__name__[0] in 'AEIOU' else 'a'} {hint.__name__}"
+    name = hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
+    return name.replace("typing.", "").replace("collections.abc.", "")
+
+
+def shown(value: Any) -> str:
+    """Returns how a message names a value; a long one is cut."""
+    if hasattr(value, "__name__"):
+        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def remedy(value: Any, hint: Any) -> str:
+    """Returns a sentence on what to write instead of a value, with a blank before it; "" for none."""
+    if isinstance(value, float) and value != value:
+        return " NaN is no setting."
+    if isinstance(value, float) and value.is_integer() and fits(int(value), hint):
+        return f" Write {int(value)}."
+    classes = [cls for cls in typing.get_args(hint) or (hint,) if isinstance(cls, type)]
+    with contextlib.suppress(TypeError):  # Some protocols cannot be asked about classes.
+        if isinstance(value, type) and any(issubclass(value, cls) for cls in classes):
+            return f" Call it: {value.__name__}()."
+    own = [cls.__name__ for cls in classes if cls.__module__.startswith("expol_tf.")]
+    if own and hasattr(value, "__name__"):
+        return f" For one of your own, derive a class from {own[0]} (docs/extending.md) and call it."
+    return ""

@@ -1,0 +1,78 @@
+"""The decorator of everything that gin configures: it registers, and checks what a call is given."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gin
+
+from expol_tf.argument_types import described, fits, remedy, shown, type_hints
+from expol_tf.errors import ConfigurationError
+from expol_tf.renamed import RENAMED, renamed
+from expol_tf.suggestions import nearest
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+def configurable(target: T) -> T:
+    """Registers a class or function with gin as `expol_tf.<its name>`, and checks the arguments of its calls.
+
+    An argument of another type than is declared raises a `ConfigurationError`, and so does one that does not
+    exist: with its new name if it had one (`expol_tf.renamed`), or with the nearest. A class that inherits
+    its constructor, or calls it, gets both checks in its own name.
+    """
+    register = gin.configurable(module="expol_tf")
+    if not inspect.isclass(target):
+        return register(_checked(target, lambda _: target.__name__))
+    construct = target.__init__
+    checked = _checked(construct, lambda made: type(made).__name__, target)
+    target.__init__ = checked  # type: ignore[misc]
+    return register(target)
+
+
+def _checked(function: Any, owner: Callable[[Any], str], cls: type | None = None) -> Any:
+    """Returns the function with its arguments checked; `owner` names it, or the object that it makes."""
+    signature = inspect.signature(function)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        hints = type_hints(cls or function)
+        self = args[0] if cls is not None else None
+        for name in kwargs:
+            if name not in signature.parameters and not takes_any:
+                raise ConfigurationError(_unknown(name, owner(self), self, signature))
+        given = dict(zip(signature.parameters, args, strict=False)) | kwargs
+        for name, value in given.items():
+            hint = hints.get(name)
+            if hint is not None and value is not gin.REQUIRED and not fits(value, hint):
+                raise ConfigurationError(
+                    f"{owner(self)}.{name} must be {described(hint)}; got {shown(value)}."
+                    f"{remedy(value, hint)}"
+                )
+        return function(*args, **kwargs)
+
+    # gin looks at this attribute, not through the wrapper, for the names of positional arguments.
+    wrapper.__signature__ = signature  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _unknown(name: str, owner: str, self: Any, signature: inspect.Signature) -> str:
+    """Returns what to say of an argument that does not exist."""
+    bases = [base.__name__ for base in type(self).__mro__] if self is not None else [owner]
+    for base in bases:
+        answer = renamed(f"{base}.{name}")
+        if answer is not None:
+            return answer
+    old = [key.partition(".")[2] for base in bases for key in RENAMED if key.startswith(f"{base}.")]
+    known = [parameter for parameter in signature.parameters if parameter != "self"]
+    near = nearest(name, [*known, *old])
+    text = f"{owner} has no argument {name!r}."
+    if near and near[0] not in known:
+        answers = (renamed(f"{base}.{near[0]}") for base in bases)
+        return f"{text} {next(filter(None, answers))}"
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{text}{suggestion} Its arguments: {', '.join(known) or 'none'}."
