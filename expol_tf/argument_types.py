@@ -67,7 +67,7 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
         return isinstance(value, bool) or type(value).__name__ == "bool_"
     if hint in (int, float):
         kind = numbers.Integral if hint is int else numbers.Real
-        return isinstance(value, kind) and not isinstance(value, bool) and bool(value == value)
+        return isinstance(value, kind) and type(value) is not bool and bool(value == value)
     if hint in _CALLABLE or origin in _CALLABLE:
         return callable(value)
     if hint is type or origin is type:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf.agents.policy_agent import AgentSpecs, PolicyAgent
+from expol_tf.argument_types import described, shown
 from expol_tf.distributions import require, split_squash
 from expol_tf.errors import CapabilityError, ConfigurationError
 
@@ -128,10 +129,9 @@ def require_part(argument: str, part: Any, kind: type[Part]) -> Part:
     """Returns a part; raises a `ConfigurationError` unless it derives from the class that is asked for."""
     if isinstance(part, kind):
         return part
-    remedy = f" Call it: {part.__name__}()." if isinstance(part, type) and issubclass(part, kind) else ""
     raise ConfigurationError(
-        f"{argument} must be a {kind.__name__}; got {part!r}.{remedy} For one of your own, derive a class "
-        f"from {kind.__name__} (docs/extending.md)."
+        f"{argument} must be {described(kind)}; got {shown(part)}. For one of your own, derive a class from "
+        f"{kind.__name__} (docs/extending.md)."
     )
 
 

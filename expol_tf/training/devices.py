@@ -104,7 +104,7 @@ def ensure_configured(inter_op_threads: int | None = None) -> str:
     """
     if _chosen is not None:
         return _chosen
-    options = {}
+    options: dict[str, Any] = {}
     bound = gin.get_bindings("expol_tf.configure_devices", resolve_references=False)
     if inter_op_threads is not None and "inter_op_threads" not in bound:
         options["inter_op_threads"] = inter_op_threads

@@ -395,7 +395,7 @@ def test_parts_out_of_range_are_refused():
     ("argument", "part", "words"),
     [
         ("improvement", ReparameterizedImprovement(), "improvement must be a SteinImprovement; got Repar"),
-        ("soft_value", LogSumExpValue(), "soft_value must be a ExpectedValue; got LogSumExp"),
+        ("soft_value", LogSumExpValue(), "soft_value must be an ExpectedValue; got LogSumExp"),
     ],
 )
 def test_only_parts_for_particles_are_accepted(argument, part, words):
