@@ -65,9 +65,9 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
         return value is None
     if hint is bool:
         return isinstance(value, bool) or type(value).__name__ == "bool_"
-    if hint in (int, float):
+    if hint in (int, float):  # To Python a bool is a number.
         kind = numbers.Integral if hint is int else numbers.Real
-        return isinstance(value, kind) and type(value) is not bool and bool(value == value)
+        return type(value) is not bool and isinstance(value, kind) and bool(value == value)
     if hint in _CALLABLE or origin in _CALLABLE:
         return callable(value)
     if hint is type or origin is type:

@@ -213,7 +213,7 @@ def _kept_or_drawn(noise, seed):
     # Zeros stand for noise that was not drawn yet: a draw of N(0, I) is never all zeros.
     begins = tf.reduce_all(noise == 0, axis=-1, keepdims=True)
 
-    def drawn():
+    def drawn() -> tf.Tensor:
         """Draws N(0, I) in the rows whose episode begins, and keeps the others."""
         return tf.where(begins, tf.random.stateless_normal(tf.shape(noise), seed), noise)
 

@@ -98,7 +98,7 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
     """
     batch, frames = experience.reward.shape[:2]
 
-    def merge(tensor):
+    def merge(tensor: tf.Tensor) -> tf.Tensor:
         """Returns `[B, T, …]` as `[B·T, …]`."""
         return tf.reshape(tensor, [-1, *tensor.shape[2:]])
 

@@ -198,7 +198,7 @@ class OnPolicyAgent(PolicyAgent):
         """Returns the policy's batch, the entropy's scale, the value targets `[N]`, N = B·T, and metrics."""
         batch, time = rollout.reward.shape
 
-        def merge(tensor):
+        def merge(tensor: tf.Tensor) -> tf.Tensor:
             """Returns `[B, T, …]` as `[B·T, …]`."""
             return tf.reshape(tensor, [batch * time, *tensor.shape[2:]])
 

@@ -162,7 +162,7 @@ def amortized_svgd(
     if space == "latent":
         distribution, squash = latent_and_squash(distribution)
 
-    def draw(seed):
+    def draw(seed: tf.Tensor) -> tf.Tensor:
         """Returns M actions per state `[N, M, A]`: u in the latent space, otherwise scaled actions."""
         particles = tf.transpose(distribution.sample(num_particles, seed=seed), [1, 0, 2])  # [N, M, A]
         return particles if space == "latent" else scaling.to_scaled(particles)

@@ -36,7 +36,9 @@ def conjugate_gradient(
       tolerance: The squared residual ‖b − F x‖² at which it stops.
     """
 
-    def unfinished(iteration, _, residual, __, squared):
+    def unfinished(
+        iteration: tf.Tensor, _: tf.Tensor, residual: tf.Tensor, __: tf.Tensor, squared: tf.Tensor
+    ) -> tf.Tensor:
         """Whether iterations are left and the residual is above the tolerance."""
         del residual
         return tf.logical_and(iteration < max_iterations, squared > tolerance)

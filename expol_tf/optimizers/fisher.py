@@ -89,7 +89,7 @@ def _linearized(log_prob, batch, variables, weights):
         outer.watch(cotangent)
         transposed = flat_gradient(inner, log_probs, variables, cotangent)
 
-    def product(vector):
+    def product(vector: tf.Tensor) -> tf.Tensor:
         """Jᵀ diag(w) J v `[P]`."""
         directional = outer.gradient(
             transposed, cotangent, output_gradients=vector, unconnected_gradients=tf.UnconnectedGradients.ZERO

@@ -36,7 +36,7 @@ def backtracking_line_search(
       dtype: The type of fractions and measurements.
     """
 
-    def unfinished(index, _, accepted, *__):
+    def unfinished(index: tf.Tensor, _: tf.Tensor, accepted: tf.Tensor, *__: tf.Tensor) -> tf.Tensor:
         """Whether trials are left and none has been accepted."""
         return tf.logical_and(index < max_trials, tf.logical_not(accepted))
 

@@ -96,7 +96,7 @@ class MinibatchAdam(tf.Module):
         steps = self._epochs * per_epoch
 
         # Sorting uniforms is a shuffle that XLA can compile; there is no such kernel for stateless_shuffle.
-        def shuffle():
+        def shuffle() -> tf.Tensor:
             """Returns the order of the data in each epoch `[epochs, N]`."""
             return tf.argsort(tf.random.stateless_uniform([self._epochs, number], seed), axis=1)
 
@@ -124,7 +124,7 @@ class MinibatchAdam(tf.Module):
             if self._max_gradient_norm is not None:
                 gradient, _ = tf.clip_by_global_norm(gradient, self._max_gradient_norm, use_norm=norm)
 
-            def apply():
+            def apply() -> tf.Tensor:
                 """Moves the variables and returns that the loop was not stopped."""
                 self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
                 return tf.constant(False)

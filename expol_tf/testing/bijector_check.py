@@ -191,7 +191,7 @@ def _check_single_evaluation(bijector, x):
 def _count_products(function: Callable, x: tf.Tensor) -> int:
     """Returns how many matrix products the graph of `function` has, with those of the functions it calls."""
 
-    def traced(z):
+    def traced(z: tf.Tensor) -> tf.Tensor:
         """The function at a copy of z, of which TFP's cache knows nothing."""
         return function(tf.identity(z))
 

@@ -26,7 +26,7 @@ class KroneckerFactors(tf.Module):
     def __init__(self, inputs: int, outputs: int, dtype: tf.DType = tf.float32) -> None:
         super().__init__(name="KroneckerFactors")
 
-        def variable(value, name):
+        def variable(value: tf.Tensor, name: str) -> tf.Variable:
             """Returns a variable that no optimizer trains."""
             return tf.Variable(value, trainable=False, name=name)
 

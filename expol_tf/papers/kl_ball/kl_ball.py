@@ -213,7 +213,7 @@ class _Search:
         return self._descend(lambda: self._source_kl(samples), lambda kl: kl, lambda kl: kl > KL_RADIUS)
 
     def _descend_entropy(self, target, seed):
-        def estimate():
+        def estimate() -> tf.Tensor:
             # At samples that gradients flow through, not at fixed ones.
             _, log_prob = self._model.distribution().experimental_sample_and_log_prob(
                 _ENTROPY_SAMPLES, seed=seed
@@ -236,7 +236,7 @@ class _Search:
         # A random flow's first gradients can be thousands of times as long as later ones.
         gradients, _ = tf.clip_by_global_norm(gradients, 10.0)
 
-        def step():
+        def step() -> tf.Tensor:
             self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
             return value
 
