@@ -31,7 +31,7 @@ def type_hints(target: Any) -> dict[str, Any]:
     else:
         # Through decorators, to the module whose names the annotations use.
         function = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
-        sources = [(function, function.__globals__)]
+        sources = [(function, getattr(function, "__globals__", {}))]  # A class may have no constructor.
     hints: dict[str, Any] = {}
     for annotated, names in sources:
         annotations = inspect.get_annotations(annotated)
@@ -100,6 +100,10 @@ def described(hint: Any) -> str:
         return "None"
     if hint in _CALLABLE or origin in _CALLABLE:
         return "a function or class"
+    if hint in _SEQUENCES or origin in _SEQUENCES:
+        return f"a sequence of {described(arguments[0])}" if arguments else "a sequence"
+    if hint in _MAPPINGS or origin in _MAPPINGS:
+        return "a mapping"
     if isinstance(hint, type) and origin is None and hint.__module__ != "builtins":
         return f"{'an' if hint.__name__[0] in 'AEIOU' else 'a'} {hint.__name__}"
     name = hint.__name__ if isinstance(hint, type) and origin is None else str(hint)

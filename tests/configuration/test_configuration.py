@@ -215,8 +215,8 @@ def test_names_are_checked(text: str, words: str) -> None:
     [
         ("Sail.area = 'big'", "Sail.area must be float; got 'big'."),
         ("Sail.area = True", "Sail.area must be float; got True."),
-        ("Sail.colours = 'red'", "Sail.colours must be Sequence[str]; got 'red'."),
-        ("Sail.colours = (1,)", "Sail.colours must be Sequence[str]"),
+        ("Sail.colours = 'red'", "Sail.colours must be a sequence of str; got 'red'."),
+        ("Sail.colours = (1,)", "Sail.colours must be a sequence of str"),
         ("Anchor.weight = 1e3", "Anchor.weight must be int; got 1000.0. Write 1000."),
         ("NUM_ENV_STEPS = 1e6", "NUM_ENV_STEPS: train_boats.num_env_steps must be int"),
         ("train_boats.boat = 'Boat'", "must be a function or class; got 'Boat'. Write @Boat."),

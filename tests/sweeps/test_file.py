@@ -74,12 +74,15 @@ def test_an_include_is_overridden(read, tmp_path: pathlib.Path) -> None:
         (GOOD.replace("low = 1e-3", "low = 0"), "LogUniform needs numbers 0 < low < high"),
         (GOOD.replace("@Uniform()", "@Normal()"), "must be a Uniform or LogUniform; got @Normal()"),
         (GOOD + "other/Uniform.low = 1", "other/Uniform is bound, but Sweep.draws does not refer to it"),
-        (GOOD.replace("(0, 2)", "3"), "Sweep.seeds must be a sequence of integers; got 3"),
+        (GOOD.replace("(0, 2)", "3"), "Sweep.seeds must be a sequence of int; got 3"),
         (GOOD.replace("(0, 2)", "(0, -2)"), "non-negative integers; got -2"),
         (GOOD.replace("(0, 2)", "(2, 2)"), "must differ"),
         (GOOD.replace("[@FlowActorNetwork, @GaussianActorNetwork]", "3"), "must be a sequence of values"),
         (GOOD.replace("train.actor_network", "TrustRegion.max_kl"), "is in Sweep.grid too"),
-        (GOOD + "Sweep.bindings = 'NUM_ENVS = 3'", "must be a sequence of gin statements"),
+        (
+            GOOD + "Sweep.bindings = 'NUM_ENVS = 3'",
+            "Sweep.bindings must be a sequence of str; got",
+        ),
         (GOOD.replace("%FILES", "[]").replace('{"nfp": []}', "{}").replace("FILES", "# "), "at least one"),
     ],
 )

@@ -148,7 +148,7 @@ def test_how_an_agent_acts_is_configured_as_an_object() -> None:
     assert isinstance(acting.exploration, agents.GaussianNoise) and acting.exploration.std == 0.25
     for wrong, words in {
         "Acting.jit_compile = 1": "Acting.jit_compile must be bool; got 1.",
-        "Acting.seed = 1.0": "Acting.seed must be int | None; got 1.0. Write 1.",
+        "Acting.seed = 1.0": "Acting.seed must be int or None; got 1.0. Write 1.",
         "Acting.sede = 1": "Acting has no parameter 'sede'. Did you mean 'seed'?",
     }.items():
         with pytest.raises(ConfigurationError, match=re.escape(words)):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fractions
 import json
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from expol_tf.agents import ActorCriticAgent
+from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
@@ -25,6 +26,23 @@ ALGORITHM_COLUMNS = ("critic_loss", "actor_loss", "q_mean", "entropy", "temperat
 
 _REPLAY_PREFIX = "replay/"
 _POLICY_STATE_PREFIX = "policy_state/"
+
+
+@runtime_checkable
+class OffPolicyLearner(Protocol):
+    """What the runner asks of an agent; an `expol_tf.agents.ActorCriticAgent` has it.
+
+    Attributes:
+      collect_policy: Its `act` takes observations `[N, O]` and a state, its `get_initial_state` a batch size.
+    """
+
+    collect_policy: Any
+
+    def update(self, transitions: Transitions, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Does one update of everything, inside the runner's compiled call; returns scalars."""
+
+    def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Returns what a user should know of means over some updates."""
 
 
 @configurable
@@ -59,7 +77,7 @@ class OffPolicyRunner:
     def __init__(
         self,
         env: VectorEnvironment,
-        agent: ActorCriticAgent,
+        agent: OffPolicyLearner,
         replay_capacity: int = 1_000_000,
         batch_size: int = 256,
         updates_per_step: float = 1.0,
