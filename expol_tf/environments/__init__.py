@@ -29,6 +29,7 @@ from expol_tf.environments.tasks import (
 from expol_tf.environments.vector_environment import VectorEnvironment, VectorStep
 from expol_tf.environments.wrappers import NoisyObservation
 from expol_tf.gymnasium_plugin import register_tasks
+from expol_tf.removed_names import answer_removed_names
 
 __all__ = [
     "ArrayTask",
@@ -63,3 +64,4 @@ __all__ = [
 ]
 
 register_tasks()
+answer_removed_names(__name__)
