@@ -52,4 +52,6 @@ def test_the_new_argument_exists(new):
     owner, attribute = new.split(".")
     cls = class_of(owner)
     if not hasattr(cls, attribute):
-        assert attribute in (getattr(cls, "__dataclass_fields__", {}) or cls.__init__.__signature__.parameters)
+        assert attribute in (
+            getattr(cls, "__dataclass_fields__", {}) or cls.__init__.__signature__.parameters
+        )
