@@ -7,7 +7,7 @@ from expol_tf.environments.backends import (
     SyncVectorEnvironment,
 )
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
-from expol_tf.environments.loading import load, load_vector
+from expol_tf.environments.loading import check_task, load, load_vector
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
 from expol_tf.environments.specs import action_spec, time_step_spec
 from expol_tf.environments.tasks import (
@@ -54,6 +54,7 @@ __all__ = [
     "box_quadrature",
     "draw_episodes",
     "draw_plane",
+    "check_task",
     "load",
     "load_vector",
     "mujoco_state",

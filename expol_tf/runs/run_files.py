@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expol_tf import __version__
+from expol_tf.cli import require_path
 from expol_tf.errors import RunDirectoryError
 
 # The table of a sweep, above the directories of its runs.
@@ -40,7 +41,7 @@ class RunFiles:
     """
 
     def __init__(self, root_dir: str | os.PathLike[str]) -> None:
-        self.root = Path(root_dir).absolute()
+        self.root = require_path("root_dir", root_dir).absolute()
         self.config = self.root / "config.gin"
         self.configuration = self.root / "configuration.json"
         self.fingerprint = self.root / "fingerprint.json"
