@@ -70,7 +70,8 @@ def wait_until_writing(root: pathlib.Path, process: subprocess.Popen) -> bool:
 
 
 def main(argv: list[str]) -> None:
-    del argv
+    if argv[1:]:
+        raise app.UsageError(f"Unexpected argument {argv[1]!r}: every option starts with --.")
     root = user_path(_ROOT.value or tempfile.mkdtemp(prefix="survival-"))
     process = start(root / "undisturbed")
     process.communicate()

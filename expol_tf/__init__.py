@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from expol_tf import removed_names
+
 __version__ = "0.2.0"
 
 __all__ = ["load_policy", "train"]
@@ -37,4 +39,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("expol_tf.training"), name)
     if name in _PACKAGES:
         return importlib.import_module(f"expol_tf.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise removed_names.missing(__name__, name)
+
+
+removed_names.install()

@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from expol_tf.removed_names import missing
+
 
 def lazy_exports(
     package: str, homes: Mapping[str, str]
@@ -20,7 +22,7 @@ def lazy_exports(
     def get(name: str) -> Any:
         """Imports the module that defines a name, and returns what the name stands for."""
         if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise missing(package, name)
         return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
 
     return get, lambda: list(homes), list(homes)

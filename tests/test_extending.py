@@ -117,8 +117,11 @@ def trained(
     return columns(user / "run" / "metrics.csv"), recorded
 
 
-def in_a_new_process(directory: pathlib.Path, program: str, arguments: list[str]) -> None:
-    """Runs Python in the user's directory, which is not on its path, as with an installed program."""
+def in_a_new_process(directory: pathlib.Path, program: str, arguments: list[str]) -> str:
+    """Runs Python in the user's directory, which is not on its path, as with an installed program.
+
+    Returns what it wrote to standard error.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BUILD_W")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
@@ -129,6 +132,7 @@ def in_a_new_process(directory: pathlib.Path, program: str, arguments: list[str]
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def test_the_page_has_these_sections() -> None:
@@ -199,6 +203,27 @@ def test_an_off_policy_algorithm(tmp_path: pathlib.Path) -> None:
             bonus = 0.7 * max(0.3 * log_prob, -0.8)
             y = batch["reward"][i] + bonus + 0.9 * batch["discount"][i] * batch["value"][i]
             assert abs(batch["y"][i] - y) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("title", "setting", "message"),
+    [
+        ("An off-policy algorithm", "MunchausenSacAgent.bonus_wieght = 0.5", "mean 'bonus_weight'?"),
+        ("An off-policy algorithm", "MunchausenSacAgent.bonus_weight = 'a'", "must be float; got 'a'."),
+        ("An on-policy update rule", "PenaltyUpdate.desired_lk = 0.1", "mean 'desired_kl'?"),
+        ("An on-policy update rule", "PenaltyUpdate.desired_kl = 'a'", "must be float; got 'a'."),
+        ("A policy", "StudentActorNetwork.degrees_of_fredom = 2.0", "mean 'degrees_of_freedom'?"),
+        ("A policy", "StudentActorNetwork.hidden_units = 'a'", "got 'a'."),
+    ],
+)
+def test_a_wrong_setting_of_an_example_is_refused(
+    title: str, setting: str, message: str, tmp_path: pathlib.Path
+) -> None:
+    arguments = small(write_example(title, tmp_path), [setting], "hopper")
+    program = TRAIN.replace("== 0", "== 2")
+    stderr = in_a_new_process(tmp_path, program, arguments)
+    assert f"--gin_bindings:1: {setting.split('.')[0]}" in stderr and message in stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_on_policy_update_rule(user: pathlib.Path) -> None:

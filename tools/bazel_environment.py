@@ -117,6 +117,8 @@ def write_files(directory: pathlib.Path, files: Mapping[str, str]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Writes everything. Args: the directory to write, the interpreter, Bazel's version."""
+    if len(arguments) != 3:
+        raise SystemExit("usage: bazel_environment.py DIRECTORY INTERPRETER BAZEL_VERSION")
     root, interpreter, bazel_version = pathlib.Path(arguments[0]), pathlib.Path(arguments[1]), arguments[2]
     write_files(root / "python", python_repository(interpreter))
     if bazel_version == "no_version":

@@ -75,6 +75,9 @@ def differences(bazel: dict[str, collections.Counter[str]], collected: collectio
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the comparison and the summary; returns the exit code."""
+    if len(arguments) != 2:
+        print("usage: compare_test_counts.py BAZEL_TESTLOGS LABELS_FILE", file=sys.stderr)
+        return 2
     logs, labels = map(pathlib.Path, arguments)
     plugin = Collected()
     options = ["--collect-only", "-qq", "-p", "no:cacheprovider", "--no-summary"]

@@ -8,6 +8,7 @@ left out. `--check` writes nothing, and exits with 1 where the picture is not wh
 
 from __future__ import annotations
 
+import argparse
 import ast
 import pathlib
 import sys
@@ -178,8 +179,11 @@ def picture() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Draws the picture, or checks it."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where it differs")
+    values = parser.parse_args(arguments)
     text = picture()
-    if "--check" in arguments:
+    if values.check:
         return int(not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != text)
     PICTURE.write_text(text, encoding="utf-8")
     return 0

@@ -59,6 +59,7 @@ from expol_tf.agents.temperature import (
 from expol_tf.agents.trpo_agent import TrpoAgent
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 from expol_tf.agents.variants import AlgorithmParts, Variant
+from expol_tf.removed_names import answer_removed_names
 
 __all__ = [
     "AcktrAgent",
@@ -121,3 +122,5 @@ __all__ = [
     "rollout_from_trajectory",
     "transitions_from_trajectory",
 ]
+
+answer_removed_names(__name__)

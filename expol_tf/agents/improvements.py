@@ -26,6 +26,7 @@ from expol_tf.objectives import (
     require_reduction,
 )
 from expol_tf.optimizers import Adam
+from expol_tf.removed_names import answers_renamed_fields
 from expol_tf.samplers import svgd_direction
 
 # States [N, O], π, Q after this update's step, α, a seed, which states count; box = the action spec → a loss
@@ -33,6 +34,7 @@ from expol_tf.samplers import svgd_direction
 ImprovementLoss = Callable[..., Improvement]
 
 
+@answers_renamed_fields
 class Companion(NamedTuple):
     """A network that is trained beside the policy, from the same batches and critics.
 

@@ -22,9 +22,11 @@ from expol_tf.distributions import (
 )
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import masked_mean
+from expol_tf.removed_names import answers_renamed_fields
 from expol_tf.replicas import UpdatePart, divided, once_per_replica, outside_of_replicas, parts_of_replicas
 
 
+@answers_renamed_fields
 class PolicyBatch(NamedTuple):
     """What a policy update sees: N transitions of π_old, observations as the network takes them.
 

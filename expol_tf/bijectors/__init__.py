@@ -6,6 +6,7 @@ from expol_tf.bijectors.conditioner import AffineConditioner
 from expol_tf.bijectors.coupling import AffineCoupling
 from expol_tf.bijectors.spline import ElementwiseSpline
 from expol_tf.bijectors.squash import Squash, require_squashable, to_action_units
+from expol_tf.removed_names import answer_removed_names
 
 __all__ = [
     "ActionBox",
@@ -20,3 +21,5 @@ __all__ = [
     "require_squashable",
     "to_action_units",
 ]
+
+answer_removed_names(__name__)

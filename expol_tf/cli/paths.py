@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
+
+from expol_tf.errors import ConfigurationError
 
 
 def user_directory() -> pathlib.Path:
@@ -23,3 +26,18 @@ def shown(path: pathlib.Path) -> str:
     """Returns the path as a user reads it: from their directory, if it lies below."""
     absolute, here = path.absolute(), user_directory().absolute()
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+
+
+def require_path(argument: str, value: Any) -> pathlib.Path:
+    """Returns the path that an argument of a call from Python names.
+
+    Raises:
+      ConfigurationError: It is no path; the message begins with the argument.
+    """
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str) or not path:
+        raise ConfigurationError(
+            f"{argument} must be a path, as a string or a pathlib.Path; got {value!r}. "
+            'Give one, such as "runs/hopper".'
+        )
+    return pathlib.Path(path)

@@ -6,6 +6,8 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gin
@@ -16,7 +18,7 @@ from expol_tf.cli import did_you_mean
 from expol_tf.configuration import gin_internals
 from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render, walk
 from expol_tf.errors import ConfigurationError
-from expol_tf.renamed import renamed
+from expol_tf.renamed import moved, renamed
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
 OURS = "expol_tf."
@@ -47,8 +49,14 @@ class Configurable(NamedTuple):
         return inspect.Parameter.empty if known is None else known.default
 
 
-def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
-    """Returns the configurable that `name`, complete or not, stands for; errors may tell about the parameter.
+def look_up(name: str, location: str = "", parameter: str = "", modules: Sequence[str] = ()) -> Configurable:
+    """Returns the configurable that `name`, complete or not, stands for.
+
+    Args:
+      name: The name.
+      location: Where it stands, for errors.
+      parameter: What is set on it, of which errors may tell.
+      modules: Modules of the user's that may have such a class or function without having registered it.
 
     Raises:
       ConfigurationError: If there is none, with the new or the nearest known name, or if there are several.
@@ -64,7 +72,7 @@ def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
             f"{location}: several configurables are named {name!r}; "
             f"write one of {', '.join(sorted(matches))}."
         )
-    answer = renamed(f"{name}.{parameter}") or renamed(name)
+    answer = renamed(f"{name}.{parameter}") or renamed(name) or moved(name) or _unregistered(name, modules)
     if answer is None:
         known = [gin_internals.short_name(selector) for selector in gin_internals.entries()]
         nearest = did_you_mean(name, known) or did_you_mean(name.rpartition(".")[2], known)
@@ -73,6 +81,19 @@ def look_up(name: str, location: str = "", parameter: str = "") -> Configurable:
             "registers it, which must be installed or lie in the directory where the program is started."
         )
     raise ConfigurationError(f"{location}: {answer}")
+
+
+def _unregistered(name: str, modules: Sequence[str]) -> str | None:
+    """Returns what to say of a class or function of the user's that gin does not know, else None."""
+    prefix, _, last = name.rpartition(".")
+    for module in (prefix, *modules):
+        target = getattr(sys.modules.get(module), last, None)
+        if callable(target):
+            return (
+                f"{last!r} is in the module {module!r}, but it is not registered. "
+                "Write @gin.configurable above its definition."
+            )
+    return None
 
 
 def find(target: Any) -> Configurable | None:
@@ -101,14 +122,29 @@ def check_parameter(configurable: Configurable, parameter: str, location: str) -
     answers = (renamed(f"{name}.{parameter}") for name in (configurable.short, *configurable.bases))
     answer = next(filter(None, answers), None)
     if answer is None:
-        if configurable.accepts_any:
+        parameters = _all_parameters(configurable)
+        if parameters is None or parameter in parameters:
             return
         answer = (
             f"{configurable.short} has no parameter {parameter!r}."
-            f"{did_you_mean(parameter, configurable.parameters)} "
-            f"Its parameters: {', '.join(configurable.parameters) or 'none'}."
+            f"{did_you_mean(parameter, parameters)} "
+            f"Its parameters: {', '.join(parameters) or 'none'}."
         )
     raise ConfigurationError(f"{location}: {answer}")
+
+
+def _all_parameters(configurable: Configurable) -> list[str] | None:
+    """Returns the names of all parameters; None for one that takes any name.
+
+    A class with `**kwargs` that derives from a class of ours hands them to the constructor of that class.
+    """
+    names = list(configurable.parameters)
+    if not configurable.accepts_any:
+        return names
+    bases = [look_up(name) for name in called_bases(configurable.selector) if name.startswith(OURS)]
+    if not bases or any(base.accepts_any for base in bases):
+        return None
+    return list(dict.fromkeys([*names, *(name for base in bases for name in base.parameters)]))
 
 
 def check_type(configurable: Configurable, parameter: str, value: Any, location: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import gin
 
-from expol_tf.cli import did_you_mean, import_user_module
+from expol_tf.cli import did_you_mean, import_user_module, nearest_module
 from expol_tf.configuration import gin_internals, gin_registry
 from expol_tf.configuration.configuration import EXPERIMENT_MACROS, Configuration
 from expol_tf.configuration.gin_syntax import (
@@ -26,6 +26,9 @@ from expol_tf.configuration.gin_syntax import (
     walk,
 )
 from expol_tf.errors import ConfigurationError
+from expol_tf.renamed import moved
+
+_WHERE = "It must be installed, or lie in the directory where the program is started."
 
 
 def check_macros(statements: Sequence[Binding | Import]) -> None:
@@ -105,11 +108,11 @@ def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configu
     for binding in statements:
         if isinstance(binding, Import):
             continue
-        value = map_leaves(functools.partial(_look_up_reference, binding.location), binding.value)
+        value = map_leaves(functools.partial(_look_up_reference, binding.location, modules), binding.value)
         if binding.is_macro:
             macros[binding.selector] = dataclasses.replace(binding, value=value)
             continue
-        known = gin_registry.look_up(binding.selector, binding.location, binding.parameter)
+        known = gin_registry.look_up(binding.selector, binding.location, binding.parameter, modules)
         # An overridden binding is checked as well: its file has a mistake.
         gin_registry.check_parameter(known, binding.parameter, binding.location)
         key = binding.scope, known.selector, binding.parameter
@@ -122,11 +125,12 @@ def _resolve(statements: Sequence[Binding | Import], root: str) -> tuple[Configu
     return configuration, replaced
 
 
-def _look_up_reference(location: str, leaf: Any) -> Any:
+def _look_up_reference(location: str, modules: Sequence[str], leaf: Any) -> Any:
     if not isinstance(leaf, Reference):
         return leaf
     scopes, slash, selector = leaf.name.rpartition("/")
-    return dataclasses.replace(leaf, name=scopes + slash + gin_registry.look_up(selector, location).short)
+    known = gin_registry.look_up(selector, location, modules=modules)
+    return dataclasses.replace(leaf, name=scopes + slash + known.short)
 
 
 def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
@@ -137,7 +141,7 @@ def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
             if not _imported(statement.module, statement.location):
                 raise ConfigurationError(
                     f"{statement.location}: the module {statement.module!r} cannot be imported: there is "
-                    "none. It must be installed, or lie in the directory where the program is started."
+                    f"none.{nearest_module(statement.module)} {_WHERE}"
                 )
             needed[statement.module] = None
             continue
@@ -150,14 +154,23 @@ def _import_modules(statements: Sequence[Binding | Import]) -> tuple[str, ...]:
             known = gin_internals.selectors(selector)
             if module in sys.modules if known else _imported(module, statement.location):
                 needed[module] = None
+            elif not known and (near := nearest_module(module)):
+                raise ConfigurationError(
+                    f"{statement.location}: {selector!r} begins with the module {module!r}, but there is "
+                    f"none.{near} {_WHERE}"
+                )
     return tuple(needed)
 
 
 def _imported(module: str, location: str) -> bool:
+    answer = moved(module)
+    if answer is not None:
+        raise ConfigurationError(f"{location}: {answer}")
     try:
         return import_user_module(module)
     except ImportError as error:
+        missing = isinstance(error.__cause__, ImportError)
+        remedy = f"What it imports{_WHERE.removeprefix('It')}" if missing else "Correct the module."
         raise ConfigurationError(
-            f"{location}: the module {module!r} cannot be imported: {error}. "
-            "What it imports must be installed, or lie in the directory where the program is started."
+            f"{location}: the module {module!r} cannot be imported: {error}. {remedy}"
         ) from error

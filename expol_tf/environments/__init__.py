@@ -7,7 +7,7 @@ from expol_tf.environments.backends import (
     SyncVectorEnvironment,
 )
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
-from expol_tf.environments.loading import load, load_vector
+from expol_tf.environments.loading import check_task, load, load_vector
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
 from expol_tf.environments.specs import action_spec, time_step_spec
 from expol_tf.environments.tasks import (
@@ -29,6 +29,7 @@ from expol_tf.environments.tasks import (
 from expol_tf.environments.vector_environment import VectorEnvironment, VectorStep
 from expol_tf.environments.wrappers import NoisyObservation
 from expol_tf.gymnasium_plugin import register_tasks
+from expol_tf.removed_names import answer_removed_names
 
 __all__ = [
     "ArrayTask",
@@ -53,6 +54,7 @@ __all__ = [
     "box_quadrature",
     "draw_episodes",
     "draw_plane",
+    "check_task",
     "load",
     "load_vector",
     "mujoco_state",
@@ -63,3 +65,4 @@ __all__ = [
 ]
 
 register_tasks()
+answer_removed_names(__name__)

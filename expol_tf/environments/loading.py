@@ -20,6 +20,7 @@ from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.registry import make_registered
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
+from expol_tf.factories import may_make, shown_factory
 
 Task = str | gymnasium.Env | Callable[..., gymnasium.Env]
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
@@ -69,8 +70,7 @@ def load_vector(
       ConfigurationError: If an argument breaks its rule.
       DependencyError: If the task or the backend needs a package that is not installed.
     """
-    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-        raise ConfigurationError(f"num_envs must be a positive integer; got {num_envs!r}.")
+    check_task(task, num_envs, backend, wrappers, make_kwargs)
     kwargs = dict(make_kwargs or {})
     if backend == "envpool":
         if wrappers:
@@ -78,8 +78,6 @@ def load_vector(
                 f'wrappers cannot be applied inside EnvPool; got {list(wrappers)}. Choose backend="sync".'
             )
         return EnvPoolVectorEnvironment(cast(str, task), num_envs, seed, kwargs)
-    if backend != "sync":
-        raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
     if isinstance(task, gymnasium.Env) and (num_envs > 1 or kwargs):
         raise ConfigurationError(
             f"task is an environment that exists already ({task}), so num_envs must be 1 and make_kwargs "
@@ -101,17 +99,50 @@ def load_vector(
     return SyncVectorEnvironment(envs, seed, name)
 
 
+def check_task(
+    task: Any, num_envs: Any = 1, backend: Any = "sync", wrappers: Any = (), make_kwargs: Any = None
+) -> None:
+    """Raises a `ConfigurationError` for arguments that `load_vector` cannot take, before anything is made."""
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+        raise ConfigurationError(f"num_envs must be a positive integer; got {num_envs!r}.")
+    if backend not in ("sync", "envpool"):
+        raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
+    if not isinstance(task, str | gymnasium.Env) and not _makes_environment(task):
+        raise ConfigurationError(
+            "task must be a Gymnasium id, a gymnasium.Env or a function that makes one; got "
+            f"{shown_factory(task)}."
+        )
+    if not isinstance(wrappers, list | tuple):
+        raise ConfigurationError(
+            "wrappers must be a list of functions env → env; got "
+            f"{shown_factory(wrappers)}. Write wrappers=[…], also for a single one."
+        )
+    for wrapper in wrappers:
+        if not _makes_environment(wrapper):
+            raise ConfigurationError(
+                f"wrappers must be a list of functions env → env; got {shown_factory(wrapper)} in it. Give "
+                "wrapper classes, or functions that take an environment and return one."
+            )
+    if make_kwargs is not None and not (
+        isinstance(make_kwargs, Mapping) and all(isinstance(name, str) for name in make_kwargs)
+    ):
+        raise ConfigurationError(
+            f"make_kwargs must be keyword arguments, a dict, or None; got {make_kwargs!r}. "
+            'Write make_kwargs={"max_episode_steps": 100}.'
+        )
+
+
+def _makes_environment(factory: Any) -> bool:
+    return callable(factory) and may_make(factory, gymnasium.Env)
+
+
 def _make(task: Task, kwargs: dict[str, Any], wrappers: Sequence[Wrapper]) -> gymnasium.Env:
     if isinstance(task, str):
         env = make_registered(task, kwargs)
     elif isinstance(task, gymnasium.Env):
         env = task
-    elif callable(task):
-        env = _checked(task(**kwargs), task)
     else:
-        raise ConfigurationError(
-            f"task must be a Gymnasium id, a gymnasium.Env or a function that makes one; got {task!r}."
-        )
+        env = _checked(task(**kwargs), task)
     for wrapper in wrappers:
         env = _checked(wrapper(env), wrapper)
     return env

@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium
 
-from expol_tf.cli import import_user_module, nearest
+from expol_tf.cli import import_user_module, nearest, nearest_module
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 from expol_tf.gymnasium_plugin import register_tasks
 
@@ -34,7 +34,10 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     try:
         if colon:
             # Gymnasium would not look in the user's directory.
-            import_user_module(module)
+            if not import_user_module(module) and (near := nearest_module(module)):
+                raise UnknownEnvironmentError(
+                    f"The task {task!r} cannot be made: there is no module {module!r}.{near}"
+                )
         with _without_known_noise(task):
             return gymnasium.make(task, disable_env_checker=True, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:

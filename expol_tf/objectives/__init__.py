@@ -40,6 +40,7 @@ from expol_tf.objectives.soft_values import (
     sampled_soft_value,
 )
 from expol_tf.objectives.surrogates import clip_fraction, clipped_surrogate, importance_surrogate
+from expol_tf.removed_names import answer_removed_names
 
 __all__ = [
     "SCALINGS",
@@ -82,3 +83,5 @@ __all__ = [
     "uniform_actions",
     "wasserstein",
 ]
+
+answer_removed_names(__name__)

@@ -22,6 +22,7 @@ from expol_tf.optimizers.schedules import (
     PolynomialDecay,
 )
 from expol_tf.optimizers.trust_region import TrustRegion, TrustRegionReport
+from expol_tf.removed_names import answer_removed_names
 
 __all__ = [
     "Adam",
@@ -51,3 +52,5 @@ __all__ = [
     "flatten",
     "unflatten",
 ]
+
+answer_removed_names(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from expol_tf.cli import did_you_mean, import_user_module
+from expol_tf.cli import did_you_mean, import_user_module, nearest_module
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.registry import FIGURES, RunOptions, Work
 from expol_tf.reports import markdown
@@ -85,14 +85,14 @@ def make_figure(
 
 
 def _import_figures(module: str) -> None:
-    problem: object = "there is none"
+    problem = f"there is none.{nearest_module(module)}"
     try:
         if import_user_module(module):
             return
     except ImportError as error:
-        problem = error
+        problem = f"{error}."
     raise ConfigurationError(
-        f"figure: the module {module!r} cannot be imported: {problem}. "
+        f"figure: the module {module!r} cannot be imported: {problem} "
         "It must be installed, or lie in the directory where the program is started."
     )
 

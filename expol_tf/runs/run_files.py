@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expol_tf import __version__
+from expol_tf.cli import require_path
 from expol_tf.errors import RunDirectoryError
 
 # The table of a sweep, above the directories of its runs.
@@ -40,7 +41,7 @@ class RunFiles:
     """
 
     def __init__(self, root_dir: str | os.PathLike[str]) -> None:
-        self.root = Path(root_dir).absolute()
+        self.root = require_path("root_dir", root_dir).absolute()
         self.config = self.root / "config.gin"
         self.configuration = self.root / "configuration.json"
         self.fingerprint = self.root / "fingerprint.json"
@@ -80,17 +81,44 @@ class RunFiles:
         """Returns what `describe_environment` gave when the run began."""
         return _read_json(self.environment)
 
+    @property
+    def version(self) -> str:
+        """The version of expol_tf that began the run, as the record has it; "" where it has none."""
+        versions = self.read_environment().get("versions")
+        version = versions.get("expol_tf") if isinstance(versions, dict) else None
+        return version if isinstance(version, str) else ""
+
     def require_resumable(self) -> None:
-        """Raises a `RunDirectoryError` if the run was begun by a version whose checkpoints do not fit."""
+        """Raises a `RunDirectoryError` if the run was begun by a version whose checkpoints may not fit.
+
+        A run that does not say its version, or has no `configuration.json`, counts as older.
+        """
         if not self.exists:
             return
-        version = str((self.read_environment().get("versions") or {}).get("expol_tf"))
-        number = re.match(r"(\d+)\.(\d+)", version)
-        if number and (int(number[1]), int(number[2])) < _OLDEST_RESUMED:
-            raise RunDirectoryError(
-                f"root_dir {self.root} holds a run of expol_tf {version}, which expol_tf {__version__} cannot "
-                f"resume: give another root_dir, or resume it with expol_tf {version}."
-            )
+        version = self.version
+        number, own = _minor_version(version), _minor_version(__version__)
+        assert own is not None
+        fits = number is not None and _OLDEST_RESUMED <= number <= own
+        if fits and self.configuration.is_file():
+            return
+        if fits:
+            run = f"a run without {self.configuration.name}, as versions before 0.2 left them"
+            remedy = f"restore {self.configuration.name}"
+        elif version:
+            run, remedy = f"a run of expol_tf {version}", f"resume it with expol_tf {version}"
+        else:
+            run = f"a run of an unknown version of expol_tf (none is in {self.environment.name})"
+            remedy = "resume it with the version that began it"
+        raise RunDirectoryError(
+            f"root_dir {self.root} holds {run}, which expol_tf {__version__} cannot resume: give another "
+            f"root_dir, or {remedy}."
+        )
+
+
+def _minor_version(version: str) -> tuple[int, int] | None:
+    """Returns (0, 2) for "0.2.1"; None where the text is no version."""
+    number = re.match(r"(\d+)\.(\d+)", version)
+    return (int(number[1]), int(number[2])) if number else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

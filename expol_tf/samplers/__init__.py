@@ -1,5 +1,6 @@
 """Methods that move sets of particles toward a density of which only the score is known."""
 
+from expol_tf.removed_names import answer_removed_names
 from expol_tf.samplers.hmc import HmcMoved, hmc, leapfrog
 from expol_tf.samplers.kernels import check_bandwidth, kernel_bandwidth, rbf_kernel, squared_distances
 from expol_tf.samplers.langevin import langevin, particle_jacobian
@@ -24,3 +25,5 @@ __all__ = [
     "svgd_jacobian",
     "svgd_step",
 ]
+
+answer_removed_names(__name__)

@@ -334,11 +334,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise _read_failure(path / _MANIFEST, error) from error
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version != FORMAT_VERSION:
+    if version is not None and (version != FORMAT_VERSION or isinstance(version, bool)):
         # Another version's checkpoint is good, only not for us: setting it aside would throw work away.
-        range_of_ours = f"up to {FORMAT_VERSION}" if version > FORMAT_VERSION else f"from {FORMAT_VERSION} on"
+        newer = isinstance(version, int | float) and version > FORMAT_VERSION
+        range_of_ours = f"up to {FORMAT_VERSION}" if newer else f"from {FORMAT_VERSION} on"
         raise CheckpointError(
-            f"checkpoint {path} has format version {version}; expol_tf {__version__} reads versions "
+            f"checkpoint {path} has format version {version!r}; expol_tf {__version__} reads versions "
             f"{range_of_ours}. Resume with the version of expol_tf that wrote it, or give another root_dir."
         )
     if version is None or manifest.get("sha256") != _manifest_digest(manifest):

@@ -118,11 +118,13 @@ class Evaluator:
         wrappers: Sequence[Callable] = (),
         make_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        if interval < 0 or episodes < 1 or max_envs < 1:
-            raise ConfigurationError(
-                "interval must be 0 or more, episodes and max_envs 1 or more; "
-                f"got {interval}, {episodes} and {max_envs}."
-            )
+        for name, value, least in (
+            ("interval", interval, 0),
+            ("episodes", episodes, 1),
+            ("max_envs", max_envs, 1),
+        ):
+            if value < least:
+                raise ConfigurationError(f"Evaluator.{name} must be {least} or more; got {value}.")
         self._interval = interval
         self._episodes = episodes
         self._deterministic = deterministic

@@ -21,7 +21,7 @@ from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
-from expol_tf.training.parts import choose_parts
+from expol_tf.training.parts import choose_parts, require_factories
 from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
@@ -101,8 +101,10 @@ def train(
       ExpolError: The caller can correct what is wrong; the message says how.
     """
     keywords = dict(locals())
-    record = configuration_from_call("train", keywords)
-    return run_experiment(Experiment.of(**keywords), record)
+    experiment = Experiment.of(**keywords)
+    # Before the record is made, which knows types alone.
+    require_factories(experiment.learner)
+    return run_experiment(experiment, configuration_from_call("train", keywords))
 
 
 def run_experiment(experiment: Experiment, record: Configuration) -> TrainingResult:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from expol_tf.agents import ActorCriticAgent, PolicyAgent
+from expol_tf.cli import require_path
 from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.runs import atomic_files
@@ -150,10 +151,16 @@ class LoadedPolicy:
           deterministic: The greedy action instead of a sampled one.
 
         Raises:
-          ConfigurationError: If the observation has another shape.
+          ConfigurationError: If the observation is not made of numbers, or has another shape.
           NonFiniteError: If it is NaN or infinite.
         """
-        values = np.asarray(observation, dtype=np.float32)
+        try:
+            values = np.asarray(observation, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"observation must be numbers of the shape [{self._size}], or [B, {self._size}] for a batch; "
+                f"got {observation!r}. Pass an observation of the task that the policy was trained on."
+            ) from error
         if values.ndim not in (1, 2) or values.shape[-1] != self._size:
             raise ConfigurationError(
                 f"observation must have the shape [{self._size}], or [B, {self._size}] for a batch; "
@@ -178,8 +185,9 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
 
     Raises:
       ConfigurationError: If there is no exported policy.
+      RunDirectoryError: If its files are damaged.
     """
-    root = Path(directory)
+    root = require_path("directory", directory)
     for candidate in (root, root / "policy"):
         if (candidate / _SAVED_MODEL).is_file():
             break
@@ -188,6 +196,17 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
             f"directory must be a run's root_dir or its policy directory; {root} holds no policy. "
             "A run exports it when it ends or is interrupted."
         )
-    model = tf.saved_model.load(str(candidate))
+    try:
+        model = tf.saved_model.load(str(candidate))
+    except Exception as error:  # What TensorFlow raises depends on which bytes are wrong.
+        raise RunDirectoryError(
+            f"directory: the policy in {candidate} is damaged ({atomic_files.reason(error)}). Remove that "
+            "directory and train the run again with the same arguments: it exports its policy anew."
+        ) from error
+    if not all(hasattr(model, name) for name in ("deterministic", "sample", "generator_state")):
+        raise ConfigurationError(
+            f"directory must be a run's root_dir or its policy directory; {candidate} holds a SavedModel, "
+            "but no policy of this library. Give another directory."
+        )
     model.generator_state.assign(make_generator(seed).state)
     return LoadedPolicy(model)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
-import typing
 from typing import Any
 
+import gin
+import gymnasium
+import tensorflow as tf
+
+from expol_tf import networks
 from expol_tf.agents import ActorCriticAgent, OnPolicyAgent, PolicyAgent
 from expol_tf.errors import ConfigurationError
+from expol_tf.factories import made_class, may_make, shown_factory, takes
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.runners.off_policy_runner import OffPolicyRunner
 from expol_tf.training.runners.on_policy_runner import OnPolicyRunner
@@ -64,7 +68,7 @@ class Parts:
 
     def make_runner(self, env: Any, agent: Any, seed: int) -> Runner:
         """Returns the runner; those off policy draw random numbers of their own."""
-        cls = _class(self.runner)
+        cls = made_class(self.runner)
         if cls is not None and issubclass(cls, OffPolicyRunner):
             return self.runner(env, agent, seed=seed)
         return self.runner(env, agent)
@@ -77,7 +81,7 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
     is annotated to return; by the other parts where neither tells.
 
     Raises:
-      ConfigurationError: If a part is of the other kind of agent.
+      ConfigurationError: If a part is of the other kind of agent, or is given for another part.
     """
     normalizer = learner.observation_normalizer
     if isinstance(normalizer, str) and normalizer != "auto":
@@ -85,8 +89,9 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
             'observation_normalizer must be a class or function, None for no normalization, or "auto"; '
             f"got {normalizer!r}."
         )
-    cls = _class(learner.agent)
-    runner_cls = None if learner.runner is None else _class(learner.runner)
+    require_factories(learner)
+    cls = made_class(learner.agent)
+    runner_cls = None if learner.runner is None else made_class(learner.runner)
     if cls is not None:
         off_policy = issubclass(cls, ActorCriticAgent)
     else:
@@ -110,6 +115,8 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
             f"runner must be one for {kind} agents such as {name}; got {runner_cls.__name__}. "
             f"Give {own.__name__}, or none."
         )
+    if off_policy:
+        _require_no_seed(learner.runner)
     base: type[PolicyAgent] = ActorCriticAgent if off_policy else OnPolicyAgent
     defaults = (cls if cls is not None and issubclass(cls, base) else base).defaults
     settings = defaults.runner_settings
@@ -126,15 +133,75 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
     )
 
 
-def _class(factory: Factory) -> type | None:
-    """Returns the class that a factory makes objects of, None if it does not tell."""
-    while isinstance(factory, functools.partial):
-        factory = factory.func
-    factory = inspect.unwrap(factory)
-    if inspect.isclass(factory):
-        return factory
-    try:
-        returned = typing.get_type_hints(factory).get("return")
-    except Exception:  # Annotations may name what exists for type checkers alone.
-        return None
-    return returned if inspect.isclass(returned) and returned is not Any else None
+# What the classes of the library are, by the arguments for which they are made.
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "agent": ("an agent", (PolicyAgent,)),
+    "actor_network": (
+        "a policy's network",
+        tuple(getattr(networks, name) for name in networks.__all__ if name.endswith("ActorNetwork")),
+    ),
+    "value_network": ("a value network", (networks.ValueNetwork,)),
+    "critic_network": ("a critic network", (networks.CriticNetwork, networks.CriticEnsemble)),
+    "observation_normalizer": ("an observation normalizer", (networks.ObservationNormalizer,)),
+    "runner": ("a runner", (OnPolicyRunner, OffPolicyRunner)),
+}
+# How each of them is called.
+_CALLS: dict[str, tuple[str, ...]] = {
+    "agent": ("time_step_spec", "action_spec", "actor_network", "value_or_critic_network"),
+    "actor_network": ("observation_spec", "action_spec"),
+    "value_network": ("observation_spec",),
+    "critic_network": ("observation_spec", "action_spec"),
+    "observation_normalizer": ("observation_spec",),
+    "runner": ("environments", "agent"),
+}
+
+
+def require_factories(learner: Learner) -> None:
+    """Raises a `ConfigurationError` for what cannot make the part that it is given for."""
+    for name, (wanted, _) in _KINDS.items():
+        factory = getattr(learner, name)
+        if name != "agent" and factory is None:
+            continue
+        if name == "observation_normalizer" and isinstance(factory, str):
+            continue  # "auto", or refused by `choose_parts`.
+        rule = f"{name} must be a class or function that makes {wanted}; got"
+        remedy = "Give another, or none."
+        if isinstance(factory, tf.Module):
+            raise ConfigurationError(
+                f"{rule} an object of the class {type(factory).__name__}. Give the class itself, or a "
+                "functools.partial of it with its settings."
+            )
+        if not callable(factory):
+            raise ConfigurationError(f"{rule} {factory!r}. {remedy}")
+        kinds = [(kind, text) for kind, (text, classes) in _KINDS.items() if _makes_one_of(factory, classes)]
+        if kinds and name not in dict(kinds):
+            raise ConfigurationError(f"{rule} {shown_factory(factory)}, which makes {kinds[0][1]}. {remedy}")
+        cls = made_class(factory)
+        foreign = cls is not None and (cls.__module__ == "builtins" or issubclass(cls, gymnasium.Env))
+        if foreign or (name == "agent" and not may_make(factory, PolicyAgent)):
+            raise ConfigurationError(f"{rule} {shown_factory(factory)}. {remedy}")
+        if not takes(factory, *_CALLS[name]):
+            raise ConfigurationError(
+                f"{name} must be a class or function that can be called with {', '.join(_CALLS[name])}; got "
+                f"{shown_factory(factory)}, which cannot. {remedy}"
+            )
+
+
+def _makes_one_of(factory: Factory, classes: tuple[type, ...]) -> bool:
+    cls = made_class(factory)
+    return cls is not None and issubclass(cls, classes)
+
+
+def _require_no_seed(runner: Factory | None) -> None:
+    """Raises a `ConfigurationError` for a seed of a runner, as the runner gets that of the run."""
+    if not _makes_one_of(runner or OffPolicyRunner, (OffPolicyRunner,)):
+        return
+    given: dict[str, Any] = dict(gin.get_bindings("expol_tf.OffPolicyRunner"))
+    while isinstance(runner, functools.partial):
+        given = {**given, **runner.keywords}
+        runner = runner.func
+    if given.get("seed") is not None:
+        raise ConfigurationError(
+            f"OffPolicyRunner.seed must be left out here, as the runner gets the run's seed; got "
+            f"{given['seed']!r}. Set SEED (in Python: the argument seed of expol_tf.train) instead."
+        )

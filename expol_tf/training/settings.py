@@ -6,12 +6,17 @@ The fields are named like the arguments of `train`, which describes them, and ha
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from expol_tf.agents import TrpoAgent
+from expol_tf.cli import require_path
+from expol_tf.environments import check_task
 from expol_tf.errors import ConfigurationError
+from expol_tf.factories import shown_factory
 from expol_tf.training.observers import Observer
 
 Factory = Callable[..., Any]
@@ -39,6 +44,10 @@ class Task:
     wrappers: Sequence[Callable] = ()
     make_kwargs: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        num_envs = 1 if self.num_envs is None else self.num_envs
+        check_task(self.task, num_envs, self.backend, self.wrappers, self.make_kwargs)
+
 
 @dataclasses.dataclass(frozen=True)
 class Course:
@@ -49,7 +58,9 @@ class Course:
     observers: Sequence[Observer] = ()
 
     def __post_init__(self) -> None:
-        _require_positive(num_env_steps=self.num_env_steps)
+        _require_least(0, seed=self.seed)
+        _require_least(1, num_env_steps=self.num_env_steps)
+        _require_observers(self.observers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +74,14 @@ class Records:
     log_interval: int = 1
 
     def __post_init__(self) -> None:
-        _require_positive(checkpoint_interval=self.checkpoint_interval, log_interval=self.log_interval)
+        require_path("root_dir", self.root_dir)
+        _require_least(0, eval_interval=self.eval_interval)
+        _require_least(
+            1,
+            eval_episodes=self.eval_episodes,
+            checkpoint_interval=self.checkpoint_interval,
+            log_interval=self.log_interval,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +109,23 @@ class Experiment:
         return vars(self.learner) | vars(self.task) | vars(self.course) | vars(self.records)
 
 
-def _require_positive(**values: int) -> None:
+def _require_least(least: int, **values: Any) -> None:
     for name, value in values.items():
-        if value < 1:
-            raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
+        # Compared as "not", which refuses NaN as well.
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value >= least:
+            raise ConfigurationError(f"{name} must be {least} or more; got {value!r}.")
+
+
+def _require_observers(observers: Any) -> None:
+    if not isinstance(observers, list | tuple):
+        raise ConfigurationError(
+            "observers must be a list of functions that take a TrainingEvent; got "
+            f"{shown_factory(observers)}. Write observers=[…], also for a single one."
+        )
+    for observer in observers:
+        # The object that a class makes of an event would count as a request to stop.
+        if not callable(observer) or inspect.isclass(observer):
+            raise ConfigurationError(
+                "observers must be a list of functions that take a TrainingEvent; got "
+                f"{shown_factory(observer)} in it. Give functions, or objects such as KeepBestPolicy()."
+            )

@@ -13,9 +13,9 @@ from absl import flags
 import expol_tf
 from expol_tf.cli import programs
 from expol_tf.cli.paths import shown, user_path
-from expol_tf.cli.suggestions import did_you_mean, nearest
 from expol_tf.cli.versions import installed_versions
 from expol_tf.errors import ConfigurationError
+from expol_tf.suggestions import did_you_mean, nearest
 
 HELP = "See expol-act --help.\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -116,6 +117,102 @@ def test_what_a_module_cannot_import_is_named(user: pathlib.Path) -> None:
             assert missing in message
     with pytest.raises(ImportError):
         import_user_module("broken_of_the_user")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("x = 1\ndef f(:\n", r"SyntaxError: .* \(ill_\w+\.py, line 2\)\."),
+        ("\n\nraise ValueError('no such luck.')\n", r"ValueError: no such luck \(ill_\w+\.py, line 3\)\."),
+        ("import sys\nsys.exit('done')\n", r"SystemExit: done \(ill_of_the_user\.py, line 2\)\."),
+        ("import math\ndef f():\n  math.sqrt(-1)\nf()\n", r"ValueError: .* \(ill_\w+\.py, line 3\)\."),
+        ("import other_of_the_user\n", r"ZeroDivisionError: .* \(other_of_the_user\.py, line 1\)\."),
+    ],
+    ids=["syntax", "raises", "exits", "deeper", "other"],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["build_marina.jetty = @ill_of_the_user.Jetty", "import ill_of_the_user"])
+def test_what_a_module_raises_is_told_with_its_line(
+    text: str, source: str, problem: str, user: pathlib.Path
+) -> None:
+    (user / "ill_of_the_user.py").write_text(source)
+    (user / "other_of_the_user.py").write_text("1 / 0\n")
+    message = refused(text)
+    assert re.fullmatch(
+        rf"test.gin:1: the module 'ill_of_the_user' cannot be imported: {problem} Correct the module\.",
+        message,
+    ), message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "build_marina.jetty = @bare_of_the_user.Pier()",
+        "bare_of_the_user.Pier.length = 1.0",
+        "import bare_of_the_user\nbuild_marina.jetty = @Pier()",
+    ],
+)
+def test_a_class_that_is_not_registered_is_told_from_one_that_is_not_there(
+    text: str, user: pathlib.Path
+) -> None:
+    (user / "bare_of_the_user.py").write_text("class Pier:\n  pass\n")
+    assert re.fullmatch(
+        r"test.gin:\d: 'Pier' is in the module 'bare_of_the_user', but it is not registered\. "
+        r"Write @gin\.configurable above its definition\.",
+        refused(text),
+    )
+
+
+@pytest.mark.parametrize("text", ["build_marina.jetty = @fery_of_the_user.Jeti", "import fery_of_the_user"])
+def test_a_misspelt_module_is_answered_with_the_nearest(text: str, user: pathlib.Path) -> None:
+    (user / "ferry_of_the_user.py").write_text("")
+    message = refused(text)
+    assert "none. Did you mean 'ferry_of_the_user'?" in message and message.startswith("test.gin:1: ")
+    assert "Jetty" not in message
+
+
+@pytest.mark.parametrize(
+    "text", ["import expol_tf.seeding", "build_marina.jetty = @expol_tf.training.replay.Row"]
+)
+def test_a_module_of_an_earlier_version_is_answered(text: str) -> None:
+    assert re.fullmatch(r"test.gin:1: expol_tf\.\S+ is now expol_tf\.\S+\.", refused(text))
+
+
+@gin.configurable(module="expol_tf.marina")
+class Quay:
+    def __init__(self, depth: float = 1.0, **rest: object) -> None:
+        self.depth = depth
+
+
+@gin.configurable(module="expol_tf.marina")
+class Slip:
+    def __init__(self, width: float = 1.0, *, gate: str = "none") -> None:
+        self.width, self.gate = width, gate
+
+
+@gin.configurable(module="marina")
+class LongSlip(Slip):
+    def __init__(self, *inputs: float, length: float = 2.0, **parts: object) -> None:
+        super().__init__(*inputs, **parts)  # type: ignore[arg-type]
+
+
+@gin.configurable(module="marina")
+class LongQuay(Quay):
+    def __init__(self, *, length: float = 2.0, **rest: object) -> None:
+        super().__init__(**rest)  # type: ignore[arg-type]
+
+
+def test_keywords_go_to_the_class_of_ours_that_is_derived_from() -> None:
+    result = resolved("build_marina.jetty = @LongSlip()\nLongSlip.gate = 'iron'\nLongSlip.length = 3.0")
+    result.apply()
+    assert build_marina().gate == "iron"
+    message = refused("LongSlip.lenght = 3.0")
+    assert message == (
+        "test.gin:1: LongSlip has no parameter 'lenght'. Did you mean 'length'? "
+        "Its parameters: length, width, gate."
+    )
+    assert "Did you mean 'gate'?" in refused("LongSlip.gat = 'iron'")
+    # Here the base takes any keyword itself.
+    resolved("build_marina.jetty = @LongQuay()\nLongQuay.anything = 3.0")
 
 
 def test_there_is_no_such_module(user: pathlib.Path) -> None:

@@ -102,7 +102,7 @@ def test_what_envpool_cannot_do_is_said():
     for name in ("gravity", "render_mode", "num_envs", "seed"):
         with pytest.raises(ConfigurationError, match=f"got '{name}'"):
             load_vector("Hopper-v4", backend="envpool", make_kwargs={"max_episode_steps": 5, name: 1})
-    with pytest.raises(ConfigurationError, match="name"):
+    with pytest.raises(ConfigurationError, match="task must be"):
         load_vector(lambda: None, backend="envpool")
     with pytest.raises(UnknownEnvironmentError, match="EnvPool has no task 'Hopper-v44'.*Hopper-v4"):
         make(task="Hopper-v44")

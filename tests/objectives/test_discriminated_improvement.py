@@ -166,7 +166,7 @@ def test_the_spread_of_the_entropy(wide):
         found = matching_improvement(
             tf.zeros([64, 3]),
             lambda s: actor(s)[0],
-            None,
+            lambda s, a: 1 / 0,
             tf.constant(1.0),
             tf.constant([4, index]),
             box=WIDE,

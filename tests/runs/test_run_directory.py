@@ -56,7 +56,7 @@ def test_a_new_run_is_recorded_and_an_old_one_recognized(tmp_path):
 
 def test_another_experiment_is_refused_with_the_difference(tmp_path):
     with RunDirectory(tmp_path) as run:
-        run.prepare("", {}, {**_FINGERPRINT, "Old.setting": "1"}, {})
+        run.prepare("", {}, {**_FINGERPRINT, "Old.setting": "1"}, describe_environment(0))
     ours = {**_FINGERPRINT, "TrpoAgent.max_kl": "0.02", "New.setting": "2"}
     with RunDirectory(tmp_path) as run, pytest.raises(RunDirectoryError) as raised:
         run.prepare("", {}, ours, {})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
+import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -37,6 +40,78 @@ def test_the_directory_is_refused_before_anything_in_it_changes(root: pathlib.Pa
     assert version_0_1.content(root) == before
 
 
+def _environment(text: str) -> Callable[[pathlib.Path], None]:
+    return lambda root: (root / "environment.json").write_text(text) and None
+
+
+def _directory(root: pathlib.Path) -> None:
+    (root / "environment.json").unlink()
+    (root / "environment.json").mkdir()
+
+
+def _fingerprint_alone(root: pathlib.Path) -> None:
+    fingerprint = (root / "fingerprint.json").read_bytes()
+    shutil.rmtree(root)
+    root.mkdir()
+    (root / "fingerprint.json").write_bytes(fingerprint)
+
+
+ASK_IT = "resume it with the version that began it"
+UNKNOWN = r"a run of an unknown version of expol_tf \(none is in environment\.json\)"
+
+
+@pytest.mark.parametrize(
+    ("change", "run", "remedy"),
+    [
+        *(
+            (_environment(text), UNKNOWN, ASK_IT)
+            for text in (
+                "[]", "null", "1", "{}",
+                '{"versions": {"numpy": "1.26"}}', '{"versions": 1}', '{"versions": ["a"]}',
+                '{"versions": {"expol_tf": null}}', '{"versions": {"expol_tf": 1}}',
+            )
+        ),
+        *(
+            (_environment(json.dumps({"versions": {"expol_tf": version}})), f"a run of expol_tf {version}",
+             f"resume it with expol_tf {version}")
+            for version in ("abc", "0.3.0", "0.10.0", "1.0", "0.1.9")
+        ),
+        (lambda root: (root / "environment.json").unlink(), UNKNOWN, ASK_IT),
+        (_directory, UNKNOWN, ASK_IT),
+        (_fingerprint_alone, UNKNOWN, ASK_IT),
+        (
+            _environment(json.dumps({"versions": {"expol_tf": expol_tf.__version__}})),
+            "a run without configuration.json, as versions before 0.2 left them",
+            "restore configuration.json",
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_that_does_not_say_that_it_fits_is_refused_likewise(
+    root: pathlib.Path, change: Callable[[pathlib.Path], None], run: str, remedy: str
+) -> None:
+    change(root)
+    before = version_0_1.content(root)
+    with pytest.raises(RunDirectoryError) as raised:
+        RunDirectory(root).__enter__()
+    assert re.fullmatch(
+        rf"root_dir \S+ holds {run}, which expol_tf {re.escape(expol_tf.__version__)} cannot resume: "
+        rf"give another root_dir, or {remedy}\.",
+        str(raised.value),
+    )
+    assert version_0_1.content(root) == before
+
+
+def test_a_newer_run_with_its_whole_record_is_refused_too(root: pathlib.Path) -> None:
+    (root / "configuration.json").write_text("{}")
+    (root / "environment.json").write_text(json.dumps({"versions": {"expol_tf": "0.3.0"}}))
+    with pytest.raises(RunDirectoryError, match=r"holds a run of expol_tf 0\.3\.0, which"):
+        RunDirectory(root).__enter__()
+    # A patch changes no format.
+    (root / "environment.json").write_text(json.dumps({"versions": {"expol_tf": "0.2.99"}}))
+    with RunDirectory(root) as run:
+        assert run.exists
+
+
 @pytest.mark.parametrize(
     "files", [[], ["--gin_file=gin/gaussian_trpo.gin", "--gin_file=gin/tasks/pendulum.gin"]]
 )
@@ -58,10 +133,28 @@ def test_its_checkpoints_are_no_damage(root: pathlib.Path, read_only: bool) -> N
     assert version_0_1.content(root) == before
 
 
+@pytest.mark.parametrize("version", ["1", "2", "", [], True, 2.5])
+def test_a_format_version_that_is_no_number_is_none_either(root: pathlib.Path, version: object) -> None:
+    manifest = root / "checkpoints" / "checkpoint-000000000512" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": version}))
+    before = version_0_1.content(root)
+    with pytest.raises(CheckpointError, match=re.escape(f"has format version {version!r}; expol_tf")):
+        CheckpointStore(root / "checkpoints").restore({})
+    assert version_0_1.content(root) == before
+
+
 def test_it_can_be_reported(root: pathlib.Path) -> None:
     (run,) = find_runs([root]).runs
-    assert (run.task, run.seed, run.progress.env_step, run.progress.target_env_steps) == ("Pendulum-v1", 3, 512, 500)
-    assert run.record.values["train.agent"] == "@NameThatWentAgent" and run.record.values["train.wrappers"] == "()"
+    assert (run.task, run.seed, run.progress.env_step, run.progress.target_env_steps) == (
+        "Pendulum-v1",
+        3,
+        512,
+        500,
+    )
+    assert (
+        run.record.values["train.agent"] == "@NameThatWentAgent"
+        and run.record.values["train.wrappers"] == "()"
+    )
     assert run.episodes.return_mean.tolist() == [-1200.0, -1100.0]
     assert run.evaluations.return_mean.tolist() == [-1000.0] and run.record.versions["expol_tf"] == "0.1.0"
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -161,3 +162,67 @@ def test_observations_that_do_not_fit(agent: TrpoAgent, tmp_path: pathlib.Path) 
 def test_a_directory_without_a_policy(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConfigurationError, match="holds no policy"):
         load_policy(tmp_path)
+
+
+def damage_graph(policy: pathlib.Path) -> None:
+    (policy / "saved_model.pb").write_bytes(b"garbage")
+
+
+def truncate_graph(policy: pathlib.Path) -> None:
+    path = policy / "saved_model.pb"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty_graph(policy: pathlib.Path) -> None:
+    (policy / "saved_model.pb").write_bytes(b"")
+
+
+def truncate_variables(policy: pathlib.Path) -> None:
+    path = policy / "variables" / "variables.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def change_variables(policy: pathlib.Path) -> None:
+    path = policy / "variables" / "variables.data-00000-of-00001"
+    path.write_bytes(bytes(len(path.read_bytes())))
+
+
+def remove_variables(policy: pathlib.Path) -> None:
+    (policy / "variables" / "variables.index").unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [damage_graph, truncate_graph, empty_graph, truncate_variables, change_variables, remove_variables],
+)
+def test_a_damaged_policy_is_said_to_be_one(
+    damage: Callable[[pathlib.Path], None], agent: TrpoAgent, tmp_path: pathlib.Path
+) -> None:
+    export_policy(agent, tmp_path / "policy")
+    damage(tmp_path / "policy")
+    with pytest.raises(RunDirectoryError) as raised:
+        load_policy(tmp_path)
+    message = str(raised.value)
+    assert message.startswith(f"directory: the policy in {tmp_path / 'policy'} is damaged (")
+    assert message.endswith("it exports its policy anew.") and "\n" not in message
+
+
+def test_another_saved_model_is_no_policy(tmp_path: pathlib.Path) -> None:
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    with pytest.raises(ConfigurationError, match="holds a SavedModel, but no policy of this library"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("directory", [None, 3, b"x"])
+def test_the_directory_of_a_policy_is_a_path(directory: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"^directory must be a path.*got {directory!r}"):
+        load_policy(directory)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("observation", ["x", [[1.0], [1.0, 2.0]], {}, object(), ["a", "b", "c"]])
+def test_an_observation_is_made_of_numbers(
+    observation: object, agent: TrpoAgent, tmp_path: pathlib.Path
+) -> None:
+    export_policy(agent, tmp_path)
+    with pytest.raises(ConfigurationError, match=r"^observation must be numbers of the shape \[3\], or "):
+        load_policy(tmp_path).act(observation)

@@ -1,0 +1,53 @@
+"""What a class, a `functools.partial` or a function makes, as far as can be told without calling it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+
+def made_class(factory: Callable[..., Any]) -> type | None:
+    """Returns the class that a factory makes objects of, None if it does not tell."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    factory = inspect.unwrap(factory)
+    if inspect.isclass(factory):
+        return factory
+    try:
+        returned = typing.get_type_hints(factory).get("return")
+    except Exception:  # Annotations may name what exists for type checkers alone.
+        return None
+    return returned if inspect.isclass(returned) and returned is not Any else None
+
+
+def may_make(factory: Callable[..., Any], base: type) -> bool:
+    """Whether what a factory makes can be a `base`; True where that cannot be told."""
+    cls = made_class(factory)
+    return cls is None or issubclass(cls, base) or issubclass(base, cls)
+
+
+def takes(factory: Callable[..., Any], *arguments: Any, **keywords: Any) -> bool:
+    """Whether a factory can be called with these arguments, and perhaps more; True where it does not tell."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # Some built-in functions have none.
+        return True
+    try:
+        signature.bind_partial(*arguments, **keywords)
+    except TypeError:
+        return False
+    return True
+
+
+def shown_factory(factory: Any) -> str:
+    """Returns a factory, or what was given in its place, as a message names it."""
+    inner = factory
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", None)
+    if not callable(factory) or name is None:
+        return repr(factory)
+    return name if inner is factory else f"partial({name})"
