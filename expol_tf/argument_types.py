@@ -46,7 +46,7 @@ def type_hints(target: Any) -> dict[str, Any]:
 def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
     """Whether a value is of a type; True where that cannot be told.
 
-    A number that is not a number (NaN) is none. NumPy's scalars count as Python's.
+    NumPy's scalars count as Python's. NaN is a float: a range refuses it, which says more.
 
     Args:
       value: Any object.
@@ -66,8 +66,9 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
     if hint is bool:
         return isinstance(value, bool) or type(value).__name__ == "bool_"
     if hint in (int, float):  # To Python a bool is a number.
-        kind = numbers.Integral if hint is int else numbers.Real
-        return type(value) is not bool and isinstance(value, kind) and bool(value == value)
+        return type(value) is not bool and isinstance(
+            value, numbers.Integral if hint is int else numbers.Real
+        )
     if hint in _CALLABLE or origin in _CALLABLE:
         return callable(value)
     if hint is type or origin is type:
@@ -120,8 +121,6 @@ def shown(value: Any) -> str:
 
 def remedy(value: Any, hint: Any) -> str:
     """Returns a sentence on what to write instead of a value, with a blank before it; "" for none."""
-    if isinstance(value, float) and value != value:
-        return " NaN is no setting."
     if isinstance(value, float) and value.is_integer() and fits(int(value), hint):
         return f" Write {int(value)}."
     classes = [cls for cls in typing.get_args(hint) or (hint,) if isinstance(cls, type)]

@@ -17,31 +17,35 @@ from expol_tf.suggestions import nearest
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-def configurable(target: T) -> T:
+def configurable(target: T, *, checks_types: bool = True) -> T:
     """Registers a class or function with gin as `expol_tf.<its name>`, and checks the arguments of its calls.
 
     An argument of another type than is declared raises a `ConfigurationError`, and so does one that does not
     exist: with its new name if it had one (`expol_tf.renamed`), or with the nearest. A class that inherits
     its constructor, or calls it, gets both checks in its own name.
+
+    Args:
+      target: The class or function.
+      checks_types: False for a function whose own checks say more.
     """
     register = gin.configurable(module="expol_tf")
+    hints: Callable[[], dict[str, Any]] = functools.partial(type_hints, target) if checks_types else dict
     if not inspect.isclass(target):
-        return register(_checked(target, lambda _: target.__name__))
-    construct = target.__init__
-    checked = _checked(construct, lambda made: type(made).__name__, target)
+        return register(_checked(target, hints, lambda _: target.__name__))
+    checked = _checked(target.__init__, hints, lambda made: type(made).__name__)
     target.__init__ = checked  # type: ignore[misc]
     return register(target)
 
 
-def _checked(function: Any, owner: Callable[[Any], str], cls: type | None = None) -> Any:
+def _checked(function: Any, type_hints: Callable[[], dict[str, Any]], owner: Callable[[Any], str]) -> Any:
     """Returns the function with its arguments checked; `owner` names it, or the object that it makes."""
     signature = inspect.signature(function)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        hints = type_hints(cls or function)
-        self = args[0] if cls is not None else None
+        hints = type_hints()  # Evaluated when called: later modules may define the names in annotations.
+        self = args[0] if "self" in signature.parameters else None
         for name in kwargs:
             if name not in signature.parameters and not takes_any:
                 raise ConfigurationError(_unknown(name, owner(self), self, signature))

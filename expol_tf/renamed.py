@@ -127,7 +127,7 @@ def _kept(old: str, new: str, names: str) -> dict[str, str]:
 
 # Old module, or name that a package exported → what completes the sentence "OLD is now …".
 MOVED: dict[str, str] = {
-    **_kept("expol_tf", "expol_tf.cli", "paths programs suggestions versions"),
+    **_kept("expol_tf", "expol_tf.cli", "paths programs versions"),
     **_kept("expol_tf", "expol_tf.configuration", "gin_syntax"),
     "expol_tf._resources": "expol_tf.configuration.resources",
     "expol_tf.generators": "expol_tf.random",

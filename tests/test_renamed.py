@@ -9,14 +9,14 @@ import pathlib
 import gin
 import pytest
 
+from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.renamed import RENAMED, answers_renamed, renamed
+from expol_tf.renamed import RENAMED, renamed
 
 OF_THE_LIBRARY = dict(RENAMED)  # Some tests add rows of their own.
 
 
-@gin.configurable(module="expol_tf.tests")
-@answers_renamed
+@configurable
 @dataclasses.dataclass(frozen=True)
 class Sampler:
     """A frozen dataclass that lost `floor`."""
@@ -25,8 +25,7 @@ class Sampler:
     step_size: float = 0.1
 
 
-@gin.configurable(module="expol_tf.tests")
-@answers_renamed
+@configurable
 class Network:
     """A class that lost `width`."""
 
@@ -70,10 +69,23 @@ def test_the_constructor_says_the_new_name(construct, answer):
     assert answer in str(refused.value)
 
 
-@pytest.mark.parametrize("construct", [lambda: Sampler(flor=1.0), lambda: Network(3, widht=1), Network])
-def test_any_other_mistake_stays_pythons(construct):
-    with pytest.raises(TypeError):
+@pytest.mark.parametrize(
+    ("construct", "answer"),
+    [
+        (lambda: Sampler(num_step=1), "Sampler has no argument 'num_step'. Did you mean 'num_steps'?"),
+        (lambda: Sampler(flor=1.0), "Sampler has no argument 'flor'. Sampler.floor is now Kernel.floor."),
+        (lambda: Narrow(3, widht=1), "Narrow has no argument 'widht'. Network.width is now Network.size."),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(construct, answer):
+    with pytest.raises(ConfigurationError) as refused:
         construct()
+    assert answer in str(refused.value)
+
+
+def test_what_is_missing_stays_pythons_error():
+    with pytest.raises(TypeError):
+        Network()
 
 
 def test_what_was_right_stays_right():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ Task = str | gymnasium.Env | Callable[..., gymnasium.Env]
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
 
 
-@configurable
+@functools.partial(configurable, checks_types=False)
 def load(
     task: Task,
     num_envs: int = 1,
@@ -45,7 +46,7 @@ def load(
     return GymnasiumEnvironment(load_vector(task, num_envs, seed, backend, wrappers, make_kwargs))
 
 
-@configurable
+@functools.partial(configurable, checks_types=False)
 def load_vector(
     task: Task,
     num_envs: int = 1,

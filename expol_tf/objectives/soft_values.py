@@ -120,7 +120,7 @@ def expected_soft_value(
 @configurable
 def sampled_soft_value(
     observation: tf.Tensor,
-    policy: Policy,
+    policy: Policy | None,
     critic: Critic,
     temperature: tf.Tensor,
     seed: tf.Tensor,
@@ -167,6 +167,10 @@ def sampled_soft_value(
         # Densities are those of the scaled action, whose box has the volume 2ᴬ.
         log_q = tf.constant(-scaling.log_volume, scaled.dtype)
     else:
+        if policy is None:
+            raise ConfigurationError(
+                'policy must be given for the proposal "mixture"; got None. Give it, or proposal="uniform".'
+            )
         distribution = policy(observation)
         own, log_own = sample_actions(distribution, from_policy, seeds[1], keep_axis=True)
         # Balance heuristic: every sample is weighted by the density of the whole mixture, whichever half drew

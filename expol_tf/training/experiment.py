@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 
-@configurable
+@functools.partial(configurable, checks_types=False)  # `run_experiment` says what each must be.
 def train(
     root_dir: str | os.PathLike[str] = gin.REQUIRED,
     task: Any = gin.REQUIRED,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from expol_tf.agents import TrpoAgent
 from expol_tf.cli import require_path
@@ -112,7 +113,7 @@ class Experiment:
 def _require_least(least: int, **values: Any) -> None:
     for name, value in values.items():
         # Compared as "not", which refuses NaN as well.
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value >= least:
+        if type(value) is bool or not isinstance(value, int | float | np.number) or not value >= least:
             raise ConfigurationError(f"{name} must be {least} or more; got {value!r}.")
 
 

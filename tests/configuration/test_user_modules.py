@@ -178,7 +178,7 @@ def test_a_module_of_an_earlier_version_is_answered(text: str) -> None:
 
 
 @gin.configurable(module="expol_tf.marina")
-class Quay:
+class Quayside:
     def __init__(self, depth: float = 1.0, **rest: object) -> None:
         self.depth = depth
 
@@ -196,7 +196,7 @@ class LongSlip(Slip):
 
 
 @gin.configurable(module="marina")
-class LongQuay(Quay):
+class LongQuayside(Quayside):
     def __init__(self, *, length: float = 2.0, **rest: object) -> None:
         super().__init__(**rest)  # type: ignore[arg-type]
 
@@ -212,7 +212,7 @@ def test_keywords_go_to_the_class_of_ours_that_is_derived_from() -> None:
     )
     assert "Did you mean 'gate'?" in refused("LongSlip.gat = 'iron'")
     # Here the base takes any keyword itself.
-    resolved("build_marina.jetty = @LongQuay()\nLongQuay.anything = 3.0")
+    resolved("build_marina.jetty = @LongQuayside()\nLongQuayside.anything = 3.0")
 
 
 def test_there_is_no_such_module(user: pathlib.Path) -> None:

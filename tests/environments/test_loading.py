@@ -70,7 +70,7 @@ def test_missing_packages_are_named():
         ({"task": "Hopper-v5", "make_kwargs": {"max_episode_steps": 0}}, "max_episode_steps"),
         ({"task": CountingTask(), "num_envs": 2}, "num_envs must be 1"),
         ({"task": CountingTask(), "make_kwargs": {"end_probability": 1}}, "make_kwargs"),
-        ({"task": 3}, "task must be"),
+        ({"task": 3}, "task must be a Gymnasium id"),
         ({"task": lambda: "Hopper-v5"}, "must return a gymnasium.Env"),
         ({"task": "Hopper-v5", "wrappers": (lambda env: None,)}, "must return a gymnasium.Env"),
     ],

@@ -348,7 +348,7 @@ def test_the_policy_goes_where_the_particles_are():
         matching_improvement,
         tf.zeros([500, 3]),
         lambda s: distribution(s, mean, log_std),
-        None,
+        lambda s, a: 1 / 0,
         tf.constant(1.0),
         box=box,
         matching=reverse_kl(),
