@@ -29,7 +29,11 @@ def configurable(target: T, *, checks_types: bool = True) -> T:
       checks_types: False for a function whose own checks say more.
     """
     register = gin.configurable(module="expol_tf")
-    hints: Callable[[], dict[str, Any]] = functools.partial(type_hints, target) if checks_types else dict
+
+    def hints() -> dict[str, Any]:
+        """Returns the types; asked at a call, as later modules may define names in annotations."""
+        return type_hints(target) if checks_types else {}
+
     if not inspect.isclass(target):
         return register(_checked(target, hints, lambda _: target.__name__))
     checked = _checked(target.__init__, hints, lambda made: type(made).__name__)
@@ -37,21 +41,21 @@ def configurable(target: T, *, checks_types: bool = True) -> T:
     return register(target)
 
 
-def _checked(function: Any, type_hints: Callable[[], dict[str, Any]], owner: Callable[[Any], str]) -> Any:
+def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Callable[[Any], str]) -> Any:
     """Returns the function with its arguments checked; `owner` names it, or the object that it makes."""
     signature = inspect.signature(function)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        hints = type_hints()  # Evaluated when called: later modules may define the names in annotations.
+        types = types_of()
         self = args[0] if "self" in signature.parameters else None
         for name in kwargs:
             if name not in signature.parameters and not takes_any:
                 raise ConfigurationError(_unknown(name, owner(self), self, signature))
         given = dict(zip(signature.parameters, args, strict=False)) | kwargs
         for name, value in given.items():
-            hint = hints.get(name)
+            hint = types.get(name)
             if hint is not None and value is not gin.REQUIRED and not fits(value, hint):
                 raise ConfigurationError(
                     f"{owner(self)}.{name} must be {described(hint)}; got {shown(value)}."
