@@ -39,7 +39,9 @@ class Variant(NamedTuple):
     def requires(self) -> tuple[str, ...]:
         """What the parts need of the policy's distribution, without repetition."""
         learned = ("sample_and_log_prob",) if self.temperature.needs_log_prob else ()
-        parts = (self.improvement, self.soft_value, *(() if self.critic_fit is None else (self.critic_fit,)))
+        parts: list[PolicyImprovement | SoftValue | CriticFit] = [self.improvement, self.soft_value]
+        if self.critic_fit is not None:
+            parts.append(self.critic_fit)
         needed = (
             *(known_capabilities(f"{type(part).__name__}.requires", part.requires) for part in parts),
             learned,
