@@ -25,6 +25,7 @@ from typing import Any, ClassVar, TypeVar
 
 import tensorflow as tf
 
+from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.errors import ConfigurationError
 
 Result = TypeVar("Result")
@@ -55,6 +56,7 @@ class UpdatePart(tf.Module):
             cls.compiles_itself = compiles_itself
         if supports_replicas is not None:
             cls.supports_replicas = supports_replicas
+        refuse_misspelt_attributes(cls, UpdatePart)
 
 
 # Whether XLA compiles what replicas do; `compiled` sets it for the calls within its function.

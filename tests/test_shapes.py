@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 
 import numpy as np
@@ -253,11 +254,119 @@ def test_a_wrong_rank_is_refused_by_name(name, argument, wrong):
     )
 
 
+# Optional ones, which may be None; whose value is 0 or 1; and those that functions convert.
+MAY_BE_NONE = {"valid", "moved"}
+ANY_DTYPE = {"observation", "episode_end", "step_size"}
+WITHOUT_TEMPERATURE = {
+    "deterministic_value", "deterministic_improvement", "matching_improvement", "uniform_actions",
+}  # fmt: skip
+
+
+def arguments(without):
+    for name, (_, tensors) in CASES.items():
+        for argument in tensors:
+            if argument not in without:
+                yield pytest.param(name, argument, id=f"{name}-{argument}")
+
+
+@pytest.mark.parametrize(("name", "argument"), list(arguments(MAY_BE_NONE)))
+def test_none_is_refused_by_name(name, argument):
+    function, tensors = CASES[name]
+    with pytest.raises(ConfigurationError, match=rf"\b{argument} must .*; got None"):
+        function(**{**tensors, argument: None})
+
+
+@pytest.mark.parametrize("name", [name for name, (_, tensors) in CASES.items() if "valid" in tensors])
+def test_a_mask_that_a_function_needs_may_not_be_left_out(name):
+    function, tensors = CASES[name]
+    needed = inspect.signature(function).parameters["valid"].default is inspect.Parameter.empty
+    if name in ("loss_of_discriminator", "discriminator_loss") or "None" in mask_annotation(function):
+        function(**{**tensors, "valid": None})
+    else:
+        assert needed
+        with pytest.raises(ConfigurationError, match="valid must .*; got None"):
+            function(**{**tensors, "valid": None})
+
+
+def mask_annotation(function):
+    return f"{inspect.signature(function).parameters['valid'].annotation}"
+
+
+@pytest.mark.parametrize(("name", "argument"), list(arguments(ANY_DTYPE)))
+def test_a_wrong_dtype_is_refused_by_name(name, argument):
+    function, tensors = CASES[name]
+    if argument == "temperature" and (name in SAMPLERS or name in WITHOUT_TEMPERATURE):
+        return  # Samplers convert it, and others do not use it.
+    compared = {
+        other
+        for other, tensor in tensors.items()
+        if tensor.dtype.is_floating and other not in ANY_DTYPE | {"temperature"} | {argument}
+    }
+    if not compared and argument in ("advantages", "values", "particles", "q", "distances", "f_policy"):
+        wrong = tf.zeros(tensors[argument].shape, tf.int32)
+    elif argument in ("seed", "valid"):
+        wrong = tf.ones(tensors[argument].shape)
+    else:
+        wrong = tf.cast(tensors[argument], tf.float64)
+    with pytest.raises(ConfigurationError) as refused:
+        function(**{**tensors, argument: wrong})
+    # Of two floating arguments either may be the wrong one.
+    assert re.search(rf"\b{argument}\b", f"{refused.value}") and re.search(
+        r"must be .*; got (float|int)", f"{refused.value}"
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if "temperature" in OBJECTIVES[name][1]])
+def test_what_networks_return_is_no_distribution_and_no_value(name):
+    function, tensors = CASES[name]
+    if function.keywords.get("policy") is not policy:
+        return
+    for given, words in (
+        (
+            lambda s: (policy(s), ()),
+            r"policy\(observation\) must be a TFP distribution.*got a tuple.*first item",
+        ),
+        (lambda s: tf.zeros([4, 2]), r"policy\(observation\) must be a TFP distribution.*got a EagerTensor"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            function(**tensors, policy=given)
+    if name in ("uniform_actions", "matching_improvement"):
+        return  # They do not ask the critic.
+    with pytest.raises(
+        ConfigurationError, match=r"critic\(observation, action\) must .*tuple of 2.*first item"
+    ):
+        function(**tensors, critic=lambda s, a: (critic(s, a), ()))
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if "temperature" in OBJECTIVES[name][1]])
+def test_the_policy_has_an_action_of_the_box_for_each_state(name):
+    function, tensors = CASES[name]
+    if name.endswith("_in_parts"):
+        return  # The function of the parts says it, which is checked below its own name.
+    with pytest.raises(ConfigurationError, match=r"must have the batch shape \[N\] = \(4,\).*got \(3,\)"):
+        function(**tensors, policy=lambda s: policy(s[:3]))
+    if "box" in function.keywords:
+        wide = tensor_spec.BoundedTensorSpec([3], tf.float32, -1.0, 1.0)
+        with pytest.raises(ConfigurationError, match=r"box must have .*\(2,\); got \(3,\)"):
+            function(**tensors, box=wide)
+
+
+def test_a_wrong_matching_is_named_not_the_discriminator():
+    constant = objectives.Matching("own", lambda f, g: f[:, tf.newaxis], tf.reduce_mean, lambda v: v)
+    function, tensors = CASES["matching_improvement"]
+    with pytest.raises(ConfigurationError, match=r"matching.policy_loss\(f_policy\) must be \[N\]; got \(\)"):
+        function(**tensors, matching=constant)
+    contrast = objectives.Contrast(ACTIONS, ACTIONS, {})
+    with pytest.raises(ConfigurationError, match=r"matching.value\(f_policy, f_target\) must be \[N\]"):
+        objectives.discriminator_loss(discriminator, STATES, contrast, constant, SEED, box=BOX)
+
+
 def test_a_critic_without_the_axis_of_critics_is_refused():
     """Its values would be reduced over the states, and the minimum given to all of them."""
     for function, tensors in (CASES["expected_soft_value"], CASES["reparameterized_improvement"]):
         with pytest.raises(
-            ConfigurationError, match=r"critic\(observation, action\) must be \[..., C\] with"
+            ConfigurationError,
+            match=r"critic\(observation, action\) must be \[..., C\] with .*Add the last axis C",
         ):
             function(**tensors, critic=lambda s, a: tf.reduce_sum(a, axis=-1))
 
@@ -299,10 +408,31 @@ def test_distances_between_two_sets_are_not_those_of_one():
 
 def test_what_is_not_a_tensor_has_a_shape_too():
     require_shapes(
-        ("x", np.zeros([2, 3]), "N A"), ("y", [[1.0], [2.0]], "N 1"), ("gamma", 0.9, ""), ("z", None, "N")
+        ("x", np.zeros([2, 3]), "N A"),
+        ("y", [[1.0], [2.0]], "N 1"),
+        ("gamma", 0.9, ""),
+        ("z", None, "N | None"),
     )
     with pytest.raises(ConfigurationError, match=r"gamma must be a scalar; got \(2,\)"):
         require_shapes(("gamma", (0.9, 0.8), ""))
+
+
+def test_dtypes_are_those_that_are_said():
+    require_shapes(
+        ("seed", tf.constant([1, 2], tf.int64), "2", "int"), ("x", tf.zeros([], tf.int8), "", "any")
+    )
+    require_shapes(("x", tf.zeros([2], tf.float64), "N"), ("y", np.zeros([2], np.float32), "N"))
+    for arguments, words in (
+        (
+            (("x", tf.zeros([2]), "N"), ("y", tf.zeros([2], tf.float64), "N")),
+            "y must be float32 as x; got float64",
+        ),
+        ((("x", tf.Variable([1, 2]), "N"),), "x must be floating; got int32"),
+        ((("x", tf.zeros([2], tf.float64), "N", "float32"),), "x must be float32; got float64"),
+        ((("valid", tf.ones([2]), "N | None", "bool"),), "valid must be bool; got float32"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            require_shapes(*arguments)
 
 
 def test_leading_dimensions_agree_or_are_left_alone():

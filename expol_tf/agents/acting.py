@@ -11,9 +11,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.distributions import SELECTIONS
-from expol_tf.errors import ConfigurationError
+from expol_tf.distributions import SELECTIONS, capabilities
+from expol_tf.errors import CapabilityError, ConfigurationError
 
 
 @runtime_checkable
@@ -43,7 +44,7 @@ class GaussianNoise:
     """
 
     def __init__(self, std: float = 0.1) -> None:
-        _require(std >= 0, f"GaussianNoise.std must be 0 or more; got {std}.")
+        require_number("GaussianNoise.std", std, "0 or more", "0.1 is a tenth of a half width.")
         self.std = std
 
     def state_spec(self, action_size: int) -> tuple:
@@ -76,8 +77,8 @@ class OrnsteinUhlenbeckNoise:
     """
 
     def __init__(self, theta: float = 0.15, std: float = 0.3, dt: float = 1.0) -> None:
-        _require(std >= 0, f"OrnsteinUhlenbeckNoise.std must be 0 or more; got {std}.")
-        _require(dt > 0, f"OrnsteinUhlenbeckNoise.dt must be positive; got {dt}.")
+        require_number("OrnsteinUhlenbeckNoise.std", std, "0 or more", "The usual value is 0.2 or 0.3.")
+        require_number("OrnsteinUhlenbeckNoise.dt", dt, "positive", "The usual value is 1.")
         _require(
             0 < theta * dt < 2,
             f"OrnsteinUhlenbeckNoise: theta·dt must be between 0 and 2, or the noise grows without end; got "
@@ -132,6 +133,16 @@ class ParticleSelection:
         if self.rule not in SELECTIONS:
             raise ConfigurationError(
                 f"ParticleSelection.rule must be one of {SELECTIONS}; got {self.rule!r}."
+            )
+
+    def require(self, distribution: tfd.Distribution, policy: str) -> None:
+        """Raises a `CapabilityError` unless the distribution of a policy of this name has such particles."""
+        chooses = hasattr(distribution, "select")
+        if not chooses or (self.rule != "random" and "greedy_action" not in capabilities(distribution)):
+            missing = "a value of its particles" if chooses else "particles to select from"
+            raise CapabilityError(
+                f"acting.selection: ParticleSelection({self.rule!r}) needs a Stein policy; {policy}'s "
+                f"{type(distribution).__name__} has no {missing}. Leave selection=None, or use S2acAgent."
             )
 
     def __call__(self, distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:

@@ -18,11 +18,13 @@ from expol_tf.agents.acting import Acting
 from expol_tf.agents.critic_fit import CriticFit, TargetUpdate
 from expol_tf.agents.discriminators import Discriminator
 from expol_tf.agents.experience import Transitions, transitions_from_trajectory
-from expol_tf.agents.gradient_step import BatchLoss, Metrics, descend
+from expol_tf.agents.gradient_step import BatchLoss, Metrics, build_optimizer, descend
 from expol_tf.agents.improvements import Companion, ImprovementLoss, PolicyImprovement
+from expol_tf.agents.network_checks import require_actor, require_critic
 from expol_tf.agents.network_functions import critic_of, discriminator_of, policy_of
 from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
 from expol_tf.agents.policy_checks import copy_of_network, copy_of_policy, count_critics, require_part
+from expol_tf.agents.results import require_contrast, require_improvement, require_scalar, require_vector
 from expol_tf.agents.settings import with_defaults
 from expol_tf.agents.soft_values import SoftValue
 from expol_tf.agents.temperature import FixedTemperature, Temperature
@@ -34,6 +36,7 @@ from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, Obser
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import learner_strategy, split_seed
+from expol_tf.shapes import require_shapes
 
 
 @configurable
@@ -106,6 +109,8 @@ class ActorCriticAgent(PolicyAgent):
         specs = AgentSpecs(type(self).__name__, time_step_spec, tensor_spec.from_spec(action_spec))
         sizes = vector_size(time_step_spec.observation), vector_size(specs.action, "action_spec")
         require_box(specs.action)
+        require_actor("actor_network", actor_network, time_step_spec, specs.action)
+        require_critic(critic_network, time_step_spec, specs.action)
         critic_fit, acting = critic_fit or CriticFit(), acting or Acting()
         if self.own_parts is not None:
             soft_value = soft_value or self.own_parts.soft_value()
@@ -167,7 +172,7 @@ class ActorCriticAgent(PolicyAgent):
             *((learner.optimizer, learner.network) for learner in self._discriminators + self._companions),
         ):
             if trained.trainable_variables:  # A policy may consist of its critic alone.
-                optimizer.build(trained.trainable_variables)
+                build_optimizer(optimizer, trained.trainable_variables)
         # Not by XLA, whose matrix products on the CPU are slower than TensorFlow's own.
         self._compiled_update = tf.function(self._update_from_generator, autograph=False)
 
@@ -223,6 +228,7 @@ class ActorCriticAgent(PolicyAgent):
           (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
           `temperature`, and what the discriminators, the improvement and the companions measured.
         """
+        self._require_transitions(transitions, seed)
         with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
             value_seed, improvement_seed = split_seed(seed, 2)
             step = self.train_step_counter.assign_add(1)
@@ -255,7 +261,10 @@ class ActorCriticAgent(PolicyAgent):
             value = self._soft_value(
                 batch.next_observation, policy, target_critic, temperature, seed, box=box
             )
-            return tf.stop_gradient(self._critic_fit.target(batch, value, policy, temperature, box))
+            require_vector(type(self._soft_value).__name__, "V", value, batch.reward)
+            y = self._critic_fit.target(batch, value, policy, temperature, box)
+            require_vector(f"{type(self._critic_fit).__name__}.target", "y", y, batch.reward)
+            return tf.stop_gradient(y)
 
         def squared_error(batch: Transitions, y: tf.Tensor) -> tuple[tf.Tensor, Metrics]:
             """Returns ½·Σ_c (Q_c − y)², a mean over the transitions that count, and the mean Q."""
@@ -284,6 +293,7 @@ class ActorCriticAgent(PolicyAgent):
             drawn = discriminator.contrast(
                 batch.observation, policy, critic, temperature, seeds[0], batch.valid, box=self.action_spec
             )
+            require_contrast(f"The contrast of discriminator {name!r}", drawn)
             return drawn, seeds[1]
 
         def loss(batch: Transitions, prepared: tuple[Contrast, tf.Tensor]) -> tuple[tf.Tensor, Metrics]:
@@ -298,6 +308,7 @@ class ActorCriticAgent(PolicyAgent):
                 batch.valid,
                 box=self.action_spec,
             )
+            require_scalar(f"The matching of discriminator {name!r}", "loss", value)
             return value, {
                 **{f"{name}_{metric}": value for metric, value in measured.items()},
                 **drawn.metrics,
@@ -312,20 +323,28 @@ class ActorCriticAgent(PolicyAgent):
 
     def _improve_policy(self, batch: Transitions, temperature: tf.Tensor, seed: tf.Tensor) -> Metrics:
         """A step of the policy down the improvement's loss, against the new critics."""
-        loss = self._improvement_loss(self._policy_loss, self._actor_network, temperature)
+        source = type(self._improvement).__name__
+        loss = self._improvement_loss(source, self._policy_loss, self._actor_network, temperature)
         value, metrics = descend(loss, batch, seed, self._actor_network, self._actor_optimizer)
+        if self._temperature.needs_log_prob and "entropy" not in metrics:
+            raise ConfigurationError(
+                f"{source} must return log_prob [N], as its knows_density = True says and "
+                f"{type(self._temperature).__name__} needs; got None. Return log π of the actions that it "
+                "drew, or set knows_density = False and give the agent a FixedTemperature."
+            )
         return {"actor_loss": value, **metrics}
 
     def _improve_companion(
         self, companion: Companion, batch: Transitions, temperature: tf.Tensor, seed: tf.Tensor
     ) -> Metrics:
         """A step of a companion down its own loss."""
-        loss = self._improvement_loss(companion.loss, companion.network, temperature)
+        source = f"The loss of companion {companion.name!r}"
+        loss = self._improvement_loss(source, companion.loss, companion.network, temperature)
         value, metrics = descend(loss, batch, seed, companion.network, companion.optimizer)
         return {f"{companion.name}_{name}": metric for name, metric in {"loss": value, **metrics}.items()}
 
     def _improvement_loss(
-        self, loss: ImprovementLoss, network_: network.Network, temperature: tf.Tensor
+        self, source: str, loss: ImprovementLoss, network_: network.Network, temperature: tf.Tensor
     ) -> BatchLoss:
         critic, policy = critic_of(self._critic_network), policy_of(network_)
 
@@ -334,6 +353,7 @@ class ActorCriticAgent(PolicyAgent):
             improvement = loss(
                 batch.observation, policy, critic, temperature, seed, batch.valid, box=self.action_spec
             )
+            require_improvement(source, improvement, batch.reward)
             entropy = {}
             if improvement.log_prob is not None:
                 entropy = {"entropy": -masked_mean(improvement.log_prob, batch.valid)}
@@ -349,6 +369,15 @@ class ActorCriticAgent(PolicyAgent):
         targets = [variable for target, _ in pairs for variable in target.variables]
         variables = [variable for _, source in pairs for variable in source.variables]
         self._target_update.update(targets, variables, step)
+
+    def _require_transitions(self, transitions: Transitions, seed: tf.Tensor) -> None:
+        """Raises a `ConfigurationError` that names what is not as `Transitions` says."""
+        size, action_size = self._example[0].shape[1], self._example[1].shape[1]
+        named = {f"transitions.{name}": value for name, value in transitions._asdict().items()}
+        shapes = [f"N {size}", f"N {action_size}", "N", "N", f"N {size}", "N | None"]
+        # Networks convert observations and actions themselves.
+        dtypes = ["any", "any", "float32", "float32", "any", "bool"]
+        require_shapes(*zip(named, named.values(), shapes, dtypes, strict=True), ("seed", seed, "2", "int"))
 
     def _normalized(self, transitions: Transitions) -> Transitions:
         """Returns the transitions as networks take them; the normalizer has learned from them first."""

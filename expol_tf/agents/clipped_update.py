@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import sampled_kl
-from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchAdam
 from expol_tf.replicas import split_seed
@@ -31,8 +31,8 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
     ) -> None:
         super().__init__(name="ClippedUpdate")
         for name, value in (("clip_range", clip_range), ("max_kl", max_kl)):
-            if value is not None and value <= 0:
-                raise ConfigurationError(f"ClippedUpdate.{name} must be positive; got {value}.")
+            if value is not None:
+                require_number(f"ClippedUpdate.{name}", value, "positive")
         self.optimizer = optimizer or MinibatchAdam(max_gradient_norm=0.5)
         self._clip_range = clip_range
         self._max_kl = max_kl

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from expol_tf.agents.experience import Transitions
 from expol_tf.agents.settings import Optimizer
 from expol_tf.bijectors import BoxSpec
+from expol_tf.checks import refuse_misspelt_attributes, require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import Policy
@@ -35,8 +36,7 @@ class TargetUpdate(tf.Module):
         super().__init__(name=name)
         if not 0 < tau <= 1:
             raise ConfigurationError(f"{name}.tau must be more than 0 and at most 1; got {tau}.")
-        if period < 1:
-            raise ConfigurationError(f"{name}.period must be 1 or more; got {period}.")
+        require_number(f"{name}.period", period, "1 or more", "1 is every update.")
         self._tau = tau
         self._period = period
 
@@ -89,6 +89,10 @@ class CriticFit:
     target_actor: bool | None = None
 
     requires: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        refuse_misspelt_attributes(cls, CriticFit)
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma <= 1:

@@ -10,6 +10,7 @@ from tf_agents.networks import network
 
 from expol_tf.agents.experience import Transitions
 from expol_tf.agents.settings import Optimizer
+from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import gradients, run_on_replicas
 
@@ -43,6 +44,21 @@ def descend(
     if variables:  # A policy may consist of its critic alone.
         apply_gradients(optimizer, list(zip(gradient, variables, strict=True)))
     return value, metrics
+
+
+def build_optimizer(optimizer: Optimizer, variables: Sequence[tf.Variable]) -> None:
+    """Creates an optimizer's variables for these; an optimizer belongs to one network.
+
+    Raises:
+      ConfigurationError: If the optimizer was built before.
+    """
+    # Keras would ignore the second network without a word, until the first step fails; Adam says so itself.
+    if not isinstance(optimizer, Adam) and getattr(optimizer, "_built", getattr(optimizer, "built", False)):
+        raise ConfigurationError(
+            f"{optimizer.name}: it already has variables of another network, and was given a second one. "
+            "Make one for each network and each agent."
+        )
+    optimizer.build(variables)
 
 
 def apply_gradients(optimizer: Optimizer, pairs: Sequence[tuple[tf.Tensor, tf.Variable]]) -> None:

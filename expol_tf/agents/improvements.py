@@ -15,6 +15,7 @@ from expol_tf.agents.policy_checks import why_not_squashed
 from expol_tf.agents.settings import Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
+from expol_tf.checks import refuse_misspelt_attributes, require_number
 from expol_tf.configurable import configurable
 from expol_tf.objectives import (
     Improvement,
@@ -27,7 +28,7 @@ from expol_tf.objectives import (
 )
 from expol_tf.optimizers import Adam
 from expol_tf.removed_names import answers_renamed_fields
-from expol_tf.samplers import svgd_direction
+from expol_tf.samplers import check_bandwidth, svgd_direction
 
 # States [N, O], π, Q after this update's step, α, a seed, which states count; box = the action spec → a loss
 # whose gradient with respect to the policy's parameters improves the policy at the states.
@@ -88,6 +89,10 @@ class PolicyImprovement:
     optimizer: Optimizer | None = None
     default_learning_rate: float = 3e-4
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        refuse_misspelt_attributes(cls, PolicyImprovement)
+
     def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
         """Returns the loss, whose gradient improves the policy's parameters, and what it measured.
 
@@ -146,6 +151,9 @@ class ReparameterizedImprovement(PolicyImprovement):
 
     def __post_init__(self) -> None:
         require_reduction("ReparameterizedImprovement.reduction", self.reduction)
+        require_number(
+            "ReparameterizedImprovement.num_samples", self.num_samples, "1 or more", "Usually it is 1."
+        )
 
     def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
         """Returns the loss; see `PolicyImprovement`."""
@@ -204,6 +212,7 @@ class SvgdImprovement(PolicyImprovement):
     def __post_init__(self) -> None:
         require_reduction("SvgdImprovement.reduction", self.reduction)
         require_particles(self.num_particles, self.space)
+        check_bandwidth(self.bandwidth, self.floor, "SvgdImprovement.")
 
     def refusal(
         self, specs: AgentSpecs, actor_network: network.Network, temperature: Temperature

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
@@ -43,13 +44,13 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         max_learning_rate: float = 1.0,
     ) -> None:
         super().__init__(name="KroneckerUpdate")
-        if desired_kl <= 0:
-            raise ConfigurationError(f"KroneckerUpdate.desired_kl must be positive; got {desired_kl}.")
+        require_number("KroneckerUpdate.desired_kl", desired_kl, "positive", "The usual value is 0.01 nats.")
         if not 0 < min_learning_rate <= max_learning_rate:
             raise ConfigurationError(
                 "KroneckerUpdate.min_learning_rate must be positive and at most max_learning_rate; got "
                 f"{min_learning_rate} and {max_learning_rate}."
             )
+        require_number("KroneckerUpdate.max_learning_rate", max_learning_rate, "positive", "Usually it is 1.")
         self.kfac = kfac
         self._desired_kl = desired_kl
         self._rate_bounds = min_learning_rate, max_learning_rate

@@ -19,6 +19,7 @@ from expol_tf.agents.policy_checks import require_count, why_not_squashed
 from expol_tf.agents.settings import Optimizer, with_defaults
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork
@@ -102,10 +103,12 @@ class MatchingImprovement(PolicyImprovement):
     knows_density = True
 
     def __post_init__(self) -> None:
-        if not self.entropy_weight >= 0:
-            raise ConfigurationError(
-                f"MatchingImprovement.entropy_weight must be 0 or more; got {self.entropy_weight}."
-            )
+        require_number(
+            "MatchingImprovement.entropy_weight",
+            self.entropy_weight,
+            "0 or more",
+            "0 leaves the entropy out.",
+        )
 
     @property
     def requires(self) -> Sequence[str]:  # type: ignore[override]

@@ -36,6 +36,6 @@ def discriminator_of(network_: network.Network) -> DiscriminatorFunction:
         """f `[N]` of actions `[N, A]`."""
         f = network_((observation, action))[0]
         # Values [N, 1] would broadcast with [N] to [N, N].
-        return f if f.shape.rank < action.shape.rank else tf.squeeze(f, axis=-1)
+        return tf.squeeze(f, axis=-1) if f.shape.rank == action.shape.rank and f.shape[-1] == 1 else f
 
     return discriminator

@@ -17,6 +17,7 @@ from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
 from expol_tf.agents.experience import Rollout, rollout_from_trajectory
+from expol_tf.agents.network_checks import require_actor, require_value
 from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
 from expol_tf.agents.policy_checks import accepting_agents
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
@@ -90,6 +91,7 @@ class OnPolicyAgent(PolicyAgent):
         vector_size(time_step_spec.observation)
         vector_size(action_spec, "action_spec")
         _, half = ActionBox.of(action_spec)
+        require_actor("actor_network", actor_network, time_step_spec, action_spec)
         objective = objective or PolicyObjective(actor_network)
         acting = acting or Acting()
         value_fit = value_fit or MinibatchRegression()
@@ -121,7 +123,7 @@ class OnPolicyAgent(PolicyAgent):
         self._policy_update = policy_update
         self._value_fit = value_fit
         example = tf.zeros([2, *time_step_spec.observation.shape], time_step_spec.observation.dtype)
-        self._value_of(example)  # A network may create its variables when it is first called.
+        require_value(value_network, example)  # It may create its variables here, when it is first called.
         self._strategy = learner_strategy(
             dict(actor_network=actor_network, value_network=value_network),
             dict(policy_update=policy_update, value_fit=value_fit),

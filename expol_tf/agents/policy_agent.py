@@ -14,9 +14,12 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
-from expol_tf.agents.acting import Acting
+from expol_tf.agents.acting import Acting, ParticleSelection
 from expol_tf.agents.actor_policy import ActorPolicy
+from expol_tf.agents.network_checks import require_actor
+from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.distributions import capabilities
+from expol_tf.errors import CapabilityError
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.random import make_generator, stream
 
@@ -78,6 +81,10 @@ class PolicyAgent(tf_agent.TFAgent):
 
     defaults: ClassVar[AgentDefaults]
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        refuse_misspelt_attributes(cls, PolicyAgent)
+
     def __init__(
         self,
         time_step_spec: ts.TimeStep,
@@ -88,6 +95,18 @@ class PolicyAgent(tf_agent.TFAgent):
         train_sequence_length: int | None,
         train_step_counter: tf.Variable | None,
     ) -> None:
+        if isinstance(acting.selection, ParticleSelection):
+            distribution = require_actor("actor_network", actor_network, time_step_spec, action_spec)
+            acting.selection.require(distribution, type(actor_network).__name__)
+        if acting.evaluation_network is not None:
+            argument, evaluation = "acting.evaluation_network", acting.evaluation_network
+            distribution = require_actor(argument, evaluation, time_step_spec, action_spec)
+            if "greedy_action" not in capabilities(distribution):
+                raise CapabilityError(
+                    f"{argument} must give a distribution with greedy_action, by which `policy` acts; "
+                    f"{type(evaluation).__name__}'s {type(distribution).__name__} has none. Give the "
+                    "distribution a method greedy_action()."
+                )
         make_policy = functools.partial(
             ActorPolicy,
             time_step_spec,

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import (
     action_log_prob,
@@ -86,10 +87,8 @@ class PolicyObjective:
     ) -> None:
         if kl_estimator not in KL_ESTIMATORS:
             raise ConfigurationError(f"kl_estimator must be one of {KL_ESTIMATORS}; got {kl_estimator!r}.")
-        if entropy_weight < 0:
-            raise ConfigurationError(f"entropy_weight must be 0 or more; got {entropy_weight}.")
-        if entropy_samples < 1:
-            raise ConfigurationError(f"entropy_samples must be 1 or more; got {entropy_samples}.")
+        require_number("entropy_weight", entropy_weight, "0 or more", "0 leaves the entropy out.")
+        require_number("entropy_samples", entropy_samples, "1 or more", "The usual number is 10.")
         self._actor_network = actor_network
         self.entropy_weight = entropy_weight
         self._entropy_samples = entropy_samples

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from expol_tf.bijectors import BoxSpec
+from expol_tf.checks import refuse_misspelt_attributes, require_number
 from expol_tf.configurable import configurable
 from expol_tf.objectives import (
     deterministic_value,
@@ -29,6 +30,10 @@ class SoftValue:
     """
 
     requires: Sequence[str] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        refuse_misspelt_attributes(cls, SoftValue)
 
     def __call__(self, *inputs: Any, box: BoxSpec) -> tf.Tensor:
         """Returns V `[N]`.
@@ -130,6 +135,11 @@ class ValueInParts(SoftValue):
 
     soft_value: SoftValue
     num_parts: int
+
+    def __post_init__(self) -> None:
+        require_number(
+            "ValueInParts.num_parts", self.num_parts, "1 or more", "1 computes the batch as a whole."
+        )
 
     @property
     def requires(self) -> Sequence[str]:  # type: ignore[override]

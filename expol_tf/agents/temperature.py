@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from expol_tf.agents.gradient_step import apply_gradients
+from expol_tf.agents.gradient_step import apply_gradients, build_optimizer
 from expol_tf.agents.settings import Optimizer
+from expol_tf.checks import refuse_misspelt_attributes, require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers import Adam
@@ -22,6 +23,10 @@ class Temperature(tf.Module):
     """
 
     needs_log_prob: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        refuse_misspelt_attributes(cls, Temperature)
 
     @property
     def is_zero(self) -> bool:
@@ -54,7 +59,7 @@ class FixedTemperature(Temperature):
 
     def __init__(self, temperature: float = 1.0, name: str = "FixedTemperature") -> None:
         super().__init__(name=name)
-        _require_number(f"{name}.temperature", temperature, zero_allowed=True)
+        require_number(f"{name}.temperature", temperature, "0 or more", "0 leaves the entropy out.")
         self._temperature = temperature
 
     @property
@@ -86,6 +91,13 @@ class ScheduledTemperature(Temperature):
             )
         self._schedule = schedule
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
+        self._has_agent = False
+
+    def build(self, action_size: int) -> None:
+        """Notes that the schedule has its agent, as a second one would count steps too."""
+        if self._has_agent:
+            raise _shared(self)
+        self._has_agent = True
 
     def value(self) -> tf.Tensor:
         """Returns α, a scalar."""
@@ -119,7 +131,13 @@ class LearnedTemperature(Temperature):
         name: str = "LearnedTemperature",
     ) -> None:
         super().__init__(name=name)
-        _require_number(f"{name}.initial_temperature", initial_temperature, zero_allowed=False)
+        require_number(
+            f"{name}.initial_temperature", initial_temperature, "positive", "Its logarithm is learned."
+        )
+        if target_entropy is not None:
+            require_number(
+                f"{name}.target_entropy", target_entropy, "finite", "None is −1 nat per action component."
+            )
         self._initial_temperature = initial_temperature
         self._target_entropy = target_entropy
         self._optimizer = optimizer or Adam(3e-4)
@@ -127,15 +145,13 @@ class LearnedTemperature(Temperature):
     def build(self, action_size: int) -> None:
         """Creates log α and settles H̄."""
         if hasattr(self, "log_temperature"):
-            raise ConfigurationError(
-                f"{self.name}: it is one agent's, and was given a second one. Make one for each agent."
-            )
+            raise _shared(self)
         # The logarithm is what learns, so α stays positive whatever the step.
         initial = tf.math.log(tf.constant(self._initial_temperature, tf.float32))
         self.log_temperature = tf.Variable(initial, name="log_temperature")
         if self._target_entropy is None:
             self._target_entropy = -float(action_size)
-        self._optimizer.build([self.log_temperature])
+        build_optimizer(self._optimizer, [self.log_temperature])
 
     @property
     def target_entropy(self) -> float | None:
@@ -154,8 +170,7 @@ class LearnedTemperature(Temperature):
         apply_gradients(self._optimizer, [(gradient, self.log_temperature)])
 
 
-def _require_number(argument, value, zero_allowed):
-    if not (value > 0 or (zero_allowed and value == 0)):
-        raise ConfigurationError(
-            f"{argument} must be {'0 or more' if zero_allowed else 'positive'}; got {value}."
-        )
+def _shared(temperature: Temperature) -> ConfigurationError:
+    return ConfigurationError(
+        f"{temperature.name}: it is one agent's, and was given a second one. Make one for each agent."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives import importance_surrogate
@@ -37,8 +38,7 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
             raise ConfigurationError(
                 f"fisher_actions must be one of {FISHER_ACTIONS}; got {fisher_actions!r}."
             )
-        if fisher_subsample < 1:
-            raise ConfigurationError(f"fisher_subsample must be 1 or more; got {fisher_subsample}.")
+        require_number("fisher_subsample", fisher_subsample, "1 or more", "1 takes all transitions.")
         self._trust_region = trust_region or TrustRegion()
         self._fisher_subsample = fisher_subsample
         self._fisher_actions = fisher_actions

@@ -14,6 +14,7 @@ from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.policy_checks import accepting_agents, require_of_policy
 from expol_tf.agents.soft_values import SoftValue
 from expol_tf.agents.temperature import Temperature
+from expol_tf.distributions import known_capabilities
 from expol_tf.errors import CapabilityError, ConfigurationError
 
 
@@ -38,8 +39,13 @@ class Variant(NamedTuple):
     def requires(self) -> tuple[str, ...]:
         """What the parts need of the policy's distribution, without repetition."""
         learned = ("sample_and_log_prob",) if self.temperature.needs_log_prob else ()
-        target = () if self.critic_fit is None else self.critic_fit.requires
-        needed = (self.improvement.requires, self.soft_value.requires, target, learned)
+        parts: list[PolicyImprovement | SoftValue | CriticFit] = [self.improvement, self.soft_value]
+        if self.critic_fit is not None:
+            parts.append(self.critic_fit)
+        needed = (
+            *(known_capabilities(f"{type(part).__name__}.requires", part.requires) for part in parts),
+            learned,
+        )
         # A dictionary keeps the order, in which messages name the capabilities.
         return tuple(dict.fromkeys(name for names in needed for name in names))
 

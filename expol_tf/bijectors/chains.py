@@ -44,9 +44,9 @@ def make_transformations(
     Returns:
       The layers of g_1, …, g_K, in this order: two conditioners or one spline for each.
     """
-    if num_transformations < 0:
+    if not num_transformations >= 0:
         raise ConfigurationError(f"num_transformations must be 0 or more; got {num_transformations}.")
-    if event_size < 1:
+    if not event_size >= 1:
         raise ConfigurationError(f"event_size must be 1 or more; got {event_size}.")
     if event_size == 1:
         if context_size:

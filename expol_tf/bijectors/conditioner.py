@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -54,10 +55,16 @@ class AffineConditioner(keras.layers.Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if log_scale_bound is not None and log_scale_bound <= 0:
+        if log_scale_bound is not None and not log_scale_bound > 0:
             raise ConfigurationError(f"log_scale_bound must be positive or None; got {log_scale_bound}.")
-        if not units or min(units) < 1:
+        if not units or not all(size >= 1 for size in units):
             raise ConfigurationError(f"units must name at least one positive layer size; got {tuple(units)}.")
+        for argument, size, rule in (
+            ("input_size", input_size, "1 or more"),
+            ("output_size", output_size, "1 or more"),
+            ("context_size", context_size, "0 or more"),
+        ):
+            require_number(argument, size, rule)
         self._log_scale_bound = log_scale_bound
         self._context_size = context_size
         self._output_size = output_size

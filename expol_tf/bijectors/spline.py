@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -42,10 +43,15 @@ class ElementwiseSpline(keras.layers.Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if num_bins < 2:
+        if not num_bins >= 2:
             raise ConfigurationError(f"num_bins must be at least 2; got {num_bins}.")
-        if half_range <= 0:
-            raise ConfigurationError(f"half_range must be positive; got {half_range}.")
+        require_number("event_size", event_size, "1 or more")
+        require_number("half_range", half_range, "positive", "The default is 4.")
+        if not num_bins * _MIN_BIN < 2 * half_range:
+            raise ConfigurationError(
+                f"num_bins must leave room in [−half_range, half_range] for bins of {_MIN_BIN} and more; got "
+                f"{num_bins} for half_range = {half_range}. Take fewer bins, or a wider range."
+            )
         self._half_range = half_range
         self._num_bins = num_bins
         # The spline of equal bins and slopes of 1 is the identity. Softmax makes equal bins of zeros, and

@@ -1,6 +1,6 @@
 """Policies that TFP has no distribution for, and capabilities, greedy actions and entropies of all."""
 
-from expol_tf.distributions.capability import CAPABILITIES, capabilities, require
+from expol_tf.distributions.capability import CAPABILITIES, capabilities, known_capabilities, require
 from expol_tf.distributions.divergence import analytic_kl, entropy_estimate, has_analytic_kl, sampled_kl
 from expol_tf.distributions.greedy import greedy_action
 from expol_tf.distributions.image import ImageDistribution
@@ -30,6 +30,7 @@ __all__ = [
     "entropy_estimate",
     "greedy_action",
     "has_analytic_kl",
+    "known_capabilities",
     "latent_and_squash",
     "require",
     "sample_action",

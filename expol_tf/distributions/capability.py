@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.distributions.divergence import has_analytic_kl
 from expol_tf.distributions.greedy import greedy_action
-from expol_tf.errors import CapabilityError
+from expol_tf.errors import CapabilityError, ConfigurationError
 
 tfd = tfp.distributions
 
@@ -42,7 +43,8 @@ def capabilities(distribution: tfd.Distribution) -> frozenset[str]:
     """
     declared = getattr(distribution, "declared_capabilities", None)
     if declared is not None:
-        return frozenset(declared)
+        where = f"{type(distribution).__name__}.declared_capabilities"
+        return frozenset(known_capabilities(where, declared))
     action = tf.TensorSpec(distribution.batch_shape + distribution.event_shape, distribution.dtype)
     seed = tf.TensorSpec([2], tf.int32)
     # With specs in place of tensors: tracing must not depend on values, nor draw from a seed.
@@ -62,6 +64,30 @@ def capabilities(distribution: tfd.Distribution) -> frozenset[str]:
     if _traces(lambda: greedy_action(distribution)):
         known.add("greedy_action")
     return frozenset(known)
+
+
+def known_capabilities(argument: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns names of `CAPABILITIES` as a tuple; refuses a name that is none of them.
+
+    Args:
+      argument: What holds the names, for the message.
+      names: The names.
+
+    Raises:
+      ConfigurationError: If a name is unknown, or a single text is given in the place of a sequence.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        remedy = f" Write ({names!r},)." if isinstance(names, str) else ""
+        raise ConfigurationError(
+            f"{argument} must be a sequence of names from {CAPABILITIES}; got {names!r}.{remedy}"
+        )
+    names = tuple(names)
+    for name in names:
+        if name not in CAPABILITIES:
+            near = difflib.get_close_matches(str(name).lower(), CAPABILITIES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigurationError(f"{argument} must name some of {CAPABILITIES}; got {name!r}.{hint}")
+    return names
 
 
 def require(

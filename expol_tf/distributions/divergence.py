@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.checks import require_number
 from expol_tf.distributions.squashed import action_log_prob, split_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.tfp_types import is_transformed
@@ -30,6 +31,7 @@ def entropy_estimate(
     Returns:
       H `[...]`, the batch shape, in nats of the action in its own units.
     """
+    require_number("num_samples", num_samples, "1 or more", "The usual number is 10.")
     try:
         return distribution.entropy()
     except NotImplementedError:

@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.checks import refuse_misspelt_attributes
+
 tfb = tfp.bijectors
 tfd = tfp.distributions
 
@@ -23,6 +25,10 @@ class ImageDistribution(tfd.Distribution):
 
     # What it can do, names of `CAPABILITIES`, so that nothing must be traced to find out.
     declared_capabilities: tuple[str, ...] = ("sample", "reparameterized_sample")
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        refuse_misspelt_attributes(cls, ImageDistribution)
 
     def __init__(
         self, dtype: tf.DType, bijector: tfb.Bijector | None, parameters: dict[str, Any], name: str

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.checks import require_number
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.errors import CapabilityError
 from expol_tf.random import standard_normal
@@ -88,6 +89,7 @@ class ImplicitDistribution(_WithoutDensity):
         with tf.name_scope(name) as name:
             self._function = function
             self._context = tf.convert_to_tensor(context)
+            require_number("noise_size", noise_size, "1 or more", "Usually it is the number of components.")
             self._noise_size = noise_size
             self._event_size = self._context.shape[-1] if event_size is None else event_size
             self._noise_set = noise_set

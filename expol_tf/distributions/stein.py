@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.checks import require_number
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.distributions.stein_sampler import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
@@ -91,6 +92,8 @@ class SteinDistribution(ImageDistribution):
                     "base must be a MultivariateNormalDiag, whose range is known; got a "
                     f"{type(base).__name__}."
                 )
+            if not callable(temperature):
+                require_number("temperature", temperature, "0 or more", "With 1 the target is exp(ℓ) itself.")
             self._base = base
             self._score = score
             self._sampler = SteinSampler() if sampler is None else sampler
@@ -177,6 +180,7 @@ class SteinDistribution(ImageDistribution):
           num_samples: Number of actions for each member of the batch.
           seed: A stateless seed, int32 `[2]`.
         """
+        require_number("num_samples", num_samples, "1 or more")
         sets = self._draw(-(-num_samples // self._sampler.num_particles), seed, with_statistics=True)
         u, log_prob = self._flat(sets.particles, num_samples), self._flat(sets.log_prob, num_samples)
         return self._to_action(u), self._action_log_prob(u, log_prob), sets.statistics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers import DENSITY_CHANGES, check_bandwidth
@@ -52,8 +53,7 @@ class SteinSampler:
             ("num_sampler_steps", self.num_sampler_steps, 0),
             ("num_spares", self.num_spares, 0),
         ):
-            if value < least:
-                raise ConfigurationError(f"SteinSampler.{name} must be {least} or more; got {value}.")
+            require_number(f"SteinSampler.{name}", value, f"{least} or more")
         for name, number in (("step_size", self.step_size), ("range", self.range)):
             if number is not None and not 0 < number < math.inf:
                 raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
@@ -63,7 +63,7 @@ class SteinSampler:
         ):
             if word not in words:
                 raise ConfigurationError(f"SteinSampler.{name} must be one of {words}; got {word!r}.")
-        check_bandwidth(self.bandwidth)
+        check_bandwidth(self.bandwidth, owner="SteinSampler.")
         if self.num_spares and self.range is None:
             raise ConfigurationError(
                 f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a "

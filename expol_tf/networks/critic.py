@@ -10,8 +10,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import built_layers, vector_size
 
 
@@ -45,8 +45,7 @@ class CriticNetwork(network.Network):
         name: str = "CriticNetwork",
     ) -> None:
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
-        if num_critics < 1:
-            raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
+        require_number("num_critics", num_critics, "1 or more", "Twin critics are 2.")
         self._observation_size = vector_size(observation_spec)
         action_size = vector_size(action_spec, "action_spec")
         middle, half = ActionBox.of(tensor_spec.from_spec(action_spec))
@@ -161,8 +160,7 @@ class CriticEnsemble(network.Network):
         self, critic_network: network.Network, num_critics: int = 2, name: str = "CriticEnsemble"
     ) -> None:
         super().__init__(critic_network.input_tensor_spec, state_spec=(), name=name)
-        if num_critics < 1:
-            raise ConfigurationError(f"num_critics must be 1 or more; got {num_critics}.")
+        require_number("num_critics", num_critics, "1 or more", "Twin critics are 2.")
         self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]
         # Built now, before optimizers and target networks ask for the variables.
         for critic in self._networks:

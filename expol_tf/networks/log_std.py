@@ -6,6 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 
@@ -26,6 +27,7 @@ class LogStd:
     bounds: tuple[float, float] = (-20.0, 2.0)
 
     def __post_init__(self) -> None:
+        require_number("LogStd.initial", self.initial, "finite", "It is a logarithm: 0 is a deviation of 1.")
         low, high = self.bounds
         if not low < high:
             raise ConfigurationError(

@@ -12,8 +12,8 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox, Squash
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
 
@@ -55,8 +55,7 @@ class MixtureActorNetwork(network.Network):
         name: str = "MixtureActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
-        if num_components < 1:
-            raise ConfigurationError(f"num_components must be 1 or more; got {num_components}.")
+        require_number("num_components", num_components, "1 or more", "1 is a Gaussian.")
         action_size = vector_size(action_spec, "action_spec")
         observation_size = vector_size(observation_spec)
         self._make_squash = functools.partial(Squash, tensor_spec.from_spec(action_spec)) if squash else None

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_agents.specs import array_spec
 from tf_agents.typing import types
 
+from expol_tf.checks import require_number
 from expol_tf.errors import ConfigurationError, SpaceError
 from expol_tf.keras_api import keras
 
@@ -44,7 +45,7 @@ def make_mlp(
       output_initializer: How the last kernel is drawn; "glorot_uniform" by default.
       name: The name of the network.
     """
-    if any(units < 1 for units in hidden_units):
+    if not all(units >= 1 for units in hidden_units):
         raise ConfigurationError(f"hidden_units must be positive layer sizes; got {tuple(hidden_units)}.")
     layers = [
         keras.layers.Dense(units, activation, kernel_initializer=keras.initializers.Orthogonal(2.0**0.5))
@@ -68,7 +69,7 @@ def built_layers(
     Raises:
       ConfigurationError: If there is no hidden layer, or one without units.
     """
-    if not hidden_units or any(units < 1 for units in hidden_units):
+    if not hidden_units or not all(units >= 1 for units in hidden_units):
         raise ConfigurationError(
             f"hidden_units must be one or more positive layer sizes; got {tuple(hidden_units)}."
         )
@@ -89,6 +90,9 @@ class NormalizedColumns(keras.initializers.Initializer):
     """
 
     def __init__(self, scale: float = 1.0) -> None:
+        require_number(
+            "NormalizedColumns.scale", scale, "positive", "0.01 is small, 1 the length of a column."
+        )
         self._scale = scale
 
     def __call__(self, shape: Sequence[int], dtype: tf.DType | None = None, **kwargs: Any) -> tf.Tensor:

@@ -94,7 +94,7 @@ class NoisyActorNetwork(EpisodeNetwork):
         name: str = "NoisyActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
-        if not hidden_units or min(hidden_units) < 1:
+        if not hidden_units or not all(units >= 1 for units in hidden_units):
             raise ConfigurationError(
                 f"hidden_units must name one positive layer size or more; got {tuple(hidden_units)}."
             )

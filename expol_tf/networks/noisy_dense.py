@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 
@@ -50,8 +51,7 @@ class NoisyDense(keras.layers.Layer):
         bias_initializer: str | keras.initializers.Initializer = "zeros",
         name: str | None = None,
     ) -> None:
-        if units < 1:
-            raise ConfigurationError(f"units must be 1 or more; got {units}.")
+        require_number("units", units, "1 or more", "It is the number of outputs.")
         if not (math.isfinite(initial_rho) and initial_rho <= LARGEST_RHO):
             raise ConfigurationError(
                 f"initial_rho must be a finite number of at most {LARGEST_RHO:g}; got {initial_rho}. Weights "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tf_agents.typing import types
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
@@ -31,8 +32,9 @@ class ObservationNormalizer(tf.Module):
         name: str = "ObservationNormalizer",
     ) -> None:
         super().__init__(name=name)
-        if clip is not None and clip <= 0:
+        if clip is not None and not clip > 0:
             raise ConfigurationError(f"clip must be positive, or None for no clip; got {clip}.")
+        require_number("epsilon", epsilon, "0 or more", "The usual value is 1e-8.")
         size = vector_size(observation_spec)
         self._clip = clip
         # In float64: after 10⁷ observations another one is below the precision of a float32 sum.

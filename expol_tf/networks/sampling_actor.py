@@ -11,6 +11,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import ImplicitDistribution
 from expol_tf.errors import ConfigurationError
@@ -55,13 +56,14 @@ class SamplingActorNetwork(network.Network):
         super().__init__(observation_spec, state_spec=(), name=name)
         if not hidden_units:
             raise ConfigurationError("hidden_units must name one hidden layer or more; got none.")
+        require_number("hidden_units[0]", hidden_units[0], "1 or more", "It is the size of a layer.")
         self._box = tensor_spec.from_spec(action_spec)
         require_squashable(self._box)
         self._action_size = vector_size(action_spec, "action_spec")
         self._noise_size = self._action_size if noise_size is None else noise_size
-        if self._noise_size < 1:
+        if not self._noise_size >= 1:
             raise ConfigurationError(f"noise_size must be 1 or more, or None for A; got {noise_size}.")
-        if num_noises is not None and num_noises < 1:
+        if num_noises is not None and not num_noises >= 1:
             raise ConfigurationError(f"num_noises must be 1 or more, or None for no limit; got {num_noises}.")
         first, *rest = hidden_units
         # The first policy is broad: observation and noise change hidden units alike, whatever their sizes.

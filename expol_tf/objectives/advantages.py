@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean, masked_variance
@@ -63,7 +64,9 @@ def generalized_advantages(
         reward=reward, discount=discount, value=value, next_value=next_value, episode_end=episode_end
     )
     # Some shapes, [B, 1] among them, would broadcast to a wrong result.
-    require_shapes(*((name, tensor, "B T") for name, tensor in tensors.items()))
+    require_shapes(
+        *((name, tensor, "B T", "any" if name == "episode_end" else "") for name, tensor in tensors.items())
+    )
     reward, discount, value, next_value, episode_end = map(tf.convert_to_tensor, tensors.values())
     # The discount masks the bootstrap, not `episode_end`: a truncated episode has a future, and
     # V(s′) is its value.
@@ -96,7 +99,8 @@ def scale_advantages(
         standard deviation, and `entropy_scale` is 1/d instead of 1).
       epsilon: Number added to the standard deviation, so that equal advantages are not divided by 0.
     """
-    require_shapes(("advantages", advantages, "..."), ("valid", valid, "..."))
+    require_number("epsilon", epsilon, "0 or more", "The usual value is 1e-8.")
+    require_shapes(("advantages", advantages, "..."), ("valid", valid, "...", "bool"))
     if scaling not in SCALINGS:
         raise ConfigurationError(f"scaling must be one of {SCALINGS}; got {scaling!r}.")
     # Selected, not multiplied by the mask: an invalid frame may hold NaN, and 0 · NaN is NaN.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
 
 SoftValueFunction = Callable[[tf.Tensor, Policy, Critic, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -37,6 +38,7 @@ def soft_value_in_parts(
       seed: Stateless seed, int32 `[2]`.
     """
     require_inputs(observation, temperature, seed)
+    _require_parts(num_parts)
     if num_parts == 1:
         return soft_value(observation, policy, critic, temperature, seed)
     values = []
@@ -68,6 +70,7 @@ def improvement_in_parts(
       valid: Bool `[N]`, the states that count; None counts all.
     """
     require_inputs(observation, temperature, seed, valid)
+    _require_parts(num_parts)
     if num_parts == 1:
         return improvement(observation, policy, critic, temperature, seed, valid)
     observations = _split(observation, num_parts)
@@ -100,6 +103,10 @@ def improvement_in_parts(
             for name in improvements[0].metrics
         },
     )
+
+
+def _require_parts(num_parts: int) -> None:
+    require_number("num_parts", num_parts, "1 or more", "1 computes the batch as a whole.")
 
 
 def _split(values: tf.Tensor, num_parts: int) -> list[tf.Tensor]:

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import latent_and_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean
-from expol_tf.objectives.protocols import Critic, Policy, require_inputs
+from expol_tf.objectives.protocols import Critic, Policy, distribution_at, require_inputs, require_temperature
 from expol_tf.objectives.soft_values import reduced_value
 
 
@@ -79,12 +80,11 @@ def langevin_particles(
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
     require_inputs(observation, temperature, seed, valid)
-    if num_steps < 1:
-        raise ConfigurationError(f"num_steps must be 1 or more; got {num_steps}.")
+    require_number("num_steps", num_steps, "1 or more")
     if not 0 < step_size < math.inf:
         raise ConfigurationError(f"step_size must be positive and finite; got {step_size}.")
     seeds = tf.random.experimental.stateless_split(seed, 2)
-    latent, squash = latent_and_squash(policy(observation))
+    latent, squash = latent_and_squash(distribution_at(policy, observation, box))
     start = latent.sample(seed=seeds[0])[:, tf.newaxis]  # One particle a state, [N, 1, A].
 
     def value(u: tf.Tensor) -> tf.Tensor:
@@ -99,7 +99,9 @@ def langevin_particles(
             tape.watch(u)
             # The slope of the squash makes this the density of u whose actions have density ∝ exp(Q/α).
             # Without it exp(Q/α) does not fall off as |u| grows, and particles drift to the edges of the box.
-            log_density = value(u) / temperature + squash.forward_log_det_jacobian(u, event_ndims=1)
+            q = value(u)
+            require_temperature(temperature, q)
+            log_density = q / temperature + squash.forward_log_det_jacobian(u, event_ndims=1)
         return tape.gradient(log_density, u)
 
     # The score is divided by α already, so the sampler's own temperature stays 1.
@@ -147,6 +149,6 @@ def uniform_actions(
     require_inputs(observation, temperature, seed, valid)
     seeds = tf.random.experimental.stateless_split(seed, 2)
     # Actions in the replay are those of earlier policies: a classifier of them would not estimate log π.
-    action = tf.stop_gradient(policy(observation).sample(seed=seeds[0]))
+    action = tf.stop_gradient(distribution_at(policy, observation, box).sample(seed=seeds[0]))
     scaled = tf.random.stateless_uniform(tf.shape(action), seeds[1], -1.0, 1.0)
     return Contrast(action, ActionBox.of(box).from_scaled(scaled), {})

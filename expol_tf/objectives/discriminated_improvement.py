@@ -12,12 +12,20 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.objectives.contrasts import Contrast
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty
 from expol_tf.objectives.policy_improvement import action_value, linearized
-from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
+from expol_tf.objectives.protocols import (
+    Critic,
+    Improvement,
+    Policy,
+    distribution_at,
+    require_inputs,
+    require_temperature,
+)
 from expol_tf.objectives.soft_values import sample_actions
 from expol_tf.shapes import require_shapes
 
@@ -59,18 +67,20 @@ def discriminator_loss(
       share of states where f ranks the policy's action above the other: ½ by chance.
     """
     require_shapes(
-        ("observation", observation, "N O"),
+        ("observation", observation, "N O", "any"),
         ("contrast.policy_action", contrast.policy_action, "N A"),
         ("contrast.other_action", contrast.other_action, "N A"),
-        ("seed", seed, "2"),
-        ("valid", valid, "N"),
+        ("seed", seed, "2", "int"),
+        ("valid", valid, "N | None", "bool"),
     )
     # One call for both actions: a network's cost per call is high against that per row.
     both = tf.concat([contrast.policy_action, contrast.other_action], axis=0)
     f = discriminator(tf.concat([observation, observation], axis=0), both)
     require_shapes(("action", both, "N A"), ("discriminator(observation, action)", f, "N"))
     of_policy, of_other = tf.split(f, 2)
-    value = masked_mean(matching.value(of_policy, of_other), valid)
+    values = matching.value(of_policy, of_other)
+    require_shapes(("f", of_policy, "N"), ("matching.value(f_policy, f_target)", values, "N"))
+    value = masked_mean(values, valid)
     # An f that gives both the same value ranks neither above the other, and counts as chance.
     above = 0.5 * (1.0 + tf.sign(of_policy - of_other))
     metrics = {"divergence": matching.divergence(value), "accuracy": masked_mean(above, valid)}
@@ -123,7 +133,8 @@ def matching_improvement(
         `uniform_actions`; None takes the policy's own density.
     """
     require_inputs(observation, temperature, seed, valid)
-    scaling, distribution = ActionBox.of(box), policy(observation)
+    require_number("entropy_weight", entropy_weight, "0 or more", "0 leaves the entropy out.")
+    scaling, distribution = ActionBox.of(box), distribution_at(policy, observation, box)
     log_prob: tf.Tensor | None = None
     metrics: dict[str, tf.Tensor] = {}
     if log_ratio is not None:
@@ -142,7 +153,10 @@ def matching_improvement(
         spread_seed = tf.random.experimental.stateless_fold_in(seed, 1)
         metrics["entropy_spread"] = _entropy_spread(some, spread_seed, counts)
     loss = _differentiable(
-        lambda states, actions: matching.policy_loss(discriminator(states, actions)), observation, action
+        lambda states, actions: matching.policy_loss(discriminator(states, actions)),
+        observation,
+        action,
+        "matching.policy_loss(f_policy)",
     )
     # The mean of w·log π is −w·H.
     if log_prob is not None and entropy_weight:
@@ -184,23 +198,29 @@ def density_ratio_improvement(
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
     require_inputs(observation, temperature, seed, valid)
-    action = policy(observation).sample(seed=seed)
+    action = distribution_at(policy, observation, box).sample(seed=seed)
     value = action_value(critic, observation, action, reduction)
     if log_ratio is None:
         return Improvement(-masked_mean(value, valid), None, {})
+    require_temperature(temperature, value)
     ratio = _differentiable(log_ratio, observation, action)
     loss = tf.stop_gradient(temperature) * ratio - value
     return Improvement(masked_mean(loss, valid), ratio - ActionBox.of(box).log_volume, {})
 
 
-def _differentiable(function: DiscriminatorFunction, observation: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+def _differentiable(
+    function: DiscriminatorFunction,
+    observation: tf.Tensor,
+    action: tf.Tensor,
+    name: str = "discriminator(observation, action)",
+) -> tf.Tensor:
     """function(s, a) `[N]`, with a gradient to the action alone."""
     # As in `action_value`: the function's parameters must get no gradient from the policy's loss.
     fixed = tf.stop_gradient(action)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(fixed)
         value = function(observation, fixed)
-    require_shapes(("action", action, "N A"), ("discriminator(observation, action)", value, "N"))
+    require_shapes(("action", action, "N A"), (name, value, "N"))
     return linearized(value, action, tape.gradient(value, fixed))
 
 

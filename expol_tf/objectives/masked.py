@@ -14,7 +14,7 @@ def masked_mean(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
       values: x `[...]`, any shape; invalid ones may hold anything, NaN included.
       valid: Bool `[...]`, the values that count; None counts all.
     """
-    require_shapes(("values", values, "..."), ("valid", valid, "..."))
+    require_shapes(("values", values, "..."), ("valid", valid, "... | None", "bool"))
     if valid is None:
         return tf.reduce_mean(values)
     count = tf.reduce_sum(tf.cast(valid, values.dtype))
@@ -30,7 +30,7 @@ def masked_variance(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
       values: x `[...]`, any shape; invalid ones may hold anything, NaN included.
       valid: Bool `[...]`, the values that count; None counts all.
     """
-    require_shapes(("values", values, "..."), ("valid", valid, "..."))
+    require_shapes(("values", values, "..."), ("valid", valid, "... | None", "bool"))
     # In two passes: E x² − (E x)² would cancel, and can be negative, where the mean is large.
     deviation = values - masked_mean(values, valid)
     if valid is not None:
@@ -47,7 +47,9 @@ def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tenso
       target: Values `[...]` that were to be predicted.
       valid: Bool `[...]`, the frames that count.
     """
-    require_shapes(("prediction", prediction, "..."), ("target", target, "..."), ("valid", valid, "..."))
+    require_shapes(
+        ("prediction", prediction, "..."), ("target", target, "..."), ("valid", valid, "...", "bool")
+    )
     unexplained = masked_variance(target - prediction, valid)
     # Targets that are all equal have variance 0, and the quotient would be infinite or NaN.
     return 1.0 - unexplained / tf.maximum(masked_variance(target, valid), 1e-12)

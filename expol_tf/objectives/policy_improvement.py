@@ -18,11 +18,19 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinDistribution, latent_and_squash
 from expol_tf.errors import ConfigurationError
 from expol_tf.objectives.masked import masked_mean
-from expol_tf.objectives.protocols import Critic, Improvement, Policy, require_inputs
+from expol_tf.objectives.protocols import (
+    Critic,
+    Improvement,
+    Policy,
+    distribution_at,
+    require_inputs,
+    require_temperature,
+)
 from expol_tf.objectives.soft_values import reduced_value, sample_actions
 
 tfb = tfp.bijectors
@@ -63,11 +71,14 @@ def reparameterized_improvement(
       num_samples: Number of actions drawn per state.
     """
     require_inputs(observation, temperature, seed, valid)
-    action, log_prob, statistics = _sample_with_statistics(policy(observation), num_samples, seed)
+    distribution = distribution_at(policy, observation, box)
+    action, log_prob, statistics = _sample_with_statistics(distribution, num_samples, seed)
     # The density of the scaled action, so that α means the same on every box.
     log_prob = ActionBox.of(box).scaled_log_prob(log_prob)
+    q = action_value(critic, observation, action, reduction)
+    require_temperature(temperature, q)
     # α is learned by a loss of its own, and this one must not move it.
-    loss = tf.stop_gradient(temperature) * log_prob - action_value(critic, observation, action, reduction)
+    loss = tf.stop_gradient(temperature) * log_prob - q
     if num_samples > 1:
         loss, log_prob = tf.reduce_mean(loss, axis=-1), tf.reduce_mean(log_prob, axis=-1)
     metrics = {
@@ -102,7 +113,7 @@ def deterministic_improvement(
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
     require_inputs(observation, temperature, seed, valid)
-    action = policy(observation).sample(seed=seed)
+    action = distribution_at(policy, observation).sample(seed=seed)
     loss = -masked_mean(action_value(critic, observation, action, reduction), valid)
     return Improvement(loss, None, {})
 
@@ -158,7 +169,7 @@ def amortized_svgd(
     require_inputs(observation, temperature, seed, valid)
     require_particles(num_particles, space)
     temperature, scaling = tf.stop_gradient(temperature), ActionBox.of(box)
-    distribution = policy(observation)
+    distribution = distribution_at(policy, observation, box)
     if space == "latent":
         distribution, squash = latent_and_squash(distribution)
 
@@ -177,6 +188,7 @@ def amortized_svgd(
         tape.watch(fixed)
         action = squash.forward(fixed) if space == "latent" else scaling.from_scaled(fixed)
         q = reduced_value(critic, observation, action, reduction)
+        require_temperature(temperature, q)
         log_density = q
         if space == "latent":
             log_density += temperature * squash.forward_log_det_jacobian(fixed, event_ndims=1)
@@ -192,8 +204,7 @@ def amortized_svgd(
 
 def require_particles(num_particles: int, space: str) -> None:
     """Raises a `ConfigurationError` if `amortized_svgd` does not take these."""
-    if num_particles < 1:
-        raise ConfigurationError(f"num_particles must be 1 or more; got {num_particles}.")
+    require_number("num_particles", num_particles, "1 or more", "The usual number is 32.")
     if space not in SPACES:
         raise ConfigurationError(f"space must be one of {SPACES}; got {space!r}.")
 
@@ -235,6 +246,7 @@ def _sample_with_statistics(
     distribution: tfd.Distribution, num_samples: int, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, Mapping[str, tf.Tensor]]:
     """As `sample_actions`, with a Stein distribution's statistics of its samples, scalars or `[N]`."""
+    require_number("num_samples", num_samples, "1 or more")
     if not isinstance(distribution, SteinDistribution):
         return *sample_actions(distribution, num_samples, seed), {}
     action, log_prob, statistics = distribution.sample_with_statistics(num_samples, seed)

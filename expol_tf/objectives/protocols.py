@@ -8,6 +8,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.errors import ConfigurationError
 from expol_tf.shapes import require_shapes
 
 # π: observations [N, O] → distribution over actions [N, A].
@@ -30,6 +32,41 @@ class Improvement(NamedTuple):
     metrics: Mapping[str, tf.Tensor]
 
 
+def distribution_at(
+    policy: Policy, observation: tf.Tensor, box: BoxSpec | None = None
+) -> tfp.distributions.Distribution:
+    """Returns π(·|s) of states s `[N, O]`; refuses what is no distribution over N actions of the box.
+
+    Args:
+      policy: π, which maps states to a distribution.
+      observation: States s `[N, O]`.
+      box: Action spec whose size the actions must have; None leaves that open.
+    """
+    distribution = policy(observation)
+    if not (hasattr(distribution, "batch_shape") and hasattr(distribution, "event_shape")):
+        hint = "Take the first item: a network returns (distribution, state)."
+        raise ConfigurationError(
+            "policy(observation) must be a TFP distribution over actions [N, A]; got a "
+            f"{type(distribution).__name__}. "
+            + (hint if isinstance(distribution, tuple) else "Return the distribution, not its actions.")
+        )
+    batch, event = distribution.batch_shape, distribution.event_shape
+    if not batch.is_compatible_with(observation.shape[:1]):
+        raise ConfigurationError(
+            f"policy(observation) must have the batch shape [N] = {observation.shape[:1]} of the states; got "
+            f"{batch}, with actions {event}. A distribution over vectors has batch shape [N] and event shape "
+            "[A]: tfd.Independent(…, 1) makes the last axis part of an action."
+        )
+    if box is not None:
+        size = tf.TensorShape([len(ActionBox.of(box).half)])
+        if not event.is_compatible_with(size):
+            raise ConfigurationError(
+                f"box must have as many components as the policy's actions, {event}; got {size}. Give the "
+                "action spec for which the policy was made."
+            )
+    return distribution
+
+
 def require_inputs(
     observation: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor, valid: tf.Tensor | None = None
 ) -> None:
@@ -42,8 +79,13 @@ def require_inputs(
       valid: Bool `[N]`, the states that count, or None.
     """
     require_shapes(
-        ("observation", observation, "N O"),
+        ("observation", observation, "N O", "any"),
         ("temperature", temperature, ""),
-        ("seed", seed, "2"),
-        ("valid", valid, "N"),
+        ("seed", seed, "2", "int"),
+        ("valid", valid, "N | None", "bool"),
     )
+
+
+def require_temperature(temperature: tf.Tensor, q: tf.Tensor) -> None:
+    """Refuses a temperature, a scalar, of another dtype than the values `[...]` that it is weighed with."""
+    require_shapes(("critic(observation, action)", q, "..."), ("temperature", temperature, ""))

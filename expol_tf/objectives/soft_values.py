@@ -17,9 +17,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.objectives.protocols import Critic, Policy, require_inputs
+from expol_tf.objectives.protocols import Critic, Policy, distribution_at, require_inputs, require_temperature
 from expol_tf.shapes import require_shapes
 
 tfd = tfp.distributions
@@ -53,7 +54,7 @@ def reduced_value(critic: Critic, observation: tf.Tensor, action: tf.Tensor, red
     """
     q = critic(observation, action)
     # Without the critics' axis, Q [N] would be reduced over the states and then broadcast to all of them.
-    require_shapes(("action", action, "... A"), ("critic(observation, action)", q, "... C"))
+    require_shapes(("action", action, "... A", "any"), ("critic(observation, action)", q, "... C"))
     return reduce_critics(q, reduction)
 
 
@@ -77,7 +78,7 @@ def require_samples(num_samples: int, proposal: str) -> None:
     """
     if proposal not in PROPOSALS:
         raise ConfigurationError(f"proposal must be one of {PROPOSALS}; got {proposal!r}.")
-    if num_samples < (2 if proposal == "mixture" else 1):
+    if not num_samples >= (2 if proposal == "mixture" else 1):
         raise ConfigurationError(
             f"num_samples must be 1 or more, 2 or more for the mixture; got {num_samples} for {proposal!r}."
         )
@@ -111,8 +112,9 @@ def expected_soft_value(
     """
     require_inputs(observation, temperature, seed)
     scaling = ActionBox.of(box)
-    action, log_prob = sample_actions(policy(observation), num_samples, seed)
+    action, log_prob = sample_actions(distribution_at(policy, observation, box), num_samples, seed)
     q = reduced_value(critic, observation, action, reduction)
+    require_temperature(temperature, q)
     value = q - temperature * scaling.scaled_log_prob(log_prob)
     return value if num_samples == 1 else tf.reduce_mean(value, axis=-1)
 
@@ -163,6 +165,9 @@ def sampled_soft_value(
     shape = tf.stack([tf.shape(observation)[0], from_box, len(scaling.half)])
     scaled = tf.random.stateless_uniform(shape, seeds[0], -1.0, 1.0)
     action = scaling.from_scaled(scaled)
+    if policy is not None and tf.executing_eagerly():
+        # In a graph it would cost a call of a policy of which the uniform proposal needs nothing.
+        distribution_at(policy, observation, box)
     if not from_policy:
         # Densities are those of the scaled action, whose box has the volume 2ᴬ.
         log_q = tf.constant(-scaling.log_volume, scaled.dtype)
@@ -171,7 +176,7 @@ def sampled_soft_value(
             raise ConfigurationError(
                 'policy must be given for the proposal "mixture"; got None. Give it, or proposal="uniform".'
             )
-        distribution = policy(observation)
+        distribution = distribution_at(policy, observation, box)
         own, log_own = sample_actions(distribution, from_policy, seeds[1], keep_axis=True)
         # Balance heuristic: every sample is weighted by the density of the whole mixture, whichever half drew
         # it. TFP puts samples first: [M, N] is transposed back to [N, M].
@@ -189,6 +194,7 @@ def sampled_soft_value(
         )
         action = tf.concat([action, own], axis=1)
     q = reduced_value(critic, observation, action, reduction)
+    require_temperature(temperature, q)
     # Q/α is easily in the hundreds, where exp overflows in float32 (at 88): the sum is taken by logsumexp,
     # which subtracts the largest term first.
     log_weight = q / temperature - log_q
@@ -224,7 +230,8 @@ def deterministic_value(
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
     require_inputs(observation, temperature, seed)
-    return reduced_value(critic, observation, policy(observation).sample(seed=seed), reduction)
+    action = distribution_at(policy, observation).sample(seed=seed)
+    return reduced_value(critic, observation, action, reduction)
 
 
 def sample_actions(
@@ -241,8 +248,7 @@ def sample_actions(
       seed: Stateless seed, int32 `[2]`.
       keep_axis: Whether one sample keeps its axis; without it M = 1 gives `[N, A]` and `[N]`.
     """
-    if num_samples < 1:
-        raise ConfigurationError(f"num_samples must be 1 or more; got {num_samples}.")
+    require_number("num_samples", num_samples, "1 or more")
     if num_samples == 1 and not keep_axis:
         return distribution.experimental_sample_and_log_prob(seed=seed)
     action, log_prob = distribution.experimental_sample_and_log_prob(num_samples, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.objectives.masked import masked_mean
 from expol_tf.shapes import require_shapes
 
@@ -21,7 +22,7 @@ def importance_surrogate(
       advantage: Â `[N]`.
       valid: Bool `[N]`, the frames that count.
     """
-    _require_frames(log_prob, old_log_prob, valid, advantage)
+    _require_frames(log_prob, old_log_prob, valid, advantage=advantage)
     return masked_mean(_ratio(log_prob, old_log_prob, valid) * advantage, valid)
 
 
@@ -43,7 +44,8 @@ def clipped_surrogate(
       valid: Bool `[N]`, the frames that count.
       clip_range: c, how far the ratio may move from 1.
     """
-    _require_frames(log_prob, old_log_prob, valid, advantage)
+    _require_frames(log_prob, old_log_prob, valid, advantage=advantage)
+    _require_clip_range(clip_range)
     ratio = _ratio(log_prob, old_log_prob, valid)
     clipped = tf.clip_by_value(ratio, 1.0 - clip_range, 1.0 + clip_range)
     # The minimum clips only the side that would gain: a step that made things worse keeps its gradient.
@@ -62,19 +64,24 @@ def clip_fraction(
       clip_range: c, how far the ratio may move from 1.
     """
     _require_frames(log_prob, old_log_prob, valid)
+    _require_clip_range(clip_range)
     outside = tf.abs(_ratio(log_prob, old_log_prob, valid) - 1.0) > clip_range
     return masked_mean(tf.cast(outside, log_prob.dtype), valid)
 
 
 def _require_frames(
-    log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor, advantage: tf.Tensor | None = None
+    log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor, **others: tf.Tensor
 ) -> None:
     require_shapes(
         ("log_prob", log_prob, "N"),
         ("old_log_prob", old_log_prob, "N"),
-        ("advantage", advantage, "N"),
-        ("valid", valid, "N"),
+        *((name, tensor, "N") for name, tensor in others.items()),
+        ("valid", valid, "N", "bool"),
     )
+
+
+def _require_clip_range(clip_range: float) -> None:
+    require_number("clip_range", clip_range, "positive", "The usual value is 0.2.")
 
 
 def _ratio(log_prob: tf.Tensor, old_log_prob: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -41,9 +42,12 @@ class Adam(tf.Module):
         name: str = "Adam",
     ) -> None:
         super().__init__(name=name)
-        if not callable(learning_rate) and learning_rate < 0:
-            raise ConfigurationError(f"{name}.learning_rate must be 0 or more; got {learning_rate}.")
-        if max_gradient_norm is not None and max_gradient_norm <= 0:
+        if not callable(learning_rate):
+            require_number(f"{name}.learning_rate", learning_rate, "0 or more", "The usual value is 3e-4.")
+        for argument, decay in dict(beta_1=beta_1, beta_2=beta_2).items():
+            require_number(f"{name}.{argument}", decay, "0 or more and less than 1", "Usually it is near 1.")
+        require_number(f"{name}.epsilon", epsilon, "0 or more", "The usual value is 1e-8.")
+        if max_gradient_norm is not None and not max_gradient_norm > 0:
             raise ConfigurationError(
                 f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
             )

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
+
 
 class ConjugateGradientResult(NamedTuple):
     """The solution x `[P]`, its residual b − F x `[P]` and the number of iterations done."""
@@ -35,6 +37,8 @@ def conjugate_gradient(
       max_iterations: How many products with F are computed at most.
       tolerance: The squared residual ‖b − F x‖² at which it stops.
     """
+    require_number("max_iterations", max_iterations, "0 or more", "The usual number is 10.")
+    require_number("tolerance", tolerance, "0 or more", "The usual value is 1e-10.")
 
     def unfinished(
         iteration: tf.Tensor, _: tf.Tensor, residual: tf.Tensor, __: tf.Tensor, squared: tf.Tensor

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.optimizers.flat import flat_gradient
 from expol_tf.replicas import batch_size, divided, sum_over_parts
 
@@ -57,6 +58,7 @@ def fisher_product(
     Returns:
       A function of v `[P]`, to be called in the same graph, inside a `tf.while_loop` if need be.
     """
+    require_number("damping", damping, "0 or more", "0 adds nothing.")
     weights = sample_weights(weights, batch, variables[0].dtype)
     if not divided():
         undamped = _linearized(log_prob, batch, variables, weights)

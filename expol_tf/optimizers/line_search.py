@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
+
 
 class LineSearchResult(NamedTuple):
     """The accepted fraction of the full step (0 if none was), and what the last trial measured."""
@@ -35,6 +37,8 @@ def backtracking_line_search(
       max_trials: How many fractions are tried at most.
       dtype: The type of fractions and measurements.
     """
+    require_number("ratio", ratio, "between 0 and 1", "The usual value is 0.5.")
+    require_number("max_trials", max_trials, "1 or more", "The usual number is 10.")
 
     def unfinished(index: tf.Tensor, _: tf.Tensor, accepted: tf.Tensor, *__: tf.Tensor) -> tf.Tensor:
         """Whether trials are left and none has been accepted."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
@@ -54,12 +55,11 @@ class MinibatchAdam(tf.Module):
     ) -> None:
         super().__init__(name=name)
         for argument, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
-            if number < 1:
-                raise ConfigurationError(f"{name}.{argument} must be 1 or more; got {number}.")
+            require_number(f"{name}.{argument}", number, "1 or more")
         # ε as in Keras, and as in runs of earlier versions. Gradients are clipped here, where their norm is
         # known: it is a metric.
         self.optimizer = Adam(learning_rate, None, epsilon=1e-7, name=name)
-        if max_gradient_norm is not None and max_gradient_norm <= 0:
+        if max_gradient_norm is not None and not max_gradient_norm > 0:
             raise ConfigurationError(
                 f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
             )

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flatten
@@ -62,16 +62,16 @@ class TrustRegion:
         max_backtracks: int = 10,
         backtrack_ratio: float = 0.5,
     ) -> None:
-        for name, value, valid, rule in (
-            ("max_kl", max_kl, max_kl > 0, "positive"),
-            ("damping", damping, damping >= 0, "0 or more"),
-            ("cg_iterations", cg_iterations, cg_iterations >= 1, "1 or more"),
-            ("kl_slack", kl_slack, kl_slack >= 1, "1 or more"),
-            ("max_backtracks", max_backtracks, max_backtracks >= 1, "1 or more"),
-            ("backtrack_ratio", backtrack_ratio, 0 < backtrack_ratio < 1, "between 0 and 1"),
+        for name, value, rule, usual in (
+            ("max_kl", max_kl, "positive", 0.01),
+            ("damping", damping, "0 or more", 0.1),
+            ("cg_iterations", cg_iterations, "1 or more", 10),
+            ("cg_tolerance", cg_tolerance, "0 or more", 1e-10),
+            ("kl_slack", kl_slack, "1 or more", 1.5),
+            ("max_backtracks", max_backtracks, "1 or more", 10),
+            ("backtrack_ratio", backtrack_ratio, "between 0 and 1", 0.5),
         ):
-            if not valid:
-                raise ConfigurationError(f"TrustRegion.{name} must be {rule}; got {value}.")
+            require_number(f"TrustRegion.{name}", value, rule, f"The default is {usual}.")
         self.max_kl = max_kl
         self._damping = damping
         self._cg_iterations = cg_iterations

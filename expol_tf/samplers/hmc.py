@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
@@ -80,11 +82,12 @@ def hmc(
       ConfigurationError: If a number is out of range or the seed is missing.
     """
     require_shapes(
-        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+        ("particles", particles, "... M A"),
+        ("step_size", step_size, "", "any"),
+        ("temperature", temperature, "", "any"),
     )
-    if num_leapfrog < 1:
-        raise ConfigurationError(f"num_leapfrog must be 1 or more; got {num_leapfrog}.")
-    if not tf.is_tensor(temperature) and temperature <= 0:
+    _require_leapfrog(num_leapfrog, step_size)
+    if not tf.is_tensor(temperature) and not 0 < temperature < math.inf:
         raise ConfigurationError(
             f"temperature must be positive in hmc, whose velocities have that variance; got {temperature}. "
             "To climb to a mode use langevin with noise=False."
@@ -138,6 +141,11 @@ def hmc(
     return HmcMoved(u, None, total / max(num_steps, 1))
 
 
+def _require_leapfrog(num_leapfrog: int, step_size: float | tf.Tensor) -> None:
+    require_number("num_leapfrog", num_leapfrog, "1 or more", "1 gives Langevin steps.")
+    require_number("step_size", step_size, "positive", "Take num_steps=0 to leave the particles in place.")
+
+
 def leapfrog(
     particles: tf.Tensor,
     velocities: tf.Tensor,
@@ -163,8 +171,9 @@ def leapfrog(
     require_shapes(
         ("particles", particles, "... M A"),
         ("velocities", velocities, "... M A"),
-        ("step_size", step_size, ""),
+        ("step_size", step_size, "", "any"),
     )
+    _require_leapfrog(num_leapfrog, step_size)
     u, v = tf.convert_to_tensor(particles), tf.convert_to_tensor(velocities)
     epsilon = as_scalar(step_size, u.dtype)
     # Half kicks at both ends make the map its own inverse once v is reversed, which the

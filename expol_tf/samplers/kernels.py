@@ -7,6 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.errors import ConfigurationError
 from expol_tf.shapes import require_shapes
 
@@ -74,7 +75,7 @@ def kernel_bandwidth(
       floor: Lowest h, in units of d. Without it, particles that coincide would make the kernel a spike.
     """
     require_shapes(("distances", distances, "... M M" if one_set else "... M K"))
-    check_bandwidth(rule)
+    check_bandwidth(rule, floor)
     # A gradient would flow through the one or two pairs in the middle alone, and is not part of SVGD.
     distances = tf.stop_gradient(distances)
     batch = tf.shape(distances)[:-2]
@@ -98,19 +99,28 @@ def kernel_bandwidth(
     return tf.maximum(middle / scale, floor)
 
 
-def check_bandwidth(rule: str | float) -> None:
+def check_bandwidth(rule: str | float, floor: float | None = None, owner: str = "") -> None:
     """Raises a `ConfigurationError` unless `kernel_bandwidth` knows the rule.
 
     Args:
       rule: "median", "mean" or a number σ > 0.
+      floor: Lowest h, positive; None is not checked.
+      owner: What the names of the arguments begin with in a message, such as "SteinSampler.".
     """
     if isinstance(rule, str):
         if rule not in BANDWIDTHS:
             raise ConfigurationError(
-                f"bandwidth must be one of {BANDWIDTHS} or a standard deviation; got {rule!r}."
+                f"{owner}bandwidth must be one of {BANDWIDTHS} or a standard deviation; got {rule!r}."
             )
     elif not 0 < rule < math.inf:
-        raise ConfigurationError(f"bandwidth must be positive, it is a standard deviation; got {rule}.")
+        raise ConfigurationError(
+            f"{owner}bandwidth must be positive, it is a standard deviation; got {rule}. Or give one of "
+            f"{BANDWIDTHS}."
+        )
+    if floor is not None:
+        require_number(
+            f"{owner}floor", floor, "positive", "The usual value is 1e-3, in units of squared distances."
+        )
 
 
 def _median(values: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import Moved, repeat_steps
-from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar, score_of
+from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar, require_scales, score_of
 from expol_tf.shapes import require_shapes
 
 
@@ -70,8 +70,11 @@ def langevin(
       ConfigurationError: If noise has no seed, or a density change is unknown or asked for with noise.
     """
     require_shapes(
-        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+        ("particles", particles, "... M A"),
+        ("step_size", step_size, "", "any"),
+        ("temperature", temperature, "", "any"),
     )
+    require_scales(step_size, temperature)
     if density_change is not None and density_change not in DENSITY_CHANGES:
         raise ConfigurationError(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from expol_tf.errors import ConfigurationError
+from expol_tf.checks import require_number
 
 # A graph contains up to this many steps one by one; more become a loop.
 _UNROLLED = 32
@@ -67,8 +67,7 @@ def repeat(
       num_steps: Number of steps, 0 or more.
       unrolled: Largest number of steps that a graph contains one by one; more become a loop.
     """
-    if num_steps < 0:
-        raise ConfigurationError(f"num_steps must be 0 or more; got {num_steps}.")
+    require_number("num_steps", num_steps, "0 or more", "0 leaves the particles where they are.")
     if num_steps <= unrolled or tf.executing_eagerly():
         for index in range(num_steps):
             # A tensor, as in the loop: `body` gets an index of the same type either way.

@@ -6,9 +6,15 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.samplers.kernels import kernel_bandwidth, kernel_of_distances, squared_distances
+from expol_tf.samplers.kernels import (
+    check_bandwidth,
+    kernel_bandwidth,
+    kernel_of_distances,
+    squared_distances,
+)
 from expol_tf.samplers.moved import Moved, repeat_steps
 from expol_tf.shapes import require_shapes
 
@@ -56,9 +62,10 @@ def svgd_direction(
     require_shapes(
         ("particles", particles, "... M A"),
         ("score", score, "... M A"),
-        ("temperature", temperature, ""),
-        ("moved", moved, "... K A"),
+        ("temperature", temperature, "", "any"),
+        ("moved", moved, "... K A | None"),
     )
+    _require_temperature(temperature)
     x = tf.convert_to_tensor(particles)
     y = x if moved is None else tf.convert_to_tensor(moved)
     alpha = as_scalar(temperature, x.dtype)
@@ -128,8 +135,12 @@ def svgd(
       The particles u^L and the change `[..., M]` or None, with gradients to u⁰ and through the scores.
     """
     require_shapes(
-        ("particles", particles, "... M A"), ("step_size", step_size, ""), ("temperature", temperature, "")
+        ("particles", particles, "... M A"),
+        ("step_size", step_size, "", "any"),
+        ("temperature", temperature, "", "any"),
     )
+    require_scales(step_size, temperature)
+    check_bandwidth(bandwidth, floor)
     if density_change is not None and density_change not in DENSITY_CHANGES:
         raise ConfigurationError(
             f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
@@ -177,9 +188,10 @@ def svgd_step(
     require_shapes(
         ("particles", particles, "... M A"),
         ("score", score, "... M A"),
-        ("step_size", step_size, ""),
-        ("temperature", temperature, ""),
+        ("step_size", step_size, "", "any"),
+        ("temperature", temperature, "", "any"),
     )
+    require_scales(step_size, temperature)
     u = tf.convert_to_tensor(particles)
     num_particles, size = u.shape[-2:]
     alpha, epsilon = as_scalar(temperature, u.dtype), as_scalar(step_size, u.dtype)
@@ -242,10 +254,11 @@ def svgd_jacobian(
     require_shapes(
         ("particles", particles, "... M A"),
         ("score", score, "... M A"),
-        ("step_size", step_size, ""),
-        ("temperature", temperature, ""),
+        ("step_size", step_size, "", "any"),
+        ("temperature", temperature, "", "any"),
         ("width", width, "..."),
     )
+    require_scales(step_size, temperature)
     u = tf.convert_to_tensor(particles)
     num_particles, size = u.shape[-2:]
     scale = as_scalar(step_size, u.dtype) / (count or num_particles)
@@ -263,6 +276,21 @@ def svgd_jacobian(
     total = tf.reduce_sum(kernel, axis=-1)[..., tf.newaxis, tf.newaxis]
     diagonal = 1.0 + scale * alpha * slope * total
     return diagonal * tf.eye(size, dtype=u.dtype) + scale * outer
+
+
+def require_scales(step_size: float | tf.Tensor, temperature: float | tf.Tensor) -> None:
+    """Raises a `ConfigurationError` unless step size and temperature, where they are numbers, are in range.
+
+    Args:
+      step_size: ε > 0, a scalar.
+      temperature: α ≥ 0, a scalar.
+    """
+    require_number("step_size", step_size, "positive", "Take num_steps=0 to leave the particles in place.")
+    _require_temperature(temperature)
+
+
+def _require_temperature(temperature: float | tf.Tensor) -> None:
+    require_number("temperature", temperature, "0 or more", "With 1 the target is exp(ℓ) itself.")
 
 
 def score_of(score_fn: Score, particles: tf.Tensor) -> tf.Tensor:

@@ -33,10 +33,10 @@ def gradient_penalty(
       box: Action spec with finite bounds, shape `[A]`.
     """
     require_shapes(
-        ("observation", observation, "N O"),
+        ("observation", observation, "N O", "any"),
         ("action", action, "N A"),
         ("other", other, "N A"),
-        ("seed", seed, "2"),
+        ("seed", seed, "2", "int"),
     )
     scaling = ActionBox.of(box)
     start, end = tf.stop_gradient(scaling.to_scaled(action)), tf.stop_gradient(scaling.to_scaled(other))

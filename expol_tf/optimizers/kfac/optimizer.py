@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
@@ -116,18 +117,17 @@ class Kfac(tf.Module):
         jit_compile: bool = True,
     ) -> None:
         super().__init__(name="Kfac")
-        for name, value, valid, rule in (
-            ("learning_rate", learning_rate, learning_rate > 0, "positive"),
-            ("damping", damping, damping > 0, "positive"),
-            ("clip_kl", clip_kl, clip_kl > 0, "positive"),
-            ("momentum", momentum, 0 <= momentum < 1, "0 or more and less than 1"),
-            ("factor_decay", factor_decay, 0 <= factor_decay < 1, "0 or more and less than 1"),
-            ("factor_interval", factor_interval, factor_interval >= 1, "1 or more"),
-            ("eigen_interval", eigen_interval, eigen_interval >= 1, "1 or more"),
-            ("cg_iterations", cg_iterations, cg_iterations >= 0, "0 or more"),
+        for name, value, rule, usual in (
+            ("learning_rate", learning_rate, "positive", 0.03),
+            ("damping", damping, "positive", 0.01),
+            ("clip_kl", clip_kl, "positive", 0.01),
+            ("momentum", momentum, "0 or more and less than 1", 0.9),
+            ("factor_decay", factor_decay, "0 or more and less than 1", 0.99),
+            ("factor_interval", factor_interval, "1 or more", 1),
+            ("eigen_interval", eigen_interval, "1 or more", 10),
+            ("cg_iterations", cg_iterations, "0 or more", 10),
         ):
-            if not valid:
-                raise ConfigurationError(f"Kfac.{name} must be {rule}; got {value}.")
+            require_number(f"Kfac.{name}", value, rule, f"The default is {usual}.")
         self.learning_rate = tf.Variable(
             learning_rate, trainable=False, dtype=tf.float32, name="learning_rate"
         )

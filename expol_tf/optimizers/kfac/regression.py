@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
 from expol_tf.optimizers.regression import Prediction, Regression
@@ -33,8 +33,7 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
 
     def __init__(self, kfac: Kfac | None = None, updates: int = 25, jit_compile: bool = True) -> None:
         super().__init__(name="KfacRegression")
-        if updates < 1:
-            raise ConfigurationError(f"KfacRegression.updates must be 1 or more; got {updates}.")
+        require_number("KfacRegression.updates", updates, "1 or more", "The default is 25.")
         self.kfac = kfac or Kfac(
             learning_rate=1e-2,
             damping=0.1,

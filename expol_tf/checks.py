@@ -1,0 +1,70 @@
+"""Numbers out of their range and misspelt attributes of a class, refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from expol_tf.errors import ConfigurationError
+
+# Comparisons that NaN fails: `not value < 0` would let it pass.
+_RULES: dict[str, Callable[[float], bool]] = {
+    "finite": math.isfinite,
+    "positive": lambda value: 0 < value < math.inf,
+    "0 or more": lambda value: 0 <= value < math.inf,
+    "1 or more": lambda value: 1 <= value < math.inf,
+    "between 0 and 1": lambda value: 0 < value < 1,
+    "0 or more and less than 1": lambda value: 0 <= value < 1,
+}
+
+
+def require_number(argument: str, value: Any, rule: str, remedy: str = "") -> None:
+    """Raises a `ConfigurationError` unless a number keeps a rule, which NaN and infinity never do.
+
+    Args:
+      argument: Name under which the caller was given the number, for the message.
+      value: The number. A tensor passes, as its value is not known while a function is traced.
+      rule: One of the keys of `_RULES`, such as "positive" or "0 or more".
+      remedy: A sentence that says what to do.
+    """
+    if tf.is_tensor(value) or isinstance(value, tf.Variable) or _RULES[rule](value):
+        return
+    finite = " and finite" if value == math.inf and rule != "finite" else ""
+    raise ConfigurationError(
+        f"{argument} must be {rule}{finite}; got {value}.{' ' if remedy else ''}{remedy}"
+    )
+
+
+def refuse_misspelt_attributes(cls: type, root: type) -> None:
+    """Raises a `ConfigurationError` if the body of a class misspells an attribute of its base classes.
+
+    To be called by `__init_subclass__`. A misspelt setting would silently leave the inherited value. Methods
+    and annotated fields are never refused.
+
+    Args:
+      cls: The class that is being defined.
+      root: The first of its base classes whose attributes are settings.
+    """
+    own = vars(cls)
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, root)]
+    known = {
+        name
+        for base in bases
+        for name in (*vars(base), *vars(base).get("__annotations__", ()))
+        if not name.startswith("_")
+    }
+    for name, value in own.items():
+        # Functions, properties and the like are descriptors.
+        is_setting = not (name.startswith("_") or hasattr(value, "__get__") or isinstance(value, type))
+        if not is_setting or name in known or name in own.get("__annotations__", ()):
+            continue
+        near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.87)
+        if near:
+            raise ConfigurationError(
+                f"{cls.__name__}.{name} must not be named almost like an attribute of {bases[0].__name__}; "
+                f"did you mean {near[0]!r}? For a value of your own take another name, or annotate its type."
+            )
