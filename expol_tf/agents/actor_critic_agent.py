@@ -17,7 +17,7 @@ from tf_agents.typing import types
 from expol_tf.agents.acting import Acting
 from expol_tf.agents.critic_fit import CriticFit, TargetUpdate
 from expol_tf.agents.discriminators import Discriminator
-from expol_tf.agents.experience import Transitions, transitions_from_trajectory
+from expol_tf.agents.experience import Transitions, require_transitions, transitions_from_trajectory
 from expol_tf.agents.gradient_step import BatchLoss, Metrics, build_optimizer, descend
 from expol_tf.agents.improvements import Companion, ImprovementLoss, PolicyImprovement
 from expol_tf.agents.network_checks import require_actor, require_critic
@@ -36,7 +36,6 @@ from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, Obser
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import learner_strategy, split_seed
-from expol_tf.shapes import require_shapes
 
 
 @configurable
@@ -228,7 +227,7 @@ class ActorCriticAgent(PolicyAgent):
           (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
           `temperature`, and what the discriminators, the improvement and the companions measured.
         """
-        self._require_transitions(transitions, seed)
+        require_transitions(transitions, seed, *(example.shape[1] for example in self._example))
         with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
             value_seed, improvement_seed = split_seed(seed, 2)
             step = self.train_step_counter.assign_add(1)
@@ -369,15 +368,6 @@ class ActorCriticAgent(PolicyAgent):
         targets = [variable for target, _ in pairs for variable in target.variables]
         variables = [variable for _, source in pairs for variable in source.variables]
         self._target_update.update(targets, variables, step)
-
-    def _require_transitions(self, transitions: Transitions, seed: tf.Tensor) -> None:
-        """Raises a `ConfigurationError` that names what is not as `Transitions` says."""
-        size, action_size = self._example[0].shape[1], self._example[1].shape[1]
-        named = {f"transitions.{name}": value for name, value in transitions._asdict().items()}
-        shapes = [f"N {size}", f"N {action_size}", "N", "N", f"N {size}", "N | None"]
-        # Networks convert observations and actions themselves.
-        dtypes = ["any", "any", "float32", "float32", "any", "bool"]
-        require_shapes(*zip(named, named.values(), shapes, dtypes, strict=True), ("seed", seed, "2", "int"))
 
     def _normalized(self, transitions: Transitions) -> Transitions:
         """Returns the transitions as networks take them; the normalizer has learned from them first."""

@@ -9,6 +9,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.shapes import require_shapes
 
 
 class Rollout(NamedTuple):
@@ -88,6 +89,17 @@ class Transitions(NamedTuple):
     discount: tf.Tensor
     next_observation: tf.Tensor
     valid: tf.Tensor | None = None
+
+
+def require_transitions(
+    transitions: Transitions, seed: tf.Tensor, observation_size: int, action_size: int
+) -> None:
+    """Raises a `ConfigurationError` that names what is not as `Transitions` says, or a seed that is none."""
+    named = {f"transitions.{name}": value for name, value in transitions._asdict().items()}
+    shapes = [f"N {observation_size}", f"N {action_size}", "N", "N", f"N {observation_size}", "N | None"]
+    # Networks convert observations and actions themselves.
+    dtypes = ["any", "any", "float32", "float32", "any", "bool"]
+    require_shapes(*zip(named, named.values(), shapes, dtypes, strict=True), ("seed", seed, "2", "int"))
 
 
 def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transitions:
