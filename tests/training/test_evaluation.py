@@ -204,7 +204,11 @@ def test_due_when_a_multiple_of_the_interval_was_passed() -> None:
     assert not Evaluator(Countdown, seed=0, interval=0).is_due(0, 1_000_000)
 
 
-@pytest.mark.parametrize("arguments", [{"interval": -1}, {"episodes": 0}, {"max_envs": 0}])
-def test_bad_arguments(arguments: dict) -> None:
-    with pytest.raises(ConfigurationError, match="must be 0 or more"):
-        Evaluator(Countdown, seed=0, **arguments)
+@pytest.mark.parametrize(
+    ("name", "value", "least"), [("interval", -1, 0), ("episodes", 0, 1), ("max_envs", 0, 1)]
+)
+def test_bad_arguments(name: str, value: int, least: int) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"^Evaluator\.{name} must be {least} or more; got {value}\."
+    ):
+        Evaluator(Countdown, seed=0, **{name: value})
