@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
+import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.networks import network
 
-from expol_tf import agents, distributions, networks, objectives, optimizers, training  # noqa: F401
+import expol_tf
 from expol_tf.agents import (
     Acting,
     ClippedUpdate,
@@ -37,6 +39,9 @@ from expol_tf.networks import GaussianActorNetwork
 from expol_tf.optimizers import Adam, MinibatchAdam, TrustRegion
 from tests.agents import small_off_policy as small
 
+# So that all are registered, whatever other tests of the process import.
+for module in pkgutil.walk_packages(expol_tf.__path__, "expol_tf."):
+    importlib.import_module(module.name)
 OURS = {
     name: entry.wrapped
     for name, entry in gin_internals.entries().items()

@@ -25,6 +25,7 @@ from expol_tf.agents import (
     SoftValue,
 )
 from expol_tf.agents.discriminators import Discriminator
+from expol_tf.agents.experience import require_transitions
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork, ValueNetwork
 from expol_tf.objectives import Improvement, jsd
@@ -229,13 +230,12 @@ def test_transitions_are_checked_by_name(changes, words):
 
 
 def test_what_is_checked_adds_no_operation():
-    agent = agent_of(improvement=Own(lambda improvement: improvement))
     before = len(tf.compat.v1.get_default_graph().get_operations())
     graph = tf.Graph()
     with graph.as_default():
         batch = small.as_tensors(small.make_transitions())
         operations = len(graph.get_operations())
-        agent._require_transitions(batch, np.array([1, 2], np.int32))
+        require_transitions(batch, np.array([1, 2], np.int32), 3, 2)
         assert len(graph.get_operations()) == operations
     assert len(tf.compat.v1.get_default_graph().get_operations()) == before
 
