@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
@@ -14,7 +15,18 @@ from expol_tf.checks import require_number
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.distributions.stein_sampler import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.samplers import kernel_bandwidth, squared_distances, svgd_jacobian, svgd_step
+from expol_tf.random import seed_of_step
+from expol_tf.samplers import (
+    JOINT_CHANGES,
+    Curvature,
+    kernel_bandwidth,
+    random_directions,
+    score_and_curvature,
+    squared_distances,
+    svgd_jacobian,
+    svgd_step,
+    unit_directions,
+)
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -43,9 +55,11 @@ class SteinDistribution(ImageDistribution):
 
         log π(a) = log q⁰(u⁰) + Σ_l change_l − log|∂bijector/∂u|,
 
-    with the change that `expol_tf.samplers.svgd` returns. It is a *mean-field* density, which takes the map
-    of a particle with its neighbours frozen: exact in the limit of many particles, an estimate for ten. There
-    is no `log_prob` of other actions.
+    with the change that `SteinSampler.density_change` names, see `expol_tf.samplers.svgd`. By default it is a
+    particle's share of the density of the whole set. So only its mean over a set means something: minus that
+    mean is the joint entropy per particle, a **lower bound** of the entropy of one sample. It is close where
+    particles are nearly independent, and far below where few dimensions make them repel each other. There is
+    no `log_prob` of other actions.
 
     With a range, q⁰ is truncated at μ ± tσ, and its density is normalized on that range. Particles that leave
     it later are dropped. The others then have the density q^L/P(stay), and have been moved by those dropped;
@@ -168,6 +182,7 @@ class SteinDistribution(ImageDistribution):
         * `particle_spread`: standard deviation of a set's particles at the end, averaged over components;
         * `displacement`: ‖u^L − u⁰‖;
         * `dropped_share`: share of the particles that left the range;
+        * `limited_share`: share of the steps that were shortened to `SteinSampler.step_limit`;
         * `score_norm`: ‖∇ℓ(u⁰)‖;
 
         These are scalars, computed from the first members of the batch:
@@ -181,7 +196,8 @@ class SteinDistribution(ImageDistribution):
           seed: A stateless seed, int32 `[2]`.
         """
         require_number("num_samples", num_samples, "1 or more")
-        sets = self._draw(-(-num_samples // self._sampler.num_particles), seed, with_statistics=True)
+        num_sets = -(-num_samples // self._sampler.num_particles)
+        sets = self._draw(num_sets, seed, with_density=True, with_statistics=True)
         u, log_prob = self._flat(sets.particles, num_samples), self._flat(sets.log_prob, num_samples)
         return self._to_action(u), self._action_log_prob(u, log_prob), sets.statistics
 
@@ -200,7 +216,7 @@ class SteinDistribution(ImageDistribution):
         shape = tf.convert_to_tensor(sample_shape, tf.int32)
         fixed = tf.get_static_value(shape)
         n = tf.reduce_prod(shape) if fixed is None else int(np.prod(fixed))
-        sets = self._draw(self._num_sets(n), seed)
+        sets = self._draw(self._num_sets(n), seed, with_density=True)
         u, log_prob = self._flat(sets.particles, n), self._flat(sets.log_prob, n)
         action, log_prob = self._to_action(u), self._action_log_prob(u, log_prob)
 
@@ -238,21 +254,25 @@ class SteinDistribution(ImageDistribution):
         fixed = tf.get_static_value(n)
         return -(-(n if fixed is None else int(fixed)) // self._sampler.num_particles)
 
-    def _draw(self, num_sets: Any, seed: Any, with_statistics: bool = False) -> _Sets:
+    def _draw(
+        self, num_sets: Any, seed: Any, with_density: bool = False, with_statistics: bool = False
+    ) -> _Sets:
         """Draws sets of particles and moves them."""
         sampler, base = self._sampler, self._base
         total = sampler.num_particles + sampler.num_spares
+        # Of its own stream, so that particles do not depend on whether their density is asked for.
+        probe_seed = tfp.random.sanitize_seed(seed, salt="stein_probes") if with_density else None
         if sampler.range is None:
             # As the base draws them: without steps this is the base, to the last bit.
             u, log_prob = base.experimental_sample_and_log_prob(num_sets * total, seed=seed)
             start, log_prob = self._in_sets(u, total), self._in_sets(log_prob, total)
-            return self._move_from(start, log_prob, with_statistics)
+            return self._move_from(start, log_prob, probe_seed, with_statistics)
         seed = tfp.random.sanitize_seed(seed, salt="stein")
         mean = base.mean()
         shape = tf.concat([tf.shape(mean)[:-1], [num_sets, total], tf.shape(mean)[-1:]], 0)
         noise = self._noise(tf.random.stateless_uniform(shape, seed, dtype=self.dtype))
         noise = tf.ensure_shape(noise, [*mean.shape[:-1], None, total, mean.shape[-1]])
-        return self._move(noise, with_statistics)
+        return self._move(noise, probe_seed, with_statistics)
 
     def _noise(self, uniform: tf.Tensor) -> tf.Tensor:
         """Standard Gaussian noise within the range, from uniform numbers in [0, 1)."""
@@ -263,7 +283,7 @@ class SteinDistribution(ImageDistribution):
         smallest = max(outside, float(np.finfo(uniform.dtype.as_numpy_dtype).tiny))
         return tf.math.ndtri(smallest + (1.0 - 2.0 * outside) * uniform)
 
-    def _move(self, noise: tf.Tensor, with_statistics: bool = False) -> _Sets:
+    def _move(self, noise: tf.Tensor, probe_seed: Any = None, with_statistics: bool = False) -> _Sets:
         """Moves μ + σ·noise, noise `[*B, S, M, A]`."""
         mean, std = self._mean_and_std()
         constant = 0.5 * math.log(2.0 * math.pi)
@@ -272,42 +292,49 @@ class SteinDistribution(ImageDistribution):
             constant += math.log(math.erf(self._sampler.range / math.sqrt(2.0)))
         # From the noise itself: of μ + σ·noise, (u − μ)/σ is the noise with the rounding errors of u.
         log_prob = -tf.reduce_sum(0.5 * tf.square(noise) + tf.math.log(std) + constant, axis=-1)
-        return self._move_from(mean + std * noise, log_prob, with_statistics)
+        return self._move_from(mean + std * noise, log_prob, probe_seed, with_statistics)
 
     def _mean_and_std(self) -> tuple[tf.Tensor, tf.Tensor]:
         """μ and σ of q⁰ `[*B, 1, 1, A]`."""
         mean, std = self._base.mean(), self._base.stddev()
         return mean[..., tf.newaxis, tf.newaxis, :], std[..., tf.newaxis, tf.newaxis, :]
 
-    def _move_from(self, start: tf.Tensor, log_prob: tf.Tensor, with_statistics: bool) -> _Sets:
-        """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given."""
+    def _move_from(
+        self, start: tf.Tensor, log_prob: tf.Tensor, probe_seed: Any, with_statistics: bool
+    ) -> _Sets:
+        """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given; log q^L is only there with a seed."""
         sampler = self._sampler
         # If the size of the batch is unknown, TFP's means do not know their other sizes either.
         total = sampler.num_particles + sampler.num_spares
         u = start = tf.ensure_shape(start, [*self.batch_shape, start.shape[-3], total, *self.event_shape])
-        stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
+        stays, score_norm, factors, determinants = None, tf.zeros_like(log_prob), [], []
         mean, std = self._mean_and_std()
         alpha = self._alpha()
         # The repulsion α∇k grows with α: at α = 20 plain steps of 0.01 fold the map already.
         step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
+        density_change = None if probe_seed is None else sampler.density_change
         for index in range(sampler.num_sampler_steps):
-            score = self._of_sets(self._score, u)
-            if not sampler.score_gradient:
-                score = tf.stop_gradient(score)
+            score, curvature = self._scores(u, density_change, probe_seed, index)
             if index == 0:
                 score_norm = tf.norm(tf.stop_gradient(score), axis=-1)
-            if with_statistics:  # Not when acting, which XLA compiles: it has no determinants.
-                determinants.append(self._determinants(u, score, step_size, alpha))
-            u, change = svgd_step(
+            step = svgd_step(
                 u,
                 score,
                 step_size,
                 temperature=alpha,
                 bandwidth=sampler.bandwidth,
                 floor=sampler.floor,
-                density_change=sampler.density_change,
+                step_limit=sampler.step_limit,
+                density_change=density_change,
+                curvature=curvature,
+                curvature_gradient=sampler.curvature_gradient,
             )
-            log_prob += change
+            if with_statistics:  # Not when acting, which XLA compiles: it has no determinants.
+                factors.append(step.factor)
+                determinants.append(self._determinants(u, score, step_size, step.factor, alpha))
+            u = step.particles
+            if step.log_density_change is not None:
+                log_prob += step.log_density_change
             if sampler.range is not None:
                 inside = tf.reduce_all(tf.abs(u - mean) <= sampler.range * std, axis=-1)
                 stays = inside if stays is None else stays & inside
@@ -327,17 +354,44 @@ class SteinDistribution(ImageDistribution):
                 "dropped_share": tf.reduce_mean(dropped, axis=[-2, -1]),
                 "score_norm": tf.reduce_mean(score_norm, axis=[-2, -1]),
             }
+            factor = tf.stack(factors) if factors else tf.ones([1, *statistics["score_norm"].shape, 1])
+            statistics["limited_share"] = tf.reduce_mean(tf.cast(factor < 1, self.dtype), axis=[0, -1])
             stacked = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
             statistics["smallest_determinant"] = tf.reduce_min(stacked)
             statistics["folded_share"] = tf.reduce_mean(tf.cast(stacked <= 0, self.dtype))
         return _Sets(u, log_prob, {name: tf.stop_gradient(value) for name, value in statistics.items()})
 
-    def _determinants(self, u: tf.Tensor, score: tf.Tensor, step_size: Any, alpha: tf.Tensor) -> tf.Tensor:
+    def _scores(
+        self, u: tf.Tensor, density_change: str | None, probe_seed: Any, index: int
+    ) -> tuple[tf.Tensor, Curvature | None]:
+        """∇ℓ of the particles, and ∇²ℓ along the step's directions if the density needs it."""
+        sampler, curvature = self._sampler, None
+        score_fn = functools.partial(self._of_sets, self._score)
+        if density_change not in JOINT_CHANGES:
+            score = score_fn(u)
+        else:
+            num_probes = sampler.directions_of(u.shape[-1])
+            if num_probes is None:
+                directions = unit_directions(u)
+            else:
+                directions = random_directions(u, num_probes, seed_of_step(probe_seed, index))
+            score, curvature = score_and_curvature(score_fn, u, directions)
+        if not sampler.score_gradient:
+            score = tf.stop_gradient(score)
+        return score, curvature
+
+    def _determinants(
+        self, u: tf.Tensor, score: tf.Tensor, step_size: Any, factor: tf.Tensor, alpha: tf.Tensor
+    ) -> tf.Tensor:
         """det J of the particles of the first members of the batch, with their neighbours frozen."""
         shape = [-1, *u.shape[-2:]]
         u, score = (tf.reshape(tf.stop_gradient(values), shape)[:_WATCHED] for values in (u, score))
-        width = kernel_bandwidth(squared_distances(u, u), self._sampler.bandwidth, floor=self._sampler.floor)
-        return tf.linalg.det(svgd_jacobian(u, score, step_size, alpha, width))
+        width = kernel_bandwidth(squared_distances(u), self._sampler.bandwidth, floor=self._sampler.floor)
+        jacobian = svgd_jacobian(u, score, step_size, alpha, width)
+        # The step's own factor multiplies what J adds to the identity.
+        factor = tf.reshape(factor, [-1])[:_WATCHED, tf.newaxis, tf.newaxis, tf.newaxis]
+        eye = tf.eye(u.shape[-1], dtype=u.dtype)
+        return tf.linalg.det(eye + factor * (jacobian - eye))
 
     def _chosen(self, particles: tf.Tensor, rule: str, seed: Any) -> tf.Tensor:
         """Chooses one of the particles `[*B, 1, M, A]` for each member of the batch, `[*B, A]`."""

@@ -8,9 +8,11 @@ import math
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.samplers import DENSITY_CHANGES, check_bandwidth
+from expol_tf.samplers import JOINT_CHANGES, STEP_LIMIT_REMEDY, check_bandwidth, check_density_change
 
 STEPS = ("plain", "per_temperature")
+# Components up to which the trace of ∇²ℓ costs little exactly.
+_EXACT_UP_TO = 2
 
 
 @configurable
@@ -25,13 +27,20 @@ class SteinSampler:
       step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
         large α does not make large steps.
       bandwidth: The width of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
-      density_change: "trace" or "logdet", see `expol_tf.samplers.svgd`.
+      density_change: What log π is: "joint_trace" or "joint_logdet", whose entropy is a lower bound; or
+        "printed", the paper's, or "logdet", whose entropies are too high. See `expol_tf.samplers.svgd`.
+      num_probes: Random directions in which "joint_trace" takes ∇²ℓ; None takes all A of them if A ≤ 2, and
+        one otherwise.
+      step_limit: The largest contraction of a set by a step, which is shortened where it might fold the set,
+        see `expol_tf.samplers.svgd`; None takes every step as it is.
       range: t. Particles start within t standard deviations of μ, and spares replace those that leave that
         range on their way; None for no limit.
       num_spares: Number of particles that a set has in excess of M, to replace those that leave. If they are
         too few, particles that stayed are taken again; if none stayed, all are kept.
       score_gradient: Whether gradients of samples flow through the scores. This takes the second derivative
         of ℓ, and as much time again as the scores. If ℓ is a network of ReLUs, it is 0 almost everywhere.
+      curvature_gradient: Whether gradients of log π flow through ∇²ℓ, by the third derivative of ℓ, and in
+        "joint_trace" through the second order in ε.
     """
 
     num_particles: int = 10
@@ -39,10 +48,13 @@ class SteinSampler:
     step_size: float = 0.1
     step: str = "plain"
     bandwidth: str | float = "mean"
-    density_change: str = "trace"
+    density_change: str = "joint_trace"
+    num_probes: int | None = None
+    step_limit: float | None = 0.75
     range: float | None = 3.0
     num_spares: int = 0
     score_gradient: bool = True
+    curvature_gradient: bool = False
 
     # The least h = 2σ² of the kernel. Particles that meet have distances of 0, by which the kernel divides.
     floor = 2e-3
@@ -57,15 +69,40 @@ class SteinSampler:
         for name, number in (("step_size", self.step_size), ("range", self.range)):
             if number is not None and not 0 < number < math.inf:
                 raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
-        for name, word, words in (
-            ("step", self.step, STEPS),
-            ("density_change", self.density_change, DENSITY_CHANGES),
-        ):
-            if word not in words:
-                raise ConfigurationError(f"SteinSampler.{name} must be one of {words}; got {word!r}.")
+        if self.step not in STEPS:
+            raise ConfigurationError(f"SteinSampler.step must be one of {STEPS}; got {self.step!r}.")
+        check_density_change(self.density_change, owner="SteinSampler.")
+        if self.step_limit is not None:
+            require_number("SteinSampler.step_limit", self.step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
+        self._check_curvature()
         check_bandwidth(self.bandwidth, owner="SteinSampler.")
         if self.num_spares and self.range is None:
             raise ConfigurationError(
                 f"SteinSampler.num_spares: nothing leaves without a range; got {self.num_spares}. Set a "
                 "range, or no spares."
+            )
+
+    def directions_of(self, size: int) -> int | None:
+        """Returns how many random directions ∇²ℓ is taken in for A components; None for the A unit vectors.
+
+        Args:
+          size: A.
+        """
+        if self.density_change == "joint_logdet" or (self.num_probes is None and size <= _EXACT_UP_TO):
+            return None
+        return self.num_probes or 1
+
+    def _check_curvature(self) -> None:
+        """Refuses settings of ∇²ℓ that nothing would read."""
+        if self.num_probes is not None:
+            require_number("SteinSampler.num_probes", self.num_probes, "1 or more")
+            if self.density_change != "joint_trace":
+                raise ConfigurationError(
+                    'SteinSampler.num_probes are the directions of "joint_trace" alone; got '
+                    f"{self.num_probes} with density_change {self.density_change!r}. Leave it out."
+                )
+        if self.curvature_gradient and self.density_change not in JOINT_CHANGES:
+            raise ConfigurationError(
+                "SteinSampler.curvature_gradient must be False without ∇²ℓ in the density; got True with "
+                f"density_change {self.density_change!r}. Set it to one of {JOINT_CHANGES}."
             )

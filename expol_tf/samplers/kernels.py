@@ -14,14 +14,16 @@ from expol_tf.shapes import require_shapes
 BANDWIDTHS = ("median", "mean")
 
 
-def squared_distances(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+def squared_distances(x: tf.Tensor, y: tf.Tensor | None = None) -> tf.Tensor:
     """‖x_i − y_j‖² `[..., M, K]`, never negative.
 
     Args:
       x: M particles `[..., M, A]`.
-      y: K particles `[..., K, A]`; leading dimensions broadcast with those of x.
+      y: K particles `[..., K, A]`; leading dimensions broadcast with those of x. None takes x itself, whose
+        distances at i = j are then exactly 0.
     """
-    require_shapes(("x", x, "* M A"), ("y", y, "* K A"))
+    require_shapes(("x", x, "* M A"), ("y", y, "* K A | None"))
+    one_set, y = y is None, x if y is None else y
     # As ‖x‖² + ‖y‖² − 2xᵀy, one matrix product, because the differences would take M·K·A numbers. That form
     # cancels where particles are closer to each other than to the origin, so the origin moves amid x. It does
     # not change distances, and needs no gradient.
@@ -30,7 +32,9 @@ def squared_distances(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     squares = tf.reduce_sum(tf.square(x), axis=-1)[..., tf.newaxis]
     squares += tf.reduce_sum(tf.square(y), axis=-1)[..., tf.newaxis, :]
     # Rounding can still make a distance negative, whose kernel would exceed 1.
-    return tf.nn.relu(squares - 2.0 * tf.matmul(x, y, transpose_b=True))
+    distances = tf.nn.relu(squares - 2.0 * tf.matmul(x, y, transpose_b=True))
+    # In single precision it leaves up to 1e-4 of a particle's distance to itself, 5 from the origin.
+    return tf.linalg.set_diag(distances, tf.zeros_like(squares[..., 0])) if one_set else distances
 
 
 def rbf_kernel(x: tf.Tensor, y: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor:
@@ -60,7 +64,7 @@ def kernel_bandwidth(
     * "median": h = median(d) / log(M + 1), that is σ² = median(d) / (2 log(M + 1)), which gives Σ_j κ_ij ≈ 1.
       XLA has no selection, so compiled code needs another rule.
     * "mean": h = mean(d) / (2 log(M + 1)), that is σ² = mean(d) / (4 log(M + 1)).
-    * A number: the standard deviation σ itself, h = 2σ², whatever the particles.
+    * A number: the standard deviation σ itself, h = 2σ², whatever the particles and the floor.
 
     No gradient flows into h.
 
@@ -72,15 +76,49 @@ def kernel_bandwidth(
         and K must be static.
       rule: "median", "mean" or a number σ > 0, in units of the particles.
       one_set: Whether both sets are the same, so that M = K and the zeros at i = j do not count.
-      floor: Lowest h, in units of d. Without it, particles that coincide would make the kernel a spike.
+      floor: Lowest h that a rule gives, in units of d. Without it, particles that coincide would make the
+        kernel a spike.
     """
     require_shapes(("distances", distances, "... M M" if one_set else "... M K"))
     check_bandwidth(rule, floor)
     # A gradient would flow through the one or two pairs in the middle alone, and is not part of SVGD.
-    distances = tf.stop_gradient(distances)
+    return differentiable_bandwidth(tf.stop_gradient(distances), rule, one_set, floor)
+
+
+def bandwidth_gradient(
+    particles: tf.Tensor, rule: str | float = "median", floor: float = 1e-3
+) -> tf.Tensor | None:
+    """w = ∂h/∂u `[..., M, A]`, the derivative of a set's bandwidth by its particles; None where h is fixed.
+
+    Where h is at the floor, w is 0.
+
+    Args:
+      particles: u `[..., M, A]`, sets of M particles.
+      rule: "median", "mean" or a number, see `kernel_bandwidth`.
+      floor: Lowest h that a rule gives.
+    """
+    require_shapes(("particles", particles, "... M A"))
+    check_bandwidth(rule, floor)
+    if not isinstance(rule, str):
+        return None
+    u = tf.stop_gradient(tf.convert_to_tensor(particles))
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(u)
+        width = differentiable_bandwidth(squared_distances(u), rule, floor=floor)
+    return tape.gradient(width, u, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def differentiable_bandwidth(
+    distances: tf.Tensor, rule: str | float = "median", one_set: bool = True, floor: float = 1e-3
+) -> tf.Tensor:
+    """h `[...]` of `kernel_bandwidth`, with gradients.
+
+    Args:
+      distances, rule, one_set, floor: As `kernel_bandwidth` takes them.
+    """
     batch = tf.shape(distances)[:-2]
     if not isinstance(rule, str):
-        return tf.fill(batch, tf.constant(max(2.0 * rule**2, floor), distances.dtype))
+        return tf.fill(batch, tf.constant(2.0 * rule**2, distances.dtype))
     num_particles, num_others = distances.shape[-2:]
     if one_set:
         # Distances are symmetric; half of them have the same median and mean.

@@ -10,8 +10,11 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.moved import Moved, repeat_steps
-from expol_tf.samplers.svgd import DENSITY_CHANGES, Score, as_scalar, require_scales, score_of
+from expol_tf.samplers.svgd import Score, as_scalar, require_scales, score_of
 from expol_tf.shapes import require_shapes
+
+# Of one particle alone.
+_DENSITY_CHANGES = ("trace", "logdet")
 
 
 @configurable
@@ -75,9 +78,9 @@ def langevin(
         ("temperature", temperature, "", "any"),
     )
     require_scales(step_size, temperature)
-    if density_change is not None and density_change not in DENSITY_CHANGES:
+    if density_change is not None and density_change not in _DENSITY_CHANGES:
         raise ConfigurationError(
-            f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
+            f"density_change must be one of {_DENSITY_CHANGES} or None; got {density_change!r}."
         )
     if noise and density_change is not None:
         raise ConfigurationError(

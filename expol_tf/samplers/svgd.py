@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.random import Seed, as_seed, seed_of_step
+from expol_tf.samplers.joint_density import (
+    Curvature,
+    Interaction,
+    Outer,
+    added_by,
+    frozen_blocks,
+    frozen_trace,
+    interaction,
+    joint_jacobian,
+    joint_logdet,
+    joint_trace,
+    of_width,
+    random_directions,
+    score_and_curvature,
+    set_direction,
+    unit_directions,
+)
 from expol_tf.samplers.kernels import (
+    bandwidth_gradient,
     check_bandwidth,
     kernel_bandwidth,
     kernel_of_distances,
     squared_distances,
 )
 from expol_tf.samplers.moved import Moved, repeat_steps
+from expol_tf.samplers.step_limit import of_factor, step_factor
 from expol_tf.shapes import require_shapes
 
-DENSITY_CHANGES = ("trace", "logdet")
+# Densities of all particles of a set together, and of one in a mean field of the others.
+JOINT_CHANGES = ("joint_trace", "joint_logdet")
+DENSITY_CHANGES = (*JOINT_CHANGES, "printed", "logdet")
+
+STEP_LIMIT_REMEDY = "Below 1 a step has an inverse; None takes every step as it is."
 
 # Particles [..., M, A] -> ∇ℓ [..., M, A].
 Score = Callable[[tf.Tensor], tf.Tensor]
@@ -54,7 +80,7 @@ def svgd_direction(
       temperature: α, a scalar, in units of ℓ.
       moved: y `[..., K, A]`, where the direction is wanted; None takes the particles themselves.
       bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
-      floor: Lowest h of the kernel, in units of x².
+      floor: Lowest h of the kernel that a rule gives, in units of x².
 
     Returns:
       Δ(y) `[..., K, A]`, with gradients to particles and scores, but none through h.
@@ -69,7 +95,7 @@ def svgd_direction(
     x = tf.convert_to_tensor(particles)
     y = x if moved is None else tf.convert_to_tensor(moved)
     alpha = as_scalar(temperature, x.dtype)
-    distances = squared_distances(x, y)
+    distances = squared_distances(x, None if moved is None else y)
     width = kernel_bandwidth(distances, bandwidth, one_set=moved is None, floor=floor)
     kernel = kernel_of_distances(distances, width)
     # Σ_i κ_ij (y_j − x_i) is computed as y_j·Σ_i κ_ij − Σ_i κ_ij x_i, because the differences would take
@@ -92,33 +118,47 @@ def svgd(
     temperature: float | tf.Tensor = 1.0,
     bandwidth: str | float = "mean",
     floor: float = 2e-3,
+    step_limit: float | None = None,
     density_change: str | None = None,
-    leave_one_out: bool = False,
+    num_probes: int | None = None,
+    seed: Seed | None = None,
 ) -> Moved:
     """L times u_i ← u_i + ε·Δ(u_i), Δ from `svgd_direction`, and the change of the particles' log-density.
 
-    If the particles were drawn from q⁰, then log q^L(u_i^L) ≈ log q⁰(u_i⁰) + change. The change is that of a
-    *mean field*: a particle's map is taken with its neighbours frozen, J_i = ∂(u_i + ε·Δ(u_i))/∂u_i summed
-    over j ≠ i. So it agrees with the joint density of all particles only as M → ∞. The change per step is
+    If the particles were drawn from q⁰, log q⁰(u_i⁰) + change_i is their log-density in one of these senses:
 
-    * "trace": −ε·tr(∇Δ) = −(ε/M) Σ_{j≠i} k_ij [ −(u_i−u_j)ᵀ∇ℓ(u_j)/σ² + α(A/σ² − ‖u_i−u_j‖²/σ⁴) ], with an
-      error of order ε² a step;
-    * "logdet": −log|det J_i|, exact for each particle (not where XLA compiles for the CPU).
+    * "joint_trace" and "joint_logdet": the density of the *set*. The map F of all M·A numbers changes its
+      logarithm by −log|det ∂F|, which is divided among the particles, and −mean_i log q = H(u_1 … u_M)/M.
+      This is never more than H(u_1), the entropy of one particle: a **lower bound**. It is tight where
+      particles are nearly independent, and loose where they repel each other, as many particles in few
+      dimensions do. "joint_logdet" has the determinant of the M·A × M·A matrix (XLA has none on the CPU).
+      "joint_trace" has −ε·tr J + ½ε²·tr J², which differs by O(ε³) a step; J = ∂Δ over all particles.
+    * "printed" and "logdet": the density of *one* particle in a mean field of the others, whose J_i = ∂Δ_i/∂u_i
+      runs over j ≠ i with the neighbours frozen. "printed" is the paper's −ε·tr J_i, "logdet" −log|det(I +
+      εJ_i)|. Both leave out that a particle moves itself too, by (ε/M)·∇²ℓ(u_i), which vanishes only as M → ∞.
+      With ten particles in six dimensions that is nearly all of their motion, and the entropy is *above* the
+      truth. For comparison with the paper.
 
-    The map has an inverse as long as ε is small against σ. Where det J_i ≤ 0, particles have folded over each
-    other, and the computed density is no longer theirs.
+    The joint changes differentiate the scores, by a vector-Jacobian product a step and direction.
+
+    Steps fold particles over each other if ε is not small against σ and against the inverse of ∇²ℓ. Then no
+    formula above is their density. `step_limit` r multiplies ε by one factor for each set, min(1, r/b), where b
+    is how strongly the step contracts the set: the larger of ε‖J_i − I‖ + εη/M, J_i with its neighbours frozen,
+    and of εη·mean_j k_ij; η is the scores' deviation over the particles'. The factor follows from the
+    particles, and its derivative is in the joint changes, too. Gradients take it as a constant.
 
     ```python
     target = tfd.MultivariateNormalTriL(loc, tril)
     start = tfd.MultivariateNormalDiag(tf.zeros(2), tf.fill([2], 2.5))
     u, log_q = start.experimental_sample_and_log_prob(200, seed=seed)
     score = lambda u: tfp.math.value_and_gradient(target.log_prob, u)[1]
-    moved = svgd(u, score, num_steps=200, step_size=0.5, bandwidth=5.0, density_change="trace")
-    entropy = -tf.reduce_mean(log_q + moved.log_density_change)
+    moved = svgd(u, score, num_steps=20, step_size=0.5, bandwidth=5.0, density_change="joint_trace")
+    least_entropy = -tf.reduce_mean(log_q + moved.log_density_change)
     ```
 
-    Reference: Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft Actor Critic*,
-    Theorems 3.1 and 3.3 ("logdet" is this library's). See `docs/errata.md` on the formulas as printed.
+    References: Liu & Wang 2016, *Stein Variational Gradient Descent*; Messaoud et al. 2024, *S²AC:
+    Energy-Based Reinforcement Learning with Stein Soft Actor Critic*, Theorems 3.1 and 3.3 ("printed"; the
+    others are this library's). See `docs/errata.md` on the formulas as printed.
 
     Args:
       particles: u⁰ `[..., M, A]`, sets of M particles.
@@ -127,9 +167,12 @@ def svgd(
       step_size: ε, a scalar, in units of u² over those of ℓ.
       temperature: α, a scalar, in units of ℓ.
       bandwidth: "median", "mean" or a standard deviation σ, see `kernel_bandwidth`.
-      floor: Lowest h = 2σ² of the kernel, in units of u².
-      density_change: "trace", "logdet", or None to leave out the change.
-      leave_one_out: Whether the change divides by M − 1, the number of its terms, instead of by M.
+      floor: Lowest h = 2σ² of the kernel that a rule gives, in units of u².
+      step_limit: r, between 0 and 1; None takes every step as it is.
+      density_change: "joint_trace", "joint_logdet", "printed", "logdet", or None to leave out the change.
+      num_probes: Number of random directions in which "joint_trace" takes ∇²ℓ, drawn anew every step: an
+        unbiased trace by that many products in place of A. None takes the A unit vectors, which is exact.
+      seed: Seed of the random directions, an integer or int32 `[2]`.
 
     Returns:
       The particles u^L and the change `[..., M]` or None, with gradients to u⁰ and through the scores.
@@ -141,26 +184,60 @@ def svgd(
     )
     require_scales(step_size, temperature)
     check_bandwidth(bandwidth, floor)
-    if density_change is not None and density_change not in DENSITY_CHANGES:
-        raise ConfigurationError(
-            f"density_change must be one of {DENSITY_CHANGES} or None; got {density_change!r}."
-        )
+    check_density_change(density_change)
+    if step_limit is not None:
+        require_number("step_limit", step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
+    if num_probes is not None:
+        require_number("num_probes", num_probes, "1 or more", "None takes all A directions.")
+        if density_change != "joint_trace":
+            raise ConfigurationError(
+                f'num_probes are the directions of "joint_trace" alone; got {num_probes} with density_change '
+                f"{density_change!r}. Leave it out."
+            )
+        if seed is None:
+            raise ConfigurationError(
+                f"seed must be given with num_probes, which is {num_probes}; got None. Or leave out num_probes "
+                "for an exact trace."
+            )
+    stream = None if num_probes is None else as_seed(seed)
 
-    def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
-        """Returns u after one step, with the scores at u; all steps are alike, whatever their index."""
-        del index
+    def step(index: tf.Tensor, u: tf.Tensor) -> SvgdStep:
+        """Returns u after one step, with the scores at u; steps differ in their random directions only."""
+        if density_change in JOINT_CHANGES:
+            if stream is None:
+                directions = unit_directions(u)
+            else:
+                directions = random_directions(u, num_probes, seed_of_step(stream, index))
+            score, curvature = score_and_curvature(functools.partial(score_of, score_fn), u, directions)
+        else:
+            score, curvature = score_of(score_fn, u), None
         return svgd_step(
             u,
-            score_of(score_fn, u),
+            score,
             step_size,
             temperature=temperature,
             bandwidth=bandwidth,
             floor=floor,
+            step_limit=step_limit,
             density_change=density_change,
-            leave_one_out=leave_one_out,
+            curvature=curvature,
         )
 
     return repeat_steps(step, particles, num_steps, with_change=density_change is not None)
+
+
+class SvgdStep(NamedTuple):
+    """Particles after one step of `svgd`.
+
+    Attributes:
+      particles: The moved particles `[..., M, A]`.
+      log_density_change: log q(after) − log q(before) `[..., M]`, in nats; None where it was not asked for.
+      factor: What ε was multiplied by `[...]`, 1 where the step is within the limit.
+    """
+
+    particles: tf.Tensor
+    log_density_change: tf.Tensor | None
+    factor: tf.Tensor
 
 
 def svgd_step(
@@ -171,9 +248,11 @@ def svgd_step(
     temperature: float | tf.Tensor = 1.0,
     bandwidth: str | float = "mean",
     floor: float = 2e-3,
+    step_limit: float | None = None,
     density_change: str | None = None,
-    leave_one_out: bool = False,
-) -> Moved:
+    curvature: Curvature | None = None,
+    curvature_gradient: bool = True,
+) -> SvgdStep:
     """u_i + ε·Δ(u_i), one step of `svgd`, and the change of the log-density.
 
     The arguments are those of `svgd`, with the scores at u in place of their function.
@@ -183,7 +262,11 @@ def svgd_step(
       score: ∇ℓ(u) `[..., M, A]`.
       step_size: ε, a scalar, in units of u² over those of ℓ.
       temperature: α, a scalar, in units of ℓ.
-      bandwidth, floor, density_change, leave_one_out: As `svgd` takes them.
+      bandwidth, floor, step_limit, density_change: As `svgd` takes them.
+      curvature: ∇²ℓ along directions, from `score_and_curvature`; the joint changes need it, "joint_logdet"
+        along the A unit vectors.
+      curvature_gradient: Whether gradients of the joint changes flow through ∇²ℓ. Without, "joint_trace" holds
+        its second order constant too.
     """
     require_shapes(
         ("particles", particles, "... M A"),
@@ -192,43 +275,56 @@ def svgd_step(
         ("temperature", temperature, "", "any"),
     )
     require_scales(step_size, temperature)
-    u = tf.convert_to_tensor(particles)
-    num_particles, size = u.shape[-2:]
-    alpha, epsilon = as_scalar(temperature, u.dtype), as_scalar(step_size, u.dtype)
-    distances = squared_distances(u, u)
-    width = kernel_bandwidth(distances, bandwidth, floor=floor)[..., tf.newaxis, tf.newaxis]
-    kernel = tf.exp(-distances / width)
-    # Everything below depends on differences u_i − u_j only. It is written as differences of sums over j,
-    # because the u_i − u_j themselves would take M²·A numbers. The sums cancel if the particles are far from
-    # the origin, so the origin moves amid them.
-    x = u - tf.stop_gradient(tf.reduce_mean(u, axis=-2, keepdims=True))
-    # One product gives Σ_j k_ij times the scores, the positions, 1 and, for the trace, xᵀ∇ℓ. k is symmetric.
-    summands = [score, x, tf.ones_like(x[..., :1])]
-    if density_change == "trace":
-        summands.append(tf.reduce_sum(x * score, axis=-1, keepdims=True))
-    sums = tf.matmul(kernel, tf.concat(summands, axis=-1))
-    scores, positions = sums[..., :size], sums[..., size : 2 * size]
-    total = sums[..., 2 * size : 2 * size + 1]
-    push = 2.0 * alpha / width
-    # By M, whatever `leave_one_out` says: that is a choice for the density alone.
-    moved = u + epsilon / num_particles * (scores + push * (total * x - positions))
-    if density_change is None:
-        return Moved(moved, None)
-    # A single particle has no term j ≠ i: its change is 0, and with a count of 0 it would be 0/0.
-    count = max(num_particles - 1, 1) if leave_one_out else num_particles
-    if density_change == "trace":
-        # Σ_j k_ij (u_i − u_j)ᵀ∇ℓ_j, and Σ_{j≠i} k_ij (A − 2‖u_i − u_j‖²/h): the term j = i has k = 1, so 1 is
-        # taken off the total, and distance 0.
-        drift = tf.reduce_sum(x * scores, axis=-1) - sums[..., -1]
-        spread = tf.reduce_sum(kernel * distances, axis=-1)
-        repulsion = size * (total[..., 0] - 1.0) - 2.0 / width[..., 0] * spread
-        change = -2.0 * epsilon / count / width[..., 0] * (alpha * repulsion - drift)
-    else:
-        jacobian = svgd_jacobian(u, score, epsilon, alpha, width[..., 0, 0], count)
-        # The absolute value: det J is negative where particles have folded over each other, and
-        # log det is then NaN.
-        change = -tf.linalg.slogdet(jacobian).log_abs_determinant
-    return Moved(moved, change)
+    check_density_change(density_change)
+    if step_limit is not None:
+        require_number("step_limit", step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
+    u, score = tf.convert_to_tensor(particles), tf.convert_to_tensor(score)
+    _require_curvature(curvature, density_change, u)
+    parts = interaction(u, score, temperature, bandwidth, floor)
+    epsilon = as_scalar(step_size, u.dtype) / u.shape[-2]
+    factor = tf.ones_like(u[..., 0, 0])
+    if step_limit is not None:
+        factor = step_factor(parts, epsilon, step_limit)
+    scale = epsilon * factor[..., tf.newaxis]
+    moved = u + scale[..., tf.newaxis] * set_direction(parts)
+    change = None
+    if density_change == "printed":
+        change = -scale * frozen_trace(parts)
+    elif density_change == "logdet":
+        change = -_frozen_logdet(parts, scale)
+    elif density_change is not None and curvature is not None:
+        gradient = bandwidth_gradient(u, bandwidth, floor)
+        outer = None if gradient is None else of_width(parts, gradient, curvature)
+
+        def by_factor() -> Outer:
+            """The outer product of the step's factor."""
+            constants = tf.stop_gradient(u), tf.stop_gradient(score), factor
+            return of_factor(*constants, curvature, temperature, bandwidth, floor)
+
+        if density_change == "joint_trace":
+            change = -joint_trace(parts, curvature, scale, outer, curvature_gradient)
+            if step_limit is not None:
+                # Of most batches no set is limited, and then nothing is computed.
+                added = tf.cond(
+                    tf.reduce_any(factor < 1),
+                    lambda: added_by(by_factor(), parts, curvature, scale, outer),
+                    lambda: tf.zeros_like(u[..., 0]),
+                )
+                change -= tf.stop_gradient(added)
+        else:
+            products = [] if outer is None else [outer]
+            products += [] if step_limit is None else [by_factor()]
+            hessian = curvature.hessian()
+            hessian = hessian if curvature_gradient else tf.stop_gradient(hessian)
+            change = -joint_logdet(parts, hessian, scale, products)
+    return SvgdStep(moved, change, factor)
+
+
+def _frozen_logdet(parts: Interaction, scale: tf.Tensor) -> tf.Tensor:
+    """log|det J_i| `[..., M]` of each particle's step with its neighbours frozen."""
+    # The absolute value: det J is negative where particles have folded over each other, and
+    # log det is then NaN.
+    return tf.linalg.slogdet(_frozen_jacobian(parts, scale)).log_abs_determinant
 
 
 def svgd_jacobian(
@@ -237,11 +333,11 @@ def svgd_jacobian(
     step_size: tf.Tensor,
     temperature: tf.Tensor,
     width: tf.Tensor,
-    count: int | None = None,
 ) -> tf.Tensor:
     """J_i `[..., M, A, A]`, the derivative of each particle's step with its neighbours frozen.
 
     J_i = I + (ε/M) Σ_{j≠i} k_ij [ −∇ℓ_j (u_i−u_j)ᵀ/σ² + α( I/σ² − (u_i−u_j)(u_i−u_j)ᵀ/σ⁴ ) ], with h = 2σ².
+    The particle's own (ε/M)·∇²ℓ(u_i) is not in it.
 
     Args:
       particles: u `[..., M, A]`, sets of M particles.
@@ -249,7 +345,6 @@ def svgd_jacobian(
       step_size: ε, a scalar, in units of u² over those of ℓ.
       temperature: α, a scalar, in units of ℓ.
       width: h > 0 `[...]`, the kernel's bandwidth for each set, see `kernel_bandwidth`.
-      count: Number by which the sum is divided; None takes M.
     """
     require_shapes(
         ("particles", particles, "... M A"),
@@ -260,22 +355,99 @@ def svgd_jacobian(
     )
     require_scales(step_size, temperature)
     u = tf.convert_to_tensor(particles)
-    num_particles, size = u.shape[-2:]
-    scale = as_scalar(step_size, u.dtype) / (count or num_particles)
-    alpha = as_scalar(temperature, u.dtype)
-    # J_i needs outer products of the differences, so here they are formed. Nothing cancels then.
-    difference = u[..., :, tf.newaxis, :] - u[..., tf.newaxis, :, :]  # [..., M, M, A]
     width = tf.convert_to_tensor(width, u.dtype)[..., tf.newaxis, tf.newaxis]
-    kernel = tf.exp(-tf.reduce_sum(tf.square(difference), axis=-1) / width)
-    # The sum is over j ≠ i, and a particle's kernel with itself is 1.
-    kernel = tf.linalg.set_diag(kernel, tf.zeros_like(kernel[..., 0]))
-    slope = 2.0 / width[..., tf.newaxis]
-    # Drift and repulsion both have (u_i − u_j)ᵀ as their right factor, so one product sums both over j.
-    left = -slope * (score[..., tf.newaxis, :, :] + alpha * slope * difference) * kernel[..., tf.newaxis]
-    outer = tf.matmul(left, difference, transpose_a=True)
-    total = tf.reduce_sum(kernel, axis=-1)[..., tf.newaxis, tf.newaxis]
-    diagonal = 1.0 + scale * alpha * slope * total
-    return diagonal * tf.eye(size, dtype=u.dtype) + scale * outer
+    distances = squared_distances(u)
+    kernel = tf.exp(-distances / width)
+    alpha = as_scalar(temperature, u.dtype)
+    parts = Interaction(u, tf.convert_to_tensor(score), distances, kernel, 2.0 / width, alpha)
+    return _frozen_jacobian(parts, as_scalar(step_size, u.dtype) / u.shape[-2])
+
+
+def svgd_joint_jacobian(
+    particles: tf.Tensor,
+    score: tf.Tensor,
+    hessian: tf.Tensor,
+    step_size: float | tf.Tensor,
+    *,
+    temperature: float | tf.Tensor = 1.0,
+    bandwidth: str | float = "mean",
+    floor: float = 2e-3,
+) -> tf.Tensor:
+    """∂F `[..., M·A, M·A]`, the derivative of a step of all particles of a set by all of them.
+
+    Rows and columns are ordered by particle, then component. The derivative of the kernel's width is in it.
+
+    Args:
+      particles: u `[..., M, A]`, sets of M particles.
+      score: ∇ℓ(u) `[..., M, A]`.
+      hessian: ∇²ℓ(u) `[..., M, A, A]`.
+      step_size: ε, a scalar, in units of u² over those of ℓ.
+      temperature, bandwidth, floor: As `svgd` takes them.
+    """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("hessian", hessian, "... M A A"),
+        ("step_size", step_size, "", "any"),
+        ("temperature", temperature, "", "any"),
+    )
+    require_scales(step_size, temperature)
+    u = tf.convert_to_tensor(particles)
+    parts = interaction(u, tf.convert_to_tensor(score), temperature, bandwidth, floor)
+    gradient = bandwidth_gradient(u, bandwidth, floor)
+    # The determinant has no use for directions.
+    outer = [] if gradient is None else [of_width(parts, gradient, Curvature(u[..., :0, :], u[..., :0, :]))]
+    return joint_jacobian(
+        parts, tf.convert_to_tensor(hessian), as_scalar(step_size, u.dtype) / u.shape[-2], outer
+    )
+
+
+def _frozen_jacobian(parts: Interaction, scale: tf.Tensor) -> tf.Tensor:
+    """I − c Σ_{j≠i} B_ij `[..., M, A, A]` for c `[..., 1]` or a scalar."""
+    scale = scale if scale.shape.rank == 0 else scale[..., tf.newaxis, tf.newaxis]
+    return tf.eye(parts.positions.shape[-1], dtype=scale.dtype) + scale * frozen_blocks(parts)
+
+
+def check_density_change(density_change: str | None, owner: str = "") -> None:
+    """Raises a `ConfigurationError` unless `svgd` knows the change of the density, or it is None.
+
+    Args:
+      density_change: One of `DENSITY_CHANGES`, or None.
+      owner: What the name of the argument begins with in a message, such as "SteinSampler.".
+    """
+    if density_change is None or density_change in DENSITY_CHANGES:
+        return
+    hint = ""
+    if density_change == "trace":
+        hint = (
+            ' What was "trace" is now "printed", the paper\'s formula, whose entropies are too high. '
+            '"joint_trace" is a lower bound.'
+        )
+    raise ConfigurationError(
+        f"{owner}density_change must be one of {DENSITY_CHANGES}{'' if owner else ' or None'}; got "
+        f"{density_change!r}.{hint}"
+    )
+
+
+def _require_curvature(curvature: Curvature | None, density_change: str | None, u: tf.Tensor) -> None:
+    if density_change not in JOINT_CHANGES:
+        return
+    if curvature is None:
+        raise ConfigurationError(
+            f"curvature must be given with density_change {density_change!r}; got None. It is the second "
+            "result of score_and_curvature."
+        )
+    require_shapes(
+        ("particles", u, "... M A"),
+        ("curvature.directions", curvature.directions, "... P A"),
+        ("curvature.products", curvature.products, "... P M A"),
+    )
+    count, size = curvature.directions.shape[-2], u.shape[-1]
+    if density_change == "joint_logdet" and count != size:
+        raise ConfigurationError(
+            f"curvature must be along the {size} unit vectors for density_change 'joint_logdet'; got {count} "
+            "directions. Take unit_directions(particles)."
+        )
 
 
 def require_scales(step_size: float | tf.Tensor, temperature: float | tf.Tensor) -> None:

@@ -1,0 +1,308 @@
+"""What a Stein policy reports as its entropy, beside what it is.
+
+A policy's particles u^L are drawn by the hundred thousand. The truth is the nearest-neighbour entropy of u^L
+plus the mean of log|∂squash/∂u|; of actions in the box themselves that estimate errs at the edges, by 0.4 nats
+at A = 6. Where samples are too few for it, only bounds count: the sum of the marginals' entropies, and the
+A·log 2 of uniform actions. Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft
+Actor Critic*, Theorem 3.3, has the density "printed".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.specs import tensor_spec
+
+from expol_tf.agents import S2acAgent
+from expol_tf.bijectors import ActionBox, Squash
+from expol_tf.diagnostics import nearest_neighbour_entropy
+from expol_tf.distributions import SteinDistribution, SteinSampler
+from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd
+from expol_tf.training import OffPolicyRunner, train
+
+SIZES = (1, 2, 6, 17)
+NUM_PARTICLES = (10, 32)
+# L and the deviation of the start: S²AC(φ, θ) when it begins, and S²AC(φ).
+STARTS = ((3, 0.61), (20, math.sqrt(0.5)))
+TEMPERATURES = (0.04, 1.0)
+DENSITIES = ("joint_trace", "joint_logdet", "printed", "logdet")
+# Particles of a row. Nearest-neighbour estimates from these two numbers of them must agree, or those from the
+# second and four times as many.
+FEW, MANY = 10_000, 100_000
+# For the determinants of M·A × M·A matrices.
+DETERMINED = 2_000
+# A task with actions of each size, on which a critic is trained, and the states of it that are looked at.
+TASKS = {1: "Pendulum-v1", 2: "Swimmer-v5", 6: "HalfCheetah-v5", 17: "Humanoid-v5"}
+NUM_STATES = 4
+
+Score = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Target(NamedTuple):
+    """What particles move toward.
+
+    Attributes:
+      name: What the table calls it.
+      num_states: How many states it has; their entropies are averaged.
+      score: `score(u [B, R, A], α)` → ∇ℓ.
+    """
+
+    name: str
+    num_states: int
+    score: Callable[[tf.Tensor, float], tf.Tensor]
+
+
+class Calibration(NamedTuple):
+    """A row of the table; all entropies in nats of the action scaled to [−1, 1].
+
+    Attributes:
+      size: A.
+      num_particles: M.
+      num_steps: L.
+      start_std: Deviation of q⁰ before the squash.
+      target: The target's name.
+      temperature: α.
+      joint_trace, joint_logdet, printed, logdet: What each density reports.
+      num_samples: Particles that the nearest-neighbour estimate is from.
+      nearest_neighbour: That estimate.
+      nearest_neighbour_few: The one from a tenth or a quarter of them.
+      estimator_error: The estimate of N(0, I) from as many samples, minus the truth.
+      marginals: Sum of the marginals' entropies, a bound.
+      uniform: A·log 2, a bound.
+      counted: Whether the nearest-neighbour estimate counts as the truth.
+      limited_share: Share of the steps that were shortened.
+      dropped_share: Share of the particles that left the range.
+    """
+
+    size: int
+    num_particles: int
+    num_steps: int
+    start_std: float
+    target: str
+    temperature: float
+    joint_trace: float
+    joint_logdet: float
+    printed: float
+    logdet: float
+    num_samples: int
+    nearest_neighbour: float
+    nearest_neighbour_few: float
+    estimator_error: float
+    marginals: float
+    uniform: float
+    counted: bool
+    limited_share: float
+    dropped_share: float
+
+    @property
+    def truth(self) -> float:
+        """The entropy where it is known, and the least bound where it is not."""
+        bound = min(self.marginals, self.uniform)
+        return min(self.nearest_neighbour, bound) if self.counted else bound
+
+    def excess(self, density: str = "joint_trace") -> float:
+        """Reported minus true entropy per action component, nats.
+
+        Args:
+          density: The column that is looked at.
+        """
+        return (getattr(self, density) - self.truth) / self.size
+
+
+def calibrate_all(seed: int, critic_steps: int) -> Iterator[Calibration]:
+    """Yields the rows of every size, set, start, target and temperature.
+
+    Args:
+      seed: Of everything drawn.
+      critic_steps: Environment steps for which each size's critic is trained.
+    """
+    for size in SIZES:
+        for target in [*known_targets(), trained_critic(size, critic_steps, seed)]:
+            for num_particles in NUM_PARTICLES:
+                for num_steps, std in STARTS:
+                    for alpha in TEMPERATURES:
+                        sampler = SteinSampler(num_particles, num_steps)
+                        yield calibrate(size, std, target, alpha, sampler, seed)
+
+
+def num_calibrations() -> int:
+    """Returns how many rows `calibrate_all` yields."""
+    targets = len(known_targets()) + 1
+    return len(SIZES) * targets * len(NUM_PARTICLES) * len(STARTS) * len(TEMPERATURES)
+
+
+def known_targets() -> list[Target]:
+    """Returns the flat target, two quadratic ones and one with two modes."""
+
+    def flat(u: tf.Tensor, alpha: float) -> tf.Tensor:
+        return -2.0 * alpha * tf.tanh(u)
+
+    def quadratic(curvature: float, u: tf.Tensor, alpha: float) -> tf.Tensor:
+        return -curvature * u
+
+    def two_modes(u: tf.Tensor, alpha: float) -> tf.Tensor:
+        # Of N(m, I/4) and N(−m, I/4), m = 0.8 in the first component.
+        mode = tf.one_hot(0, u.shape[-1], on_value=tf.constant(0.8, u.dtype), off_value=0.0, dtype=u.dtype)
+        return 4.0 * (mode * tf.tanh(4.0 * tf.reduce_sum(u * mode, axis=-1, keepdims=True)) - u)
+
+    targets = [("flat", flat), ("two modes", two_modes)]
+    targets += [(f"score −{c:g}u", functools.partial(quadratic, c)) for c in (5.0, 20.0)]
+    return [Target(name, 1, score) for name, score in targets]
+
+
+def trained_critic(size: int, num_env_steps: int, seed: int) -> Target:
+    """Trains S²AC on the size's task, and returns its critic at some of the task's states.
+
+    Args:
+      size: A.
+      num_env_steps: Steps of training.
+      seed: Of training, and of the states.
+    """
+    task = TASKS[size]
+    with tempfile.TemporaryDirectory() as directory:
+        root_dir = Path(directory) / "run"
+        train(
+            root_dir,
+            task,
+            agent=S2acAgent,
+            actor_network=functools.partial(
+                GaussianActorNetwork,
+                hidden_units=(64, 64),
+                squash=True,
+                log_std=LogStd(-0.5, True, (math.log(0.1), 0.0)),
+            ),
+            critic_network=functools.partial(CriticNetwork, hidden_units=(64, 64), activation="elu"),
+            runner=functools.partial(OffPolicyRunner, batch_size=64, warm_up_steps=500),
+            num_env_steps=num_env_steps,
+            seed=seed,
+            eval_interval=0,
+        )
+        critic = tf.saved_model.load(str(root_dir / "critic"))
+    states, box = _states(task, seed)
+    squash = Squash(box)
+
+    def score(u: tf.Tensor, alpha: float) -> tf.Tensor:
+        rows = tf.repeat(states, u.shape[-2], axis=0)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(u)
+            action = tf.reshape(squash.forward(u), [-1, size])
+            q = critic.signatures["q"](observation=rows, action=action)["q"]
+        return tape.gradient(q, u) - 2.0 * alpha * tf.tanh(u)
+
+    return Target(f"critic of {task}", NUM_STATES, score)
+
+
+def _states(task: str, seed: int) -> tuple[tf.Tensor, tensor_spec.BoundedTensorSpec]:
+    """Observations `[B, O]` after some random actions, and the spec of actions."""
+    with gymnasium.make(task) as env:
+        env.action_space.seed(seed)
+        states = []
+        for index in range(NUM_STATES):
+            observation, _ = env.reset(seed=seed + index)
+            for _ in range(5 * index):
+                observation = env.step(env.action_space.sample())[0]
+            states.append(observation)
+        space = env.action_space
+        box = tensor_spec.BoundedTensorSpec(space.shape, tf.float32, space.low, space.high)
+    return tf.constant(np.array(states), tf.float32), box
+
+
+def calibrate(
+    size: int, std: float, target: Target, alpha: float, sampler: SteinSampler, seed: int
+) -> Calibration:
+    """Returns a row of the table.
+
+    Args:
+      size: A.
+      std: Deviation of q⁰ before the squash.
+      target: What particles move toward.
+      alpha: α.
+      sampler: How they do; its density is replaced by each in turn.
+      seed: Of their starts.
+    """
+    # Seventeen dimensions are too many for any number of samples, and bounds need fewer.
+    many = FEW if size > 6 else MANY
+
+    def draw(density: str, count: int) -> tuple[np.ndarray, float, dict[str, float]]:
+        """Samples u `[B, count, A]`, the reported entropy, and statistics of the way."""
+        policy = _policy(size, std, target, alpha, dataclasses.replace(sampler, density_change=density))
+        u, log_prob, statistics = policy.sample_with_statistics(count, seed=tf.constant([0, seed], tf.int32))
+        log_prob -= _log_slope(u)
+        numbers = {name: float(np.mean(value)) for name, value in statistics.items()}
+        return np.moveaxis(u.numpy(), 0, 1), -float(np.mean(log_prob.numpy().astype(np.float64))), numbers
+
+    u, reported, statistics = draw("joint_trace", many)
+    others = {
+        name: draw(name, DETERMINED if name == "joint_logdet" else FEW)[1]
+        for name in ("joint_logdet", "printed", "logdet")
+    }
+    slope = float(np.mean(_log_slope(tf.constant(u))))
+    estimates = [(count, _neighbour_entropy(u[:, :count])) for count in (many // 10, many)]
+    if size <= 6 and not _agree(size, estimates):
+        u = draw("joint_trace", 4 * many)[0]
+        estimates = [estimates[-1], (4 * many, _neighbour_entropy(u))]
+    (_, few_neighbours), (count, all_neighbours) = estimates
+    error = _estimator_error(size, count)
+    return Calibration(
+        size,
+        sampler.num_particles,
+        sampler.num_sampler_steps,
+        std,
+        target.name,
+        alpha,
+        reported,
+        **others,
+        num_samples=count,
+        nearest_neighbour=all_neighbours + slope,
+        nearest_neighbour_few=few_neighbours + slope,
+        estimator_error=error,
+        marginals=_marginals(u) + slope,
+        uniform=size * math.log(2.0),
+        counted=_agree(size, estimates) and abs(error) <= 0.02 * size,
+        limited_share=statistics["limited_share"],
+        dropped_share=statistics["dropped_share"],
+    )
+
+
+def _policy(
+    size: int, std: float, target: Target, alpha: float, sampler: SteinSampler
+) -> SteinDistribution:
+    shape = [target.num_states, size]
+    base = tfp.distributions.MultivariateNormalDiag(tf.zeros(shape), tf.fill(shape, std))
+    return SteinDistribution(base, lambda u: target.score(u, alpha), sampler, alpha)
+
+
+def _log_slope(u: tf.Tensor) -> tf.Tensor:
+    """Σ log(1 − tanh² u), of the squash onto [−1, 1]."""
+    return tf.reduce_sum(2.0 * (math.log(2.0) - u - tf.nn.softplus(-2.0 * u)), axis=-1)
+
+
+def _neighbour_entropy(u: np.ndarray) -> float:
+    """The nearest-neighbour entropy of u `[B, N, A]`, a mean over the states."""
+    return float(np.mean(nearest_neighbour_entropy(u, smallest=1e-7)))
+
+
+def _agree(size: int, estimates: list[tuple[int, float]]) -> bool:
+    return abs(estimates[0][1] - estimates[1][1]) <= 0.02 * size
+
+
+def _marginals(u: np.ndarray) -> float:
+    """Sum of the entropies of the components of u `[B, N, A]`, a mean over the states."""
+    components = np.moveaxis(u[:, :MANY], -1, 0)[..., np.newaxis]
+    return float(np.mean(nearest_neighbour_entropy(components, smallest=1e-7).sum(axis=0)))
+
+
+@functools.cache
+def _estimator_error(size: int, count: int) -> float:
+    samples = np.random.default_rng(0).standard_normal([count, size])
+    return _neighbour_entropy(samples[np.newaxis]) - 0.5 * size * math.log(2.0 * math.pi * math.e)
