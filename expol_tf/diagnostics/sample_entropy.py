@@ -9,9 +9,7 @@ import numpy as np
 from expol_tf.errors import ConfigurationError
 
 
-def nearest_neighbour_entropy(
-    samples: np.ndarray, neighbours: int = 3, smallest: float = 1e-4
-) -> np.ndarray:
+def nearest_neighbour_entropy(samples: np.ndarray, neighbours: int = 3, smallest: float = 1e-4) -> np.ndarray:
     """Ĥ = ψ(N) − ψ(k) + log c_A + (A/N) Σᵢ log εᵢ, nats, of samples `[..., N, A]`.
 
     εᵢ is the distance from sample i to its k-th neighbour and c_A the volume of the unit ball. Consistent for

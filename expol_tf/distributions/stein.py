@@ -302,7 +302,7 @@ class SteinDistribution(ImageDistribution):
     def _move_from(
         self, start: tf.Tensor, log_prob: tf.Tensor, probe_seed: Any, with_statistics: bool
     ) -> _Sets:
-        """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given; log q^L is only there with a seed."""
+        """Moves sets of particles `[*B, S, M, A]` whose log q⁰ is given; without a seed it stays log q⁰."""
         sampler = self._sampler
         # If the size of the batch is unknown, TFP's means do not know their other sizes either.
         total = sampler.num_particles + sampler.num_spares

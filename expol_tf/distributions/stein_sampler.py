@@ -27,12 +27,13 @@ class SteinSampler:
       step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
         large α does not make large steps.
       bandwidth: The width of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
-      density_change: What log π is: "joint_trace" or "joint_logdet", whose entropy is a lower bound; or
-        "printed", the paper's, or "logdet", whose entropies are too high. See `expol_tf.samplers.svgd`.
+      density_change: What log π is. The entropies of "joint_trace" and "joint_logdet" are lower bounds where
+        the scores are smooth; those of "printed", the paper's, and of "logdet" are above the truth in more
+        than a few dimensions. See `expol_tf.samplers.svgd`.
       num_probes: Random directions in which "joint_trace" takes ∇²ℓ; None takes all A of them if A ≤ 2, and
         one otherwise.
-      step_limit: The largest contraction of a set by a step, which is shortened where it might fold the set,
-        see `expol_tf.samplers.svgd`; None takes every step as it is.
+      step_limit: The largest contraction of a set by a step. Longer steps, which might fold the set, are
+        shortened; None takes every step as it is.
       range: t. Particles start within t standard deviations of μ, and spares replace those that leave that
         range on their way; None for no limit.
       num_spares: Number of particles that a set has in excess of M, to replace those that leave. If they are

@@ -18,8 +18,8 @@ def step_bound(parts: Interaction) -> tf.Tensor:
     """b `[...]`, how strongly φ contracts a set: max over i of ‖Σ_{j≠i} B_ij‖_F + η and η·Σ_j k_ij.
 
     The first is about a particle beside its neighbours, the second about all of them together, which overshoot
-    a mode. η, the scores' deviation over the particles', stands for ‖∇²ℓ‖, which would take derivatives of the
-    scores. So ε/M·b < 1 makes folds rare but does not exclude them.
+    a mode. η, the scores' deviation over the particles', stands for ‖∇²ℓ‖, whose norm would take derivatives
+    of the scores. So ε/M·b < 1 makes folds rare but does not exclude them.
 
     Args:
       parts: The particles and their kernel.
@@ -58,7 +58,8 @@ def of_factor(
 ) -> Outer:
     """The outer product of the step's factor: p = φ and w = ∇log c = −∇log b where c < 1, else 0.
 
-    b depends on the particles by their positions and by their scores s: w_i = −(∂log b/∂u_i + H_i ∂log b/∂s_i).
+    b depends on the particles by their positions and by their scores s, so that
+    w_i = −(∂log b/∂u_i + ∇²ℓ(u_i)·∂log b/∂s_i).
 
     Args:
       particles: u `[..., M, A]`, sets of M particles.

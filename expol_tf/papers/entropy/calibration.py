@@ -1,10 +1,10 @@
 """What a Stein policy reports as its entropy, beside what it is.
 
 A policy's particles u^L are drawn by the hundred thousand. The truth is the nearest-neighbour entropy of u^L
-plus the mean of log|∂squash/∂u|; of actions in the box themselves that estimate errs at the edges, by 0.4 nats
-at A = 6. Where samples are too few for it, only bounds count: the sum of the marginals' entropies, and the
-A·log 2 of uniform actions. Messaoud et al. 2024, *S²AC: Energy-Based Reinforcement Learning with Stein Soft
-Actor Critic*, Theorem 3.3, has the density "printed".
+plus the mean of log|∂squash/∂u|. (Taken of the actions themselves, that estimate errs at the edges of the
+box, by 0.4 nats at A = 6.) Where samples are too few for it, only bounds count: the sum of the marginals'
+entropies, and the A·log 2 of uniform actions. The density "printed" is that of Messaoud et al. 2024, *S²AC:
+Energy-Based Reinforcement Learning with Stein Soft Actor Critic*, Theorem 3.3.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import tensorflow_probability as tfp
 from tf_agents.specs import tensor_spec
 
 from expol_tf.agents import S2acAgent
-from expol_tf.bijectors import ActionBox, Squash
+from expol_tf.bijectors import Squash
 from expol_tf.diagnostics import nearest_neighbour_entropy
 from expol_tf.distributions import SteinDistribution, SteinSampler
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd
@@ -40,7 +40,7 @@ DENSITIES = ("joint_trace", "joint_logdet", "printed", "logdet")
 # second and four times as many.
 FEW, MANY = 10_000, 100_000
 # For the determinants of M·A × M·A matrices.
-DETERMINED = 2_000
+DETERMINED = 1_000
 # A task with actions of each size, on which a critic is trained, and the states of it that are looked at.
 TASKS = {1: "Pendulum-v1", 2: "Swimmer-v5", 6: "HalfCheetah-v5", 17: "Humanoid-v5"}
 NUM_STATES = 4
@@ -72,7 +72,7 @@ class Calibration(NamedTuple):
       start_std: Deviation of q⁰ before the squash.
       target: The target's name.
       temperature: α.
-      joint_trace, joint_logdet, printed, logdet: What each density reports.
+      joint_trace, joint_logdet, printed, logdet: What each density reports, from `FEW` particles.
       num_samples: Particles that the nearest-neighbour estimate is from.
       nearest_neighbour: That estimate.
       nearest_neighbour_few: The one from a tenth or a quarter of them.
@@ -230,28 +230,20 @@ def calibrate(
       sampler: How they do; its density is replaced by each in turn.
       seed: Of their starts.
     """
-    # Seventeen dimensions are too many for any number of samples, and bounds need fewer.
-    many = FEW if size > 6 else MANY
-
-    def draw(density: str, count: int) -> tuple[np.ndarray, float, dict[str, float]]:
-        """Samples u `[B, count, A]`, the reported entropy, and statistics of the way."""
+    reported, statistics = {}, {}
+    for density in DENSITIES:
         policy = _policy(size, std, target, alpha, dataclasses.replace(sampler, density_change=density))
+        count = DETERMINED if density == "joint_logdet" else FEW
         u, log_prob, statistics = policy.sample_with_statistics(count, seed=tf.constant([0, seed], tf.int32))
-        log_prob -= _log_slope(u)
-        numbers = {name: float(np.mean(value)) for name, value in statistics.items()}
-        return np.moveaxis(u.numpy(), 0, 1), -float(np.mean(log_prob.numpy().astype(np.float64))), numbers
-
-    u, reported, statistics = draw("joint_trace", many)
-    others = {
-        name: draw(name, DETERMINED if name == "joint_logdet" else FEW)[1]
-        for name in ("joint_logdet", "printed", "logdet")
-    }
-    slope = float(np.mean(_log_slope(tf.constant(u))))
-    estimates = [(count, _neighbour_entropy(u[:, :count])) for count in (many // 10, many)]
+        reported[density] = -float(tf.reduce_mean(log_prob - _log_slope(u)))
+    # Seventeen dimensions are too many for any number of samples, and bounds need fewer.
+    count = FEW if size > 6 else MANY
+    u = _samples(policy, count, seed)
+    slope = float(tf.reduce_mean(_log_slope(tf.constant(u))))
+    estimates = [_neighbour_entropy(u[:, : count // 10]), _neighbour_entropy(u)]
     if size <= 6 and not _agree(size, estimates):
-        u = draw("joint_trace", 4 * many)[0]
-        estimates = [estimates[-1], (4 * many, _neighbour_entropy(u))]
-    (_, few_neighbours), (count, all_neighbours) = estimates
+        count *= 4
+        estimates = [estimates[-1], _neighbour_entropy(_samples(policy, count, seed))]
     error = _estimator_error(size, count)
     return Calibration(
         size,
@@ -260,23 +252,20 @@ def calibrate(
         std,
         target.name,
         alpha,
-        reported,
-        **others,
+        **reported,
         num_samples=count,
-        nearest_neighbour=all_neighbours + slope,
-        nearest_neighbour_few=few_neighbours + slope,
+        nearest_neighbour=estimates[1] + slope,
+        nearest_neighbour_few=estimates[0] + slope,
         estimator_error=error,
         marginals=_marginals(u) + slope,
         uniform=size * math.log(2.0),
         counted=_agree(size, estimates) and abs(error) <= 0.02 * size,
-        limited_share=statistics["limited_share"],
-        dropped_share=statistics["dropped_share"],
+        limited_share=float(tf.reduce_mean(statistics["limited_share"])),
+        dropped_share=float(tf.reduce_mean(statistics["dropped_share"])),
     )
 
 
-def _policy(
-    size: int, std: float, target: Target, alpha: float, sampler: SteinSampler
-) -> SteinDistribution:
+def _policy(size: int, std: float, target: Target, alpha: float, sampler: SteinSampler) -> SteinDistribution:
     shape = [target.num_states, size]
     base = tfp.distributions.MultivariateNormalDiag(tf.zeros(shape), tf.fill(shape, std))
     return SteinDistribution(base, lambda u: target.score(u, alpha), sampler, alpha)
@@ -292,8 +281,13 @@ def _neighbour_entropy(u: np.ndarray) -> float:
     return float(np.mean(nearest_neighbour_entropy(u, smallest=1e-7)))
 
 
-def _agree(size: int, estimates: list[tuple[int, float]]) -> bool:
-    return abs(estimates[0][1] - estimates[1][1]) <= 0.02 * size
+def _agree(size: int, estimates: list[float]) -> bool:
+    return abs(estimates[0] - estimates[1]) <= 0.02 * size
+
+
+def _samples(policy: SteinDistribution, count: int, seed: int) -> np.ndarray:
+    """Particles u `[B, N, A]` of other sets than those whose density is reported."""
+    return np.moveaxis(policy.sample(count, seed=tf.constant([1, seed], tf.int32)).numpy(), 0, 1)
 
 
 def _marginals(u: np.ndarray) -> float:
