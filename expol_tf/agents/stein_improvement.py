@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from absl import logging
 from tf_agents.networks import network
 
 from expol_tf.agents.improvements import (
@@ -26,6 +27,7 @@ from expol_tf.errors import CapabilityError
 from expol_tf.networks import SteinActorNetwork
 from expol_tf.objectives import require_reduction
 from expol_tf.optimizers import Adam
+from expol_tf.samplers import JOINT_CHANGES
 
 
 @configurable
@@ -97,6 +99,13 @@ class SteinImprovement(PolicyImprovement):
         """Makes the amortized network, and the particles' network over the initial one."""
         sampler = self.sampler
         assert sampler is not None, "filled when made"
+        if sampler.density_change in JOINT_CHANGES and _has_kinks(critic_network):
+            logging.warning(
+                "S2acAgent: the critic has ReLUs, whose slopes jump, which the curvature of Q in log π does "
+                "not know. The reported entropy is no lower bound then, and can lie above the truth. Take "
+                'CriticNetwork(activation="elu"), or SteinSampler(density_change="printed") for the paper\'s '
+                "estimate."
+            )
         companions, evaluation_network = [], None
         if self.amortized is not None:
             evaluation_network = self.amortized.network(specs.time_step.observation, specs.action)
@@ -126,6 +135,13 @@ class SteinImprovement(PolicyImprovement):
             "has no inverse, and log π is wrong. If it is more than a few, lower SteinSampler.step_size, "
             f'which is {self.sampler.step_size:g}, or set SteinSampler.step = "per_temperature".',
         )
+
+
+def _has_kinks(critic_network: network.Network) -> bool:
+    """Whether a layer's activation is piecewise linear, as far as Keras's layers tell."""
+    activations = [getattr(module, "activation", None) for module in critic_network.submodules]
+    names = {getattr(activation, "__name__", "") for activation in activations}
+    return bool(names & {"relu", "relu6", "leaky_relu"})
 
 
 def _particles_of(specs, initial, *arguments):

@@ -8,9 +8,9 @@ set changes by −log|det ∂F|. With k = exp(−‖d‖²/h), q = 2/h, d = u_i 
     B_ij = k_ij [ q ∇ℓ_j dᵀ − αq·I + αq² d dᵀ ].
 
 The kernel's width follows from the particles, which adds an outer product with p = ∂φ/∂h and w = ∂h/∂u. Where
-the step is multiplied by a factor that follows from the particles, there is one with p = φ and w the derivative
-of the factor's logarithm. The paper's formula has neither these products nor H_i, by which a particle moves
-itself; see `docs/errata.md`.
+the step is multiplied by a factor that follows from the particles, there is one with p = φ and with the
+derivative of the factor's logarithm as w. The paper's formula has neither these products nor H_i, by which a
+particle moves itself; see `docs/errata.md`.
 """
 
 from __future__ import annotations

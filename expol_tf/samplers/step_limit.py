@@ -17,9 +17,9 @@ from expol_tf.samplers.joint_density import (
 def step_bound(parts: Interaction) -> tf.Tensor:
     """b `[...]`, how strongly φ contracts a set: max over i of ‖Σ_{j≠i} B_ij‖_F + η and η·Σ_j k_ij.
 
-    The first is about a particle beside its neighbours, the second about all of them together, which overshoot
-    a mode. η, the scores' deviation over the particles', stands for ‖∇²ℓ‖, whose norm would take derivatives
-    of the scores. So ε/M·b < 1 makes folds rare but does not exclude them.
+    The first is about a particle beside its neighbours, the second about all of them together, which may
+    overshoot a mode. η, the scores' deviation over the particles', stands for ‖∇²ℓ‖, whose norm would take
+    derivatives of the scores. So ε/M·b < 1 makes folds rare but does not exclude them.
 
     Args:
       parts: The particles and their kernel.

@@ -128,19 +128,19 @@ def svgd(
     If the particles were drawn from q⁰, log q⁰(u_i⁰) + change_i is their log-density in one of these senses:
 
     * "joint_trace" and "joint_logdet": the density of the *set*. The map F of all M·A numbers changes its
-      logarithm by −log|det ∂F|, which is divided among the particles, and −mean_i log q = H(u_1 … u_M)/M. This
-      is never more than H(u_1), the entropy of one particle: a **lower bound**. It is tight where particles
-      are nearly independent, and loose where they repel each other, as many particles in few dimensions do.
-      "joint_logdet" has the determinant of the M·A × M·A matrix (not where XLA compiles for the CPU), and
-      "joint_trace" its second order, −ε·tr J + ½ε²·tr J² for J = ∂Δ over all particles.
+      logarithm by −log|det ∂F|, which is divided among the particles, and −mean_i log q = H(u_1 … u_M)/M.
+      This is never more than H(u_1), the entropy of one particle: a **lower bound**. It is tight where
+      particles are nearly independent, and loose where they repel each other, as many particles in few
+      dimensions do. "joint_logdet" has the determinant of the M·A × M·A matrix (not where XLA compiles for
+      the CPU), and "joint_trace" its second order, −ε·tr J + ½ε²·tr J² for J = ∂Δ over all particles.
     * "printed" and "logdet": the density of *one* particle in a mean field of the others. Its J_i = ∂Δ_i/∂u_i
       runs over j ≠ i, with the neighbours frozen. "printed" is the paper's −ε·tr J_i, and "logdet" is
       −log|det(I + εJ_i)|. Both leave out that a particle moves itself too, by (ε/M)·∇²ℓ(u_i), which vanishes
       only as M → ∞. With ten particles in six dimensions this is nearly all of their motion, and the reported
       entropy is *above* the truth. They are there for comparison with the paper.
 
-    The joint changes need scores that are differentiable everywhere. The scores of a network of ReLUs jump, and
-    their derivative does not know it: at A = 2 a critic's bound was 0.6 nats above the truth.
+    The joint changes need scores that are differentiable everywhere. The scores of a network of ReLUs jump,
+    and their derivative does not know it: at A = 2 a critic's bound was 0.6 nats above the truth.
 
     Steps fold particles over each other if ε is not small against σ and against the inverse of ∇²ℓ. Then none
     of these is their density. `step_limit` r multiplies ε by one factor for each set, min(1, r/b), where b is
@@ -200,19 +200,21 @@ def svgd(
                 f"seed must be given with num_probes, which is {num_probes}; got None. Or leave out "
                 "num_probes, for an exact trace."
             )
-    stream = None if num_probes is None else as_seed(seed)
 
-    def step(index: tf.Tensor, u: tf.Tensor) -> SvgdStep:
+    def directions_of(index: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        """Returns the directions in which a step takes ∇²ℓ."""
+        if num_probes is None:
+            return unit_directions(u)
+        return random_directions(u, num_probes, seed_of_step(as_seed(seed), index))
+
+    def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
         """Returns u after one step, with the scores at u; steps differ in their random directions only."""
         if density_change in JOINT_CHANGES:
-            if stream is None:
-                directions = unit_directions(u)
-            else:
-                directions = random_directions(u, num_probes, seed_of_step(stream, index))
-            score, curvature = score_and_curvature(functools.partial(score_of, score_fn), u, directions)
+            scores = functools.partial(score_of, score_fn)
+            score, curvature = score_and_curvature(scores, u, directions_of(index, u))
         else:
             score, curvature = score_of(score_fn, u), None
-        return svgd_step(
+        after = svgd_step(
             u,
             score,
             step_size,
@@ -223,6 +225,7 @@ def svgd(
             density_change=density_change,
             curvature=curvature,
         )
+        return Moved(after.particles, after.log_density_change)
 
     return repeat_steps(step, particles, num_steps, with_change=density_change is not None)
 
@@ -266,8 +269,8 @@ def svgd_step(
       bandwidth, floor, step_limit, density_change: As `svgd` takes them.
       curvature: ∇²ℓ along directions, from `score_and_curvature`; the joint changes need it, "joint_logdet"
         along the A unit vectors.
-      curvature_gradient: Whether gradients of the joint changes flow through ∇²ℓ. If they do not, nor do those
-        of the second order of "joint_trace".
+      curvature_gradient: Whether gradients of the joint changes flow through ∇²ℓ. If they do not, nor do
+        those of the second order of "joint_trace".
     """
     require_shapes(
         ("particles", particles, "... M A"),

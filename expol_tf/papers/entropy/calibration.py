@@ -230,7 +230,7 @@ def calibrate(
       sampler: How they do; its density is replaced by each in turn.
       seed: Of their starts.
     """
-    reported, statistics = {}, {}
+    reported: dict[str, float] = {}
     for density in DENSITIES:
         policy = _policy(size, std, target, alpha, dataclasses.replace(sampler, density_change=density))
         count = DETERMINED if density == "joint_logdet" else FEW
