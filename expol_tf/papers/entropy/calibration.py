@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,8 +31,8 @@ from expol_tf.distributions import SteinDistribution, SteinSampler
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd
 from expol_tf.training import OffPolicyRunner, train
 
-SIZES = (1, 2, 6, 17)
-NUM_PARTICLES = (10, 32)
+# A, and the sizes of sets.
+NUM_PARTICLES: dict[int, tuple[int, ...]] = {1: (10,), 2: (10,), 6: (10, 32), 17: (10,)}
 # L and the deviation of the start: S²AC(φ, θ) when it begins, and S²AC(φ).
 STARTS = ((3, 0.61), (20, math.sqrt(0.5)))
 TEMPERATURES = (0.04, 1.0)
@@ -126,19 +127,18 @@ def calibrate_all(seed: int, critic_steps: int) -> Iterator[Calibration]:
       seed: Of everything drawn.
       critic_steps: Environment steps for which each size's critic is trained.
     """
-    for size in SIZES:
-        for target in [*known_targets(), trained_critic(size, critic_steps, seed)]:
-            for num_particles in NUM_PARTICLES:
-                for num_steps, std in STARTS:
-                    for alpha in TEMPERATURES:
-                        sampler = SteinSampler(num_particles, num_steps)
-                        yield calibrate(size, std, target, alpha, sampler, seed)
+    for size, counts in NUM_PARTICLES.items():
+        targets = [*known_targets(), trained_critic(size, critic_steps, seed)]
+        for target, num_particles, (num_steps, std), alpha in itertools.product(
+            targets, counts, STARTS, TEMPERATURES
+        ):
+            yield calibrate(size, std, target, alpha, SteinSampler(num_particles, num_steps), seed)
 
 
 def num_calibrations() -> int:
     """Returns how many rows `calibrate_all` yields."""
-    targets = len(known_targets()) + 1
-    return len(SIZES) * targets * len(NUM_PARTICLES) * len(STARTS) * len(TEMPERATURES)
+    sets = sum(len(counts) for counts in NUM_PARTICLES.values())
+    return sets * (len(known_targets()) + 1) * len(STARTS) * len(TEMPERATURES)
 
 
 def known_targets() -> list[Target]:

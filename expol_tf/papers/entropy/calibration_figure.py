@@ -5,7 +5,7 @@ from __future__ import annotations
 from expol_tf.papers.registry import Table, Work, figure
 
 
-@figure("calibration", "what a Stein policy reports as its entropy, beside what it is", 1, 3000)
+@figure("calibration", "what a Stein policy reports as its entropy, beside what it is", 1, 2000)
 def calibration_figure(work: Work) -> Table:
     """Compares every density with the nearest-neighbour entropy, for known targets and trained critics."""
     from expol_tf.papers.entropy import calibration
