@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -23,6 +23,7 @@ from expol_tf.samplers import (
     random_directions,
     score_and_curvature,
     squared_distances,
+    svgd_density_change,
     svgd_jacobian,
     svgd_step,
     unit_directions,
@@ -42,6 +43,23 @@ class _Sets(NamedTuple):
     particles: tf.Tensor
     log_prob: tf.Tensor
     statistics: dict[str, tf.Tensor]
+
+
+class _Way(NamedTuple):
+    """A step's particles and scores `[*B, S, M, A]` before it, its factor `[*B, S]`, and ∇²ℓ or None."""
+
+    particles: tf.Tensor
+    score: tf.Tensor
+    factor: tf.Tensor
+    curvature: Curvature | None
+
+
+def _stacked(way: Sequence[_Way]) -> _Way:
+    """The steps one after the other, as a leading dimension."""
+    curvatures = [step.curvature for step in way if step.curvature is not None]
+    curvature = Curvature(*map(tf.stack, zip(*curvatures, strict=True))) if curvatures else None
+    particles, scores, factors = (tf.stack(parts) for parts in list(zip(*way, strict=True))[:3])
+    return _Way(particles, scores, factors, curvature)
 
 
 class SteinDistribution(ImageDistribution):
@@ -307,37 +325,40 @@ class SteinDistribution(ImageDistribution):
         # If the size of the batch is unknown, TFP's means do not know their other sizes either.
         total = sampler.num_particles + sampler.num_spares
         u = start = tf.ensure_shape(start, [*self.batch_shape, start.shape[-3], total, *self.event_shape])
-        stays, score_norm, factors, determinants = None, tf.zeros_like(log_prob), [], []
+        stays, score_norm, determinants = None, tf.zeros_like(log_prob), []
+        way: list[_Way] = []
         mean, std = self._mean_and_std()
         alpha = self._alpha()
         # The repulsion α∇k grows with α: at α = 20 plain steps of 0.01 fold the map already.
         step_size = sampler.step_size / alpha if sampler.step == "per_temperature" else sampler.step_size
         density_change = None if probe_seed is None else sampler.density_change
+        kernel = {"temperature": alpha, "bandwidth": sampler.bandwidth, "floor": sampler.floor}
         for index in range(sampler.num_sampler_steps):
             score, curvature = self._scores(u, density_change, probe_seed, index)
             if index == 0:
                 score_norm = tf.norm(tf.stop_gradient(score), axis=-1)
-            step = svgd_step(
-                u,
-                score,
-                step_size,
-                temperature=alpha,
-                bandwidth=sampler.bandwidth,
-                floor=sampler.floor,
-                step_limit=sampler.step_limit,
-                density_change=density_change,
-                curvature=curvature,
-                curvature_gradient=sampler.curvature_gradient,
-            )
+            step = svgd_step(u, score, step_size, step_limit=sampler.step_limit, **kernel)
+            way.append(_Way(u, score, step.factor, curvature))
             if with_statistics:  # Not when acting, which XLA compiles: it has no determinants.
-                factors.append(step.factor)
                 determinants.append(self._determinants(u, score, step_size, step.factor, alpha))
             u = step.particles
-            if step.log_density_change is not None:
-                log_prob += step.log_density_change
             if sampler.range is not None:
                 inside = tf.reduce_all(tf.abs(u - mean) <= sampler.range * std, axis=-1)
                 stays = inside if stays is None else stays & inside
+        if way and density_change is not None:
+            # For all steps at once: the graph is a fraction of that of one by one.
+            before = _stacked(way)
+            changes = svgd_density_change(
+                before.particles,
+                before.score,
+                step_size,
+                density_change,
+                factor=None if sampler.step_limit is None else before.factor,
+                curvature=before.curvature,
+                curvature_gradient=sampler.curvature_gradient,
+                **kernel,
+            )
+            log_prob += tf.reduce_sum(changes, axis=0)
         ends, statistics = u, {}
         dropped = tf.zeros_like(log_prob) if stays is None else 1.0 - tf.cast(stays, self.dtype)
         if stays is not None:
@@ -354,8 +375,10 @@ class SteinDistribution(ImageDistribution):
                 "dropped_share": tf.reduce_mean(dropped, axis=[-2, -1]),
                 "score_norm": tf.reduce_mean(score_norm, axis=[-2, -1]),
             }
-            factor = tf.stack(factors) if factors else tf.ones([1, *statistics["score_norm"].shape, 1])
-            statistics["limited_share"] = tf.reduce_mean(tf.cast(factor < 1, self.dtype), axis=[0, -1])
+            limited = [tf.reduce_mean(tf.cast(step.factor < 1, self.dtype), axis=-1) for step in way]
+            statistics["limited_share"] = (
+                tf.add_n(limited) / len(limited) if limited else tf.zeros_like(statistics["score_norm"])
+            )
             stacked = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
             statistics["smallest_determinant"] = tf.reduce_min(stacked)
             statistics["folded_share"] = tf.reduce_mean(tf.cast(stacked <= 0, self.dtype))

@@ -102,6 +102,13 @@ def bandwidth_gradient(
     if not isinstance(rule, str):
         return None
     u = tf.stop_gradient(tf.convert_to_tensor(particles))
+    num_particles = u.shape[-2]
+    if rule == "mean" and num_particles > 1:
+        # h = Σ_i ‖u_i − ū‖² / ((M − 1) log(M + 1)), whose gradient is written out, as it is asked for often.
+        away = u - tf.reduce_mean(u, axis=-2, keepdims=True)
+        scale = 1.0 / ((num_particles - 1.0) * math.log(num_particles + 1.0))
+        above = scale * tf.reduce_sum(tf.square(away), axis=[-2, -1], keepdims=True) > floor
+        return tf.where(above, 2.0 * scale * away, tf.zeros_like(away))
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(u)
         width = differentiable_bandwidth(squared_distances(u), rule, floor=floor)

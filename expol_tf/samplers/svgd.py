@@ -289,46 +289,98 @@ def svgd_step(
     factor = tf.ones_like(u[..., 0, 0])
     if step_limit is not None:
         factor = step_factor(parts, epsilon, step_limit)
-    scale = epsilon * factor[..., tf.newaxis]
-    moved = u + scale[..., tf.newaxis] * set_direction(parts)
-    change = None
-    if density_change == "printed":
-        change = -scale * frozen_trace(parts)
-    elif density_change == "logdet":
-        change = -_frozen_logdet(parts, scale)
-    elif density_change is not None and curvature is not None:
-        gradient = bandwidth_gradient(u, bandwidth, floor)
-        outer = None if gradient is None else of_width(parts, gradient, curvature)
-
-        def by_factor() -> Outer:
-            """The outer product of the step's factor."""
-            constants = tf.stop_gradient(u), tf.stop_gradient(score), factor
-            return of_factor(*constants, curvature, temperature, bandwidth, floor)
-
-        if density_change == "joint_trace":
-            change = -joint_trace(parts, curvature, scale, outer, curvature_gradient)
-            if step_limit is not None:
-                # Of most batches no set is limited, and then nothing is computed.
-                added = tf.cond(
-                    tf.reduce_any(factor < 1),
-                    lambda: added_by(by_factor(), parts, curvature, scale, outer),
-                    lambda: tf.zeros_like(u[..., 0]),
-                )
-                change -= tf.stop_gradient(added)
-        else:
-            products = [] if outer is None else [outer]
-            products += [] if step_limit is None else [by_factor()]
-            hessian = curvature.hessian()
-            hessian = hessian if curvature_gradient else tf.stop_gradient(hessian)
-            change = -joint_logdet(parts, hessian, scale, products)
+    scale = epsilon * factor[..., tf.newaxis, tf.newaxis]
+    moved = u + scale * set_direction(parts)
+    if density_change is None:
+        return SvgdStep(moved, None, factor)
+    change = svgd_density_change(
+        u,
+        score,
+        step_size,
+        density_change,
+        factor=None if step_limit is None else factor,
+        temperature=temperature,
+        bandwidth=bandwidth,
+        floor=floor,
+        curvature=curvature,
+        curvature_gradient=curvature_gradient,
+    )
     return SvgdStep(moved, change, factor)
 
 
-def _frozen_logdet(parts: Interaction, scale: tf.Tensor) -> tf.Tensor:
-    """log|det J_i| `[..., M]` of each particle's step with its neighbours frozen."""
-    # The absolute value: det J is negative where particles have folded over each other, and
-    # log det is then NaN.
-    return tf.linalg.slogdet(_frozen_jacobian(parts, scale)).log_abs_determinant
+def svgd_density_change(
+    particles: tf.Tensor,
+    score: tf.Tensor,
+    step_size: float | tf.Tensor,
+    density_change: str,
+    *,
+    factor: tf.Tensor | None = None,
+    temperature: float | tf.Tensor = 1.0,
+    bandwidth: str | float = "mean",
+    floor: float = 2e-3,
+    curvature: Curvature | None = None,
+    curvature_gradient: bool = True,
+) -> tf.Tensor:
+    """The change of the log-density `[..., M]`, in nats, by a step of `svgd` from particles u.
+
+    No step depends on the density. So the changes of several steps can be computed at once, with the steps as
+    a leading dimension.
+
+    Args:
+      particles: u `[..., M, A]`, sets of M particles before the step.
+      score: ∇ℓ(u) `[..., M, A]`.
+      step_size: ε, a scalar, in units of u² over those of ℓ.
+      density_change: One of `DENSITY_CHANGES`.
+      factor: What each set's ε was multiplied by `[...]`; None where no step was limited.
+      temperature, bandwidth, floor: As `svgd` takes them.
+      curvature, curvature_gradient: As `svgd_step` takes them.
+    """
+    require_shapes(
+        ("particles", particles, "... M A"),
+        ("score", score, "... M A"),
+        ("step_size", step_size, "", "any"),
+        ("factor", factor, "... | None"),
+        ("temperature", temperature, "", "any"),
+    )
+    require_scales(step_size, temperature)
+    check_density_change(density_change)
+    u, score = tf.convert_to_tensor(particles), tf.convert_to_tensor(score)
+    _require_curvature(curvature, density_change, u)
+    parts = interaction(u, score, temperature, bandwidth, floor)
+    scale = as_scalar(step_size, u.dtype) / u.shape[-2]
+    if factor is not None:
+        scale *= factor[..., tf.newaxis]
+    if density_change == "printed":
+        return -scale * frozen_trace(parts)
+    if density_change == "logdet":
+        # The absolute value: det J is negative where particles have folded over each other, and
+        # log det is then NaN.
+        return -tf.linalg.slogdet(_frozen_jacobian(parts, scale)).log_abs_determinant
+    assert curvature is not None, "required above"
+    gradient = bandwidth_gradient(u, bandwidth, floor)
+    outer = None if gradient is None else of_width(parts, gradient, curvature)
+
+    def by_factor() -> Outer:
+        """The outer product of the step's factor."""
+        constants = tf.stop_gradient(u), tf.stop_gradient(score), factor
+        return of_factor(*constants, curvature, temperature, bandwidth, floor)
+
+    if density_change == "joint_logdet":
+        products = [] if outer is None else [outer]
+        products += [] if factor is None else [by_factor()]
+        hessian = curvature.hessian()
+        hessian = hessian if curvature_gradient else tf.stop_gradient(hessian)
+        return -joint_logdet(parts, hessian, scale, products)
+    change = joint_trace(parts, curvature, scale, outer, curvature_gradient)
+    if factor is not None:
+        # In most batches no set is limited, and then nothing is computed.
+        added = tf.cond(
+            tf.reduce_any(factor < 1),
+            lambda: added_by(by_factor(), parts, curvature, scale, outer),
+            lambda: tf.zeros_like(u[..., 0]),
+        )
+        change += tf.stop_gradient(added)
+    return -change
 
 
 def svgd_jacobian(

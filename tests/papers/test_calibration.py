@@ -1,0 +1,92 @@
+"""What Stein policies report as their entropy, against nearest neighbours and bounds."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from expol_tf.cli.commands.figures import figures_main
+from expol_tf.distributions import SteinSampler
+from expol_tf.papers.entropy import calibration
+
+FLAT, TWO_MODES, *QUADRATIC = calibration.known_targets()
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Samples enough for a tolerance of 0.1 nats a component, and no more."""
+    for name, value in {"FEW": 1_000, "MANY": 5_000, "DETERMINED": 200}.items():
+        monkeypatch.setattr(calibration, name, value)
+
+
+def test_without_steps_every_density_is_the_starts(few):
+    """A Gaussian of deviation σ within three deviations, squashed; its entropy by quadrature."""
+    row = calibration.calibrate(2, 0.61, FLAT, 1.0, SteinSampler(10, 0), seed=0)
+    u = np.linspace(-3 * 0.61, 3 * 0.61, 10_001)
+    density = np.exp(-0.5 * (u / 0.61) ** 2)
+    density /= np.trapz(density, u)
+    entropy = 2 * np.trapz(density * (np.log(1 - np.tanh(u) ** 2) - np.log(density)), u)
+    for density_change in calibration.DENSITIES:
+        assert getattr(row, density_change) == pytest.approx(entropy, abs=0.15)
+    assert row.nearest_neighbour == pytest.approx(entropy, abs=0.1) and row.counted
+    assert row.marginals == pytest.approx(entropy, abs=0.1)
+    assert row.uniform == pytest.approx(2 * math.log(2.0)) and row.limited_share == row.dropped_share == 0
+
+
+@pytest.mark.parametrize("target", [FLAT, TWO_MODES, *QUADRATIC], ids=lambda target: target.name)
+def test_the_default_is_calibrated_in_six_dimensions_and_the_printed_density_is_not(few, target):
+    row = calibration.calibrate(6, 0.61, target, 1.0, SteinSampler(10, 3), seed=0)
+    # Five thousand samples in six dimensions err by some 0.02 a component.
+    assert -0.1 < row.excess() < 0.05 + 0.02
+    assert abs(row.joint_trace - row.joint_logdet) < 0.35
+    assert row.excess("printed") > 0.04
+
+
+def test_the_truth_is_the_least_bound_where_neighbours_do_not_count(few):
+    row = calibration.calibrate(17, 0.61, FLAT, 1.0, SteinSampler(10, 3), seed=0)
+    assert not row.counted and row.truth == min(row.marginals, row.uniform)
+    known = row._replace(counted=True, nearest_neighbour=1.0)
+    assert known.truth == 1.0 and known.excess("printed") == (row.printed - 1.0) / 17
+
+
+def test_the_figure_end_to_end(few, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(calibration, "NUM_PARTICLES", {1: (4,)})
+    monkeypatch.setattr(calibration, "STARTS", ((1, 0.61),))
+    monkeypatch.setattr(calibration, "TEMPERATURES", (1.0,))
+    arguments = ("--num_seeds=1", "--seed=3", "--iterations=520")
+    assert figures_main(["figures", "--figure=calibration", f"--output_dir={tmp_path}", *arguments]) == 0
+    with (tmp_path / "calibration.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == calibration.num_calibrations() == 5
+    assert [row["target"] for row in rows] == [
+        *(target.name for target in calibration.known_targets()), "critic of Pendulum-v1",
+    ]  # fmt: skip
+    for row in rows:
+        assert math.isfinite(float(row["joint_trace"])) and row["counted"] in ("True", "False")
+    picture = matplotlib.image.imread(tmp_path / "calibration.png")
+    assert picture.shape[1] > 300 and picture[..., :3].std() > 0.01
+    assert "| 1 | 4 | 1 | flat | 1 |" in capsys.readouterr().out
+
+
+# The bound is loose where particles have come to rest against each other; docs/s2ac.md says so.
+LOOSE = {(6, 20, "score −5u", 1.0): 0.25, (6, 20, "score −20u", 1.0): 0.45, (6, 20, "two modes", 1.0): 0.15}
+
+
+@pytest.mark.slow
+def test_the_whole_table():
+    """The bound is never above the truth; for A ≥ 6 it is near; the printed density is above."""
+    rows = list(calibration.calibrate_all(seed=0, critic_steps=2000))
+    above = [row for row in rows if row.excess() > 0.05]
+    assert not above, above
+    for row in rows:
+        if row.size == 6:
+            assert row.counted, row
+        if row.size >= 6 and row.counted:
+            key = (row.size, row.num_steps, row.target, row.temperature)
+            assert row.excess() > -LOOSE.get(key, 0.1), row
+    failing = [row for row in rows if row.excess("printed") > 0.05]
+    assert len(failing) > len(rows) / 3
