@@ -1,7 +1,7 @@
 """Names of earlier versions, and errors that say what replaces them, in gin and in Python alike.
 
-`RENAMED` has an entry for each argument that a public class lost, under the name that users wrote, and
-`MOVED` one for each module, and for each name that a package exported:
+`RENAMED` has an entry for each argument that a public class or function lost, under the name that users
+wrote, and `MOVED` one for each module, and for each name that a package exported:
 
 ```python
 RENAMED = {"SqlAgent.num_value_samples": "LogSumExpValue.num_samples"}
@@ -117,6 +117,7 @@ RENAMED: dict[str, str] = {
     "SteinSampler.floor": "0.002 always, the floor of the kernel's h that `expol_tf.samplers.svgd` has",
     "TrpoAgent.trust_region": "TrustRegionUpdate.trust_region",
     "TrustRegionUpdate.objective": "OnPolicyAgent.objective",
+    "svgd.leave_one_out": "False always, as with M − 1 in place of M the change was the derivative of no map",
 }
 
 

@@ -217,6 +217,15 @@ FRAMES = (tf.zeros([4]), tf.zeros([4]), tf.zeros([4]), tf.fill([4], True))
         (lambda: samplers.svgd(**SAMPLERS, temperature=-1.0), "temperature must be 0 or more; got -1.0"),
         (lambda: samplers.svgd(**SAMPLERS | dict(num_steps=0), floor=0.0), "floor must be positive; got 0.0"),
         (lambda: samplers.svgd(**SAMPLERS | dict(num_steps=0), bandwidth="meen"), "bandwidth must be one of"),
+        (
+            lambda: samplers.svgd(**SAMPLERS | dict(num_steps=0), step_limit=1.0),
+            "step_limit must be between 0",
+        ),
+        (
+            lambda: samplers.svgd(**SAMPLERS, density_change="joint_trace", num_probes=NAN, seed=0),
+            "num_probes must be .*; got nan",
+        ),
+        (lambda: SVGD_STEP(step_limit=NAN), "step_limit must be between 0 and 1; got nan"),
         (lambda: samplers.svgd_direction(SETS, SETS, -1.0), "temperature must be 0 or more"),
         (lambda: SVGD_STEP(temperature=NAN), "temperature must be 0 or more; got nan"),
         (lambda: samplers.langevin(**SAMPLERS | dict(step_size=-0.1), seed=0), "step_size must be positive"),

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.kernels import differentiable_bandwidth, kernel_bandwidth, squared_distances
+from expol_tf.shapes import require_shapes
 
 
 class Curvature(NamedTuple):
@@ -149,6 +150,7 @@ def unit_directions(particles: tf.Tensor) -> tf.Tensor:
     Args:
       particles: u `[..., M, A]`, sets of M particles.
     """
+    require_shapes(("particles", particles, "... M A"))
     size = particles.shape[-1]
     batch = tf.shape(particles)[:-2]
     return tf.eye(size, batch_shape=batch, dtype=particles.dtype) * float(size) ** 0.5
@@ -162,6 +164,7 @@ def random_directions(particles: tf.Tensor, count: int, seed: tf.Tensor) -> tf.T
       count: P, the number of directions.
       seed: A stateless seed, int32 `[2]`.
     """
+    require_shapes(("particles", particles, "... M A"), ("seed", seed, "2", "int"))
     shape = tf.concat([tf.shape(particles)[:-2], [count, particles.shape[-1]]], 0)
     signs = tf.random.stateless_uniform(shape, seed, maxval=2, dtype=tf.int32)
     return tf.cast(2 * signs - 1, particles.dtype)
@@ -180,10 +183,12 @@ def score_and_curvature(
     Raises:
       ConfigurationError: If the scores do not depend on the particles as far as TensorFlow can tell.
     """
+    require_shapes(("particles", particles, "... M A"), ("directions", directions, "... P A"))
     u = tf.convert_to_tensor(particles)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
         score = score_fn(u)
+    require_shapes(("particles", u, "... M A"), ("score_fn(particles)", score, "... M A"))
     products = []
     for direction in tf.unstack(directions, num=directions.shape[-2], axis=-2):
         # ∇²ℓ is symmetric, so the product from the left is the product from the right.

@@ -45,6 +45,7 @@ def rbf_kernel(x: tf.Tensor, y: tf.Tensor, bandwidth: tf.Tensor) -> tf.Tensor:
       y: K particles `[..., K, A]`; leading dimensions broadcast with those of x.
       bandwidth: h > 0 `[...]`, in units of x², one for each set of distances.
     """
+    require_shapes(("x", x, "* M A"), ("y", y, "* K A"))
     distances = squared_distances(x, y)
     require_shapes(("distances", distances, "... M K"), ("bandwidth", bandwidth, "..."))
     return kernel_of_distances(distances, bandwidth)

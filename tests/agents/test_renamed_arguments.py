@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expol_tf import agents, distributions, networks, optimizers
+from expol_tf import agents, distributions, networks, optimizers, samplers
 from expol_tf.errors import ConfigurationError
 from expol_tf.renamed import RENAMED
 
@@ -17,8 +17,8 @@ NAMED_AGENTS = {
 GONE = {"Backup", "SacBackup", "SqlBackup"}
 
 
-def class_of(name):
-    for package in (agents, distributions, networks, optimizers):
+def class_or_function(name):
+    for package in (agents, distributions, networks, optimizers, samplers):
         if hasattr(package, name):
             return getattr(package, name)
     raise LookupError(name)
@@ -29,7 +29,7 @@ def class_of(name):
 )
 def test_a_removed_argument_is_answered_with_the_new_one(owner, argument):
     with pytest.raises(ConfigurationError) as refused:
-        class_of(owner)(**{argument: None})
+        class_or_function(owner)(**{argument: None})
     # gin adds lines of its own.
     assert (
         str(refused.value).splitlines()[0] == f"{owner}.{argument} is now {RENAMED[f'{owner}.{argument}']}."
@@ -50,7 +50,7 @@ def test_a_class_that_is_gone_is_exported_no_more():
 )
 def test_the_new_argument_exists(new):
     owner, attribute = new.split(".")
-    cls = class_of(owner)
+    cls = class_or_function(owner)
     if not hasattr(cls, attribute):
         assert attribute in (
             getattr(cls, "__dataclass_fields__", {}) or cls.__init__.__signature__.parameters

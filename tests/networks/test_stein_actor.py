@@ -77,18 +77,23 @@ def test_the_score_is_that_of_the_critic_and_the_squash(critic, reduction):
     latent = network(OBSERVATIONS)[0].distribution
     end, log_prob = latent.experimental_sample_and_log_prob(40, seed=SEED)
     start, start_log_prob = latent.base.experimental_sample_and_log_prob(40, seed=SEED)
-    # A lone particle's neighbours, of which there are none, make no change.
-    np.testing.assert_allclose(log_prob, start_log_prob, atol=1e-6)
     u = tf.reshape(start, [-1, 2])
     rows = tf.tile(OBSERVATIONS, [40, 1])
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as second, tf.GradientTape() as tape:
+        second.watch(u)
         tape.watch(u)
         action = MIDDLE.astype(np.float32) + HALF.astype(np.float32) * tf.tanh(u)
         q = critic_values(network._critic_network, rows, action)
         reduced = {"first": q[:, 0], "min": tf.reduce_min(q, -1), "mean": tf.reduce_mean(q, -1)}[reduction]
         density = reduced + 0.5 * tf.reduce_sum(tf.math.log(1 - tf.tanh(u) ** 2), -1)
-    expected = tf.reshape(tape.gradient(density, u), end.shape)
-    np.testing.assert_allclose(end - start, expected, atol=2e-5, rtol=1e-4)
+        slope = tape.gradient(density, u)
+    np.testing.assert_allclose(end - start, tf.reshape(slope, end.shape), atol=2e-5, rtol=1e-4)
+    # The particle is moved by itself alone, and so its density changes by ∇²ℓ.
+    hessian = second.batch_jacobian(slope, u, experimental_use_pfor=False).numpy()
+    change = 0.5 * np.trace(hessian @ hessian, axis1=1, axis2=2) - np.trace(hessian, axis1=1, axis2=2)
+    np.testing.assert_allclose(
+        log_prob - start_log_prob, change.reshape(log_prob.shape), atol=1e-4, rtol=1e-4
+    )
     if q.shape[1] > 1 and reduction == "min":
         # Neither critic is the lesser one everywhere.
         assert len(set(np.argmin(q, axis=-1))) > 1

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.samplers import kernel_bandwidth, rbf_kernel, squared_distances
+from expol_tf.samplers.kernels import bandwidth_gradient
+from tests.samplers.slow_svgd import SlowStep, jacobian
 
 
 def particles(*shape, seed=0):
@@ -32,6 +34,17 @@ def test_distances_survive_an_origin_that_is_far_away():
     found = squared_distances(x, x).numpy()
     np.testing.assert_allclose(found, loop_distances(x, x), atol=1e-9, rtol=1e-3)
     assert np.all(found >= 0)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 5.0, 1e3])
+def test_a_particle_has_no_distance_to_itself(scale):
+    x = scale * particles(2, 10, 17)
+    found = squared_distances(x).numpy()
+    np.testing.assert_array_equal(np.diagonal(found, axis1=1, axis2=2), np.zeros([2, 10]))
+    np.testing.assert_allclose(found, loop_distances(x, x), rtol=1e-4)
+    np.testing.assert_array_equal(
+        found[:, ~np.eye(10, dtype=bool)], squared_distances(x, x).numpy()[:, ~np.eye(10, dtype=bool)]
+    )
 
 
 def test_the_kernel_is_that_of_a_loop():
@@ -82,14 +95,40 @@ def test_bandwidths_between_two_sets_count_all_pairs():
     )
 
 
-@pytest.mark.parametrize("rule", ["median", "mean", 1e-9])
-def test_bandwidths_have_a_floor_and_no_gradient(rule):
+@pytest.mark.parametrize("rule", ["median", "mean"])
+def test_rules_have_a_floor_and_no_gradient(rule):
     for size in (1, 4):
         x = tf.Variable(tf.ones([2, size, 3]))
         with tf.GradientTape() as tape:
-            bandwidth = kernel_bandwidth(squared_distances(x, x), rule, floor=0.02)
+            bandwidth = kernel_bandwidth(squared_distances(x), rule, floor=0.02)
         np.testing.assert_allclose(bandwidth, np.full(2, 0.02))
         assert tape.gradient(bandwidth, x) is None
+
+
+@pytest.mark.parametrize("floor", [1e-9, 2e-3, 10.0])
+def test_a_deviation_is_exact_whatever_the_particles_and_the_floor(floor):
+    for dtype in (tf.float32, tf.float64):
+        x = tf.Variable(tf.cast(particles(2, 4, 3), dtype))
+        with tf.GradientTape() as tape:
+            bandwidth = kernel_bandwidth(squared_distances(x), 0.01, floor=floor)
+        np.testing.assert_array_equal(bandwidth, tf.fill([2], tf.constant(0.0002, dtype)))
+        assert tape.gradient(bandwidth, x) is None
+
+
+@pytest.mark.parametrize("size", [2, 4, 5])
+@pytest.mark.parametrize("rule", ["median", "mean"])
+def test_the_derivative_of_a_rule_is_that_of_complex_steps(rule, size):
+    x = np.float64(particles(2, 3, size, 2))
+    found = bandwidth_gradient(x, rule)
+    for index in np.ndindex(2, 3):
+        expected = jacobian(SlowStep(np.negative, 1.0, rule=rule).width, x[index])
+        np.testing.assert_allclose(found[index], expected.reshape([size, 2]), atol=1e-14)
+
+
+def test_a_width_that_does_not_follow_the_particles_has_no_derivative():
+    assert bandwidth_gradient(particles(4, 2), 0.3) is None
+    for x in (1e-3 * particles(4, 2), particles(1, 2)):
+        np.testing.assert_array_equal(bandwidth_gradient(x, "mean", floor=0.01), np.zeros_like(x))
 
 
 def test_at_the_median_width_a_particle_sees_about_one_neighbour():
