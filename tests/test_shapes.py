@@ -192,6 +192,10 @@ SAMPLERS = {
         svgd_step_with_density,
         SCALARS | SETS | dict(directions=tf.ones([2, 4, 3]), products=tf.ones([2, 4, 6, 3])),
     ),
+    "svgd_density_change": (
+        functools.partial(samplers.svgd_density_change, density_change="printed"),
+        SCALARS | SETS | dict(factor=tf.ones([2])),
+    ),
     "svgd_jacobian": (samplers.svgd_jacobian, SCALARS | SETS | dict(width=tf.ones([2]))),
     "svgd_joint_jacobian": (
         samplers.svgd_joint_jacobian,
@@ -284,7 +288,7 @@ def test_a_wrong_rank_is_refused_by_name(name, argument, wrong):
 
 
 # Optional ones, which may be None; whose value is 0 or 1; and those that functions convert.
-MAY_BE_NONE = {"valid", "moved"}
+MAY_BE_NONE = {"factor", "moved", "valid"}
 NONE_IS_ONE_SET = ("squared_distances", "y")
 ANY_DTYPE = {"observation", "episode_end", "step_size"}
 WITHOUT_TEMPERATURE = {

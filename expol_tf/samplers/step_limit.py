@@ -28,8 +28,9 @@ def step_bound(parts: Interaction) -> tf.Tensor:
         tf.reduce_sum(tf.math.reduce_variance(each, axis=-2), axis=-1)
         for each in (parts.positions, parts.score)
     )
-    curvature = tf.sqrt(tf.math.divide_no_nan(of_s, of_x))
-    alone = tf.reduce_max(tf.norm(frozen_blocks(parts), axis=[-2, -1]), axis=-1)
+    curvature = _root(tf.math.divide_no_nan(of_s, of_x))
+    squares = tf.reduce_sum(tf.square(frozen_blocks(parts)), axis=[-2, -1])
+    alone = tf.reduce_max(_root(squares), axis=-1)
     together = tf.reduce_max(tf.reduce_sum(parts.kernel, axis=-1), axis=-1)
     return tf.maximum(alone + curvature, curvature * together)
 
@@ -43,8 +44,9 @@ def step_factor(parts: Interaction, epsilon: tf.Tensor, limit: float) -> tf.Tens
       limit: r.
     """
     bound = tf.stop_gradient(epsilon * step_bound(parts))
-    limit = tf.cast(limit, bound.dtype)
-    return tf.where(bound > limit, limit / bound, tf.ones_like(bound))
+    # A cast would round to single precision first.
+    largest = tf.constant(limit, bound.dtype)
+    return tf.where(bound > largest, largest / bound, tf.ones_like(bound))
 
 
 def of_factor(
@@ -81,4 +83,12 @@ def of_factor(
     limited = (factor < 1)[..., tf.newaxis, tf.newaxis]
     # Chosen, not multiplied: of sets that are not limited, such as a single particle, b may be 0.
     right, along = (tf.where(limited, -each, tf.zeros_like(each)) for each in (right, along))
-    return Outer(set_direction(parts), right, along)
+    return Outer(*map(tf.stop_gradient, (set_direction(parts), right, along)))
+
+
+def _root(squares: tf.Tensor) -> tf.Tensor:
+    """√x of x ≥ 0, whose derivative at 0 is 0 and not infinite."""
+    positive = squares > 0
+    return tf.where(
+        positive, tf.sqrt(tf.where(positive, squares, tf.ones_like(squares))), tf.zeros_like(squares)
+    )

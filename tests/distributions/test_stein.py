@@ -377,15 +377,7 @@ def test_a_batch_of_unknown_size(count):
     np.testing.assert_allclose(found[4], policy.select("softmax", SEED), atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "num_steps",
-    [
-        pytest.param(
-            0, marks=pytest.mark.xfail(strict=True, reason="limited_share takes the static size of the batch")
-        ),
-        1,
-    ],
-)
+@pytest.mark.parametrize("num_steps", [0, 1])
 def test_densities_and_statistics_of_a_batch_of_unknown_size(num_steps):
     """With random directions, which have the shape of the batch too."""
 

@@ -270,18 +270,7 @@ def test_without_the_curvature_s_gradient_the_first_order_alone_has_one():
         np.testing.assert_allclose(one, other, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [
-        None,
-        pytest.param(
-            0.1875,
-            marks=pytest.mark.xfail(
-                strict=True, reason="joint_logdet: the factor's w still has ∇²ℓ's gradient"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("limit", [None, 0.1875])
 @pytest.mark.parametrize("rule", ["mean", 0.8])
 def test_no_gradient_flows_through_the_curvature_if_none_is_wanted(rule, limit):
     for kind in JOINT_CHANGES:

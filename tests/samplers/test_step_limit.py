@@ -168,7 +168,6 @@ def test_several_limited_steps_add_up_in_the_graph_too(kind):
     np.testing.assert_allclose(found.log_density_change, total, atol=1e-11)
 
 
-AT_ZERO = pytest.mark.xfail(strict=True, reason="roots in step_bound have infinite derivatives at 0")
 ONE_AWAY = np.concatenate([0.1 * particles(5, 2), [[9.0, 9.0]]])
 
 
@@ -176,10 +175,10 @@ ONE_AWAY = np.concatenate([0.1 * particles(5, 2), [[9.0, 9.0]]])
 @pytest.mark.parametrize(
     ("u", "score_fn", "rule"),
     [
-        pytest.param(0.05 * particles(10, 3), lambda u: 0.0 * u, 0.1, id="equal scores", marks=AT_ZERO),
-        pytest.param(particles(10, 3), lambda u: -100.0 * u, 1e-4, id="out of reach", marks=AT_ZERO),
+        pytest.param(0.05 * particles(10, 3), lambda u: 0.0 * u, 0.1, id="equal scores"),
+        pytest.param(particles(10, 3), lambda u: -100.0 * u, 1e-4, id="out of reach"),
         pytest.param(ONE_AWAY, lambda u: -50.0 * u, 0.1, id="one out of reach"),
-        pytest.param(np.ones([5, 3]), lambda u: -u, "mean", id="all in one place", marks=AT_ZERO),
+        pytest.param(np.ones([5, 3]), lambda u: -u, "mean", id="all in one place"),
     ],
 )
 def test_the_density_of_a_limited_step_is_finite(u, score_fn, rule, kind):
@@ -188,7 +187,6 @@ def test_the_density_of_a_limited_step_is_finite(u, score_fn, rule, kind):
     assert np.isfinite(found.log_density_change).all()
 
 
-@AT_ZERO
 def test_xla_keeps_the_density_of_a_limited_step_finite():
     run = tf.function(
         lambda u: svgd(
@@ -200,7 +198,6 @@ def test_xla_keeps_the_density_of_a_limited_step_finite():
     assert np.isfinite(run(tf.constant(ONE_AWAY)).log_density_change).all()
 
 
-@pytest.mark.xfail(strict=True, reason="step_factor rounds the limit to single precision")
 def test_the_limit_is_not_rounded_to_single_precision():
     u = particles(5, 3)
     found = step(u, lambda u: -9.0 * u, 1.0, step_limit=0.1)
