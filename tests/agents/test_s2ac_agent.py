@@ -55,6 +55,7 @@ STATISTICS = {
     "score_norm",
     "smallest_determinant",
     "folded_share",
+    "limited_share",
 }
 
 
@@ -199,7 +200,7 @@ def test_losses_are_means_over_the_particles(reduction):
     statistics = agent.actor_network(transitions.observation)[0].sample_with_statistics(
         count, improvement_seed
     )[2]
-    for name in ("particle_spread", "displacement", "dropped_share", "score_norm"):
+    for name in ("particle_spread", "displacement", "dropped_share", "limited_share", "score_norm"):
         expected = statistics[name].numpy()[valid].mean()
         assert float(metrics[name]) == pytest.approx(expected, rel=1e-4), name
 
@@ -214,7 +215,9 @@ def test_the_policys_gradient_goes_through_the_steps():
         squash=True,
         log_std=LogStd(0.0, True, (-5.0, 2.0)),
     )
-    agent = make_agent(actor=actor, sampler=SteinSampler(4, 3, 0.3, bandwidth=0.8, range=None))
+    # The default's gradient leaves out ∇²ℓ, and holds the width and the factor of limited steps constant.
+    sampler = SteinSampler(4, 3, 0.3, bandwidth=0.8, density_change="printed", step_limit=None, range=None)
+    agent = make_agent(actor=actor, sampler=sampler)
     transitions, seed = batch(), tf.constant([4, 5])
     kernel = agent.actor_network.trainable_variables[-1]
     start = kernel.numpy()
@@ -356,9 +359,16 @@ def test_warnings():
     (sentence,) = agent.warnings({"folded_share": 0.031})
     for words in ("0.031", "folded_share", "step_size", "0.1", "per_temperature"):
         assert words in sentence
-    folding = make_agent(sampler=SteinSampler(4, 2, 50.0, range=None), temperature=FixedTemperature(5.0))
-    metrics = folding.update(batch(), tf.constant([1, 2]))
-    assert folding.warnings({name: float(value) for name, value in metrics.items()})
+    found = {}
+    for limit in (None, 0.75):
+        sampler = SteinSampler(4, 2, 50.0, step_limit=limit, range=None)
+        folding = make_agent(sampler=sampler, temperature=FixedTemperature(5.0))
+        metrics = folding.update(batch(), tf.constant([1, 2]))
+        found[limit] = {name: float(value) for name, value in metrics.items()}
+        assert bool(folding.warnings(found[limit])) == (limit is None)
+        assert all(np.isfinite(value) for value in found[limit].values())
+    assert found[None]["folded_share"] > 0 == found[None]["limited_share"]
+    assert found[0.75]["folded_share"] == 0 and found[0.75]["limited_share"] > 0.5
 
 
 @pytest.mark.parametrize(
@@ -430,12 +440,14 @@ def test_it_finds_both_modes():
     modes = np.array([[-0.5, 0.0], [0.5, 0.0]])
     rewards = -np.min(np.sum((actions[:, np.newaxis] - modes) ** 2, axis=-1), axis=-1) / 0.05
     keras.utils.set_random_seed(0)
+    # The quickest density: nothing depends on it, as the start is fixed and episodes have one step.
+    sampler = SteinSampler(8, 10, 0.05, density_change="printed")
     agent = S2acAgent(
         ts.time_step_spec(tensor_spec.from_spec(observation)),
         action_spec,
         FixedGaussianActorNetwork(observation, action_spec),
         CriticNetwork(observation, action_spec, (32, 32), activation="elu"),
-        improvement=SteinImprovement(SteinSampler(8, 10, 0.05), batch_parts=1),
+        improvement=SteinImprovement(sampler, batch_parts=1),
         temperature=FixedTemperature(1.0),
         critic_fit=CriticFit(Adam(0.01)),
         acting=Acting(seed=0, jit_compile=False),
