@@ -8,6 +8,7 @@ import math
 import matplotlib.image
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from expol_tf.cli.commands.figures import figures_main
 from expol_tf.distributions import SteinSampler
@@ -53,7 +54,23 @@ def test_the_truth_is_the_least_bound_where_neighbours_do_not_count(few):
     assert known.truth == 1.0 and known.excess("printed") == (row.printed - 1.0) / 17
 
 
+@pytest.mark.slow
+def test_a_trained_critic_is_a_smooth_target():
+    """Its score at four states of the task, whose derivative is there."""
+    target = calibration.trained_critic(1, 520, seed=0)
+    u = tf.random.stateless_normal([calibration.NUM_STATES, 6, 1], [0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(u)
+        score = target.score(u, 0.1)
+    curvature = tape.gradient(score, u)
+    assert score.shape == u.shape and np.isfinite(score).all() and np.isfinite(curvature).all()
+    assert len(np.unique(score.numpy()[:, 0])) == calibration.NUM_STATES
+
+
 def test_the_figure_end_to_end(few, tmp_path, monkeypatch, capsys):
+    # Training takes a minute; the slow tests do it.
+    critic = TWO_MODES._replace(name="critic of Pendulum-v1", num_states=2)
+    monkeypatch.setattr(calibration, "trained_critic", lambda size, steps, seed: critic)
     monkeypatch.setattr(calibration, "NUM_PARTICLES", {1: (4,)})
     monkeypatch.setattr(calibration, "STARTS", ((1, 0.61),))
     monkeypatch.setattr(calibration, "TEMPERATURES", (1.0,))
