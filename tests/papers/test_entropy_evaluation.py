@@ -1,4 +1,4 @@
-"""The entropies of samplers: targets against scipy and quadrature, the joint density against autodiff."""
+"""The entropies of samplers: targets against scipy and quadrature, the joint density against svgd's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import scipy.stats
 import tensorflow as tf
 
 from expol_tf.papers.entropy import evaluation as entropy_evaluation
-from expol_tf.papers.entropy.evaluation import joint_jacobian
 from expol_tf.papers.entropy.targets import (
     Mixture,
     paper_gaussian,
@@ -17,7 +16,7 @@ from expol_tf.papers.entropy.targets import (
     start_log_prob,
     start_particles,
 )
-from expol_tf.samplers import particle_jacobian, svgd_step
+from expol_tf.samplers import svgd
 
 
 def test_the_paper_s_gaussian():
@@ -55,19 +54,6 @@ def test_particles_start_from_the_start():
     np.testing.assert_array_equal(particles[1], start_particles([4], 4000)[0])
     assert np.var(particles) == pytest.approx(6.0, rel=0.05)
     assert -np.mean(start_log_prob(particles)) == pytest.approx(round_gaussian(6.0).entropy, abs=0.05)
-
-
-def test_the_joint_jacobian_is_that_of_all_particles():
-    target, u = ring(3), tf.constant(np.random.default_rng(0).standard_normal([2, 4, 2]))
-    score, hessian = particle_jacobian(target.score, u)
-    found = joint_jacobian(u, score, hessian, 0.5, 1.3)
-    flat = tf.Variable(tf.reshape(u, [2, 8]))
-    with tf.GradientTape(persistent=True) as tape:
-        moved = tf.reshape(flat, [2, 4, 2])
-        moved = svgd_step(moved, target.score(moved), 0.5, bandwidth=1.3).particles
-        moved = tf.reshape(moved, [2, 8])
-    expected = tape.batch_jacobian(moved, flat, experimental_use_pfor=False)
-    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.fixture(name="found", scope="module")
@@ -112,8 +98,16 @@ def test_what_the_formula_says_of_samplers_that_are_no_maps(found):
     assert only(found, sampler="DLD", density="logdet").particles_entropy < -2
 
 
+def test_the_joint_density_is_that_of_svgd(found):
+    start = start_particles([1, 2, 3], 5)
+    moved = svgd(start, paper_gaussian().score, 20, 0.5, bandwidth=5.0, density_change="joint_logdet")
+    expected = -np.mean(start_log_prob(start) + moved.log_density_change)
+    line = only(found, part="joint", density=entropy_evaluation.JOINT, num_particles=5)
+    assert line.entropy_mean == pytest.approx(expected, abs=1e-4)
+
+
 def test_drift_and_joint_density(found):
-    line = only(found, part="drift", density="trace", num_steps=40)
+    line = only(found, part="drift", density="printed", num_steps=40)
     own = only(found, part="drift", density=entropy_evaluation.OWN_TERM, num_steps=40)
     # The repulsion of a particle by itself, ε·A/(σ²M) a step.
     assert own.entropy_mean - line.entropy_mean == pytest.approx(40 * 0.5 * 2 / (25 * 40), abs=1e-9)
@@ -126,15 +120,15 @@ def test_drift_and_joint_density(found):
 
 
 def test_the_same_configuration_is_the_same_in_every_part(found):
-    once = only(found, part="samplers", sampler="SVGD", density="trace")
-    again = only(found, part="drift", density="trace", num_steps=20)
+    once = only(found, part="samplers", sampler="SVGD", density="printed")
+    again = only(found, part="drift", density="printed", num_steps=20)
     assert again.entropy_mean == pytest.approx(once.entropy_mean, abs=1e-5)
-    joint = only(found, part="joint", density="trace", num_particles=40)
+    joint = only(found, part="joint", density="printed", num_particles=40)
     assert joint.entropy_mean == pytest.approx(once.entropy_mean, abs=1e-5)
 
 
 def test_wider_kernels_and_targets_have_more(found):
-    narrow, wide = (only(found, part="kernel", density="trace", sigma=each) for each in (5.0, 100.0))
+    narrow, wide = (only(found, part="kernel", density="printed", sigma=each) for each in (5.0, 100.0))
     assert wide.entropy_mean > narrow.entropy_mean + 0.3
     narrow, wide = (only(found, part="variance", component_variance=each) for each in (1.0, 2.0))
     assert wide.entropy_mean > narrow.entropy_mean + 0.3

@@ -34,11 +34,16 @@ def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     }  # fmt: skip
     assert [row["sampler"] for row in rows[:8:2]] == list(entropy_evaluation.SAMPLERS)
     assert {row["seeds"] for row in rows} == {"2"}
+    # One particle's own map has a trace; the trace of SVGD's is the paper's formula.
+    assert {row["density"] for row in rows if row["sampler"] != "SVGD"} == {"trace", "logdet"}
+    assert {row["density"] for row in rows if row["sampler"] == "SVGD"} == {
+        "printed", "logdet", entropy_evaluation.OWN_TERM, entropy_evaluation.JOINT,
+    }  # fmt: skip
     for row in rows:
         assert float(row["entropy_min"]) <= float(row["entropy_mean"]) <= float(row["entropy_max"])
     for name, width in (("entropy", 2000), ("entropy_kernel", 500)):
         picture = matplotlib.image.imread(tmp_path / f"{name}.png")
         assert picture.shape[1] > width and picture[..., :3].std() > 0.01
     printed = capsys.readouterr()
-    assert "| samplers | SVGD | trace | 5.0 | 2 | 12 |" in printed.out
+    assert "| samplers | SVGD | printed | 5.0 | 2 | 12 |" in printed.out
     assert f"entropy: {len(rows)} / {len(rows)} parts (100%) | joint" in printed.err

@@ -204,6 +204,20 @@ def test_particles_out_of_reach_of_each_other_move_themselves():
         np.testing.assert_allclose(moved.log_density_change, np.full([3, 10], change), rtol=1e-12)
 
 
+def test_the_joint_entropy_is_a_lower_bound_of_a_particles():
+    """One step of Gaussian particles with k = 1: all go by ε times their mean, so both are in closed form."""
+    count, epsilon, variances = 5, 0.6, np.array([1.0, 0.25])
+    u = np.sqrt(variances) * particles(count, 2)
+    moved = svgd(u, lambda u: -u / variances, 1, epsilon, bandwidth=1e6, density_change="joint_logdet")
+    shrunk = epsilon / variances
+    change = -np.sum(np.log(np.abs(1 - shrunk))) / count
+    np.testing.assert_allclose(moved.log_density_change, np.full(count, change), atol=1e-8)
+    # Var(u − ε/σ²·mean) = σ²·(1 − 2(ε/σ²)/M + (ε/σ²)²/M).
+    least = -change
+    marginal = 0.5 * np.sum(np.log(1 - 2 * shrunk / count + shrunk**2 / count))
+    assert least < marginal - 0.01
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("limit", [None, 0.75])
 def test_a_single_particle_has_its_own_determinant(rule, limit):

@@ -45,9 +45,9 @@ def entropy_panels(evaluations: Sequence[Evaluation], seed: int) -> Figure:
     # The ring too narrow for the step stands in the table alone.
     rings = [line for line in estimates("components") if line.component_variance == 1.0]
     _sizes(axes[1, 1], rings, lambda line: float(line.target.split()[-1]))
-    _label(axes[1, 1], f"ring of Gaussians, trace\n(σ = {evaluation.SIGMA:g})", "components")
+    _label(axes[1, 1], f"ring of Gaussians, printed\n(σ = {evaluation.SIGMA:g})", "components")
     _sizes(axes[1, 2], estimates("variance"), lambda line: line.component_variance)
-    _label(axes[1, 2], f"N(0, v·I), trace\n(σ = {evaluation.SIGMA:g})", "variance v")
+    _label(axes[1, 2], f"N(0, v·I), printed\n(σ = {evaluation.SIGMA:g})", "variance v")
     _drift(axes[1, 3], estimates("drift"))
     _joint(axes[1, 4], estimates("joint"))
     figure.supxlabel(
@@ -64,13 +64,13 @@ def kernel_panels(evaluations: Sequence[Evaluation], seed: int) -> Figure:
     nums, sigmas = evaluation.KERNEL_PARTICLES, evaluation.SIGMAS
     figure, axes = panels(len(nums), len(sigmas), (2.1, 2.4))
     for line, particles in evaluations:
-        if (line.part, line.density) == ("kernel", "trace"):
+        if (line.part, line.density) == ("kernel", "printed"):
             panel = axes[nums.index(line.num_particles), sigmas.index(float(line.sigma))]
             _particles(panel, particles, f"σ = {line.sigma:g}, M = {line.num_particles}\n{_short(line)}")
             panel.set(xlabel="", ylabel="")
     figure.supxlabel(
         f"SVGD's particles of seed {seed} on the target's 50, 75 and 95 % regions "
-        f"(H = {paper_gaussian().entropy:.4f}); numbers: entropy by trace, means over seeds"
+        f"(H = {paper_gaussian().entropy:.4f}); numbers: entropy as printed, means over seeds"
     )
     return figure
 
@@ -104,12 +104,12 @@ def _plot(
 def _kernel(panel: Axes, estimates: Sequence[Estimate]) -> None:
     palette = Palette([f"M = {num}" for num in evaluation.KERNEL_PARTICLES])
     for num, name in zip(evaluation.KERNEL_PARTICLES, palette.experiments, strict=True):
-        lines = [line for line in estimates if (line.density, line.num_particles) == ("trace", num)]
+        lines = [line for line in estimates if (line.density, line.num_particles) == ("printed", num)]
         _plot(panel, lines, lambda line: float(line.sigma), _MEAN, name, **palette.line(name))
     panel.axhline(estimates[0].true_entropy, **_TRUE, zorder=1)
     panel.set(xscale="log", ylim=(_LOWEST, 5.2))
     panel.legend(loc="lower right")
-    _label(panel, f"kernel width, trace\n(L = {estimates[0].num_steps}, lower values cut off)", "σ")
+    _label(panel, f"kernel width, printed\n(L = {estimates[0].num_steps}, lower values cut off)", "σ")
 
 
 def _sizes(panel: Axes, estimates: Sequence[Estimate], x: Callable[[Estimate], float]) -> None:
@@ -125,10 +125,10 @@ def _sizes(panel: Axes, estimates: Sequence[Estimate], x: Callable[[Estimate], f
 
 def _drift(panel: Axes, estimates: Sequence[Estimate]) -> None:
     columns = {
-        "trace": ("trace", _MEAN),
+        "printed": ("printed", _MEAN),
         "logdet": ("logdet", _MEAN),
         evaluation.OWN_TERM: (evaluation.OWN_TERM, _MEAN),
-        "particles' Gaussian": ("trace", "particles_entropy"),
+        "particles' Gaussian": ("printed", "particles_entropy"),
     }
     palette = Palette(list(columns))
     for name, (density, column) in columns.items():

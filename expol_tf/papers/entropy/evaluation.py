@@ -38,7 +38,7 @@ SIZES = ((0.05, 10), (0.05, 200), (0.25, 50), (1.0, 10), (1.0, 200))
 DRIFT = (1, 2, 4, 6, 8, 10)
 JOINT_PARTICLES = (3, 5, 10, 20, 50, 100)
 JOINT = "all particles at once"
-OWN_TERM = "trace, j = i too"
+OWN_TERM = "printed, j = i too"
 
 
 class Estimate(NamedTuple):
@@ -48,7 +48,8 @@ class Estimate(NamedTuple):
       part: "samplers" (Fig. 4a), "kernel" (4b, 9), "components" (4c, 10a), "variance" (10b), "drift" or
         "joint".
       sampler: One of `SAMPLERS`.
-      density: How the density is accounted for: "trace", "logdet", `OWN_TERM` or `JOINT`.
+      density: How the density is accounted for. Of SVGD: "printed", "logdet", `OWN_TERM` or `JOINT`; of the
+        samplers that move particles one by one: "trace" or "logdet".
       target: The target's name.
       component_variance: Variance of the target's components, of their first coordinate.
       sigma: The kernel's standard deviation; empty where there is no kernel.
@@ -122,7 +123,7 @@ def evaluate_all(num_seeds: int, seed: int, num_steps: int) -> Iterator[Evaluati
         for share, num in SIZES:
             start, steps = start_particles(seeds, num), max(round(share * num_steps), 1)
             for other in targets:
-                moved = _svgd(start, other, steps, seed, kinds=("trace",))
+                moved = _svgd(start, other, steps, seed, kinds=("printed",))
                 yield from _lines(part, "SVGD", other, SIGMA, steps, start, moved)
     yield from _drift(seeds, target, num_steps)
     for num in JOINT_PARTICLES:
@@ -184,7 +185,7 @@ def _svgd(
     num_steps: int,
     seed: int,
     sigma: float = SIGMA,
-    kinds: Sequence[str] = ("trace", "logdet"),
+    kinds: Sequence[str] = ("printed", "logdet"),
 ) -> Moved:
     """Moves by SVGD, which draws nothing."""
     del seed
@@ -217,10 +218,10 @@ def _parameters(target: Mixture) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _drift(seeds: Sequence[int], target: Mixture, num_steps: int) -> Iterator[Evaluation]:
-    """The estimate as the steps go on; the third is the trace with the term that the sum leaves out."""
+    """The estimate as the steps go on; the third has the term of the sum that the printed one leaves out."""
     start = start_particles(seeds, NUM_PARTICLES)
     size = start.shape[-1]
-    for kind in ("trace", "logdet"):
+    for kind in ("printed", "logdet"):
         run = _svgd_graph(num_steps, SIGMA, kind, NUM_PARTICLES)
         u, change, steps = tf.constant(start), np.zeros(len(start)), 0
         for multiple in range(1, max(DRIFT) + 1):
@@ -230,7 +231,7 @@ def _drift(seeds: Sequence[int], target: Mixture, num_steps: int) -> Iterator[Ev
             if multiple not in DRIFT:
                 continue
             changes = {kind: change}
-            if kind == "trace":
+            if kind == "printed":
                 changes[OWN_TERM] = change - steps * STEP_SIZE * size / (SIGMA**2 * NUM_PARTICLES)
             yield from _lines("drift", "SVGD", target, SIGMA, steps, start, Moved(u.numpy(), changes))
 
@@ -240,8 +241,9 @@ def _joint(start: np.ndarray, target: Mixture, num_steps: int) -> np.ndarray:
 
     def step(u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         score, hessian = samplers.particle_jacobian(target.score, u)
-        change = -tf.linalg.slogdet(joint_jacobian(u, score, hessian, STEP_SIZE, SIGMA)).log_abs_determinant
-        return samplers.svgd_step(u, score, STEP_SIZE, bandwidth=SIGMA).particles, change
+        jacobian = samplers.svgd_joint_jacobian(u, score, hessian, STEP_SIZE, bandwidth=SIGMA)
+        moved = samplers.svgd_step(u, score, STEP_SIZE, bandwidth=SIGMA)
+        return moved.particles, -tf.linalg.slogdet(jacobian).log_abs_determinant
 
     run = tf.function(step, autograph=False)
     # In double precision, as determinants of hundreds of rows are.
@@ -250,37 +252,6 @@ def _joint(start: np.ndarray, target: Mixture, num_steps: int) -> np.ndarray:
         u, change = run(u)
         total += change.numpy() / start.shape[1]
     return total
-
-
-def joint_jacobian(
-    u: tf.Tensor, score: tf.Tensor, hessian: tf.Tensor, step_size: float, sigma: float
-) -> tf.Tensor:
-    """The derivative of a step of SVGD of all particles by all particles, `[S, M·A, M·A]`.
-
-    Beside the blocks J_i of `svgd_jacobian`: by a neighbour j, which is not frozen, (ε/M) times
-    (s_j + d/σ²) k d'/σ² + k (∇²ℓ(u_j) − I/σ²), d = u_i − u_j; and (ε/M)·∇²ℓ(u_i) by the particle itself.
-
-    Args:
-      u: Particles `[S, M, A]`.
-      score: ∇ℓ(u) `[S, M, A]`.
-      hessian: ∇²ℓ(u) `[S, M, A, A]`.
-      step_size: ε.
-      sigma: The kernel's standard deviation.
-    """
-    batch, num, size = u.shape
-    difference = u[:, :, tf.newaxis] - u[:, tf.newaxis]  # [S, M, M, A]
-    kernel = tf.exp(-tf.reduce_sum(difference**2, axis=-1) / (2 * sigma**2))[..., tf.newaxis, tf.newaxis]
-    drawn = (score[:, tf.newaxis] + difference / sigma**2)[..., tf.newaxis] * difference[..., tf.newaxis, :]
-    eye = tf.eye(size, dtype=u.dtype)
-    blocks = kernel * (drawn / sigma**2 + hessian[:, tf.newaxis] - eye / sigma**2)
-    # A particle is no neighbour of itself: its own term is ∇ℓ(u_i) alone, wherever it goes.
-    alone = samplers.svgd_jacobian(
-        u, score, step_size, 1.0, tf.fill([batch], tf.constant(2 * sigma**2, u.dtype))
-    )
-    own = alone + step_size / num * hessian
-    diagonal = tf.eye(num, dtype=u.dtype)[..., tf.newaxis, tf.newaxis]
-    blocks = step_size / num * blocks * (1.0 - diagonal) + own[:, :, tf.newaxis] * diagonal
-    return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4]), [batch, num * size, num * size])
 
 
 def _alone(
