@@ -111,7 +111,11 @@ def test_without_steps_nothing_moves():
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [(kind, {}) for kind in (None, *DENSITY_CHANGES)]
-    + [("joint_trace", dict(num_probes=2, seed=1)), ("joint_trace", dict(step_limit=0.01))],
+    + [
+        # Each writes out forty steps, so some take their time.
+        pytest.param("joint_trace", dict(num_probes=2, seed=1), marks=pytest.mark.slow),
+        pytest.param("joint_trace", dict(step_limit=0.01), marks=pytest.mark.slow),
+    ],
 )
 def test_a_loop_in_the_graph_is_what_is_written_out(kind, settings):
     u = particles(2, 5, 2)
