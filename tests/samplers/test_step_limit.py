@@ -106,7 +106,7 @@ def test_no_limited_particle_folds_beside_frozen_neighbours(size):
 
 
 def test_the_bound_takes_in_that_all_particles_overshoot_together():
-    """Of a score −c·u and particles that nearly meet, the whole set moves by ε·c."""
+    """Particles that nearly meet all move by ε·c if the score is −c·u."""
     u = 1e-3 * particles(8, 3)
     moved = step(u, lambda u: -10.0 * u, 1.0, 0.0, bandwidth=5.0, step_limit=LIMIT)
     # η = 10 and mean_j k_ij = 1, so εη = 10.
