@@ -19,8 +19,8 @@ def step_bound(parts: Interaction) -> tf.Tensor:
 
     The first is about a particle beside its neighbours, the second about all of them together, which may
     overshoot a mode. η, the scores' deviation over the particles', stands for ‖∇²ℓ‖, whose norm would take
-    derivatives of the scores. So ε/M·b < 1 keeps det J_i of every particle positive with its neighbours frozen, but does not
-    exclude that two particles pass each other, as they both move.
+    derivatives of the scores. So ε/M·b < 1 keeps det J_i of every particle positive with its neighbours
+    frozen, but does not exclude that two particles pass each other, as they both move.
 
     Args:
       parts: The particles and their kernel.
