@@ -89,8 +89,15 @@ def test_the_figure_end_to_end(few, tmp_path, monkeypatch, capsys):
     assert "| 1 | 4 | 1 | flat | 1 |" in capsys.readouterr().out
 
 
-# The bound is loose where particles have come to rest against each other; docs/s2ac.md says so.
-LOOSE = {(6, 20, "score −5u", 1.0): 0.25, (6, 20, "score −20u", 1.0): 0.45, (6, 20, "two modes", 1.0): 0.15}
+# The bound is loose where particles have come to rest against each other, and nearly all of them in one
+# place are no sample of a density; docs/samplers.md says so. M, L, target, α.
+LOOSE = {
+    (10, 20, "two modes", 1.0): 0.15,
+    (10, 20, "score −5u", 1.0): 0.22,
+    (32, 20, "score −20u", 0.04): 0.27,
+    (32, 20, "score −20u", 1.0): 0.35,
+}
+NOT_COUNTED = {(10, 20, "score −20u", 0.04), (10, 20, "score −20u", 1.0)}
 
 
 @pytest.mark.slow
@@ -100,10 +107,10 @@ def test_the_whole_table():
     above = [row for row in rows if row.excess() > 0.05]
     assert not above, above
     for row in rows:
+        key = (row.num_particles, row.num_steps, row.target, row.temperature)
         if row.size == 6:
-            assert row.counted, row
+            assert row.counted or key in NOT_COUNTED, row
         if row.size >= 6 and row.counted:
-            key = (row.size, row.num_steps, row.target, row.temperature)
             assert row.excess() > -LOOSE.get(key, 0.1), row
     failing = [row for row in rows if row.excess("printed") > 0.05]
     assert len(failing) > len(rows) / 3
