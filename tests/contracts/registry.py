@@ -279,7 +279,7 @@ AGENTS |= {
         S2acAgent,
         _SQUASHED_GAUSSIAN,
         improvement=SteinImprovement(
-            SteinSampler(4, 2),
+            SteinSampler(4, 2, step_limit=None),
             amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(8,))),
         ),
     ),
