@@ -4,6 +4,7 @@ from expol_tf.removed_names import answer_removed_names
 from expol_tf.samplers.hmc import HmcMoved, hmc, leapfrog
 from expol_tf.samplers.joint_density import (
     Curvature,
+    Score,
     random_directions,
     score_and_curvature,
     unit_directions,
@@ -15,7 +16,6 @@ from expol_tf.samplers.svgd import (
     DENSITY_CHANGES,
     JOINT_CHANGES,
     STEP_LIMIT_REMEDY,
-    Score,
     SvgdStep,
     check_density_change,
     svgd,

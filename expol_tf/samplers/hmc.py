@@ -12,8 +12,8 @@ from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
+from expol_tf.samplers.joint_density import Score, as_scalar, score_of
 from expol_tf.samplers.moved import repeat
-from expol_tf.samplers.svgd import Score, as_scalar, score_of
 from expol_tf.shapes import require_shapes
 
 

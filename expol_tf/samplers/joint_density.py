@@ -24,6 +24,9 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.samplers.kernels import differentiable_bandwidth, kernel_bandwidth, squared_distances
 from expol_tf.shapes import require_shapes
 
+# Particles [..., M, A] -> ∇ℓ [..., M, A].
+Score = Callable[[tf.Tensor], tf.Tensor]
+
 
 class Curvature(NamedTuple):
     """How the scores of particles change along some directions.
@@ -110,8 +113,8 @@ def interaction(
     # Everything depends on differences u_i − u_j only. It is written as differences of sums over j, which
     # cancel if the particles are far from the origin, so the origin moves amid them.
     x = u - tf.stop_gradient(tf.reduce_mean(u, axis=-2, keepdims=True))
-    alpha = tf.cast(temperature, u.dtype) if tf.is_tensor(temperature) else tf.constant(temperature, u.dtype)
-    return Interaction(x, score, distances, tf.exp(-distances / width), 2.0 / width, alpha)
+    kernel = tf.exp(-distances / width)
+    return Interaction(x, score, distances, kernel, 2.0 / width, as_scalar(temperature, u.dtype))
 
 
 def set_direction(parts: Interaction) -> tf.Tensor:
@@ -170,8 +173,21 @@ def random_directions(particles: tf.Tensor, count: int, seed: tf.Tensor) -> tf.T
     return tf.cast(2 * signs - 1, particles.dtype)
 
 
+def score_of(score_fn: Score, particles: tf.Tensor) -> tf.Tensor:
+    """∇ℓ `[..., M, A]` of particles u `[..., M, A]`.
+
+    Args:
+      score_fn: Maps particles to their scores.
+      particles: u `[..., M, A]`, sets of M particles.
+    """
+    score = score_fn(particles)
+    # One score for all particles, or one component for all, would broadcast.
+    require_shapes(("particles", particles, "... M A"), ("score_fn(particles)", score, "... M A"))
+    return score
+
+
 def score_and_curvature(
-    score_fn: Callable[[tf.Tensor], tf.Tensor], particles: tf.Tensor, directions: tf.Tensor
+    score_fn: Score, particles: tf.Tensor, directions: tf.Tensor
 ) -> tuple[tf.Tensor, Curvature]:
     """∇ℓ(u) `[..., M, A]`, and ∇²ℓ(u)·v along each direction by one vector-Jacobian product.
 
@@ -187,8 +203,7 @@ def score_and_curvature(
     u = tf.convert_to_tensor(particles)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
-        score = score_fn(u)
-    require_shapes(("particles", u, "... M A"), ("score_fn(particles)", score, "... M A"))
+        score = score_of(score_fn, u)
     products = []
     for direction in tf.unstack(directions, num=directions.shape[-2], axis=-2):
         # ∇²ℓ is symmetric, so the product from the left is the product from the right.
@@ -202,6 +217,16 @@ def score_and_curvature(
             )
         products.append(product)
     return score, Curvature(directions, tf.stack(products, axis=-3))
+
+
+def as_scalar(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The value in a dtype; a Python number is not rounded to single precision on the way.
+
+    Args:
+      value: Number, or a scalar of any dtype.
+      dtype: Floating-point type of the result.
+    """
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
 def of_width(parts: Interaction, width_gradient: tf.Tensor, curvature: Curvature) -> Outer:
@@ -315,7 +340,8 @@ def _trace_of_square(parts: Interaction, curvature: Curvature) -> tf.Tensor:
     others = tf.matmul(g, g, transpose_b=True) - repel * (g_v[..., tf.newaxis] + g_v[..., tf.newaxis, :])
     others += slope * d_v * (repel * (d_g + s_v[..., tf.newaxis]) - tf.matmul(s, g, transpose_b=True))
     others += tf.square(repel) * (size - slope * tf.square(d_v))
-    turned = _turned(d_g) + d_v * (repel - slope * _turned(d_s) - slope * repel * distances)
+    turned = d_v * (repel - slope * tf.linalg.matrix_transpose(d_s) - slope * repel * distances)
+    turned += tf.linalg.matrix_transpose(d_g)
     # Factor by factor, because q⁴ can overflow where k is 0.
     square = tf.reduce_sum(kernel * (kernel * others - kernel * draw * turned), axis=-1)
     # Of the own block: (H_i − Σ_j B_ij)ᵀv · (H_i − Σ_j B_ij)v.
@@ -349,11 +375,6 @@ def _trace_of_product(one: Outer, other: Outer) -> tf.Tensor:
     """tr(p wᵀ·p′ w′ᵀ) = (Σ_j w_jᵀp′_j)(Σ_i w′_iᵀp_i), the share of the second sum's terms, `[..., M]`."""
     across = tf.reduce_sum(one.right * other.left, axis=[-2, -1])[..., tf.newaxis]
     return across * tf.reduce_sum(other.right * one.left, axis=-1)
-
-
-def _turned(values: tf.Tensor) -> tf.Tensor:
-    """The transpose `[..., M, M]`."""
-    return tf.linalg.matrix_transpose(values)
 
 
 def _differences_with(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

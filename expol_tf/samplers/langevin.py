@@ -9,8 +9,9 @@ import tensorflow as tf
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.random import Seed, as_seed, seed_of_step
+from expol_tf.samplers.joint_density import Score, as_scalar, score_of
 from expol_tf.samplers.moved import Moved, repeat_steps
-from expol_tf.samplers.svgd import Score, as_scalar, require_scales, score_of
+from expol_tf.samplers.svgd import require_scales
 from expol_tf.shapes import require_shapes
 
 # Of one particle alone.

@@ -8,6 +8,7 @@ from expol_tf.samplers.joint_density import (
     Curvature,
     Interaction,
     Outer,
+    as_scalar,
     frozen_blocks,
     interaction,
     set_direction,
@@ -45,8 +46,7 @@ def step_factor(parts: Interaction, epsilon: tf.Tensor, limit: float) -> tf.Tens
       limit: r.
     """
     bound = tf.stop_gradient(epsilon * step_bound(parts))
-    # A cast would round to single precision first.
-    largest = tf.constant(limit, bound.dtype)
+    largest = as_scalar(limit, bound.dtype)
     return tf.where(bound > largest, largest / bound, tf.ones_like(bound))
 
 

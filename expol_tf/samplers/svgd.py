@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -16,7 +14,9 @@ from expol_tf.samplers.joint_density import (
     Curvature,
     Interaction,
     Outer,
+    Score,
     added_by,
+    as_scalar,
     frozen_blocks,
     frozen_trace,
     interaction,
@@ -26,6 +26,7 @@ from expol_tf.samplers.joint_density import (
     of_width,
     random_directions,
     score_and_curvature,
+    score_of,
     set_direction,
     unit_directions,
 )
@@ -45,9 +46,6 @@ JOINT_CHANGES = ("joint_trace", "joint_logdet")
 DENSITY_CHANGES = (*JOINT_CHANGES, "printed", "logdet")
 
 STEP_LIMIT_REMEDY = "Below 1 a step has an inverse; None takes every step as it is."
-
-# Particles [..., M, A] -> ∇ℓ [..., M, A].
-Score = Callable[[tf.Tensor], tf.Tensor]
 
 
 @configurable
@@ -210,8 +208,7 @@ def svgd(
     def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
         """Returns u after one step, with the scores at u; steps differ in their random directions only."""
         if density_change in JOINT_CHANGES:
-            scores = functools.partial(score_of, score_fn)
-            score, curvature = score_and_curvature(scores, u, directions_of(index, u))
+            score, curvature = score_and_curvature(score_fn, u, directions_of(index, u))
         else:
             score, curvature = score_of(score_fn, u), None
         after = svgd_step(
@@ -519,26 +516,3 @@ def require_scales(step_size: float | tf.Tensor, temperature: float | tf.Tensor)
 
 def _require_temperature(temperature: float | tf.Tensor) -> None:
     require_number("temperature", temperature, "0 or more", "With 1 the target is exp(ℓ) itself.")
-
-
-def score_of(score_fn: Score, particles: tf.Tensor) -> tf.Tensor:
-    """∇ℓ `[..., M, A]` of particles u `[..., M, A]`.
-
-    Args:
-      score_fn: Maps particles to their scores.
-      particles: u `[..., M, A]`, sets of M particles.
-    """
-    score = score_fn(particles)
-    # One score for all particles, or one component for all, would broadcast.
-    require_shapes(("particles", particles, "... M A"), ("score_fn(particles)", score, "... M A"))
-    return score
-
-
-def as_scalar(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """The value in a dtype; a Python number is not rounded to single precision on the way.
-
-    Args:
-      value: Number, or a scalar of any dtype.
-      dtype: Floating-point type of the result.
-    """
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
