@@ -267,16 +267,14 @@ def joint_trace(
     """
     along = curvature.products * curvature.directions[..., tf.newaxis, :]
     by_itself = tf.reduce_mean(tf.reduce_sum(along, axis=-1), axis=-2)
-    second = _trace_of_square(parts, curvature)
+    seconds = [_trace_of_square(parts, curvature)]
     if outer is not None:
-        second += 2.0 * _through(parts, curvature, outer) + _trace_of_product(outer, outer)
-    second = tf.square(scale) * second
+        seconds += [2.0 * _through(parts, curvature, outer), _trace_of_product(outer, outer)]
+    second = tf.square(scale) * _in_order(seconds)
     if not gradient:
         by_itself, second = tf.stop_gradient(by_itself), tf.stop_gradient(second)
-    first = frozen_trace(parts) + by_itself
-    if outer is not None:
-        first += outer.trace()
-    return scale * first - 0.5 * second
+    firsts = [frozen_trace(parts), by_itself, *([] if outer is None else [outer.trace()])]
+    return scale * _in_order(firsts) - 0.5 * second
 
 
 def added_by(
@@ -291,10 +289,10 @@ def added_by(
       scale: c `[..., 1]` or a scalar.
       outer: The width's outer product, which `joint_trace` has already.
     """
-    second = 2.0 * _through(parts, curvature, extra) + _trace_of_product(extra, extra)
+    seconds = [2.0 * _through(parts, curvature, extra), _trace_of_product(extra, extra)]
     if outer is not None:
-        second += 2.0 * _trace_of_product(extra, outer)
-    return scale * extra.trace() - 0.5 * tf.square(scale) * second
+        seconds.append(2.0 * _trace_of_product(extra, outer))
+    return scale * extra.trace() - 0.5 * tf.square(scale) * _in_order(seconds)
 
 
 def frozen_trace(parts: Interaction) -> tf.Tensor:
@@ -313,6 +311,14 @@ def frozen_trace(parts: Interaction) -> tf.Tensor:
     total = tf.reduce_sum(kernel, axis=-1) - 1.0
     spread = tf.reduce_sum(kernel * parts.distances, axis=-1)
     return slope * (parts.temperature * (size * total - slope * spread) - drift)
+
+
+def _in_order(terms: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The sum of terms of one shape, rounded alike in every run.
+
+    TensorFlow makes one operation of a chain of additions, which begins with whichever term is ready.
+    """
+    return tf.reduce_sum(tf.stack(terms), axis=0)
 
 
 def _of_differences(weights: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -337,9 +343,10 @@ def _trace_of_square(parts: Interaction, curvature: Curvature) -> tf.Tensor:
     d_s, d_g = (_differences_with(x, each) for each in (s, g))
     repel = alpha * slope
     draw = slope * s_v[..., tf.newaxis, :] + slope * repel * d_v
+    # All but the first are subtracted: TensorFlow adds three terms in whichever order they are ready.
     others = tf.matmul(g, g, transpose_b=True) - repel * (g_v[..., tf.newaxis] + g_v[..., tf.newaxis, :])
-    others += slope * d_v * (repel * (d_g + s_v[..., tf.newaxis]) - tf.matmul(s, g, transpose_b=True))
-    others += tf.square(repel) * (size - slope * tf.square(d_v))
+    others -= slope * d_v * (tf.matmul(s, g, transpose_b=True) - repel * (d_g + s_v[..., tf.newaxis]))
+    others -= tf.square(repel) * (slope * tf.square(d_v) - size)
     turned = d_v * (repel - slope * tf.linalg.matrix_transpose(d_s) - slope * repel * distances)
     turned += tf.linalg.matrix_transpose(d_g)
     # Factor by factor, because q⁴ can overflow where k is 0.
