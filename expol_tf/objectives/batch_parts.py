@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -41,11 +42,14 @@ def soft_value_in_parts(
     _require_parts(num_parts)
     if num_parts == 1:
         return soft_value(observation, policy, critic, temperature, seed)
+    of_part = _traced_once(
+        lambda states, part_seed: soft_value(states, policy, critic, temperature, part_seed)
+    )
     values = []
     for index, states in enumerate(_split(observation, num_parts)):
         # With one seed for all, states at the same place in their parts would get the same noise.
         part_seed = tf.random.experimental.stateless_fold_in(seed, index)
-        values.append(soft_value(states, policy, critic, temperature, part_seed))
+        values.append(of_part(states, part_seed))
     return tf.concat(values, axis=0)
 
 
@@ -75,11 +79,16 @@ def improvement_in_parts(
         return improvement(observation, policy, critic, temperature, seed, valid)
     observations = _split(observation, num_parts)
     valids = [None] * num_parts if valid is None else _split(valid, num_parts)
+    of_part = _traced_once(
+        lambda states, part_seed, counted: improvement(
+            states, policy, critic, temperature, part_seed, counted
+        )
+    )
     improvements = []
     for index, (states, counted) in enumerate(zip(observations, valids, strict=True)):
         # Seeds differ between parts, for the reason given in `soft_value_in_parts`.
         part_seed = tf.random.experimental.stateless_fold_in(seed, index)
-        improvements.append(improvement(states, policy, critic, temperature, part_seed, counted))
+        improvements.append(of_part(states, part_seed, counted))
     # A part's mean weighs as many states as count in it: parts may differ by a state, and in their masks.
     counts = [
         tf.shape(states)[0] if counted is None else tf.math.count_nonzero(counted, dtype=tf.int32)
@@ -103,6 +112,11 @@ def improvement_in_parts(
             for name in improvements[0].metrics
         },
     )
+
+
+def _traced_once(of_part: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a graph of its own within a graph: parts of one size are traced once, not one by one."""
+    return of_part if tf.executing_eagerly() else tf.function(of_part, autograph=False)
 
 
 def _require_parts(num_parts: int) -> None:

@@ -157,7 +157,8 @@ def s2ac_without_randomness():
             *small.SPECS,
             FixedGaussianActorNetwork(small.OBSERVATION, small.ACTION, variance=1e-12),
             CriticNetwork(small.OBSERVATION, small.ACTION, (8,), activation="elu"),
-            improvement=SteinImprovement(SteinSampler(1, 2, 0.5, range=None)),
+            # One particle is never limited, and the limit's branch takes long to trace.
+            improvement=SteinImprovement(SteinSampler(1, 2, 0.5, range=None, step_limit=None), batch_parts=1),
             temperature=FixedTemperature(0.0),
             critic_fit=CriticFit(Adam(0.01)),
             acting=ACTING,
@@ -175,7 +176,7 @@ def s2ac_with_a_companion():
             GaussianActorNetwork(small.OBSERVATION, small.ACTION, (8,), squash=True),
             CriticNetwork(small.OBSERVATION, small.ACTION, (8,), activation="elu"),
             improvement=SteinImprovement(
-                SteinSampler(4, 2),
+                SteinSampler(4, 2, step_limit=None),
                 amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(8,))),
             ),
             temperature=LearnedTemperature(0.3),

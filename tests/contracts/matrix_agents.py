@@ -59,7 +59,8 @@ _OBSERVATION = tensor_spec.TensorSpec([1], tf.float32, "observation")
 _ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0, "action")
 _SPECS = ts.time_step_spec(_OBSERVATION), _ACTION
 # The rewards' curvature is some hundreds; larger steps overshoot.
-_SAMPLER = SteinSampler(num_particles=4, num_sampler_steps=2, step_size=1e-2)
+# Such short steps are never limited, and the limit's branch takes long to trace.
+_SAMPLER = SteinSampler(num_particles=4, num_sampler_steps=2, step_size=1e-2, step_limit=None)
 # α: the best policy's return is −α there, N(0, αΣ/2)'s.
 _ALPHA = 1.0
 _UNITS = (16,)

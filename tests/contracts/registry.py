@@ -281,6 +281,7 @@ AGENTS |= {
         improvement=SteinImprovement(
             SteinSampler(4, 2, step_limit=None),
             amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(8,))),
+            batch_parts=1,
         ),
     ),
 }
