@@ -196,7 +196,10 @@ SAMPLERS = {
         functools.partial(samplers.svgd_density_change, density_change="printed"),
         SCALARS | SETS | dict(factor=tf.ones([2])),
     ),
-    "svgd_jacobian": (samplers.svgd_jacobian, SCALARS | SETS | dict(width=tf.ones([2]))),
+    "svgd_jacobian": (
+        samplers.svgd_jacobian,
+        SCALARS | SETS | dict(width=tf.ones([2]), factor=tf.ones([2])),
+    ),
     "svgd_joint_jacobian": (
         samplers.svgd_joint_jacobian,
         SCALARS | SETS | dict(hessian=tf.ones([2, 6, 3, 3])),
@@ -204,6 +207,10 @@ SAMPLERS = {
     "unit_directions": (samplers.unit_directions, dict(particles=SETS["particles"][0])),
     "random_directions": (
         functools.partial(samplers.random_directions, count=2),
+        dict(particles=SETS["particles"][0], seed=SEED),
+    ),
+    "directions_of_step": (
+        functools.partial(samplers.directions_of_step, num_probes=2, index=1),
         dict(particles=SETS["particles"][0], seed=SEED),
     ),
     "score_and_curvature": (
@@ -237,6 +244,7 @@ SAMPLERS_WITHOUT = {
     "SvgdStep": "a tuple that samplers return",
     "check_bandwidth": "takes a name or a Python number",
     "check_density_change": "takes a name",
+    "check_num_probes": "takes Python numbers",
 }
 CASES = OBJECTIVES | SAMPLERS
 # These take any number of leading dimensions and agree with no other argument: one axis more is a batch.
@@ -248,6 +256,7 @@ ANY_RANK_ABOVE = {
     ("particle_jacobian", "particles"),
     ("unit_directions", "particles"),
     ("random_directions", "particles"),
+    ("directions_of_step", "particles"),
 }
 
 

@@ -15,18 +15,16 @@ from expol_tf.checks import require_number
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.distributions.stein_sampler import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
-from expol_tf.random import seed_of_step
 from expol_tf.samplers import (
     JOINT_CHANGES,
     Curvature,
+    directions_of_step,
     kernel_bandwidth,
-    random_directions,
     score_and_curvature,
     squared_distances,
     svgd_density_change,
     svgd_jacobian,
     svgd_step,
-    unit_directions,
 )
 
 tfb = tfp.bijectors
@@ -393,11 +391,7 @@ class SteinDistribution(ImageDistribution):
         if density_change not in JOINT_CHANGES:
             score = score_fn(u)
         else:
-            num_probes = sampler.directions_of(u.shape[-1])
-            if num_probes is None:
-                directions = unit_directions(u)
-            else:
-                directions = random_directions(u, num_probes, seed_of_step(probe_seed, index))
+            directions = directions_of_step(u, sampler.probes_of(u.shape[-1]), probe_seed, index)
             score, curvature = score_and_curvature(score_fn, u, directions)
         if not sampler.score_gradient:
             score = tf.stop_gradient(score)
@@ -410,11 +404,8 @@ class SteinDistribution(ImageDistribution):
         shape = [-1, *u.shape[-2:]]
         u, score = (tf.reshape(tf.stop_gradient(values), shape)[:_WATCHED] for values in (u, score))
         width = kernel_bandwidth(squared_distances(u), self._sampler.bandwidth, floor=self._sampler.floor)
-        jacobian = svgd_jacobian(u, score, step_size, alpha, width)
-        # The step's own factor multiplies what J adds to the identity.
-        factor = tf.reshape(factor, [-1])[:_WATCHED, tf.newaxis, tf.newaxis, tf.newaxis]
-        eye = tf.eye(u.shape[-1], dtype=u.dtype)
-        return tf.linalg.det(eye + factor * (jacobian - eye))
+        factor = tf.reshape(factor, [-1])[:_WATCHED]
+        return tf.linalg.det(svgd_jacobian(u, score, step_size, alpha, width, factor))
 
     def _chosen(self, particles: tf.Tensor, rule: str, seed: Any) -> tf.Tensor:
         """Chooses one of the particles `[*B, 1, M, A]` for each member of the batch, `[*B, A]`."""

@@ -8,7 +8,13 @@ import math
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.samplers import JOINT_CHANGES, STEP_LIMIT_REMEDY, check_bandwidth, check_density_change
+from expol_tf.samplers import (
+    JOINT_CHANGES,
+    STEP_LIMIT_REMEDY,
+    check_bandwidth,
+    check_density_change,
+    check_num_probes,
+)
 
 STEPS = ("plain", "per_temperature")
 # Components up to which the trace of ∇²ℓ costs little exactly.
@@ -83,7 +89,7 @@ class SteinSampler:
                 "range, or no spares."
             )
 
-    def directions_of(self, size: int) -> int | None:
+    def probes_of(self, size: int) -> int | None:
         """Returns how many random directions ∇²ℓ is taken in for A components; None for the A unit vectors.
 
         Args:
@@ -95,13 +101,7 @@ class SteinSampler:
 
     def _check_curvature(self) -> None:
         """Refuses settings of ∇²ℓ that nothing would read."""
-        if self.num_probes is not None:
-            require_number("SteinSampler.num_probes", self.num_probes, "1 or more")
-            if self.density_change != "joint_trace":
-                raise ConfigurationError(
-                    'SteinSampler.num_probes are the directions of "joint_trace" alone; got '
-                    f"{self.num_probes} with density_change {self.density_change!r}. Leave it out."
-                )
+        check_num_probes(self.num_probes, self.density_change, owner="SteinSampler.")
         if self.curvature_gradient and self.density_change not in JOINT_CHANGES:
             raise ConfigurationError(
                 "SteinSampler.curvature_gradient must be False without ∇²ℓ in the density; got True with "

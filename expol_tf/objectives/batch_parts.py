@@ -115,7 +115,7 @@ def improvement_in_parts(
 
 
 def _traced_once(of_part: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a graph of its own within a graph: parts of one size are traced once, not one by one."""
+    """The function as a graph within the graph, which parts of one size share, so that it is traced once."""
     return of_part if tf.executing_eagerly() else tf.function(of_part, autograph=False)
 
 

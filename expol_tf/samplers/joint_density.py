@@ -21,6 +21,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.random import seed_of_step
 from expol_tf.samplers.kernels import differentiable_bandwidth, kernel_bandwidth, squared_distances
 from expol_tf.shapes import require_shapes
 
@@ -171,6 +172,23 @@ def random_directions(particles: tf.Tensor, count: int, seed: tf.Tensor) -> tf.T
     shape = tf.concat([tf.shape(particles)[:-2], [count, particles.shape[-1]]], 0)
     signs = tf.random.stateless_uniform(shape, seed, maxval=2, dtype=tf.int32)
     return tf.cast(2 * signs - 1, particles.dtype)
+
+
+def directions_of_step(
+    particles: tf.Tensor, num_probes: int | None, seed: tf.Tensor | None, index: int | tf.Tensor
+) -> tf.Tensor:
+    """The directions `[..., P, A]` in which a step takes ∇²ℓ: drawn for it, or the A unit vectors.
+
+    Args:
+      particles: u `[..., M, A]`, sets of M particles.
+      num_probes: P, the number of random directions; None takes the unit vectors.
+      seed: A stateless seed, int32 `[2]`; None where nothing is drawn.
+      index: The step's number.
+    """
+    if num_probes is None:
+        return unit_directions(particles)
+    require_shapes(("particles", particles, "... M A"), ("seed", seed, "2", "int"))
+    return random_directions(particles, num_probes, seed_of_step(seed, index))
 
 
 def score_of(score_fn: Score, particles: tf.Tensor) -> tf.Tensor:

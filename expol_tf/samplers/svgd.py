@@ -9,7 +9,7 @@ import tensorflow as tf
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.random import Seed, as_seed, seed_of_step
+from expol_tf.random import Seed, as_seed
 from expol_tf.samplers.joint_density import (
     Curvature,
     Interaction,
@@ -17,6 +17,7 @@ from expol_tf.samplers.joint_density import (
     Score,
     added_by,
     as_scalar,
+    directions_of_step,
     frozen_blocks,
     frozen_trace,
     interaction,
@@ -24,11 +25,9 @@ from expol_tf.samplers.joint_density import (
     joint_logdet,
     joint_trace,
     of_width,
-    random_directions,
     score_and_curvature,
     score_of,
     set_direction,
-    unit_directions,
 )
 from expol_tf.samplers.kernels import (
     bandwidth_gradient,
@@ -186,29 +185,19 @@ def svgd(
     check_density_change(density_change)
     if step_limit is not None:
         require_number("step_limit", step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
-    if num_probes is not None:
-        require_number("num_probes", num_probes, "1 or more", "None takes all A directions.")
-        if density_change != "joint_trace":
-            raise ConfigurationError(
-                f'num_probes are the directions of "joint_trace" alone; got {num_probes} with density_change '
-                f"{density_change!r}. Leave it out."
-            )
-        if seed is None:
-            raise ConfigurationError(
-                f"seed must be given with num_probes, which is {num_probes}; got None. Or leave out "
-                "num_probes, for an exact trace."
-            )
-
-    def directions_of(index: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        """Returns the directions in which a step takes ∇²ℓ."""
-        if num_probes is None:
-            return unit_directions(u)
-        return random_directions(u, num_probes, seed_of_step(as_seed(seed), index))
+    check_num_probes(num_probes, density_change)
+    if num_probes is not None and seed is None:
+        raise ConfigurationError(
+            f"seed must be given with num_probes, which is {num_probes}; got None. Or leave out num_probes, "
+            "for an exact trace."
+        )
+    probe_seed = None if num_probes is None else as_seed(seed)
 
     def step(index: tf.Tensor, u: tf.Tensor) -> Moved:
         """Returns u after one step, with the scores at u; steps differ in their random directions only."""
         if density_change in JOINT_CHANGES:
-            score, curvature = score_and_curvature(score_fn, u, directions_of(index, u))
+            directions = directions_of_step(u, num_probes, probe_seed, index)
+            score, curvature = score_and_curvature(score_fn, u, directions)
         else:
             score, curvature = score_of(score_fn, u), None
         after = svgd_step(
@@ -344,9 +333,7 @@ def svgd_density_change(
     u, score = tf.convert_to_tensor(particles), tf.convert_to_tensor(score)
     _require_curvature(curvature, density_change, u)
     parts = interaction(u, score, temperature, bandwidth, floor)
-    scale = as_scalar(step_size, u.dtype) / u.shape[-2]
-    if factor is not None:
-        scale *= factor[..., tf.newaxis]
+    scale = _scale(u, step_size, factor)
     if density_change == "printed":
         return -scale * frozen_trace(parts)
     if density_change == "logdet":
@@ -386,6 +373,7 @@ def svgd_jacobian(
     step_size: tf.Tensor,
     temperature: tf.Tensor,
     width: tf.Tensor,
+    factor: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """J_i `[..., M, A, A]`, the derivative of each particle's step with its neighbours frozen.
 
@@ -398,6 +386,7 @@ def svgd_jacobian(
       step_size: ε, a scalar, in units of u² over those of ℓ.
       temperature: α, a scalar, in units of ℓ.
       width: h > 0 `[...]`, the kernel's bandwidth for each set, see `kernel_bandwidth`.
+      factor: What each set's ε was multiplied by `[...]`; None where no step was limited.
     """
     require_shapes(
         ("particles", particles, "... M A"),
@@ -405,6 +394,7 @@ def svgd_jacobian(
         ("step_size", step_size, "", "any"),
         ("temperature", temperature, "", "any"),
         ("width", width, "..."),
+        ("factor", factor, "... | None"),
     )
     require_scales(step_size, temperature)
     u = tf.convert_to_tensor(particles)
@@ -413,7 +403,7 @@ def svgd_jacobian(
     kernel = tf.exp(-distances / width)
     alpha = as_scalar(temperature, u.dtype)
     parts = Interaction(u, tf.convert_to_tensor(score), distances, kernel, 2.0 / width, alpha)
-    return _frozen_jacobian(parts, as_scalar(step_size, u.dtype) / u.shape[-2])
+    return _frozen_jacobian(parts, _scale(u, step_size, factor))
 
 
 def svgd_joint_jacobian(
@@ -455,6 +445,12 @@ def svgd_joint_jacobian(
     )
 
 
+def _scale(u: tf.Tensor, step_size: float | tf.Tensor, factor: tf.Tensor | None) -> tf.Tensor:
+    """c = ε/M, `[..., 1]` where each set has a factor and a scalar where none has."""
+    scale = as_scalar(step_size, u.dtype) / u.shape[-2]
+    return scale if factor is None else scale * factor[..., tf.newaxis]
+
+
 def _frozen_jacobian(parts: Interaction, scale: tf.Tensor) -> tf.Tensor:
     """I − c Σ_{j≠i} B_ij `[..., M, A, A]` for c `[..., 1]` or a scalar."""
     scale = scale if scale.shape.rank == 0 else scale[..., tf.newaxis, tf.newaxis]
@@ -480,6 +476,24 @@ def check_density_change(density_change: str | None, owner: str = "") -> None:
         f"{owner}density_change must be one of {DENSITY_CHANGES}{'' if owner else ' or None'}; got "
         f"{density_change!r}.{hint}"
     )
+
+
+def check_num_probes(num_probes: int | None, density_change: str | None, owner: str = "") -> None:
+    """Raises a `ConfigurationError` unless random directions are None, or some for a density that has them.
+
+    Args:
+      num_probes: Number of random directions, or None.
+      density_change: One of `DENSITY_CHANGES`, or None.
+      owner: What the names of the arguments begin with in a message, such as "SteinSampler.".
+    """
+    if num_probes is None:
+        return
+    require_number(f"{owner}num_probes", num_probes, "1 or more", "None leaves their number to the library.")
+    if density_change != "joint_trace":
+        raise ConfigurationError(
+            f'{owner}num_probes are the directions of "joint_trace" alone; got {num_probes} with '
+            f"density_change {density_change!r}. Leave it out."
+        )
 
 
 def _require_curvature(curvature: Curvature | None, density_change: str | None, u: tf.Tensor) -> None:

@@ -174,7 +174,7 @@ def test_folding_is_seen_and_limited():
     ],
 )
 def test_the_trace_is_exact_in_few_components_and_random_in_many(settings, size, count):
-    assert SteinSampler(**settings).directions_of(size) == count
+    assert SteinSampler(**settings).probes_of(size) == count
 
 
 def of_four(count):

@@ -64,10 +64,13 @@ def write_run(
         lines.append(f"train.make_kwargs = {make_kwargs!r}")
     (directory / "config.gin").write_text("\n".join(lines) + "\n")
     (directory / "environment.json").write_text(json.dumps({"seed": seed, "versions": {}}))
-    column, cell = ("", "") if temperature is None else (",temperature", f",{temperature}")
-    (directory / "metrics.csv").write_text(
-        f"env_step,episode_return_mean,episodes,wall_time_s{column}\n100,-200.0,10,1.0{cell}\n"
-    )
+    lines = ["env_step,episode_return_mean,episodes,wall_time_s"]
+    lines += [f"{5 * row},-200.0,10,1.0" for row in range(1, 21)]
+    if temperature is not None:
+        # Entropies from 0.1 to 2.
+        cells = ["temperature,entropy", *(f"{temperature},{0.1 * row}" for row in range(1, 21))]
+        lines = [f"{line},{more}" for line, more in zip(lines, cells, strict=True)]
+    (directory / "metrics.csv").write_text("\n".join(lines) + "\n")
     policy = Policy(std)
     signatures = {"deterministic": policy.deterministic, "sample": policy.sample}
     tf.saved_model.save(policy, str(directory / "policy"), signatures=signatures)

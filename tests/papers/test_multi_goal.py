@@ -113,6 +113,8 @@ def test_one_run_end_to_end(tmp_path, monkeypatch, capsys):
     assert number["return_ratio"] == pytest.approx(ratio, rel=1e-4)
     assert row["greedy_goal_0"] == "1" and float(row["m2"]) == pytest.approx(30, rel=1e-2)
     assert row["success_after_hit"] == ""  # There is no wall.
+    # The last two of twenty rows.
+    assert float(row["reported_entropy"]) == pytest.approx(1.95) and "| 1.95 |" in printed.out
     picture = matplotlib.image.imread(tmp_path / "runs" / "seed0" / "figures" / "multigoal.png")
     assert min(picture.shape[:2]) > 600 and picture[..., :3].std() > 0.05
 
@@ -134,6 +136,7 @@ def test_several_runs_and_the_wall(tmp_path):
     first, second = rows_of(out / "multigoal.csv")
     assert (first["goal_3"] != "", second["goal_3"], second["m1"]) == (True, "", "")
     assert float(second["oracle_m1"]) > 0 and second["temperature"] == "0.1"
+    assert second["reported_entropy"] == ""
     assert {first["obstacle"], second["obstacle"]} == {"True"}
     names = list(first)
     assert names.index("goal_3") == names.index("goal_2") + 1

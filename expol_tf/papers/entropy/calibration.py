@@ -232,7 +232,7 @@ def calibrate(
     """
     reported: dict[str, float] = {}
     for density in DENSITIES:
-        policy = _policy(size, std, target, alpha, dataclasses.replace(sampler, density_change=density))
+        policy = policy_of(size, std, target, alpha, dataclasses.replace(sampler, density_change=density))
         count = DETERMINED if density == "joint_logdet" else FEW
         u, log_prob, statistics = policy.sample_with_statistics(count, seed=tf.constant([0, seed], tf.int32))
         reported[density] = -float(tf.reduce_mean(log_prob - _log_slope(u)))
@@ -265,7 +265,18 @@ def calibrate(
     )
 
 
-def _policy(size: int, std: float, target: Target, alpha: float, sampler: SteinSampler) -> SteinDistribution:
+def policy_of(
+    size: int, std: float, target: Target, alpha: float, sampler: SteinSampler
+) -> SteinDistribution:
+    """Returns the policy before its squash, from N(0, σ²), at the target's states.
+
+    Args:
+      size: A.
+      std: σ.
+      target: What particles move toward.
+      alpha: α.
+      sampler: How they do.
+    """
     shape = [target.num_states, size]
     base = tfp.distributions.MultivariateNormalDiag(tf.zeros(shape), tf.fill(shape, std))
     return SteinDistribution(base, lambda u: target.score(u, alpha), sampler, alpha)
@@ -273,7 +284,7 @@ def _policy(size: int, std: float, target: Target, alpha: float, sampler: SteinS
 
 def _log_slope(u: tf.Tensor) -> tf.Tensor:
     """Σ log(1 − tanh² u), of the squash onto [−1, 1]."""
-    return tf.reduce_sum(2.0 * (math.log(2.0) - u - tf.nn.softplus(-2.0 * u)), axis=-1)
+    return tfp.bijectors.Tanh().forward_log_det_jacobian(u, event_ndims=1)
 
 
 def _neighbour_entropy(u: np.ndarray) -> float:

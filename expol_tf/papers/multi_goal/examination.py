@@ -5,6 +5,7 @@ After Haarnoja et al. 2017, Figure 1, and Messaoud et al. 2024, Figures 6, 7, 12
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +74,8 @@ class GoalRun(NamedTuple):
       max_steps: The time limit.
       discount: γ.
       temperature: α at the run's end; `SMALL_TEMPERATURE` if its algorithm has none.
+      reported_entropy: What the agent says its entropy is, at the states of its replay in the last tenth of
+        its updates, in nats; NaN if it says nothing.
     """
 
     run: Run
@@ -81,6 +84,7 @@ class GoalRun(NamedTuple):
     max_steps: int
     discount: float
     temperature: float
+    reported_entropy: float
 
     @property
     def name(self) -> str:
@@ -168,6 +172,7 @@ def goal_run(
         max_steps=env.spec.max_episode_steps or 30,
         discount=_discount(run) if discount is None else discount,
         temperature=_temperature(run) if temperature is None else temperature,
+        reported_entropy=_reported_entropy(run),
     )
 
 
@@ -285,3 +290,9 @@ def _temperature(run: Run) -> float:
     temperatures = column["temperature"]
     positive = temperatures[np.isfinite(temperatures)]
     return float(positive[-1]) if len(positive) and positive[-1] > 0 else SMALL_TEMPERATURE
+
+
+def _reported_entropy(run: Run) -> float:
+    column = read_columns(RunFiles(run.directory).metrics_csv, ("env_step",), ("entropy",))
+    reported = column["entropy"][np.isfinite(column["entropy"])]
+    return float(reported[-max(len(reported) // 10, 1) :].mean()) if len(reported) else math.nan

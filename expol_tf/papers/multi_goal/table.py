@@ -33,6 +33,7 @@ def csv_rows(examined: Sequence[Examined]) -> list[dict[str, Any]]:
             "greedy_return_ratio": greedy.return_mean / best.return_mean,
             "length_ratio": learned.length_mean / best.length_mean,
             "goal_distance": goal_distance(learned, best),
+            "reported_entropy": run.reported_entropy,
         }
         # NaN alone is not equal to itself.
         rows.append({name: value if value == value else "" for name, value in row.items()})
@@ -59,6 +60,7 @@ def text_table(examined: Sequence[Examined]) -> list[list[str]]:
             "M₁": _both(row, "m1", ".3g"),
             "M₂": _both(row, "m2", ".3g"),
             "Ĥ": _both(row, "entropy", ".3g"),
+            "reported": "–" if row["reported_entropy"] == "" else f"{row['reported_entropy']:.3g}",
         }
         if walled:
             cells["success after a hit %"] = _both(row, "success_after_hit", ".0f", 100)
