@@ -25,7 +25,7 @@ AGENTS = ALGORITHMS | {
             S2acAgent,
             improvement=SteinImprovement(
                 # The limit of steps has tests of its own, and its branch of the graph takes long to trace.
-                SteinSampler(3, 2, step_limit=None),
+                SteinSampler(3, 1, step_limit=None),
                 amortized=AmortizedPolicy(functools.partial(SamplingActorNetwork, hidden_units=(16,))),
                 batch_parts=1,
             ),
