@@ -33,9 +33,12 @@ def test_without_steps_every_density_is_the_starts(few):
     entropy = 2 * np.trapz(density * (np.log(1 - np.tanh(u) ** 2) - np.log(density)), u)
     for density_change in calibration.DENSITIES:
         assert getattr(row, density_change) == pytest.approx(entropy, abs=0.15)
-    assert row.nearest_neighbour == pytest.approx(entropy, abs=0.1) and row.counted
-    assert row.marginals == pytest.approx(entropy, abs=0.1)
-    assert row.uniform == pytest.approx(2 * math.log(2.0)) and row.limited_share == row.dropped_share == 0
+    assert row.measured.nearest_neighbour == pytest.approx(entropy, abs=0.1) and row.measured.counted
+    assert row.measured.marginals == pytest.approx(entropy, abs=0.1)
+    assert (
+        row.measured.uniform == pytest.approx(2 * math.log(2.0))
+        and row.limited_share == row.dropped_share == 0
+    )
 
 
 @pytest.mark.parametrize("target", [FLAT, TWO_MODES, *QUADRATIC], ids=lambda target: target.name)
@@ -49,9 +52,11 @@ def test_the_default_is_calibrated_in_six_dimensions_and_the_printed_density_is_
 
 def test_the_truth_is_the_least_bound_where_neighbours_do_not_count(few):
     row = calibration.calibrate(17, 0.61, FLAT, 1.0, SteinSampler(10, 3), seed=0)
-    assert not row.counted and row.truth == min(row.marginals, row.uniform)
-    known = row._replace(counted=True, nearest_neighbour=1.0)
-    assert known.truth == 1.0 and known.excess("printed") == (row.printed - 1.0) / 17
+    assert not row.measured.counted and row.measured.truth == min(
+        row.measured.marginals, row.measured.uniform
+    )
+    known = row._replace(measured=row.measured._replace(counted=True, nearest_neighbour=1.0))
+    assert known.measured.truth == 1.0 and known.excess("printed") == (row.printed - 1.0) / 17
 
 
 @pytest.mark.slow
@@ -109,8 +114,8 @@ def test_the_whole_table():
     for row in rows:
         key = (row.num_particles, row.num_steps, row.target, row.temperature)
         if row.size == 6:
-            assert row.counted or key in NOT_COUNTED, row
-        if row.size >= 6 and row.counted:
+            assert row.measured.counted or key in NOT_COUNTED, row
+        if row.size >= 6 and row.measured.counted:
             assert row.excess() > -LOOSE.get(key, 0.1), row
     failing = [row for row in rows if row.excess("printed") > 0.05]
     assert len(failing) > len(rows) / 3

@@ -26,9 +26,9 @@ from tf_agents.specs import tensor_spec
 
 from expol_tf.agents import S2acAgent
 from expol_tf.bijectors import Squash
-from expol_tf.diagnostics import nearest_neighbour_entropy
 from expol_tf.distributions import SteinDistribution, SteinSampler
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd
+from expol_tf.papers.entropy.measured import MOST_COMPONENTS, Measured, measure
 from expol_tf.training import OffPolicyRunner, train
 
 # A, and the sizes of sets.
@@ -74,13 +74,7 @@ class Calibration(NamedTuple):
       target: The target's name.
       temperature: α.
       joint_trace, joint_logdet, printed, logdet: What each density reports, from `FEW` particles.
-      num_samples: Particles that the nearest-neighbour estimate is from.
-      nearest_neighbour: That estimate.
-      nearest_neighbour_few: The one from a tenth or a quarter of them.
-      estimator_error: The estimate of N(0, I) from as many samples, minus the truth.
-      marginals: Sum of the marginals' entropies, a bound.
-      uniform: A·log 2, a bound.
-      counted: Whether the nearest-neighbour estimate counts as the truth.
+      measured: What the entropy is.
       limited_share: Share of the steps that were shortened.
       dropped_share: Share of the particles that left the range.
     """
@@ -95,21 +89,9 @@ class Calibration(NamedTuple):
     joint_logdet: float
     printed: float
     logdet: float
-    num_samples: int
-    nearest_neighbour: float
-    nearest_neighbour_few: float
-    estimator_error: float
-    marginals: float
-    uniform: float
-    counted: bool
+    measured: Measured
     limited_share: float
     dropped_share: float
-
-    @property
-    def truth(self) -> float:
-        """The entropy where it is known, and the least bound where it is not."""
-        bound = min(self.marginals, self.uniform)
-        return min(self.nearest_neighbour, bound) if self.counted else bound
 
     def excess(self, density: str = "joint_trace") -> float:
         """Reported minus true entropy per action component, nats.
@@ -117,7 +99,14 @@ class Calibration(NamedTuple):
         Args:
           density: The column that is looked at.
         """
-        return (getattr(self, density) - self.truth) / self.size
+        return (getattr(self, density) - self.measured.truth) / self.size
+
+    def cells(self) -> dict[str, float | int | str | bool]:
+        """The row of the table, column → cell."""
+        own = self._asdict()
+        del own["measured"]
+        last = {name: own.pop(name) for name in ("limited_share", "dropped_share")}
+        return own | self.measured._asdict() | last | {"truth": self.measured.truth}
 
 
 def calibrate_all(seed: int, critic_steps: int) -> Iterator[Calibration]:
@@ -237,14 +226,9 @@ def calibrate(
         u, log_prob, statistics = policy.sample_with_statistics(count, seed=tf.constant([0, seed], tf.int32))
         reported[density] = -float(tf.reduce_mean(log_prob - _log_slope(u)))
     # Seventeen dimensions are too many for any number of samples, and bounds need fewer.
-    count = FEW if size > 6 else MANY
-    u = _samples(policy, count, seed)
-    slope = float(tf.reduce_mean(_log_slope(tf.constant(u))))
-    estimates = [_neighbour_entropy(u[:, : count // 10]), _neighbour_entropy(u)]
-    if size <= 6 and not _agree(size, estimates):
-        count *= 4
-        estimates = [estimates[-1], _neighbour_entropy(_samples(policy, count, seed))]
-    error = _estimator_error(size, count)
+    found = measure(
+        lambda count: _samples(policy, count, seed), size, MANY if size <= MOST_COMPONENTS else FEW
+    )
     return Calibration(
         size,
         sampler.num_particles,
@@ -253,13 +237,7 @@ def calibrate(
         target.name,
         alpha,
         **reported,
-        num_samples=count,
-        nearest_neighbour=estimates[1] + slope,
-        nearest_neighbour_few=estimates[0] + slope,
-        estimator_error=error,
-        marginals=_marginals(u) + slope,
-        uniform=size * math.log(2.0),
-        counted=_agree(size, estimates) and abs(error) <= 0.02 * size,
+        measured=found,
         limited_share=float(tf.reduce_mean(statistics["limited_share"])),
         dropped_share=float(tf.reduce_mean(statistics["dropped_share"])),
     )
@@ -287,27 +265,6 @@ def _log_slope(u: tf.Tensor) -> tf.Tensor:
     return tfp.bijectors.Tanh().forward_log_det_jacobian(u, event_ndims=1)
 
 
-def _neighbour_entropy(u: np.ndarray) -> float:
-    """The nearest-neighbour entropy of u `[B, N, A]`, a mean over the states."""
-    return float(np.mean(nearest_neighbour_entropy(u, smallest=1e-7)))
-
-
-def _agree(size: int, estimates: list[float]) -> bool:
-    return abs(estimates[0] - estimates[1]) <= 0.02 * size
-
-
 def _samples(policy: SteinDistribution, count: int, seed: int) -> np.ndarray:
     """Particles u `[B, N, A]` of other sets than those whose density is reported."""
     return np.moveaxis(policy.sample(count, seed=tf.constant([1, seed], tf.int32)).numpy(), 0, 1)
-
-
-def _marginals(u: np.ndarray) -> float:
-    """Sum of the entropies of the components of u `[B, N, A]`, a mean over the states."""
-    components = np.moveaxis(u[:, :MANY], -1, 0)[..., np.newaxis]
-    return float(np.mean(nearest_neighbour_entropy(components, smallest=1e-7).sum(axis=0)))
-
-
-@functools.cache
-def _estimator_error(size: int, count: int) -> float:
-    samples = np.random.default_rng(0).standard_normal([count, size])
-    return _neighbour_entropy(samples[np.newaxis]) - 0.5 * size * math.log(2.0 * math.pi * math.e)

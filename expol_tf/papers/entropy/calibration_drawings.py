@@ -24,13 +24,13 @@ def calibration_panels(rows: Sequence[Calibration]) -> Figure:
     figure, axes = panels(1, len(sizes), (3.1, 3.2))
     for panel, size in zip(axes.flat, sizes, strict=True):
         chosen = [row for row in rows if row.size == size]
-        truths = [row.truth for row in chosen]
+        truths = [row.measured.truth for row in chosen]
         panel.axline((truths[0], truths[0]), slope=1.0, color="#888888", linestyle=(0, (4, 2)), linewidth=1.2)
-        panel.axhline(chosen[0].uniform, color="#bbbbbb", linewidth=1.0)
+        panel.axhline(chosen[0].measured.uniform, color="#bbbbbb", linewidth=1.0)
         for density, colour in _COLOURS.items():
             reported = [getattr(row, density) for row in chosen]
             panel.scatter(truths, reported, s=12, color=colour, alpha=0.8, linewidths=0, label=density)
-        known = "entropy" if any(row.counted for row in chosen) else "least bound of the entropy"
+        known = "entropy" if any(row.measured.counted for row in chosen) else "least bound of the entropy"
         panel.set_title(f"A = {size}")
         panel.set_xlabel(f"{known}, nats")
     axes.flat[0].set_ylabel("reported, nats")

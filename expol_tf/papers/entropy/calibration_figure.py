@@ -14,9 +14,9 @@ def calibration_figure(work: Work) -> Table:
     rows = work.collect(
         calibration.calibrate_all(work.seed, work.iterations),
         calibration.num_calibrations(),
-        lambda row: f"A {row.size}, {row.target}: {row.joint_trace:.2f}, true {row.truth:.2f}",
+        lambda row: f"A {row.size}, {row.target}: {row.joint_trace:.2f}, true {row.measured.truth:.2f}",
     )
-    work.write_csv([row._asdict() | {"truth": row.truth} for row in rows])
+    work.write_csv([row.cells() for row in rows])
     work.save(calibration_panels(rows))
     ends = ["nearest neighbour", "marginals", "A log 2"]
     table = [["A", "M", "L", "target", "α", *calibration.DENSITIES, *ends]]
@@ -24,6 +24,6 @@ def calibration_figure(work: Work) -> Table:
         sizes = (row.size, row.num_particles, row.num_steps)
         cells = [*map(str, sizes), row.target, f"{row.temperature:g}"]
         cells += [f"{getattr(row, density):.2f}" for density in calibration.DENSITIES]
-        cells.append(f"{row.nearest_neighbour:.2f}" if row.counted else "not counted")
-        table.append([*cells, f"{row.marginals:.2f}", f"{row.uniform:.2f}"])
+        cells.append(f"{row.measured.nearest_neighbour:.2f}" if row.measured.counted else "not counted")
+        table.append([*cells, f"{row.measured.marginals:.2f}", f"{row.measured.uniform:.2f}"])
     return table

@@ -19,8 +19,7 @@ def interaction_figure(work: Work) -> Table:
     work.write_csv(
         [
             {"variant": row.variant, "displacement": row.displacement, "neighbours": row.neighbours}
-            | row.calibration._asdict()
-            | {"truth": row.calibration.truth}
+            | row.calibration.cells()
             for row in rows
         ]
     )
@@ -30,5 +29,10 @@ def interaction_figure(work: Work) -> Table:
         found = row.calibration
         cells = [found.target, f"{found.temperature:g}", row.variant, f"{row.neighbours:.2f}"]
         cells += [f"{row.displacement:.2f}", f"{found.joint_trace:.2f}", f"{found.printed:.2f}"]
-        table.append([*cells, f"{found.truth:.2f}" if found.counted else f"≤ {found.truth:.2f}"])
+        table.append(
+            [
+                *cells,
+                f"{found.measured.truth:.2f}" if found.measured.counted else f"≤ {found.measured.truth:.2f}",
+            ]
+        )
     return table

@@ -5,7 +5,6 @@ After Haarnoja et al. 2017, Figure 1, and Messaoud et al. 2024, Figures 6, 7, 12
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from expol_tf.diagnostics import (
 )
 from expol_tf.environments import MultiGoalTask
 from expol_tf.errors import ConfigurationError
+from expol_tf.papers.reported import reported
 from expol_tf.reports import Run, literal
 from expol_tf.runs import RunFiles, read_columns
 from expol_tf.training import load_policy
@@ -172,7 +172,7 @@ def goal_run(
         max_steps=env.spec.max_episode_steps or 30,
         discount=_discount(run) if discount is None else discount,
         temperature=_temperature(run) if temperature is None else temperature,
-        reported_entropy=_reported_entropy(run),
+        reported_entropy=reported(run, "entropy"),
     )
 
 
@@ -290,9 +290,3 @@ def _temperature(run: Run) -> float:
     temperatures = column["temperature"]
     positive = temperatures[np.isfinite(temperatures)]
     return float(positive[-1]) if len(positive) and positive[-1] > 0 else SMALL_TEMPERATURE
-
-
-def _reported_entropy(run: Run) -> float:
-    column = read_columns(RunFiles(run.directory).metrics_csv, ("env_step",), ("entropy",))
-    reported = column["entropy"][np.isfinite(column["entropy"])]
-    return float(reported[-max(len(reported) // 10, 1) :].mean()) if len(reported) else math.nan

@@ -1,0 +1,93 @@
+"""The entropy of a squashed policy from its samples alone, and when it counts as the truth."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from expol_tf.diagnostics import nearest_neighbour_entropy
+
+# Distances below this count as this.
+_SMALLEST = 1e-7
+# Components up to which nearest neighbours can tell an entropy.
+MOST_COMPONENTS = 6
+
+
+class Measured(NamedTuple):
+    """The entropy of tanh(u), a mean over states, in nats: u's own plus E Σ log(1 − tanh² u).
+
+    (Taken of tanh(u) itself, the nearest-neighbour estimate errs at the edges of the box, by 0.4 nats at A =
+    6.)
+
+    Attributes:
+      num_samples: Samples that the nearest-neighbour estimate is from.
+      nearest_neighbour: That estimate.
+      nearest_neighbour_few: The one from a tenth or a quarter of them.
+      estimator_error: The estimate of N(0, I) from as many samples, minus the truth.
+      marginals: Sum of the marginals' entropies, a bound.
+      uniform: A·log 2, a bound.
+      counted: Whether the two estimates agree within 0.02·A, and the estimator is within that.
+    """
+
+    num_samples: int
+    nearest_neighbour: float
+    nearest_neighbour_few: float
+    estimator_error: float
+    marginals: float
+    uniform: float
+    counted: bool
+
+    @property
+    def truth(self) -> float:
+        """The entropy where it is known, and the least bound where it is not."""
+        bound = min(self.marginals, self.uniform)
+        return min(self.nearest_neighbour, bound) if self.counted else bound
+
+
+def measure(sample: Callable[[int], np.ndarray], size: int, count: int) -> Measured:
+    """Returns the entropy of samples, from four times as many where the estimates do not agree.
+
+    Args:
+      sample: `sample(N)` draws u `[B, N, A]` at B states.
+      size: A.
+      count: N.
+    """
+    u = sample(count)
+    slope = float(np.mean(tfp.bijectors.Tanh().forward_log_det_jacobian(u, event_ndims=1)))
+    estimates = [_neighbour_entropy(u[:, : count // 10]), _neighbour_entropy(u)]
+    used = count
+    if size <= MOST_COMPONENTS and not _agree(size, estimates):
+        used *= 4
+        estimates = [estimates[-1], _neighbour_entropy(sample(used))]
+    error = _estimator_error(size, used)
+    components = np.moveaxis(u, -1, 0)[..., np.newaxis]
+    marginals = nearest_neighbour_entropy(components, smallest=_SMALLEST).sum(axis=0)
+    return Measured(
+        num_samples=used,
+        nearest_neighbour=estimates[1] + slope,
+        nearest_neighbour_few=estimates[0] + slope,
+        estimator_error=error,
+        marginals=float(np.mean(marginals)) + slope,
+        uniform=size * math.log(2.0),
+        counted=_agree(size, estimates) and abs(error) <= 0.02 * size,
+    )
+
+
+def _neighbour_entropy(u: np.ndarray) -> float:
+    """The nearest-neighbour entropy of u `[B, N, A]`, a mean over the states."""
+    return float(np.mean(nearest_neighbour_entropy(u, smallest=_SMALLEST)))
+
+
+def _agree(size: int, estimates: list[float]) -> bool:
+    return abs(estimates[0] - estimates[1]) <= 0.02 * size
+
+
+@functools.cache
+def _estimator_error(size: int, count: int) -> float:
+    samples = np.random.default_rng(0).standard_normal([count, size])
+    return _neighbour_entropy(samples[np.newaxis]) - 0.5 * size * math.log(2.0 * math.pi * math.e)

@@ -1,0 +1,64 @@
+"""What runs report beside the entropy of their policies, where that is known, and the figure end to end."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from expol_tf.cli.commands.figures import figures_main
+from expol_tf.errors import ConfigurationError
+from expol_tf.papers.entropy import measured, run_entropies
+from expol_tf.reports import find_runs
+from tests.papers.goal_runs import write_run
+
+
+@pytest.mark.parametrize("std", [0.1, 0.3])
+def test_the_entropy_of_squashed_gaussians(std):
+    """u ~ N(0, σ²I) in two components: log(2πe) + 2·log σ + E log|∂tanh|, by quadrature."""
+    random = np.random.default_rng(0)
+    found = measured.measure(lambda count: std * random.standard_normal([2, count, 2]), 2, 30_000)
+    u = np.linspace(-8 * std, 8 * std, 20_001)
+    density = np.exp(-0.5 * (u / std) ** 2) / (std * math.sqrt(2 * math.pi))
+    slope = np.trapz(density * np.log(1 - np.tanh(u) ** 2), u)
+    assert found.counted and found.num_samples == 30_000
+    assert found.truth == pytest.approx(math.log(2 * math.pi * math.e * std**2) + 2 * slope, abs=0.05)
+
+
+def test_estimates_that_differ_are_from_more_samples_or_do_not_count():
+    # All samples on few points: a finer look finds less entropy, without end.
+    random = np.random.default_rng(0)
+    found = measured.measure(lambda count: random.integers(0, 9, [1, count, 2]) / 9.0, 2, 1_000)
+    assert found.num_samples == 4_000 and not found.counted
+    assert found.truth == min(found.marginals, found.uniform)
+
+
+def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
+    """Walks of a Gaussian of deviation 0.1 around ±0.6, whose entropy is known and not what is said."""
+    monkeypatch.setattr(run_entropies, "MANY", 4_000)
+    write_run(tmp_path / "runs" / "a", std=0.1)
+    write_run(tmp_path / "runs" / "b", std=1e-5, temperature=None)
+    arguments = [f"--root_dir={tmp_path / 'runs'}", f"--output_dir={tmp_path / 'out'}"]
+    assert figures_main(["figures", "--figure=run_entropy", *arguments]) == 0
+    with (tmp_path / "out" / "run_entropy.csv").open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    entropy = math.log(2 * math.pi * math.e * 0.01)
+    assert float(first["truth"]) == pytest.approx(entropy, abs=0.1) and first["counted"] == "True"
+    assert float(first["reported"]) == pytest.approx(1.95) and float(first["temperature"]) == 10
+    assert float(first["at_the_edge"]) < 0.01
+    assert (second["reported"], second["temperature"]) == ("", "")
+    assert f"| a, seed 0 | expol/MultiGoal-v0 | 10 | 1.95 | {float(first['nearest_neighbour']):.2f} |" in (
+        capsys.readouterr().out
+    )
+    picture = matplotlib.image.imread(tmp_path / "out" / "run_entropy.png")
+    assert picture.shape[1] > 300 and picture[..., :3].std() > 0.01
+
+
+def test_a_task_that_is_not_there(tmp_path):
+    write_run(tmp_path / "runs" / "a", task="NoSuchTask-v0")
+    (run,) = find_runs([tmp_path / "runs"]).runs
+    with pytest.raises(ConfigurationError, match="NoSuchTask-v0.*Leave it out"):
+        run_entropies.run_entropy(run, 0)
