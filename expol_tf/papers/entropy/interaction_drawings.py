@@ -22,7 +22,7 @@ def interaction_panels(rows: Sequence[Interaction]) -> Figure:
     temperatures = sorted({row.calibration.temperature for row in rows})
     variants = list(dict.fromkeys(row.variant for row in rows))
     targets = list(dict.fromkeys(row.calibration.target for row in rows))
-    figure, axes = panels(2, len(temperatures), (4.6, 2.4))
+    figure, axes = panels(2, len(temperatures), (4.6, 2.6))
     width = 0.8 / len(variants)
     for column, temperature in zip(axes.T, temperatures, strict=True):
         for index, variant in enumerate(variants):
@@ -40,9 +40,9 @@ def interaction_panels(rows: Sequence[Interaction]) -> Figure:
                 panel.bar(places, height, width, label=variant)
         column[0].set_title(f"α = {temperature:g}")
         for panel in column:
-            panel.set_xticks(np.arange(len(targets)), targets)
+            panel.set_xticks(np.arange(len(targets)), [each.replace(" of ", "\nof ") for each in targets])
         column[1].axhline(0.0, color="#888888", linewidth=0.8)
     axes[0, 0].set_ylabel("Σ k over neighbours")
     axes[1, 0].set_ylabel("reported − true, nats per component")
-    axes[0, 0].legend(loc="best")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
