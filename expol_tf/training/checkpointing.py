@@ -223,7 +223,26 @@ class CheckpointStore:
                 ) from error
         return restored
 
+    def arrays(self) -> dict[str, np.ndarray] | None:
+        """Returns the arrays of the newest good checkpoint, or None without one; nothing is changed.
+
+        Raises:
+          CheckpointError: The newest checkpoint has the format of another version, or cannot be read.
+        """
+        self.wait()
+        newest = self._newest_good(read_only=True)
+        return None if newest is None else newest[2]
+
     def _restore_newest(self, trackables: Mapping[str, Any], read_only: bool) -> Restored | None:
+        newest = self._newest_good(read_only)
+        if newest is None:
+            return None
+        path, manifest, arrays = newest
+        _restore_variables(path, trackables)
+        return Restored(manifest["env_step"], arrays, manifest["values"])
+
+    def _newest_good(self, read_only: bool) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]] | None:
+        """The newest checkpoint that is whole, with its manifest and its arrays."""
         for path in reversed(self.paths()):
             try:
                 manifest = _read_manifest(path)
@@ -232,8 +251,7 @@ class CheckpointStore:
             except _Damaged as damage:
                 self._set_aside(path, str(damage), read_only)
                 continue
-            _restore_variables(path, trackables)
-            return Restored(manifest["env_step"], arrays, manifest["values"])
+            return path, manifest, arrays
         return None
 
     def _set_aside(self, path: Path, damage: str, read_only: bool) -> None:

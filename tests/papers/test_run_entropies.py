@@ -8,11 +8,13 @@ import math
 import matplotlib.image
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from expol_tf.cli.commands.figures import figures_main
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.entropy import measured, run_entropies
 from expol_tf.reports import find_runs
+from expol_tf.training.checkpointing import CheckpointStore
 from tests.papers.goal_runs import write_run
 
 
@@ -55,6 +57,35 @@ def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     )
     picture = matplotlib.image.imread(tmp_path / "out" / "run_entropy.png")
     assert picture.shape[1] > 300 and picture[..., :3].std() > 0.01
+
+
+def test_components_of_different_widths_are_brought_to_one_scale():
+    random, widths = np.random.default_rng(0), 10.0 ** -np.arange(1, 7)
+    found = measured.measure(lambda count: widths * random.standard_normal([1, count, 6]), 6, 20_000)
+    # tanh(u) is u to 0.01.
+    entropy = 3 * math.log(2 * math.pi * math.e) + np.log(widths).sum()
+    assert found.counted and found.truth == pytest.approx(entropy, abs=0.1)
+
+
+def test_states_are_those_of_the_replay_where_a_checkpoint_has_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_entropies, "MANY", 400)
+    (run,) = find_runs([write_run(tmp_path / "runs" / "a", std=0.1).parent]).runs
+    assert not run_entropies.run_entropy(run, 0).from_replay
+    rows = np.random.default_rng(0).uniform(-5, 5, [30, 8]).astype(np.float32)
+    store = CheckpointStore(run.directory / "checkpoints")
+    store.save(100, {"agent": tf.Module()}, {"replay/rows": rows}, {})
+    store.wait()
+    seen = []
+
+    class Policy:
+        def act(self, observation):
+            seen.append(observation)
+            return np.random.default_rng(1).uniform(-1, 1, [len(observation), 2])
+
+    monkeypatch.setattr(run_entropies, "load_policy", lambda *arguments: Policy())
+    assert run_entropies.run_entropy(run, 0).from_replay
+    states = np.unique(np.concatenate(seen), axis=0)
+    assert 20 < len(states) <= 30 and {tuple(state) for state in states} <= {tuple(row[:2]) for row in rows}
 
 
 def test_a_task_that_is_not_there(tmp_path):

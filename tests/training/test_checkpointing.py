@@ -70,6 +70,16 @@ def test_a_restored_experiment_continues_bit_for_bit(tmp_path):
 
 def test_without_a_checkpoint_nothing_is_restored(tmp_path):
     assert CheckpointStore(tmp_path / "none").restore({"agent": _Experiment()}) is None
+    assert CheckpointStore(tmp_path / "none").arrays() is None and not (tmp_path / "none").exists()
+
+
+def test_the_arrays_alone_are_those_of_the_newest_good_checkpoint(tmp_path):
+    newest = _save_three(tmp_path).paths()[-1]
+    np.testing.assert_array_equal(CheckpointStore(tmp_path).arrays()["state"], np.full(4, 300))
+    (newest / "arrays.npz").write_bytes(b"damaged")
+    before = sorted(tmp_path.iterdir())
+    np.testing.assert_array_equal(CheckpointStore(tmp_path).arrays()["state"], np.full(4, 200))
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_last_ones_are_kept(tmp_path):

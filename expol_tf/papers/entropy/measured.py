@@ -80,7 +80,12 @@ def measure(sample: Callable[[int], np.ndarray], size: int, count: int) -> Measu
 
 def _neighbour_entropy(u: np.ndarray) -> float:
     """The nearest-neighbour entropy of u `[B, N, A]`, a mean over the states."""
-    return float(np.mean(nearest_neighbour_entropy(u, smallest=_SMALLEST)))
+    # Of components on one scale: where one is ten times as wide as another, neighbours lie along it, and the
+    # estimate is too high.
+    std = u.std(axis=1, keepdims=True)
+    std = np.where(std > 0, std, 1.0)
+    entropies = nearest_neighbour_entropy(u / std, smallest=_SMALLEST) + np.log(std).sum(axis=(1, 2))
+    return float(np.mean(entropies))
 
 
 def _agree(size: int, estimates: list[float]) -> bool:

@@ -14,11 +14,13 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.papers.entropy.measured import MOST_COMPONENTS, Measured, measure
 from expol_tf.papers.reported import reported
 from expol_tf.reports import Run, literal
+from expol_tf.runs import RunFiles
 from expol_tf.training import load_policy
+from expol_tf.training.checkpointing import CheckpointStore
 
-# States along a test episode, and samples at each: nearest neighbours need many, bounds fewer.
-NUM_STATES = 5
-MANY, FEW = 40_000, 10_000
+# States that are looked at, and samples at each: nearest neighbours need many, bounds fewer.
+NUM_STATES = 100
+MANY, FEW = 5_000, 1_000
 # Rows that a policy acts on at once.
 _ROWS = 20_000
 
@@ -30,7 +32,8 @@ class RunEntropy(NamedTuple):
       run: The run.
       temperature: α at the end.
       reported: What the agent says it is, at the states of its replay in the last tenth of its updates.
-      measured: What it is, at some states of a test episode.
+      measured: What it is at some states.
+      from_replay: Whether these are of the replay in the run's last checkpoint; else of a test episode.
       at_the_edge: Share of action components within 1e-6 of the box's edge, where single precision no longer
         tells them apart. The measured entropy is too low if they are more than a few.
     """
@@ -39,6 +42,7 @@ class RunEntropy(NamedTuple):
     temperature: float
     reported: float
     measured: Measured
+    from_replay: bool
     at_the_edge: float
 
 
@@ -47,13 +51,18 @@ def run_entropy(run: Run, seed: int) -> RunEntropy:
 
     Args:
       run: From `find_runs`, with its exported policy.
-      seed: Of the episode and of the samples.
+      seed: Of the states and of the samples.
 
     Raises:
       ConfigurationError: If the task's actions are no box, or it cannot be made.
     """
     policy = load_policy(run.directory, seed)
-    states, box = _episode(run, policy.act, seed)
+    with _environment(run) as env:
+        box = ActionBox.of(_action_spec(run, env))
+        states = _of_replay(run, env.observation_space.shape[0], seed)
+        from_replay = states is not None
+        if states is None:
+            states = _of_episode(env, policy.act, seed)
     edge = []
 
     def sample(count: int) -> np.ndarray:
@@ -68,31 +77,50 @@ def run_entropy(run: Run, seed: int) -> RunEntropy:
     size = len(box.half)
     measured = measure(sample, size, MANY if size <= MOST_COMPONENTS else FEW)
     return RunEntropy(
-        run, reported(run, "temperature"), reported(run, "entropy"), measured, float(np.mean(edge))
+        run,
+        reported(run, "temperature"),
+        reported(run, "entropy"),
+        measured,
+        from_replay,
+        float(np.mean(edge)),
     )
 
 
-def _episode(run: Run, act: Callable[[Any], np.ndarray], seed: int) -> tuple[np.ndarray, ActionBox]:
-    """Observations `[B, O]` along an episode of sampled actions, and the box of the actions."""
+def _environment(run: Run) -> gymnasium.Env:
     kwargs = literal(run.record.values.get("train.make_kwargs")) or {}
     try:
-        env = gymnasium.make(run.task, disable_env_checker=True, **kwargs)
+        return gymnasium.make(run.task, disable_env_checker=True, **kwargs)
     except gymnasium.error.Error as error:
         raise ConfigurationError(
             f"--root_dir must hold runs of tasks that Gymnasium can make; {run.directory} is of {run.task} "
             f"({error}). Leave it out."
         ) from error
-    with env:
-        space = env.action_space
-        if not isinstance(space, gymnasium.spaces.Box):
-            raise ConfigurationError(
-                f"--root_dir must hold runs whose actions are a box; those of {run.directory} are {space}. "
-                "Leave it out."
-            )
-        seen, over = [env.reset(seed=seed)[0]], False
-        while not over:
-            seen.append((step := env.step(act(seen[-1])))[0])
-            over = step[2] or step[3]
-    chosen = np.linspace(0, len(seen) - 2, min(NUM_STATES, len(seen) - 1)).astype(int)
-    spec = array_spec.BoundedArraySpec(space.shape, np.float32, space.low, space.high)
-    return np.array(seen)[chosen], ActionBox.of(spec)
+
+
+def _action_spec(run: Run, env: gymnasium.Env) -> array_spec.BoundedArraySpec:
+    space = env.action_space
+    if not isinstance(space, gymnasium.spaces.Box):
+        raise ConfigurationError(
+            f"--root_dir must hold runs whose actions are a box; those of {run.directory} are {space}. "
+            "Leave it out."
+        )
+    return array_spec.BoundedArraySpec(space.shape, np.float32, space.low, space.high)
+
+
+def _of_replay(run: Run, size: int, seed: int) -> np.ndarray | None:
+    """Observations `[B, O]` of the replay in the run's newest checkpoint, or None if it has none."""
+    arrays = CheckpointStore(RunFiles(run.directory).checkpoints).arrays() or {}
+    rows = arrays.get("replay/rows")
+    if rows is None:
+        return None
+    # A row begins with the observation.
+    return np.random.default_rng(seed).choice(rows[:, :size], NUM_STATES)
+
+
+def _of_episode(env: gymnasium.Env, act: Callable[[Any], np.ndarray], seed: int) -> np.ndarray:
+    """Observations `[B, O]` along an episode of sampled actions."""
+    seen, over = [env.reset(seed=seed)[0]], False
+    while not over:
+        seen.append((step := env.step(act(seen[-1])))[0])
+        over = step[2] or step[3]
+    return np.array(seen)[np.linspace(0, len(seen) - 2, min(NUM_STATES, len(seen) - 1)).astype(int)]

@@ -37,6 +37,7 @@ def run_entropy_figure(work: Work) -> Table:
                 "reported": known(row.reported, ""),
                 **row.measured._asdict(),
                 "truth": row.measured.truth,
+                "states": "replay" if row.from_replay else "episode",
                 "at_the_edge": row.at_the_edge,
             }
             for row in rows
