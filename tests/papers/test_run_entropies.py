@@ -30,6 +30,14 @@ def test_the_entropy_of_squashed_gaussians(std):
     assert found.truth == pytest.approx(math.log(2 * math.pi * math.e * std**2) + 2 * slope, abs=0.05)
 
 
+def test_the_standard_error_is_that_of_states():
+    """At half of the states twice as wide: by log 2 a component, and a factor of the squash."""
+    random, widths = np.random.default_rng(0), np.repeat([0.01, 0.02], 50)[:, np.newaxis, np.newaxis]
+    found = measured.measure(lambda count: widths * random.standard_normal([100, count, 2]), 2, 2_000, 0)
+    assert found.standard_error == pytest.approx(2 * math.log(2) / 2 / 10, rel=0.05)
+    assert found.num_samples == 2_000
+
+
 def test_estimates_that_differ_are_from_more_samples_or_do_not_count():
     # All samples on few points: a finer look finds less entropy, without end.
     random = np.random.default_rng(0)
@@ -40,7 +48,7 @@ def test_estimates_that_differ_are_from_more_samples_or_do_not_count():
 
 def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     """Walks of a Gaussian of deviation 0.1 around ±0.6, whose entropy is known and not what is said."""
-    monkeypatch.setattr(run_entropies, "MANY", 4_000)
+    monkeypatch.setattr(run_entropies, "NUM_SAMPLES", 4_000)
     write_run(tmp_path / "runs" / "a", std=0.1)
     write_run(tmp_path / "runs" / "b", std=1e-5, temperature=None)
     arguments = [f"--root_dir={tmp_path / 'runs'}", f"--output_dir={tmp_path / 'out'}"]
@@ -68,7 +76,7 @@ def test_components_of_different_widths_are_brought_to_one_scale():
 
 
 def test_states_are_those_of_the_replay_where_a_checkpoint_has_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_entropies, "MANY", 400)
+    monkeypatch.setattr(run_entropies, "NUM_SAMPLES", 400)
     (run,) = find_runs([write_run(tmp_path / "runs" / "a", std=0.1).parent]).runs
     assert not run_entropies.run_entropy(run, 0).from_replay
     rows = np.random.default_rng(0).uniform(-5, 5, [30, 8]).astype(np.float32)

@@ -106,7 +106,10 @@ class Calibration(NamedTuple):
         own = self._asdict()
         del own["measured"]
         last = {name: own.pop(name) for name in ("limited_share", "dropped_share")}
-        return own | self.measured._asdict() | last | {"truth": self.measured.truth}
+        found = self.measured._asdict()
+        # A row's states are its own, and not drawn.
+        del found["standard_error"]
+        return own | found | last | {"truth": self.measured.truth}
 
 
 def calibrate_all(seed: int, critic_steps: int) -> Iterator[Calibration]:

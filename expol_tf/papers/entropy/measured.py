@@ -31,6 +31,7 @@ class Measured(NamedTuple):
       estimator_error: The estimate of N(0, I) from as many samples, minus the truth.
       marginals: Sum of the marginals' entropies, a bound.
       uniform: A·log 2, a bound.
+      standard_error: Of the mean over states, as if they were drawn; 0 for a single one.
       counted: Whether the two estimates agree within 0.02·A, and the estimator is within that.
     """
 
@@ -40,6 +41,7 @@ class Measured(NamedTuple):
     estimator_error: float
     marginals: float
     uniform: float
+    standard_error: float
     counted: bool
 
     @property
@@ -49,21 +51,26 @@ class Measured(NamedTuple):
         return min(self.nearest_neighbour, bound) if self.counted else bound
 
 
-def measure(sample: Callable[[int], np.ndarray], size: int, count: int) -> Measured:
+def measure(
+    sample: Callable[[int], np.ndarray], size: int, count: int, again_up_to: int = MOST_COMPONENTS
+) -> Measured:
     """Returns the entropy of samples, from four times as many where the estimates do not agree.
 
     Args:
       sample: `sample(N)` draws u `[B, N, A]` at B states.
       size: A.
       count: N.
+      again_up_to: The A up to which more samples are drawn.
     """
     u = sample(count)
-    slope = float(np.mean(tfp.bijectors.Tanh().forward_log_det_jacobian(u, event_ndims=1)))
-    estimates = [_neighbour_entropy(u[:, : count // 10]), _neighbour_entropy(u)]
+    slopes = np.mean(tfp.bijectors.Tanh().forward_log_det_jacobian(u, event_ndims=1), axis=-1)
+    slope = float(np.mean(slopes))
+    by_state = _neighbour_entropies(u)
+    estimates = [float(np.mean(_neighbour_entropies(u[:, : count // 10]))), float(np.mean(by_state))]
     used = count
-    if size <= MOST_COMPONENTS and not _agree(size, estimates):
+    if size <= again_up_to and not _agree(size, estimates):
         used *= 4
-        estimates = [estimates[-1], _neighbour_entropy(sample(used))]
+        estimates = [estimates[-1], float(np.mean(_neighbour_entropies(sample(used))))]
     error = _estimator_error(size, used)
     components = np.moveaxis(u, -1, 0)[..., np.newaxis]
     marginals = nearest_neighbour_entropy(components, smallest=_SMALLEST).sum(axis=0)
@@ -74,18 +81,18 @@ def measure(sample: Callable[[int], np.ndarray], size: int, count: int) -> Measu
         estimator_error=error,
         marginals=float(np.mean(marginals)) + slope,
         uniform=size * math.log(2.0),
+        standard_error=float(np.std(by_state + slopes) / len(u) ** 0.5),
         counted=_agree(size, estimates) and abs(error) <= 0.02 * size,
     )
 
 
-def _neighbour_entropy(u: np.ndarray) -> float:
-    """The nearest-neighbour entropy of u `[B, N, A]`, a mean over the states."""
+def _neighbour_entropies(u: np.ndarray) -> np.ndarray:
+    """The nearest-neighbour entropies `[B]` of u `[B, N, A]`."""
     # Of components on one scale: where one is ten times as wide as another, neighbours lie along it, and the
     # estimate is too high.
     std = u.std(axis=1, keepdims=True)
     std = np.where(std > 0, std, 1.0)
-    entropies = nearest_neighbour_entropy(u / std, smallest=_SMALLEST) + np.log(std).sum(axis=(1, 2))
-    return float(np.mean(entropies))
+    return nearest_neighbour_entropy(u / std, smallest=_SMALLEST) + np.log(std).sum(axis=(1, 2))
 
 
 def _agree(size: int, estimates: list[float]) -> bool:
@@ -95,4 +102,4 @@ def _agree(size: int, estimates: list[float]) -> bool:
 @functools.cache
 def _estimator_error(size: int, count: int) -> float:
     samples = np.random.default_rng(0).standard_normal([count, size])
-    return _neighbour_entropy(samples[np.newaxis]) - 0.5 * size * math.log(2.0 * math.pi * math.e)
+    return float(_neighbour_entropies(samples[np.newaxis])[0]) - 0.5 * size * math.log(2.0 * math.pi * math.e)

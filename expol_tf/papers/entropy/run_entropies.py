@@ -11,16 +11,16 @@ from tf_agents.specs import array_spec
 
 from expol_tf.bijectors import ActionBox
 from expol_tf.errors import ConfigurationError
-from expol_tf.papers.entropy.measured import MOST_COMPONENTS, Measured, measure
+from expol_tf.papers.entropy.measured import Measured, measure
 from expol_tf.papers.reported import reported
 from expol_tf.reports import Run, literal
 from expol_tf.runs import RunFiles
 from expol_tf.training import load_policy
 from expol_tf.training.checkpointing import CheckpointStore
 
-# States that are looked at, and samples at each: nearest neighbours need many, bounds fewer.
-NUM_STATES = 100
-MANY, FEW = 5_000, 1_000
+# Entropies differ by several nats from state to state, so that many are needed, with few samples each. In
+# more components than these the nearest-neighbour estimate may not count then, and the marginals are the bound.
+NUM_STATES, NUM_SAMPLES, AGAIN_UP_TO = 500, 1_000, 2
 # Rows that a policy acts on at once.
 _ROWS = 20_000
 
@@ -74,8 +74,7 @@ def run_entropy(run: Run, seed: int) -> RunEntropy:
         u = np.arctanh(np.clip(scaled, -1.0 + 1e-9, 1.0 - 1e-9))
         return u.reshape([len(states), count, -1])
 
-    size = len(box.half)
-    measured = measure(sample, size, MANY if size <= MOST_COMPONENTS else FEW)
+    measured = measure(sample, len(box.half), NUM_SAMPLES, AGAIN_UP_TO)
     return RunEntropy(
         run,
         reported(run, "temperature"),

@@ -44,7 +44,7 @@ def run_entropy_figure(work: Work) -> Table:
         ]
     )
     work.save(run_entropies_picture(rows))
-    table = [["run", "task", "α", "reported", "measured", "marginals", "A log 2", "at the edge %"]]
+    table = [["run", "task", "α", "reported", "measured", "marginals", "±", "A log 2", "at the edge %"]]
     for row in rows:
         found = row.measured
         cells = [
@@ -56,6 +56,11 @@ def run_entropy_figure(work: Work) -> Table:
             known(row.reported, ".2f", "–"),
             f"{found.nearest_neighbour:.2f}" if found.counted else "not counted",
         ]
-        cells += [f"{found.marginals:.2f}", f"{found.uniform:.2f}", f"{100 * row.at_the_edge:.1f}"]
+        cells += [
+            f"{found.marginals:.2f}",
+            f"{found.standard_error:.2f}",
+            f"{found.uniform:.2f}",
+            f"{100 * row.at_the_edge:.1f}",
+        ]
         table.append(cells)
     return table
