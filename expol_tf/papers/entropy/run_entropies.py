@@ -19,7 +19,7 @@ from expol_tf.training import load_policy
 from expol_tf.training.checkpointing import CheckpointStore
 
 # Entropies differ by several nats from state to state, so that many are needed, with few samples each. In
-# more components than these the nearest-neighbour estimate may not count then, and the marginals are the bound.
+# more components than these the nearest-neighbour estimate may not count then, and the marginals bound it.
 NUM_STATES, NUM_SAMPLES, AGAIN_UP_TO = 500, 1_000, 2
 # Rows that a policy acts on at once.
 _ROWS = 20_000
