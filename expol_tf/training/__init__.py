@@ -6,6 +6,7 @@ from expol_tf.lazy_exports import lazy_exports
 
 # Imported when asked for: the programs answer --help and a misspelt file name without loading TensorFlow.
 _HOMES = {
+    "CheckpointStore": "checkpointing",
     "Course": "settings",
     "EvaluationResult": "evaluation",
     "Evaluator": "evaluation",

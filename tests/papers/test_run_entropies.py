@@ -14,7 +14,7 @@ from expol_tf.cli.commands.figures import figures_main
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.entropy import measured, run_entropies
 from expol_tf.reports import find_runs
-from expol_tf.training.checkpointing import CheckpointStore
+from expol_tf.training import CheckpointStore
 from tests.papers.goal_runs import write_run
 
 

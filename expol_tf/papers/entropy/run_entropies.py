@@ -15,8 +15,7 @@ from expol_tf.papers.entropy.measured import Measured, measure
 from expol_tf.papers.reported import reported
 from expol_tf.reports import Run, literal
 from expol_tf.runs import RunFiles
-from expol_tf.training import load_policy
-from expol_tf.training.checkpointing import CheckpointStore
+from expol_tf.training import CheckpointStore, load_policy
 
 # Entropies differ by several nats from state to state, so that many are needed, with few samples each. In
 # more components than these the nearest-neighbour estimate may not count then, and the marginals bound it.
