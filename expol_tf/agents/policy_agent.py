@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,6 +23,9 @@ from expol_tf.distributions import capabilities
 from expol_tf.errors import CapabilityError
 from expol_tf.networks import ObservationNormalizer
 from expol_tf.random import make_generator, stream
+
+# What networks' distributions can do, as long as the networks live.
+_CAPABILITIES: weakref.WeakKeyDictionary[network.Network, frozenset[str]] = weakref.WeakKeyDictionary()
 
 
 class AgentSpecs(NamedTuple):
@@ -48,7 +52,10 @@ class AgentSpecs(NamedTuple):
 
     def capabilities(self, actor_network: network.Network) -> frozenset[str]:
         """Returns what the network's distributions can do; see `expol_tf.distributions.capabilities`."""
-        return capabilities(self.distribution(actor_network))
+        # Finding out takes seconds, and a refusal asks for every agent that might accept the network.
+        if actor_network not in _CAPABILITIES:
+            _CAPABILITIES[actor_network] = capabilities(self.distribution(actor_network))
+        return _CAPABILITIES[actor_network]
 
 
 Factory = Callable[..., Any]
