@@ -187,7 +187,7 @@ def directions_of_step(
     """
     if num_probes is None:
         return unit_directions(particles)
-    require_shapes(("particles", particles, "... M A"), ("seed", seed, "2", "int"))
+    require_shapes(("seed", seed, "2", "int"))
     return random_directions(particles, num_probes, seed_of_step(seed, index))
 
 

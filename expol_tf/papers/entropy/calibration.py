@@ -1,9 +1,7 @@
 """What a Stein policy reports as its entropy, beside what it is.
 
-A policy's particles u^L are drawn by the hundred thousand. The truth is the nearest-neighbour entropy of u^L
-plus the mean of log|∂squash/∂u|. (Taken of the actions themselves, that estimate errs at the edges of the
-box, by 0.4 nats at A = 6.) Where samples are too few for it, only bounds count: the sum of the marginals'
-entropies, and the A·log 2 of uniform actions. The density "printed" is that of Messaoud et al. 2024, *S²AC:
+A policy's particles u^L are drawn by the hundred thousand, and their entropy is what `measured.measure` says,
+or bounded by where samples are too few. The density "printed" is that of Messaoud et al. 2024, *S²AC:
 Energy-Based Reinforcement Learning with Stein Soft Actor Critic*, Theorem 3.3.
 """
 
