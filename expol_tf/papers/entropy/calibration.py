@@ -1,7 +1,7 @@
 """What a Stein policy reports as its entropy, beside what it is.
 
-A policy's particles u^L are drawn by the hundred thousand, and their entropy is what `measured.measure` says,
-or bounded by where samples are too few. The density "printed" is that of Messaoud et al. 2024, *S²AC:
+A policy's particles u^L are drawn by the hundred thousand, and `measured.measure` tells their entropy, or
+bounds of it where samples are too few. The density "printed" is that of Messaoud et al. 2024, *S²AC:
 Energy-Based Reinforcement Learning with Stein Soft Actor Critic*, Theorem 3.3.
 """
 
