@@ -3,15 +3,16 @@
     python benchmarks/stein.py --task=HalfCheetah-v5
 
 Updates are those of `gin/s2ac.gin` on a fixed batch of random transitions, with L steps (M particles as in
-the file) and M particles (L as there). The limit is the FLOPs of the matrix products in an update's graph
-over the best rate of such products alone, measured before and after in processes of their own
-(`arithmetic.py`). Actions are those that a policy takes for one observation in a compiled call, as when
-testing. Everything takes turns in blocks; numbers are medians over the blocks.
+the file), with M particles (L as there), and with other densities. The limit is the FLOPs of the matrix
+products in an update's graph over the best rate of such products alone, measured before and after in
+processes of their own (`arithmetic.py`). Actions are those that a policy takes for one observation in a
+compiled call, as when testing. Everything takes turns in blocks; numbers are medians over the blocks.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -166,6 +167,15 @@ def main() -> int:
     improvement = SteinImprovement(both, score_reduction="min", batch_parts=values.batch_parts)
     agent = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
     updates.append(_update(agent, batch, "the same, score of the minimum", values.updates))
+    densities = {
+        "the same, printed": dataclasses.replace(both, density_change="printed"),
+        "the same, no limit of steps": dataclasses.replace(both, step_limit=None),
+        "the same, gradient through ∇²ℓ": dataclasses.replace(both, curvature_gradient=True),
+    }
+    for name, sampler in densities.items():
+        improvement = SteinImprovement(sampler, batch_parts=values.batch_parts)
+        other = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
+        updates.append(_update(other, batch, name, values.updates))
     sac = _make(SacAgent, specs, action_spec, "relu")
     improvement = SteinImprovement(both, amortized=AmortizedPolicy(SamplingActorNetwork))
     amortized = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
@@ -195,6 +205,16 @@ def main() -> int:
         cells = [each.name, f"{each.milliseconds:.1f}", spread, f"{speed:.1f}", f"{each.flops / 1e9:.2f}"]
         table.append([*cells, f"{limit:.1f}", f"{speed / limit:.0%}"])
     print("\n".join(report.table(table[0], table[1:])))
+    print()
+    named = {each.name: each for each in updates}
+    default = named[f"S²AC, L {given[0]}, M {given[1]}"]
+    for name in densities:
+        # Blocks took turns, so that those of one round had the same company.
+        ratios = [x / y for x, y in zip(named[name].seconds, default.seconds, strict=True)]
+        print(
+            f"{name}: {statistics.median(ratios):.2f} times the default ({report.spread(ratios, 2)}); "
+            f"shortest blocks {min(named[name].seconds) / min(default.seconds):.2f}"
+        )
     print()
     table = [["one observation", "ms an action", "min – max", "× SAC"]]
     baseline = {"S²AC, random particle": actions[1]}

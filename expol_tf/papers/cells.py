@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,3 +30,8 @@ def median_and_range(values: Sequence[float]) -> str:
 def signed(number: float, digits: int = 0) -> str:
     """Returns a number with a minus of the same width as on the axes."""
     return f"{number:.{digits}f}".replace("-", "−")
+
+
+def known(value: float, digits: str = "", unknown: str = "") -> str:
+    """Returns a number with these digits, such as ".2f", or `unknown` where it is NaN."""
+    return unknown if math.isnan(value) else f"{value:{digits}}"

@@ -67,7 +67,7 @@ def test_the_kl_ball_end_to_end(tmp_path, monkeypatch, capsys):
         (("--figure=gausian_bandit", "--output_dir=x"), "Did you mean 'gaussian_bandit'?"),
         (
             ("--figure=7", "--output_dir=x"),
-            "figure must be one of bimodal_bandit, gaussian_bandit, calibration, entropy, interaction, ",
+            "figure must be one of bimodal_bandit, gaussian_bandit, calibration, entropy, goal_calibration, ",
         ),
         (("--output_dir=x",), "--figure must name one of these"),
         (("--figure=kl_ball",), "--output_dir must name"),

@@ -177,7 +177,19 @@ def trained_critic(size: int, num_env_steps: int, seed: int) -> Target:
             seed=seed,
             eval_interval=0,
         )
-        critic = tf.saved_model.load(str(root_dir / "critic"))
+        return critic_target(f"critic of {task}", task, root_dir, seed)
+
+
+def critic_target(name: str, task: str, root_dir: Path, seed: int) -> Target:
+    """Returns the critic that a run exported, at some of its task's states.
+
+    Args:
+      name: What the table calls it.
+      task: The run's.
+      root_dir: The run's.
+      seed: Of the states.
+    """
+    critic = tf.saved_model.load(str(root_dir / "critic"))
     states, box = _states(task, seed)
     squash = Squash(box)
 
@@ -185,11 +197,11 @@ def trained_critic(size: int, num_env_steps: int, seed: int) -> Target:
         rows = tf.repeat(states, u.shape[-2], axis=0)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(u)
-            action = tf.reshape(squash.forward(u), [-1, size])
+            action = tf.reshape(squash.forward(u), [-1, u.shape[-1]])
             q = critic.signatures["q"](observation=rows, action=action)["q"]
         return tape.gradient(q, u) - 2.0 * alpha * tf.tanh(u)
 
-    return Target(f"critic of {task}", NUM_STATES, score)
+    return Target(name, NUM_STATES, score)
 
 
 def _states(task: str, seed: int) -> tuple[tf.Tensor, tensor_spec.BoundedTensorSpec]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from expol_tf.papers.drawings import BLUE, small_texts
-from expol_tf.papers.entropy.calibration import Calibration
+from expol_tf.papers.entropy.calibration import DENSITIES, Calibration
 from expol_tf.reports import panels
 
 _COLOURS = {"joint_trace": BLUE, "printed": "#c44e52"}
@@ -36,4 +36,27 @@ def calibration_panels(rows: Sequence[Calibration]) -> Figure:
     axes.flat[0].set_ylabel("reported, nats")
     axes.flat[0].legend(loc="best")
     figure.supxlabel("dashes: reported as it is; grey line: A log 2, uniform actions")
+    return figure
+
+
+@small_texts
+def reported_bars(rows: Sequence[Calibration]) -> Figure:
+    """Draws what every density reports, a group for each temperature, and a line where the truth is.
+
+    Args:
+      rows: The table.
+    """
+    figure, axes = panels(1, 1, (4.8, 3.2))
+    panel = axes.flat[0]
+    width = 0.8 / len(DENSITIES)
+    for number, density in enumerate(DENSITIES):
+        places = [group + (number - (len(DENSITIES) - 1) / 2) * width for group in range(len(rows))]
+        panel.bar(places, [getattr(row, density) for row in rows], 0.9 * width, label=density)
+    for group, row in enumerate(rows):
+        ends = (group - 0.42, group + 0.42)
+        panel.plot(ends, [row.measured.truth] * 2, color="black", label=None if group else "true")
+    panel.axhline(0.0, color="#bbbbbb", linewidth=0.8)
+    panel.set_xticks(range(len(rows)), [f"α = {row.temperature:g}" for row in rows])
+    panel.set_ylabel("reported, nats")
+    panel.legend(loc="best")
     return figure

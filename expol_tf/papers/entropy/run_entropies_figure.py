@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from expol_tf.papers.cells import known
 from expol_tf.papers.registry import Table, Work, figure
 
 
@@ -13,9 +12,6 @@ def run_entropy_figure(work: Work) -> Table:
     from expol_tf.papers.entropy import run_entropies
     from expol_tf.papers.entropy.run_entropies_drawings import run_entropies_picture
     from expol_tf.reports import find_runs
-
-    def known(value: float, digits: str, unknown: str = "") -> str:
-        return unknown if math.isnan(value) else f"{value:{digits}}"
 
     runs = find_runs(work.root_dirs).runs
     rows = work.collect(
@@ -33,8 +29,8 @@ def run_entropy_figure(work: Work) -> Table:
                 "task": row.run.task,
                 "seed": row.run.seed,
                 "env_step": row.run.progress.env_step,
-                "temperature": known(row.temperature, ""),
-                "reported": known(row.reported, ""),
+                "temperature": known(row.temperature),
+                "reported": known(row.reported),
                 **row.measured._asdict(),
                 "truth": row.measured.truth,
                 "states": "replay" if row.from_replay else "episode",

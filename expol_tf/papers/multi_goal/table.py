@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from expol_tf.diagnostics import EpisodeNumbers
+from expol_tf.papers.cells import known
 from expol_tf.papers.multi_goal.examination import Behaviour, Examined
 
 
@@ -60,7 +61,7 @@ def text_table(examined: Sequence[Examined]) -> list[list[str]]:
             "M₁": _both(row, "m1", ".3g"),
             "M₂": _both(row, "m2", ".3g"),
             "Ĥ": _both(row, "entropy", ".3g"),
-            "reported": "–" if row["reported_entropy"] == "" else f"{row['reported_entropy']:.3g}",
+            "reported": known(result.run.reported_entropy, ".3g", "–"),
         }
         if walled:
             cells["success after a hit %"] = _both(row, "success_after_hit", ".0f", 100)
