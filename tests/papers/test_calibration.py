@@ -53,9 +53,9 @@ def test_the_default_is_calibrated_in_six_dimensions_and_the_printed_density_is_
 def test_the_truth_is_the_least_bound_where_neighbours_do_not_count(few):
     row = calibration.calibrate(17, 0.61, FLAT, 1.0, SteinSampler(10, 3), seed=0)
     assert not row.measured.counted and row.measured.truth == min(
-        row.measured.marginals, row.measured.uniform
+        row.measured.marginals, row.measured.radial, row.measured.uniform
     )
-    known = row._replace(measured=row.measured._replace(counted=True, nearest_neighbour=1.0))
+    known = row._replace(measured=row.measured._replace(counted_by="neighbours", nearest_neighbour=1.0))
     assert known.measured.truth == 1.0 and known.excess("printed") == (row.printed - 1.0) / 17
 
 
@@ -88,7 +88,7 @@ def test_the_figure_end_to_end(few, tmp_path, monkeypatch, capsys):
         *(target.name for target in calibration.known_targets()), "critic of Pendulum-v1",
     ]  # fmt: skip
     for row in rows:
-        assert math.isfinite(float(row["joint_trace"])) and row["counted"] in ("True", "False")
+        assert math.isfinite(float(row["joint_trace"])) and row["counted_by"] in ("neighbours", "radius", "")
     picture = matplotlib.image.imread(tmp_path / "calibration.png")
     assert picture.shape[1] > 300 and picture[..., :3].std() > 0.01
     assert "| 1 | 4 | 1 | flat | 1 |" in capsys.readouterr().out

@@ -56,7 +56,7 @@ def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     with (tmp_path / "out" / "run_entropy.csv").open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     entropy = math.log(2 * math.pi * math.e * 0.01)
-    assert float(first["truth"]) == pytest.approx(entropy, abs=0.1) and first["counted"] == "True"
+    assert float(first["truth"]) == pytest.approx(entropy, abs=0.1) and first["counted_by"] == "neighbours"
     assert float(first["reported"]) == pytest.approx(1.95) and float(first["temperature"]) == 10
     assert float(first["at_the_edge"]) < 0.01
     assert (second["reported"], second["temperature"]) == ("", "")
@@ -65,6 +65,40 @@ def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     )
     picture = matplotlib.image.imread(tmp_path / "out" / "run_entropy.png")
     assert picture.shape[1] > 300 and picture[..., :3].std() > 0.01
+
+
+def test_the_radius_tells_what_neighbours_do_not():
+    """Directions at random, lengths over two magnitudes: log r ~ N(0, 1) in six components.
+
+    H = H(log r) + 6·E log r + log of the unit sphere, π³, which is ½·log(2πe) + 3·log π.
+    """
+
+    def sample(count):
+        random = np.random.default_rng(0)
+        directions = random.standard_normal([1, count, 6])
+        directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+        # So small that tanh(u) is u, to 1e-3.
+        return directions * np.exp(random.standard_normal([1, count, 1]) - 6.0)
+
+    entropy = 0.5 * math.log(2 * math.pi * math.e) + 3 * math.log(math.pi) - 6 * 6.0
+    unknown = measured.measure(sample, 6, 40_000, 0)
+    assert not unknown.counted
+    assert unknown.truth == unknown.radial < unknown.marginals - 1.0
+    found = measured.measure(sample, 6, 40_000, 0, isotropic=True)
+    assert found.counted_by == "radius" and found.truth == pytest.approx(entropy, abs=0.1)
+
+
+@pytest.mark.parametrize(("widths", "above"), [((0.1, 0.1), 0.0), ((0.2, 0.05), 0.3)])
+def test_the_radial_entropy_is_that_of_samples_turned_at_random(widths, above):
+    """The Gaussian's own entropy where it is isotropic, and a bound where it is not."""
+    random = np.random.default_rng(0)
+    found = measured.measure(lambda count: widths * random.standard_normal([1, count, 2]), 2, 30_000)
+    gaussian = math.log(2 * math.pi * math.e) + np.log(widths).sum()
+    # The squash takes away about E u² of either component.
+    assert found.nearest_neighbour == pytest.approx(gaussian - np.square(widths).sum(), abs=0.03)
+    assert found.radial - found.nearest_neighbour > above - 0.03
+    if not above:
+        assert found.radial == pytest.approx(found.nearest_neighbour, abs=0.03)
 
 
 def test_components_of_different_widths_are_brought_to_one_scale():

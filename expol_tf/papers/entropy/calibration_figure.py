@@ -18,12 +18,13 @@ def calibration_figure(work: Work) -> Table:
     )
     work.write_csv([row.cells() for row in rows])
     work.save(calibration_panels(rows))
-    ends = ["nearest neighbour", "marginals", "A log 2"]
+    ends = ["true", "by", "marginals", "radial", "A log 2"]
     table = [["A", "M", "L", "target", "α", *calibration.DENSITIES, *ends]]
     for row in rows:
         sizes = (row.size, row.num_particles, row.num_steps)
         cells = [*map(str, sizes), row.target, f"{row.temperature:g}"]
         cells += [f"{getattr(row, density):.2f}" for density in calibration.DENSITIES]
-        cells.append(f"{row.measured.nearest_neighbour:.2f}" if row.measured.counted else "not counted")
-        table.append([*cells, f"{row.measured.marginals:.2f}", f"{row.measured.uniform:.2f}"])
+        found = row.measured
+        cells += [f"{found.truth:.2f}" if found.counted else f"≤ {found.truth:.2f}", found.counted_by or "–"]
+        table.append([*cells, f"{found.marginals:.2f}", f"{found.radial:.2f}", f"{found.uniform:.2f}"])
     return table

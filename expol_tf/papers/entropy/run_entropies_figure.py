@@ -31,8 +31,7 @@ def run_entropy_figure(work: Work) -> Table:
                 "env_step": row.run.progress.env_step,
                 "temperature": known(row.temperature),
                 "reported": known(row.reported),
-                **row.measured._asdict(),
-                "truth": row.measured.truth,
+                **row.measured.cells(),
                 "states": "replay" if row.from_replay else "episode",
                 "at_the_edge": row.at_the_edge,
             }
