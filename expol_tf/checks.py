@@ -31,8 +31,15 @@ def require_number(argument: str, value: Any, rule: str, remedy: str = "") -> No
       rule: One of the keys of `_RULES`, such as "positive" or "0 or more".
       remedy: A sentence that says what to do.
     """
-    if tf.is_tensor(value) or isinstance(value, tf.Variable) or _RULES[rule](value):
+    if tf.is_tensor(value) or isinstance(value, tf.Variable):
         return
+    try:
+        if _RULES[rule](value):
+            return
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{argument} must be a number, {rule}; got {value!r}.{' ' if remedy else ''}{remedy}"
+        ) from None
     finite = " and finite" if value == math.inf and rule != "finite" else ""
     raise ConfigurationError(
         f"{argument} must be {rule}{finite}; got {value}.{' ' if remedy else ''}{remedy}"

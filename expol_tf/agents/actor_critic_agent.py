@@ -127,6 +127,7 @@ class ActorCriticAgent(PolicyAgent):
                 f"target, and {specs.algorithm} improves policies without knowing their density. Use "
                 "FixedTemperature or ScheduledTemperature."
             )
+        improvement.check_acting(acting)
         temperature.build(sizes[1])  # A policy may depend on it.
         parts = improvement.build(specs, actor_network, critic_network, temperature)
         fit = with_defaults(

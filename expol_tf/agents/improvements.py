@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tf_agents.networks import network
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.discriminators import Discriminator
 from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.policy_checks import why_not_squashed
@@ -120,6 +121,14 @@ class PolicyImprovement:
         """Returns why a policy cannot be improved though it can do what is required; None if it can."""
         del specs, actor_network, temperature
         return None
+
+    def check_acting(self, acting: Acting) -> None:
+        """Raises a `ConfigurationError` if the policy cannot act so; by default every one can.
+
+        Args:
+          acting: How the agent acts.
+        """
+        del acting
 
     def make_optimizer(self) -> Optimizer:
         """Returns the policy's optimizer."""

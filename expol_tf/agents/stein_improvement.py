@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 from tf_agents.networks import network
 
+from expol_tf.agents.acting import Acting
 from expol_tf.agents.improvements import (
     Companion,
     ImprovementParts,
@@ -23,11 +24,26 @@ from expol_tf.agents.temperature import Temperature
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinSampler
-from expol_tf.errors import CapabilityError
+from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import SteinActorNetwork
 from expol_tf.objectives import require_reduction
 from expol_tf.optimizers import Adam
 from expol_tf.samplers import JOINT_CHANGES
+
+# Names of activations and of Keras's layers.
+_KINKED = {
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "selu",
+    "hard_sigmoid",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ThresholdedReLU",
+}
+# The share of a direction's width that a step takes away, beyond which the second order is not enough.
+_LARGEST_CURVATURE = 0.5
 
 
 @configurable
@@ -101,10 +117,10 @@ class SteinImprovement(PolicyImprovement):
         assert sampler is not None, "filled when made"
         if sampler.density_change in JOINT_CHANGES and _has_kinks(critic_network):
             logging.warning(
-                "S2acAgent: the critic has ReLUs, whose slopes jump, which the curvature of Q in log π does "
-                "not know. The reported entropy is no lower bound then, and can lie above the truth. Take "
-                'CriticNetwork(activation="elu"), or SteinSampler(density_change="printed") for the paper\'s '
-                "estimate."
+                "S2acAgent: the critic has ReLUs or the like, whose slopes jump, which the curvature of Q in "
+                "log π does not know. The reported entropy is no lower bound then, and can lie above the "
+                'truth. Take CriticNetwork(activation="elu"), or SteinSampler(density_change="printed") for '
+                "the paper's estimate."
             )
         companions, evaluation_network = [], None
         if self.amortized is not None:
@@ -124,24 +140,53 @@ class SteinImprovement(PolicyImprovement):
         loss = in_parts(ReparameterizedImprovement(self.reduction, sampler.num_particles), self.batch_parts)
         return ImprovementParts(loss, particles, companions=companions, evaluation_network=evaluation_network)
 
-    def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
-        """Returns a sentence if the particles' map has lost its inverse, else nothing."""
-        share = metrics.get("folded_share", 0.0)
-        if not share > 0:
-            return ()
-        assert self.sampler is not None, "filled when made"
-        return (
-            f"S2acAgent: steps fold {share:.2g} of the particles over others (folded_share): there the map "
-            "has no inverse, and log π is wrong. If it is more than a few, lower SteinSampler.step_size, "
-            f'which is {self.sampler.step_size:g}, or set SteinSampler.step = "per_temperature".',
+    def check_acting(self, acting: Acting) -> None:
+        """Refuses what XLA cannot compile, where it compiles acting."""
+        sampler = self.sampler
+        assert sampler is not None, "filled when made"
+        determinants = sampler.density_change in ("joint_logdet", "logdet")
+        if not acting.jit_compile or not (determinants or sampler.bandwidth == "median"):
+            return
+        name = "density_change" if determinants else "bandwidth"
+        what, others = (
+            ("determinants", '"joint_trace" or "printed"') if determinants else ("medians", '"mean"')
         )
+        raise ConfigurationError(
+            f"SteinSampler.{name} must be {others} where XLA compiles acting (Acting.jit_compile = True), as "
+            f"it has no {what} on the CPU; got {getattr(sampler, name)!r}. Or set Acting.jit_compile = False "
+            "(in Python: acting=Acting(jit_compile=False))."
+        )
+
+    def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
+        """Returns sentences if the particles' map has lost its inverse, or log π its bound; else nothing."""
+        assert self.sampler is not None, "filled when made"
+        said = []
+        remedy = (
+            f"lower SteinSampler.step_size, which is {self.sampler.step_size:g}, or set SteinSampler.step = "
+            '"per_temperature".'
+        )
+        share = metrics.get("folded_share", 0.0)
+        if share > 0:
+            said.append(
+                f"S2acAgent: steps fold {share:.2g} of the particles over others (folded_share): there the "
+                f"map has no inverse, and log π is wrong. If it is more than a few, {remedy}"
+            )
+        curvature = metrics.get("largest_curvature", 0.0)
+        if curvature > _LARGEST_CURVATURE:
+            said.append(
+                f"S2acAgent: steps are long against the critic's curvature (largest_curvature is "
+                f"{curvature:.2g}, above {_LARGEST_CURVATURE}): the reported entropy can be above the truth "
+                f"there. If that lasts, {remedy}"
+            )
+        return said
 
 
 def _has_kinks(critic_network: network.Network) -> bool:
-    """Whether a layer's activation is piecewise linear, as far as Keras's layers tell."""
+    """Whether the slope of a layer's activation jumps, as far as Keras's layers tell."""
     activations = [getattr(module, "activation", None) for module in critic_network.submodules]
     names = {getattr(activation, "__name__", "") for activation in activations}
-    return bool(names & {"relu", "relu6", "leaky_relu"})
+    names |= {type(module).__name__ for module in critic_network.submodules}
+    return bool(names & _KINKED)
 
 
 def _particles_of(specs, initial, *arguments):

@@ -26,6 +26,7 @@ from expol_tf.samplers import (
     svgd_jacobian,
     svgd_step,
 )
+from expol_tf.shapes import require_shapes
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -123,7 +124,9 @@ class SteinDistribution(ImageDistribution):
                     f"{type(base).__name__}."
                 )
             if not callable(temperature):
-                require_number("temperature", temperature, "0 or more", "With 1 the target is exp(ℓ) itself.")
+                per_temperature = sampler is not None and sampler.step == "per_temperature"
+                rule = "positive" if per_temperature else "0 or more"
+                require_number("temperature", temperature, rule, "With 1 the target is exp(ℓ) itself.")
             self._base = base
             self._score = score
             self._sampler = SteinSampler() if sampler is None else sampler
@@ -203,9 +206,16 @@ class SteinDistribution(ImageDistribution):
 
         These are scalars, computed from the first members of the batch:
 
-        * `smallest_determinant`: the least det J of all steps and particles;
+        * `smallest_determinant`: the least det J of all steps and particles, with the neighbours frozen and
+          the own (ε/M)·∇²ℓ left out;
         * `folded_share`: share of steps and particles with det J ≤ 0. There the map has no inverse, and the
           density is wrong.
+
+        With "joint_trace" and "joint_logdet" there is another one, of all members:
+
+        * `largest_curvature`: the largest (ε/M)·‖∇²ℓ(u)‖ of a step, the Frobenius norm or its estimate from
+          the random directions. Near 1 a particle's own score folds the map. "joint_trace" is a bound, up to
+          0.1 nats, where this is below 0.5.
 
         Args:
           num_samples: Number of actions for each member of the batch.
@@ -263,8 +273,11 @@ class SteinDistribution(ImageDistribution):
 
     def _alpha(self) -> tf.Tensor:
         alpha = self._temperature() if callable(self._temperature) else self._temperature
+        return self._scalar(alpha)
+
+    def _scalar(self, value: Any) -> tf.Tensor:
         # tf.cast would first make a float32 of a Python number, also where the dtype is float64.
-        return tf.cast(alpha, self.dtype) if tf.is_tensor(alpha) else tf.constant(alpha, self.dtype)
+        return tf.cast(value, self.dtype) if tf.is_tensor(value) else tf.constant(value, self.dtype)
 
     def _num_sets(self, n: Any) -> Any:
         fixed = tf.get_static_value(n)
@@ -377,6 +390,9 @@ class SteinDistribution(ImageDistribution):
             statistics["limited_share"] = (
                 tf.add_n(limited) / len(limited) if limited else tf.zeros_like(statistics["score_norm"])
             )
+            if density_change in JOINT_CHANGES:
+                bends = [self._largest_curvature(step, step_size) for step in way]
+                statistics["largest_curvature"] = tf.reduce_max(bends) if bends else tf.zeros([], self.dtype)
             stacked = tf.stack(determinants) if determinants else tf.ones([1], self.dtype)
             statistics["smallest_determinant"] = tf.reduce_min(stacked)
             statistics["folded_share"] = tf.reduce_mean(tf.cast(stacked <= 0, self.dtype))
@@ -387,7 +403,7 @@ class SteinDistribution(ImageDistribution):
     ) -> tuple[tf.Tensor, Curvature | None]:
         """∇ℓ of the particles, and ∇²ℓ along the step's directions if the density needs it."""
         sampler, curvature = self._sampler, None
-        score_fn = functools.partial(self._of_sets, self._score)
+        score_fn = functools.partial(self._of_sets, "score", self._score, True)
         if density_change not in JOINT_CHANGES:
             score = score_fn(u)
         else:
@@ -396,6 +412,14 @@ class SteinDistribution(ImageDistribution):
         if not sampler.score_gradient:
             score = tf.stop_gradient(score)
         return score, curvature
+
+    def _largest_curvature(self, step: _Way, step_size: Any) -> tf.Tensor:
+        """The largest (ε/M)·‖∇²ℓ(u)‖_F of a step's particles, a scalar."""
+        assert step.curvature is not None, "of a joint density"
+        # E ‖∇²ℓ·v‖² is the squared norm.
+        squares = tf.reduce_mean(tf.reduce_sum(tf.square(step.curvature.products), axis=-1), axis=-2)
+        scale = self._scalar(step_size) * step.factor / step.particles.shape[-2]
+        return tf.reduce_max(scale * tf.sqrt(tf.reduce_max(squares, axis=-1)))
 
     def _determinants(
         self, u: tf.Tensor, score: tf.Tensor, step_size: Any, factor: tf.Tensor, alpha: tf.Tensor
@@ -414,7 +438,7 @@ class SteinDistribution(ImageDistribution):
                 "value: SteinDistribution was made without one, and so cannot tell which of its particles is "
                 'the best. Pass value=…, or choose with select("random").'
             )
-        value = self._of_sets(self._value, particles)[..., 0, :]
+        value = self._of_sets("value", self._value, False, particles)[..., 0, :]
         if rule == "argmax":
             index = tf.argmax(value, axis=-1, output_type=tf.int32)
         else:
@@ -424,14 +448,20 @@ class SteinDistribution(ImageDistribution):
             index = tf.reshape(index, tf.shape(value)[:-1])
         return tf.gather(particles[..., 0, :, :], index, batch_dims=index.shape.rank)
 
-    def _of_sets(self, function: Callable[[tf.Tensor], tf.Tensor], u: tf.Tensor) -> tf.Tensor:
-        """Calls a function of particles `[*B, R, A]` with those of sets `[*B, S, M, A]`."""
+    def _of_sets(
+        self, name: str, function: Callable[[tf.Tensor], tf.Tensor], vector: bool, u: tf.Tensor
+    ) -> tf.Tensor:
+        """Calls a function of particles `[*B, R, A]`, a vector or a number, with those of `[*B, S, M, A]`."""
         num_particles, size = u.shape[-2:]
         rows = -1 if u.shape[-3] is None else u.shape[-3] * num_particles
         flat = tf.reshape(u, tf.concat([tf.shape(u)[:-3], [rows, size]], 0))
         flat = tf.ensure_shape(flat, [*u.shape[:-3], None if rows == -1 else rows, size])
         result = function(flat)
-        rest = [size] if result.shape.rank == flat.shape.rank else []
+        # Another order of the same number of values would be taken for particles of other members.
+        require_shapes(
+            ("particles", flat, "... R A"), (f"{name}(particles)", result, f"... R{' A' * vector}")
+        )
+        rest = [size] if vector else []
         return tf.reshape(result, tf.concat([tf.shape(u)[:-1], rest], 0))
 
     def _in_sets(self, values: tf.Tensor, total: int) -> tf.Tensor:

@@ -32,14 +32,16 @@ class SteinSampler:
       step_size: ε, positive.
       step: What multiplies the direction k∇ℓ + α∇k: "plain", ε; or "per_temperature", ε/α, with which a
         large α does not make large steps.
-      bandwidth: The width of the kernel: "median", "mean" or a standard deviation, see `expol_tf.samplers`.
+      bandwidth: The width of the kernel: "median" (not where XLA compiles for the CPU), "mean" or a standard
+        deviation, see `expol_tf.samplers`.
       density_change: What log π is. The entropies of "joint_trace" and "joint_logdet" are lower bounds where
-        the scores are smooth; those of "printed", the paper's, and of "logdet" are above the truth in more
-        than a few dimensions. See `expol_tf.samplers.svgd`.
+        the scores are smooth and steps are short against their curvature (the statistic `largest_curvature`);
+        those of "printed", the paper's, and of "logdet" are above the truth in more than a few dimensions.
+        XLA has no determinants on the CPU. See `expol_tf.samplers.svgd`.
       num_probes: Random directions in which "joint_trace" takes ∇²ℓ; None takes all A of them if A ≤ 2, and
         one otherwise.
       step_limit: The largest contraction of a set by a step. Longer steps, which might fold the set, are
-        shortened; None takes every step as it is.
+        shortened; None takes every step as it is. A single particle is never limited.
       range: t. Particles start within t standard deviations of μ, and spares replace those that leave that
         range on their way; None for no limit.
       num_spares: Number of particles that a set has in excess of M, to replace those that leave. If they are
@@ -78,7 +80,7 @@ class SteinSampler:
                 raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
         if self.step not in STEPS:
             raise ConfigurationError(f"SteinSampler.step must be one of {STEPS}; got {self.step!r}.")
-        check_density_change(self.density_change, owner="SteinSampler.")
+        check_density_change(self.density_change, owner="SteinSampler.", optional=False)
         if self.step_limit is not None:
             require_number("SteinSampler.step_limit", self.step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
         self._check_curvature()

@@ -70,6 +70,22 @@ class Work:
     options: RunOptions = RunOptions()
     files: list[Path] = dataclasses.field(default_factory=list)
 
+    def refuse_seeds(self) -> None:
+        """Raises a `ConfigurationError` for more than one seed, which the figure has no use for."""
+        if self.num_seeds != 1:
+            raise ConfigurationError(
+                f"num_seeds must be 1 for {self.name}, which has one seed; got {self.num_seeds}. Make it "
+                "again with another --seed."
+            )
+
+    def refuse_options(self) -> None:
+        """Raises a `ConfigurationError` if an option of runs is set, which the figure has no use for."""
+        for name, value in self.options._asdict().items():
+            if value != RunOptions._field_defaults[name]:
+                raise ConfigurationError(
+                    f"--{name} is not for {self.name}, which has no use for it; got {value}. Leave it out."
+                )
+
     def collect(self, results: Iterable[T], total: int, describe: Callable[[T], str]) -> list[T]:
         """Returns all `results`, and says after each what came out and how long the rest will take.
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
@@ -148,13 +149,29 @@ def frozen_blocks(parts: Interaction) -> tf.Tensor:
     return tf.matmul(left, difference, transpose_a=True) + repel * total * tf.eye(x.shape[-1], dtype=x.dtype)
 
 
+def require_sets(particles: tf.Tensor) -> None:
+    """Raises a `ConfigurationError` unless particles are sets of M in A components, both known and not 0.
+
+    Args:
+      particles: u `[..., M, A]`; leading sizes may be unknown.
+    """
+    require_shapes(("particles", particles, "... M A"))
+    shape = tf.TensorShape(np.shape(particles) if not hasattr(particles, "shape") else particles.shape)
+    if shape.rank is None or not all(shape[-2:]):
+        raise ConfigurationError(
+            f"particles must be [..., M, A] with static M and A of 1 or more; got {shape}. Give the shape to "
+            "tf.ensure_shape, or to the input_signature of the tf.function."
+        )
+
+
 def unit_directions(particles: tf.Tensor) -> tf.Tensor:
     """√A times the A unit vectors `[..., A, A]`, with which a trace of ∇²ℓ is exact.
 
     Args:
       particles: u `[..., M, A]`, sets of M particles.
     """
-    require_shapes(("particles", particles, "... M A"))
+    require_sets(particles)
+    particles = tf.convert_to_tensor(particles)
     size = particles.shape[-1]
     batch = tf.shape(particles)[:-2]
     return tf.eye(size, batch_shape=batch, dtype=particles.dtype) * float(size) ** 0.5
@@ -217,11 +234,17 @@ def score_and_curvature(
     Raises:
       ConfigurationError: If the scores do not depend on the particles as far as TensorFlow can tell.
     """
+    require_sets(particles)
     require_shapes(("particles", particles, "... M A"), ("directions", directions, "... P A"))
     u = tf.convert_to_tensor(particles)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(u)
         score = score_of(score_fn, u)
+    if not tf.is_tensor(score):
+        raise ConfigurationError(
+            "score_fn must return a tensor, which TensorFlow can differentiate, for a joint density; got a "
+            f"{type(score).__name__}. Compute ∇ℓ by TensorFlow's operations."
+        )
     products = []
     for direction in tf.unstack(directions, num=directions.shape[-2], axis=-2):
         # ∇²ℓ is symmetric, so the product from the left is the product from the right.

@@ -12,6 +12,8 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.shapes import require_shapes
 
 BANDWIDTHS = ("median", "mean")
+# Of a fixed width. Densities contain 1/σ⁶, which in single precision overflows soon below this.
+_NARROWEST = 1e-6
 
 
 def squared_distances(x: tf.Tensor, y: tf.Tensor | None = None) -> tf.Tensor:
@@ -158,11 +160,15 @@ def check_bandwidth(rule: str | float, floor: float | None = None, owner: str = 
             raise ConfigurationError(
                 f"{owner}bandwidth must be one of {BANDWIDTHS} or a standard deviation; got {rule!r}."
             )
-    elif not 0 < rule < math.inf:
-        raise ConfigurationError(
-            f"{owner}bandwidth must be positive, it is a standard deviation; got {rule}. Or give one of "
-            f"{BANDWIDTHS}."
+    else:
+        require_number(
+            f"{owner}bandwidth", rule, "positive", f"It is a standard deviation; or give one of {BANDWIDTHS}."
         )
+        if rule < _NARROWEST:
+            raise ConfigurationError(
+                f"{owner}bandwidth must be {_NARROWEST:g} or more, as powers of 1/bandwidth overflow; got "
+                f"{rule}. Give particles in other units, or one of {BANDWIDTHS}."
+            )
     if floor is not None:
         require_number(
             f"{owner}floor", floor, "positive", "The usual value is 1e-3, in units of squared distances."

@@ -20,8 +20,10 @@ def step_bound(parts: Interaction) -> tf.Tensor:
 
     The first is about a particle beside its neighbours, the second about all of them together, which may
     overshoot a mode. η, the scores' deviation over the particles', stands for ‖∇²ℓ‖, whose norm would take
-    derivatives of the scores. So ε/M·b < 1 keeps det J_i of every particle positive with its neighbours
-    frozen, but does not exclude that two particles pass each other, as they both move.
+    derivatives of the scores. So ε/M·b < 1 keeps det(I − ε/M·Σ B_ij) of every particle positive, which is
+    that of its step with its neighbours frozen and ∇²ℓ left out. It excludes neither that two particles pass
+    each other, as they both move, nor that one is folded where ‖∇²ℓ‖ is far above η. The η of a single
+    particle is 0.
 
     Args:
       parts: The particles and their kernel.

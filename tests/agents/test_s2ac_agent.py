@@ -28,6 +28,7 @@ from expol_tf.agents import (
     SteinImprovement,
     TargetUpdate,
     Transitions,
+    stein_improvement,
 )
 from expol_tf.distributions import SteinSampler
 from expol_tf.environments import load_vector, time_step_spec
@@ -56,6 +57,7 @@ STATISTICS = {
     "smallest_determinant",
     "folded_share",
     "limited_share",
+    "largest_curvature",
 }
 
 
@@ -69,6 +71,7 @@ def make_agent(
     soft_value=None,
     selection=None,
     rate=0.01,
+    jit_compile=False,
     **settings,
 ):
     """An agent whose improvement has `settings`, its policy's learning rate `rate`."""
@@ -91,7 +94,7 @@ def make_agent(
         improvement=improvement,
         temperature=temperature or FixedTemperature(0.3),
         critic_fit=CriticFit(Adam(0.01), target_update=target_update),
-        acting=Acting(selection=selection, seed=0, jit_compile=False),
+        acting=Acting(selection=selection, seed=0, jit_compile=jit_compile),
     )
 
 
@@ -359,13 +362,18 @@ def test_warnings():
     (sentence,) = agent.warnings({"folded_share": 0.031})
     for words in ("0.031", "folded_share", "step_size", "0.1", "per_temperature"):
         assert words in sentence
+    (sentence,) = agent.warnings({"folded_share": 0.0, "largest_curvature": 0.71})
+    for words in ("largest_curvature is 0.71, above 0.5", "step_size", "0.1", "per_temperature"):
+        assert words in sentence
+    assert not agent.warnings({"largest_curvature": 0.4})
     found = {}
     for limit in (None, 0.75):
         sampler = SteinSampler(4, 2, 50.0, step_limit=limit, range=None)
         folding = make_agent(sampler=sampler, temperature=FixedTemperature(5.0))
         metrics = folding.update(batch(), tf.constant([1, 2]))
         found[limit] = {name: float(value) for name, value in metrics.items()}
-        assert bool(folding.warnings(found[limit])) == (limit is None)
+        folded = [sentence for sentence in folding.warnings(found[limit]) if "folded_share" in sentence]
+        assert bool(folded) == (limit is None)
         assert all(np.isfinite(value) for value in found[limit].values())
     assert found[None]["folded_share"] > 0 == found[None]["limited_share"]
     assert found[0.75]["folded_share"] == 0 and found[0.75]["limited_share"] > 0.5
@@ -392,6 +400,30 @@ def test_warnings():
 def test_what_is_refused(settings, error, words):
     with pytest.raises(error, match=words):
         make_agent(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            dict(bandwidth="median"),
+            "SteinSampler.bandwidth must be \"mean\" where XLA .*no medians.*'median'",
+        ),
+        (dict(density_change="logdet"), "SteinSampler.density_change must .*no determinants.*'logdet'"),
+        (dict(density_change="joint_logdet"), "SteinSampler.density_change must .*'joint_logdet'"),
+    ],
+)
+def test_what_xla_cannot_compile_is_refused_where_it_compiles_acting(settings, words):
+    sampler = SteinSampler(4, 1, **settings)
+    with pytest.raises(ConfigurationError, match=words + r".*Acting.jit_compile = False"):
+        make_agent(sampler=sampler, jit_compile=True)
+    make_agent(sampler=sampler, jit_compile=False)
+
+
+@pytest.mark.parametrize("activation", ["selu", "relu", "elu"])
+def test_a_critic_whose_slope_jumps_is_named(activation):
+    critic = CriticNetwork(small.OBSERVATION, small.ACTION, hidden_units=(4,), activation=activation)
+    assert stein_improvement._has_kinks(critic) == (activation != "elu")
 
 
 def test_parts_out_of_range_are_refused():

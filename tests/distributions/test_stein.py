@@ -279,7 +279,9 @@ def test_what_it_can_do_and_what_it_cannot():
             "SteinSampler.curvature_gradient must be False .*'printed'.*'joint_trace', 'joint_logdet'",
         ),
         (dict(bandwidth="wide"), "bandwidth must be one of .*got 'wide'"),
-        (dict(bandwidth=-1.0), "bandwidth must be positive.*got -1.0"),
+        (dict(bandwidth=-1.0), "SteinSampler.bandwidth must be positive; got -1.0"),
+        (dict(bandwidth=1e-8), "SteinSampler.bandwidth must be 1e-06 or more.*; got 1e-08"),
+        (dict(density_change=None), "SteinSampler.density_change must be .*got None"),
         (dict(range=None, num_spares=1), "num_spares: nothing leaves without a range; got 1"),
     ],
     ids=lambda each: "_".join(each) if isinstance(each, dict) else "",
@@ -287,3 +289,34 @@ def test_what_it_can_do_and_what_it_cannot():
 def test_errors_name_the_setting_the_rule_and_the_value(settings, words):
     with pytest.raises(ConfigurationError, match=words):
         SteinSampler(**settings)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda u: tf.transpose(u, [1, 0, 2]), r"score\(particles\) must "),
+        (lambda u: u[..., :1], r"score\(particles\) must "),
+        (lambda u: tf.concat([u, u], -2), r"score\(particles\) must "),
+        (lambda u: None, r"score\(particles\) must "),
+        (lambda u: 0.0, r"score\(particles\) must "),
+    ],
+    ids=["transposed", "sliced", "doubled", "none", "number"],
+)
+def test_scores_of_another_shape_are_refused(wrong, words):
+    policy = SteinDistribution(make_base(), wrong, SteinSampler(4, 1, density_change="printed"))
+    with pytest.raises(ConfigurationError, match=words):
+        policy.sample(8, seed=SEED)
+
+
+def test_values_of_another_shape_are_refused():
+    policy = SteinDistribution(make_base(), lambda u: -u, SteinSampler(4, 1), value=lambda u: u)
+    with pytest.raises(ConfigurationError, match=r"value\(particles\) must "):
+        policy.greedy_action()
+
+
+def test_a_step_per_temperature_needs_one():
+    with pytest.raises(ConfigurationError, match="temperature must be positive; got 0"):
+        SteinDistribution(make_base(), lambda u: -u, SteinSampler(step="per_temperature"), 0.0)
+    with pytest.raises(ConfigurationError, match="temperature must be a number, 0 or more; got None"):
+        SteinDistribution(make_base(), lambda u: -u, temperature=None)
+    SteinDistribution(make_base(), lambda u: -u, SteinSampler(), 0.0)

@@ -11,8 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import Squash
-from expol_tf.distributions import SteinDistribution, SteinSampler
-from expol_tf.samplers import DENSITY_CHANGES, JOINT_CHANGES, svgd
+from expol_tf.distributions import SteinDistribution, SteinSampler, stein
+from expol_tf.samplers import DENSITY_CHANGES, JOINT_CHANGES, directions_of_step, svgd
 from tests.distributions.stein_cases import BOX, MEAN, SEED, STD, STRENGTH, make_base, score, starts_of
 from tests.samplers.slow_svgd import SlowStep
 
@@ -210,6 +210,39 @@ def test_random_directions_are_unbiased_and_those_of_each_member():
         assert len(np.unique(np.round(error, 9))) > 1000
     deviations = [(found[count] - found[None]).sum(axis=0).std() for count in (1, 4)]
     assert deviations[0] / deviations[1] == pytest.approx(2.0, rel=0.15)
+
+
+def test_random_directions_are_drawn_anew_by_every_step_and_seed(monkeypatch):
+    drawn = []
+
+    def recorded(particles, num_probes, seed, index):
+        drawn.append(directions_of_step(particles, num_probes, seed, index).numpy())
+        return tf.constant(drawn[-1])
+
+    monkeypatch.setattr(stein, "directions_of_step", recorded)
+    policy = SteinDistribution(of_four(50), lambda u: -(u**3), SteinSampler(5, 2, 0.02))
+    for seed in ((0, 1), (0, 2), (0, 1)):
+        policy.experimental_sample_and_log_prob(5, seed=tf.constant(seed, tf.int32))
+    one, other, again = drawn[:2], drawn[2:4], drawn[4:]
+    np.testing.assert_array_equal(one, again)
+    different = [np.mean(x != y) for x, y in ((one[0], one[1]), (one[0], other[0]), (other[0], other[1]))]
+    np.testing.assert_allclose(different, 0.5, atol=0.15)
+
+
+@pytest.mark.parametrize("kind", JOINT_CHANGES)
+def test_the_largest_curvature_is_seen(kind):
+    """Of a score that is bent ten times as much in one place: (ε/M)·‖∇²ℓ‖ of the particle nearest to it."""
+    sampler = SteinSampler(5, 1, 0.02, density_change=kind, num_probes=None, step_limit=None, range=None)
+    base = tfd.MultivariateNormalDiag(tf.zeros([3, 2], tf.float64), tf.ones([3, 2], tf.float64))
+    policy = SteinDistribution(base, lambda u: -u - tf.tanh(9.0 * u), sampler)
+    _, _, statistics = policy.sample_with_statistics(10, seed=SEED)
+    start = base.sample(10, seed=SEED).numpy()
+    bent = 1.0 + 9.0 / np.cosh(9.0 * start) ** 2
+    largest = 0.02 / 5 * np.linalg.norm(bent, axis=-1).max()
+    assert float(statistics["largest_curvature"]) == pytest.approx(largest, rel=1e-9)
+    printed = dataclasses.replace(sampler, density_change="printed")
+    found = SteinDistribution(base, lambda u: -u, printed).sample_with_statistics(10, seed=SEED)[2]
+    assert "largest_curvature" not in found
 
 
 @pytest.mark.parametrize("num_steps", [0, 1])

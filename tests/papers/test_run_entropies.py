@@ -38,6 +38,24 @@ def test_the_standard_error_is_that_of_states():
     assert found.num_samples == 2_000
 
 
+def test_an_estimate_counts_where_it_is_that_exact_on_a_gaussian(monkeypatch):
+    """The bias of few samples, as a mean of many draws: a single one errs by more, by chance."""
+    assert abs(measured._estimator_error(1, 1_000)) < 0.02 < abs(measured._estimator_error(6, 300))
+
+    def sample(count):
+        return 0.1 * np.random.default_rng(0).standard_normal([50, count, 2])
+
+    assert measured.measure(sample, 2, 4_000, 0).counted
+    monkeypatch.setattr(measured, "_estimator_error", lambda size, count: 0.05)
+    assert not measured.measure(sample, 2, 4_000, 0).counted
+
+
+def test_the_truth_is_not_above_the_bounds():
+    """Nearest neighbours err at edges, upwards."""
+    found = measured.Measured(100, 5.0, 5.0, 0.0, 4.0, 4.5, 4.2, 0.0, "neighbours")
+    assert found.truth == 4.0 and found._replace(nearest_neighbour=3.0).truth == 3.0
+
+
 def test_estimates_that_differ_are_from_more_samples_or_do_not_count():
     # All samples on few points: a finer look finds less entropy, without end.
     random = np.random.default_rng(0)
@@ -58,7 +76,7 @@ def test_the_figure_end_to_end(tmp_path, monkeypatch, capsys):
     entropy = math.log(2 * math.pi * math.e * 0.01)
     assert float(first["truth"]) == pytest.approx(entropy, abs=0.1) and first["counted_by"] == "neighbours"
     assert float(first["reported"]) == pytest.approx(1.95) and float(first["temperature"]) == 10
-    assert float(first["at_the_edge"]) < 0.01
+    assert float(first["at_the_edge"]) < 1e-3
     assert (second["reported"], second["temperature"]) == ("", "")
     assert f"| a, seed 0 | expol/MultiGoal-v0 | 10 | 1.95 | {float(first['nearest_neighbour']):.2f} |" in (
         capsys.readouterr().out
@@ -128,6 +146,28 @@ def test_states_are_those_of_the_replay_where_a_checkpoint_has_one(tmp_path, mon
     assert run_entropies.run_entropy(run, 0).from_replay
     states = np.unique(np.concatenate(seen), axis=0)
     assert 20 < len(states) <= 30 and {tuple(state) for state in states} <= {tuple(row[:2]) for row in rows}
+
+
+@pytest.mark.parametrize(("actions", "share"), [(1.0 - 1e-7, 1.0), (1.0 - 1e-5, 0.0), (-1.0, 1.0)])
+def test_actions_at_the_edge_of_the_box_are_counted(actions, share, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_entropies, "NUM_SAMPLES", 60)
+    (run,) = find_runs([write_run(tmp_path / "runs" / "a", std=0.1).parent]).runs
+
+    class Policy:
+        def act(self, observation):
+            shape = [len(observation), 2] if np.ndim(observation) == 2 else [2]
+            return np.full(shape, actions)
+
+    monkeypatch.setattr(run_entropies, "load_policy", lambda *arguments: Policy())
+    assert run_entropies.run_entropy(run, 0).at_the_edge == share
+
+
+@pytest.mark.parametrize("option", ["--temperature=3", "--discount=0.5", "--obstacle"])
+def test_options_of_other_figures_are_refused(option, tmp_path, capsys):
+    write_run(tmp_path / "runs" / "a", std=0.1)
+    arguments = [f"--root_dir={tmp_path / 'runs'}", option]
+    assert figures_main(["figures", "--figure=run_entropy", *arguments]) == 2
+    assert f"{option.partition('=')[0]} is not for run_entropy" in capsys.readouterr().err
 
 
 def test_a_task_that_is_not_there(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from expol_tf.samplers import (
     random_directions,
     score_and_curvature,
     svgd,
+    svgd_density_change,
     svgd_joint_jacobian,
     svgd_step,
     unit_directions,
@@ -47,7 +49,13 @@ def step(u, kind, epsilon=0.3, alpha=0.7, directions=None, score_fn=score, **set
         score_fn, u, unit_directions(u) if directions is None else directions
     )
     return svgd_step(
-        u, value, epsilon, temperature=alpha, density_change=kind, curvature=curvature, **settings
+        u,
+        value,
+        epsilon,
+        temperature=alpha,
+        density_change=kind,
+        curvature=curvature if kind in JOINT_CHANGES else None,
+        **settings,
     )
 
 
@@ -270,7 +278,12 @@ def gradients(kind, sources, **settings):
         tape.watch(list(given.values()))
         curvature = Curvature(curvature.directions, given["products"])
         moved = svgd_step(
-            given["u"], given["score"], 0.3, density_change=kind, curvature=curvature, **settings
+            given["u"],
+            given["score"],
+            0.3,
+            density_change=kind,
+            curvature=curvature if kind in JOINT_CHANGES else None,
+            **settings,
         )
         total = tf.reduce_sum(tf.range(1.0, 6.0, dtype=tf.float64) * moved.log_density_change)
     return tape.gradient(total, [given[name] for name in sources])
@@ -301,7 +314,11 @@ SETS = tf.zeros([5, 2])
     [
         (dict(density_change="det"), r"density_change must be one of .*or None; got 'det'\.\s"),
         (dict(density_change="trace"), r"""got 'trace'. What was "trace" is now "printed".*lower bound"""),
-        (dict(density_change="joint_trace", num_probes=1), "seed must be given with num_probes, which is 1"),
+        (dict(density_change="joint_trace", num_probes=1), "seed must be given .*; got seed None with .* 1"),
+        (dict(density_change="joint_trace", seed=0), "and only then; got seed 0 with num_probes None"),
+        (dict(density_change="printed", seed="x"), "and only then; got seed 'x' with num_probes None"),
+        (dict(bandwidth=1e-9), "bandwidth must be 1e-06 or more.*; got 1e-09"),
+        (dict(temperature="a"), "temperature must be a number, 0 or more; got 'a'"),
         (dict(density_change="joint_trace", num_probes=0, seed=0), "num_probes must be 1 or more; got 0"),
         (
             dict(density_change="printed", num_probes=2, seed=0),
@@ -337,3 +354,61 @@ def test_a_step_needs_the_curvature_that_its_density_takes():
         ConfigurationError, match="along the 2 unit vectors .*got 1 directions.*unit_directions"
     ):
         svgd_step(SETS, SETS, 0.1, density_change="joint_logdet", curvature=one)
+    with pytest.raises(ConfigurationError, match="curvature is read by .* alone, .*'printed'.*Leave it out"):
+        svgd_step(SETS, SETS, 0.1, density_change="printed", curvature=one)
+    with pytest.raises(ConfigurationError, match="density_change must be one of .*'; got None|; got None"):
+        svgd_density_change(SETS, SETS, 0.1, None)
+
+
+def test_a_determinant_is_not_taken_along_random_directions():
+    """As many as there are components, but not orthogonal."""
+    random = tf.constant([[1.0, 1.0], [1.0, 1.0]])
+    curvature = score_and_curvature(tf.negative, SETS, random)[1]
+    with pytest.raises(ConfigurationError, match="whose determinant others do not give.*unit_directions"):
+        svgd_step(SETS, SETS, 0.1, density_change="joint_logdet", curvature=curvature)
+    turned = tf.constant([[1.0, 1.0], [1.0, -1.0]])
+    steps = [
+        svgd_step(
+            SETS,
+            -SETS,
+            0.1,
+            density_change="joint_logdet",
+            curvature=score_and_curvature(tf.negative, SETS, v)[1],
+        )
+        for v in (turned, unit_directions(SETS))
+    ]
+    np.testing.assert_allclose(*(each.log_density_change for each in steps), rtol=1e-5)
+
+
+def test_sets_of_unknown_or_no_size_are_named():
+    words = r"particles must be \[..., M, A\] with static M and A of 1 or more"
+    for shape in ((0, 3), (3, 0)):
+        with pytest.raises(ConfigurationError, match=words):
+            svgd(tf.zeros(shape), tf.negative, 1, 0.1)
+    for shape in ([None, 3], [5, None], None):
+
+        @tf.function(input_signature=[tf.TensorSpec(shape)], autograph=False)
+        def moved(u):
+            return svgd(u, tf.negative, 1, 0.1).particles
+
+        with pytest.raises(ConfigurationError, match=words):
+            moved.get_concrete_function()
+
+
+def test_scores_that_tensorflow_cannot_differentiate_are_named():
+    with pytest.raises(ConfigurationError, match="score_fn must return a tensor.*ndarray"):
+        svgd(SETS, lambda u: -np.asarray(u), 1, 0.1, density_change="joint_trace")
+
+
+@pytest.mark.parametrize("shrinks", [0.1, 0.3, 0.5])
+def test_the_second_order_is_too_high_by_what_the_docstring_says(shrinks):
+    """A single particle that a score draws to 0: −log(1 − x) − x − x²/2 a component."""
+    u = tf.constant([[0.5, -0.2]], tf.float64)
+    curvature = score_and_curvature(lambda u: -u / 0.1 * shrinks, u, unit_directions(u))[1]
+    changes = [
+        svgd_step(u, -u / 0.1 * shrinks, 0.1, density_change=kind, curvature=curvature).log_density_change
+        for kind in ("joint_logdet", "joint_trace")
+    ]
+    missing = 2 * (-math.log(1 - shrinks) - shrinks - shrinks**2 / 2)
+    assert float((changes[0] - changes[1])[0]) == pytest.approx(missing, rel=1e-9)
+    assert missing / 2 < 0.012 or shrinks > 0.3

@@ -25,9 +25,10 @@ from tf_agents.specs import tensor_spec
 from expol_tf.agents import S2acAgent
 from expol_tf.bijectors import Squash
 from expol_tf.distributions import SteinDistribution, SteinSampler
+from expol_tf.errors import ConfigurationError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd
 from expol_tf.papers.entropy.measured import MOST_COMPONENTS, Measured, measure
-from expol_tf.training import OffPolicyRunner, train
+from expol_tf.training import OffPolicyRunner, TrainingResult, train
 
 # A, and the sizes of sets.
 NUM_PARTICLES: dict[int, tuple[int, ...]] = {1: (10,), 2: (10,), 6: (10, 32), 17: (10,)}
@@ -43,6 +44,8 @@ DETERMINED = 1_000
 # A task with actions of each size, on which a critic is trained, and the states of it that are looked at.
 TASKS = {1: "Pendulum-v1", 2: "Swimmer-v5", 6: "HalfCheetah-v5", 17: "Humanoid-v5"}
 NUM_STATES = 4
+# Random steps that its replay begins with.
+_WARM_UP = 500
 
 Score = Callable[[tf.Tensor], tf.Tensor]
 
@@ -165,9 +168,10 @@ def trained_critic(size: int, num_env_steps: int, seed: int) -> Target:
       seed: Of training, and of the states.
     """
     task = TASKS[size]
+    require_training(num_env_steps, _WARM_UP)
     with tempfile.TemporaryDirectory() as directory:
         root_dir = Path(directory) / "run"
-        train(
+        result = train(
             root_dir,
             task,
             agent=S2acAgent,
@@ -178,12 +182,37 @@ def trained_critic(size: int, num_env_steps: int, seed: int) -> Target:
                 log_std=LogStd(-0.5, True, (math.log(0.1), 0.0)),
             ),
             critic_network=functools.partial(CriticNetwork, hidden_units=(64, 64), activation="elu"),
-            runner=functools.partial(OffPolicyRunner, batch_size=64, warm_up_steps=500),
+            runner=functools.partial(OffPolicyRunner, batch_size=64, warm_up_steps=_WARM_UP),
             num_env_steps=num_env_steps,
             seed=seed,
             eval_interval=0,
         )
+        require_whole(result)
         return critic_target(f"critic of {task}", task, root_dir, seed)
+
+
+def require_training(num_env_steps: int, warm_up_steps: int) -> None:
+    """Raises a `ConfigurationError` if a training would end before its first update.
+
+    Args:
+      num_env_steps: Steps of training.
+      warm_up_steps: The random ones that it begins with.
+    """
+    if num_env_steps <= warm_up_steps:
+        raise ConfigurationError(
+            f"iterations must be more than the {warm_up_steps} random steps that the critic's training "
+            f"begins with; got {num_env_steps}. Give more, or leave it out."
+        )
+
+
+def require_whole(result: TrainingResult) -> None:
+    """Raises `KeyboardInterrupt` if the training was stopped: its critic is not the one that was asked for.
+
+    Args:
+      result: What `train` returned.
+    """
+    if result.interrupted_by is not None:
+        raise KeyboardInterrupt
 
 
 def critic_target(name: str, task: str, root_dir: Path, seed: int) -> Target:

@@ -14,7 +14,14 @@ import gin
 
 from expol_tf.configuration import applied, read_bindings, read_files, resolve
 from expol_tf.distributions import SteinSampler
-from expol_tf.papers.entropy.calibration import Calibration, Target, calibrate, critic_target
+from expol_tf.papers.entropy.calibration import (
+    Calibration,
+    Target,
+    calibrate,
+    critic_target,
+    require_training,
+    require_whole,
+)
 from expol_tf.training import Experiment, run_experiment
 
 EXPERIMENT, TASK, SIZE = "gin/s2ac_multi_goal.gin", "expol/AsymmetricMultiGoal-v0", 2
@@ -52,9 +59,10 @@ def trained_goal_critic(alpha: float, num_env_steps: int, seed: int) -> tuple[Ta
         "train.eval_interval = 0",
     )
     configuration = resolve(read_files([EXPERIMENT]) + read_bindings(bindings))
+    require_training(num_env_steps, configuration.value("OffPolicyRunner.warm_up_steps"))
     with tempfile.TemporaryDirectory() as directory, applied(configuration):
         root_dir = Path(directory) / "run"
         keywords = gin.get_bindings("expol_tf.train")
-        run_experiment(Experiment.of(**keywords, root_dir=root_dir), configuration)
+        require_whole(run_experiment(Experiment.of(**keywords, root_dir=root_dir), configuration))
         # With the experiment's settings.
         return critic_target("critic", TASK, root_dir, seed), SteinSampler()
