@@ -30,7 +30,7 @@ def calibration_panels(rows: Sequence[Calibration]) -> Figure:
         for density, colour in _COLOURS.items():
             reported = [getattr(row, density) for row in chosen]
             panel.scatter(truths, reported, s=12, color=colour, alpha=0.8, linewidths=0, label=density)
-        known = "entropy" if any(row.measured.counted for row in chosen) else "least bound of the entropy"
+        known = "entropy" if all(row.measured.counted for row in chosen) else "entropy or its least bound"
         panel.set_title(f"A = {size}")
         panel.set_xlabel(f"{known}, nats")
     axes.flat[0].set_ylabel("reported, nats")
