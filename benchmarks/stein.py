@@ -109,14 +109,20 @@ def _make(cls: type, specs: Any, action_spec: Any, activation: str, **options: A
     return cls(specs, action_spec, actor, critic, acting=Acting(seed=0, jit_compile=False), **options)
 
 
-def _update(agent: ActorCriticAgent, batch: Transitions, name: str, count: int) -> Measured:
-    number = tf.Variable(0)
+def _update(
+    agent: ActorCriticAgent, batch: Transitions, name: str, count: int, whole: ActorCriticAgent
+) -> Measured:
+    """`whole` is the same agent with one part, whose graph shows its products: parts call a shared one."""
 
-    def update() -> tf.Tensor:
-        return agent.update(batch, tf.stack([0, number.assign_add(1)]))["critic_loss"]
+    def of(each: ActorCriticAgent) -> Any:
+        number = tf.Variable(0)
 
-    function = tf.function(update, autograph=False).get_concrete_function()
-    return Measured(name, function, count, graph_flops(function))
+        def update() -> tf.Tensor:
+            return each.update(batch, tf.stack([0, number.assign_add(1)]))["critic_loss"]
+
+        return tf.function(update, autograph=False).get_concrete_function()
+
+    return Measured(name, of(agent), count, graph_flops(of(whole)))
 
 
 def _action(policy: Any, observation: tf.Tensor, name: str, count: int) -> Measured:
@@ -157,25 +163,28 @@ def main() -> int:
     given = (values.num_sampler_steps, values.num_particles)
     pairs = [(steps, values.num_particles) for steps in values.steps]
     pairs += [(values.num_sampler_steps, particles) for particles in values.particles]
-    updates = []
+    updates: list[Measured] = []
+
+    def measured(name: str, sampler: SteinSampler, score_reduction: str = "first") -> ActorCriticAgent:
+        made = []
+        for parts in (values.batch_parts, 1):
+            improvement = SteinImprovement(sampler, score_reduction, batch_parts=parts)
+            made.append(_make(S2acAgent, specs, action_spec, "elu", improvement=improvement))
+        updates.append(_update(made[0], batch, name, values.updates, whole=made[1]))
+        return made[0]
+
     for steps, particles in dict.fromkeys([*pairs, given]):
         sampler = SteinSampler(num_particles=particles, num_sampler_steps=steps)
-        improvement = SteinImprovement(sampler, batch_parts=values.batch_parts)
-        agent = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
-        updates.append(_update(agent, batch, f"S²AC, L {steps}, M {particles}", values.updates))
+        measured(f"S²AC, L {steps}, M {particles}", sampler)
     both = SteinSampler(num_particles=given[1], num_sampler_steps=given[0])
-    improvement = SteinImprovement(both, score_reduction="min", batch_parts=values.batch_parts)
-    agent = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
-    updates.append(_update(agent, batch, "the same, score of the minimum", values.updates))
+    agent = measured("the same, score of the minimum", both, "min")
     densities = {
         "the same, printed": dataclasses.replace(both, density_change="printed"),
         "the same, no limit of steps": dataclasses.replace(both, step_limit=None),
         "the same, gradient through ∇²ℓ": dataclasses.replace(both, curvature_gradient=True),
     }
     for name, sampler in densities.items():
-        improvement = SteinImprovement(sampler, batch_parts=values.batch_parts)
-        other = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
-        updates.append(_update(other, batch, name, values.updates))
+        measured(name, sampler)
     sac = _make(SacAgent, specs, action_spec, "relu")
     improvement = SteinImprovement(both, amortized=AmortizedPolicy(SamplingActorNetwork))
     amortized = _make(S2acAgent, specs, action_spec, "elu", improvement=improvement)
