@@ -164,7 +164,9 @@ def s2ac_without_randomness():
             acting=ACTING,
         )
 
-    check_same_updates(make, random=("entropy", "particle_spread", "displacement"))
+    # The largest of a device's part is another one than that of the batch.
+    others = ("largest_curvature",)
+    check_same_updates(make, random=("entropy", "particle_spread", "displacement", *others))
 
 
 def s2ac_with_a_companion():
