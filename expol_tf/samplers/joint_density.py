@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
@@ -156,7 +155,7 @@ def require_sets(particles: tf.Tensor) -> None:
       particles: u `[..., M, A]`; leading sizes may be unknown.
     """
     require_shapes(("particles", particles, "... M A"))
-    shape = tf.TensorShape(np.shape(particles) if not hasattr(particles, "shape") else particles.shape)
+    shape = tf.convert_to_tensor(particles).shape
     if shape.rank is None or not all(shape[-2:]):
         raise ConfigurationError(
             f"particles must be [..., M, A] with static M and A of 1 or more; got {shape}. Give the shape to "

@@ -150,13 +150,12 @@ def known_targets() -> list[Target]:
         mode = tf.one_hot(0, u.shape[-1], on_value=tf.constant(0.8, u.dtype), off_value=0.0, dtype=u.dtype)
         return 4.0 * (mode * tf.tanh(4.0 * tf.reduce_sum(u * mode, axis=-1, keepdims=True)) - u)
 
-    targets = [("flat", flat), ("two modes", two_modes)]
-    quadratics = [(f"score −{c:g}u", functools.partial(quadratic, c)) for c in (5.0, 20.0)]
     # The start is cut at three deviations of each component, and so not quite the same in all directions.
     # The lengths of particles then say up to 0.05 nats more than is true (A = 6).
-    return [Target(name, 1, score) for name, score in targets] + [
-        Target(name, 1, score, isotropic=True) for name, score in quadratics
+    quadratics = [
+        Target(f"score −{c:g}u", 1, functools.partial(quadratic, c), isotropic=True) for c in (5.0, 20.0)
     ]
+    return [Target("flat", 1, flat), Target("two modes", 1, two_modes), *quadratics]
 
 
 def trained_critic(size: int, num_env_steps: int, seed: int) -> Target:

@@ -26,6 +26,6 @@ def calibration_figure(work: Work) -> Table:
         cells = [*map(str, sizes), row.target, f"{row.temperature:g}"]
         cells += [f"{getattr(row, density):.2f}" for density in calibration.DENSITIES]
         found = row.measured
-        cells += [f"{found.truth:.2f}" if found.counted else f"≤ {found.truth:.2f}", found.counted_by or "–"]
+        cells += [found.shown, found.counted_by or "–"]
         table.append([*cells, f"{found.marginals:.2f}", f"{found.radial:.2f}", f"{found.uniform:.2f}"])
     return table

@@ -25,6 +25,6 @@ def goal_calibration_figure(work: Work) -> Table:
     table = [["α", *DENSITIES, "true", "limited %"]]
     for row in rows:
         cells = [f"{getattr(row, density):.2f}" for density in DENSITIES]
-        known = f"{row.measured.truth:.2f}" if row.measured.counted else f"≤ {row.measured.truth:.2f}"
-        table.append([f"{row.temperature:g}", *cells, known, f"{100 * row.limited_share:.0f}"])
+        end = [row.measured.shown, f"{100 * row.limited_share:.0f}"]
+        table.append([f"{row.temperature:g}", *cells, *end])
     return table

@@ -30,10 +30,5 @@ def interaction_figure(work: Work) -> Table:
         found = row.calibration
         cells = [found.target, f"{found.temperature:g}", row.variant, f"{row.neighbours:.2f}"]
         cells += [f"{row.displacement:.2f}", f"{found.joint_trace:.2f}", f"{found.printed:.2f}"]
-        table.append(
-            [
-                *cells,
-                f"{found.measured.truth:.2f}" if found.measured.counted else f"≤ {found.measured.truth:.2f}",
-            ]
-        )
+        table.append([*cells, found.measured.shown])
     return table

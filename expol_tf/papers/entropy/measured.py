@@ -61,6 +61,11 @@ class Measured(NamedTuple):
         bound = min(self.marginals, self.radial, self.uniform)
         return min(self.nearest_neighbour, bound) if self.counted_by == NEIGHBOURS else bound
 
+    @property
+    def shown(self) -> str:
+        """The truth as a cell, with "≤" where it is a bound."""
+        return f"{'' if self.counted else '≤ '}{self.truth:.2f}"
+
     def cells(self) -> dict[str, float | int | str | bool]:
         """Columns of a table."""
         return self._asdict() | {"counted": self.counted, "truth": self.truth}
@@ -94,11 +99,11 @@ def measure(
         used *= 4
         estimates = [estimates[-1], float(np.mean(_neighbour_entropies(sample(used))))]
     error = _estimator_error(size, used)
-    radial = [float(np.mean(_radial_entropies(points))) for points in (few, u)]
+    radial = _mean_radial_entropy(u)
     counted_by = ""
     if _agree(size, estimates) and abs(error) <= 0.02 * size:
         counted_by = NEIGHBOURS
-    elif isotropic and _agree(size, radial):
+    elif isotropic and _agree(size, [_mean_radial_entropy(few), radial]):
         counted_by = RADIUS
     components = np.moveaxis(u, -1, 0)[..., np.newaxis]
     marginals = nearest_neighbour_entropy(components, smallest=_SMALLEST).sum(axis=0)
@@ -108,15 +113,15 @@ def measure(
         nearest_neighbour_few=estimates[0] + slope,
         estimator_error=error,
         marginals=float(np.mean(marginals)) + slope,
-        radial=radial[1] + slope,
+        radial=radial + slope,
         uniform=size * math.log(2.0),
         standard_error=float(np.std(by_state + slopes) / len(u) ** 0.5),
         counted_by=counted_by,
     )
 
 
-def _radial_entropies(u: np.ndarray) -> np.ndarray:
-    """The entropies `[B]` of u `[B, N, A]` turned at random, by its length r:
+def _mean_radial_entropy(u: np.ndarray) -> float:
+    """The entropy of u `[B, N, A]` turned at random, by its length r, a mean over states:
 
     H(log r) + A·E log r + log S, with the unit sphere's area S = 2π^(A/2)/Γ(A/2).
     """
@@ -124,7 +129,7 @@ def _radial_entropies(u: np.ndarray) -> np.ndarray:
     log_radius = np.log(np.maximum(np.linalg.norm(u, axis=-1), _SMALLEST))
     sphere = math.log(2.0) + 0.5 * size * math.log(math.pi) - math.lgamma(0.5 * size)
     of_radius = nearest_neighbour_entropy(log_radius[..., np.newaxis], smallest=_SMALLEST)
-    return of_radius + size * log_radius.mean(axis=-1) + sphere
+    return float(of_radius.mean() + size * log_radius.mean()) + sphere
 
 
 def _neighbour_entropies(u: np.ndarray) -> np.ndarray:
