@@ -69,6 +69,7 @@ def make_figure(
         if num_seeds is not None or iterations is not None:
             raise ConfigurationError(f"num_seeds and iterations are not for {name}, which trains nothing.")
         directory = _run_figure_directory(output_dir, root_dirs)
+        registered.refuse_unused(name, 1, options)
         work = Work(name, directory, seed, root_dirs=root_dirs, options=options)
     else:
         if root_dirs or options != RunOptions():
@@ -79,6 +80,7 @@ def make_figure(
         if output_dir is None:
             raise ConfigurationError("--output_dir must name the directory for the figure; got none.")
         num_seeds, iterations = num_seeds or registered.num_seeds, iterations or registered.iterations
+        registered.refuse_unused(name, num_seeds, options)
         work = Work(name, Path(output_dir), seed, num_seeds, iterations)
     heading, *rows = registered.make(work)
     return Figure(markdown(heading, rows), tuple(work.files))

@@ -70,22 +70,6 @@ class Work:
     options: RunOptions = RunOptions()
     files: list[Path] = dataclasses.field(default_factory=list)
 
-    def refuse_seeds(self) -> None:
-        """Raises a `ConfigurationError` for more than one seed, which the figure has no use for."""
-        if self.num_seeds != 1:
-            raise ConfigurationError(
-                f"num_seeds must be 1 for {self.name}, which has one seed; got {self.num_seeds}. Make it "
-                "again with another --seed."
-            )
-
-    def refuse_options(self) -> None:
-        """Raises a `ConfigurationError` if an option of runs is set, which the figure has no use for."""
-        for name, value in self.options._asdict().items():
-            if value != RunOptions._field_defaults[name]:
-                raise ConfigurationError(
-                    f"--{name} is not for {self.name}, which has no use for it; got {value}. Leave it out."
-                )
-
     def collect(self, results: Iterable[T], total: int, describe: Callable[[T], str]) -> list[T]:
         """Returns all `results`, and says after each what came out and how long the rest will take.
 
@@ -139,13 +123,34 @@ class Registered(NamedTuple):
     summary: str
     num_seeds: int | None
     iterations: int | None
+    one_seed: bool
+    run_options: Sequence[str]
+
+    def refuse_unused(self, name: str, num_seeds: int, options: RunOptions) -> None:
+        """Raises a `ConfigurationError` for a number of seeds or an option that the figure has no use for."""
+        if self.one_seed and num_seeds != 1:
+            raise ConfigurationError(
+                f"num_seeds must be 1 for {name}, which has one seed; got {num_seeds}. Make it again with "
+                "another --seed."
+            )
+        for option, value in options._asdict().items():
+            if option not in self.run_options and value != RunOptions._field_defaults[option]:
+                raise ConfigurationError(
+                    f"--{option} is not for {name}, which has no use for it; got {value}. Leave it out."
+                )
 
 
 FIGURES: dict[str, Registered] = {}
 
 
 def figure(
-    name: str, summary: str, num_seeds: int | None = None, iterations: int | None = None
+    name: str,
+    summary: str,
+    num_seeds: int | None = None,
+    iterations: int | None = None,
+    *,
+    one_seed: bool = False,
+    run_options: Sequence[str] = (),
 ) -> Callable[[Callable[[Work], Table]], Callable[[Work], Table]]:
     """Registers the decorated function as the one that makes a figure.
 
@@ -154,14 +159,23 @@ def figure(
       summary: What it shows, in a line of `--help`.
       num_seeds: How many seeds it takes by default; None if it looks at trained runs (`--root_dir`).
       iterations: The default length of each training, or None likewise.
+      one_seed: Whether it can be made with one seed only, so that another number is refused.
+      run_options: The fields of `RunOptions` that a figure of runs looks at; others are refused.
 
     Raises:
-      ConfigurationError: If a figure of another function has the name, or one of the two numbers is missing.
+      ConfigurationError: If a figure of another function has the name, one of the two numbers is missing, or
+        there is no such option.
     """
     if (num_seeds is None) != (iterations is None):
         raise ConfigurationError(
             "num_seeds and iterations must both be given, or neither for a figure of runs; got "
             f"{num_seeds} and {iterations} for {name!r}."
+        )
+    unknown = sorted(set(run_options) - set(RunOptions._fields))
+    if unknown:
+        raise ConfigurationError(
+            f"run_options must be among {', '.join(RunOptions._fields)}; got {', '.join(unknown)} for "
+            f"{name!r}."
         )
 
     def register(make: Callable[[Work], Table]) -> Callable[[Work], Table]:
@@ -170,7 +184,7 @@ def figure(
             raise ConfigurationError(
                 f"name must be a new one; {name!r} is the figure of {other.make.__module__} already."
             )
-        FIGURES[name] = Registered(make, summary, num_seeds, iterations)
+        FIGURES[name] = Registered(make, summary, num_seeds, iterations, one_seed, tuple(run_options))
         return make
 
     return register

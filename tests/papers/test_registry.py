@@ -11,7 +11,7 @@ import pytest
 
 from expol_tf.cli.commands.figures import figures_main
 from expol_tf.errors import ConfigurationError, RunDirectoryError
-from expol_tf.papers import FIGURES, Work, figure, make_figure
+from expol_tf.papers import FIGURES, RunOptions, Work, figure, make_figure
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +99,22 @@ def test_a_name_is_given_once_and_numbers_together():
         figure("squares", "", 1, 1)(squares_of_another_module)
     with pytest.raises(ConfigurationError, match="must both be given, .* got 3 and None for 'half'"):
         figure("half", "", num_seeds=3)
+
+
+def test_what_a_figure_has_no_use_for_is_refused(tmp_path):
+    made = []
+    figure("one", "", 1, 1, one_seed=True)(lambda work: made.append(work) or [["nothing"]])
+    with pytest.raises(ConfigurationError, match="num_seeds must be 1 for one, which has one seed; got 2"):
+        make_figure("one", tmp_path, num_seeds=2)
+    figure("warm", "", run_options=("temperature",))(lambda work: made.append(work) or [["nothing"]])
+    with pytest.raises(ConfigurationError, match="--obstacle is not for warm, .* got True"):
+        make_figure("warm", root_dirs=[tmp_path], run_options=RunOptions(temperature=1.0, obstacle=True))
+    with pytest.raises(ConfigurationError, match="run_options must be among .*; got alpha for 'hot'"):
+        figure("hot", "", run_options=("alpha",))
+    assert not made
+    make_figure("one", tmp_path)
+    make_figure("warm", root_dirs=[tmp_path], run_options=RunOptions(temperature=1.0))
+    assert len(made) == 2 and made[1].options.temperature == 1.0
 
 
 def test_files_that_cannot_be_written_are_named(tmp_path):

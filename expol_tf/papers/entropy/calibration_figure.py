@@ -5,10 +5,11 @@ from __future__ import annotations
 from expol_tf.papers.registry import Table, Work, figure
 
 
-@figure("calibration", "what a Stein policy reports as its entropy, beside what it is", 1, 2000)
+@figure(
+    "calibration", "what a Stein policy reports as its entropy, beside what it is", 1, 2000, one_seed=True
+)
 def calibration_figure(work: Work) -> Table:
     """Compares every density with the nearest-neighbour entropy, for known targets and trained critics."""
-    work.refuse_seeds()
     from expol_tf.papers.entropy import calibration
     from expol_tf.papers.entropy.calibration_drawings import calibration_panels
 

@@ -6,11 +6,14 @@ from expol_tf.papers.registry import Table, Work, figure
 
 
 @figure(
-    "goal_calibration", "densities of a Stein policy on a task with three goals, beside the truth", 1, 5000
+    "goal_calibration",
+    "densities of a Stein policy on a task with three goals, beside the truth",
+    1,
+    5000,
+    one_seed=True,
 )
 def goal_calibration_figure(work: Work) -> Table:
     """Compares every density with the nearest-neighbour entropy, for a trained critic at each temperature."""
-    work.refuse_seeds()
     from expol_tf.papers.entropy import goal_calibration
     from expol_tf.papers.entropy.calibration import DENSITIES
     from expol_tf.papers.entropy.calibration_drawings import reported_bars

@@ -5,10 +5,9 @@ from __future__ import annotations
 from expol_tf.papers.registry import Table, Work, figure
 
 
-@figure("interaction", "what makes the particles of a Stein policy act on each other", 1, 2000)
+@figure("interaction", "what makes the particles of a Stein policy act on each other", 1, 2000, one_seed=True)
 def interaction_figure(work: Work) -> Table:
     """Compares kernels, numbers of particles and lengths of steps in six dimensions."""
-    work.refuse_seeds()
     from expol_tf.papers.entropy import interaction
     from expol_tf.papers.entropy.interaction_drawings import interaction_panels
 

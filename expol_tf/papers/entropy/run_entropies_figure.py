@@ -9,7 +9,6 @@ from expol_tf.papers.registry import Table, Work, figure
 @figure("run_entropy", "the entropy that trained runs report, beside the one of their actions")
 def run_entropy_figure(work: Work) -> Table:
     """Measures the policy of every run."""
-    work.refuse_options()
     from expol_tf.papers.entropy import run_entropies
     from expol_tf.papers.entropy.run_entropies_drawings import run_entropies_picture
     from expol_tf.reports import find_runs

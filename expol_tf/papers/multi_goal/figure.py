@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from expol_tf.papers.multi_goal.examination import Behaviour, Examined
 
 
-@figure("multigoal", "where trained runs go on the tasks with several goals, and the optimum")
+@figure(
+    "multigoal",
+    "where trained runs go on the tasks with several goals, and the optimum",
+    run_options=("temperature", "discount", "obstacle"),
+)
 def multigoal_figure(work: Work) -> Table:
     """Examines every run beside the optimum at its temperature and discount."""
     from expol_tf.papers.multi_goal import drawings, examination, table, trends
