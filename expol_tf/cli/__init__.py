@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expol_tf.cli.paths import require_path, shown, user_directory, user_path
+from expol_tf.cli.paths import home_path, require_path, shown, user_directory, user_path
 from expol_tf.cli.programs import USAGE_ERROR, resume_command, run_program
 from expol_tf.cli.user_modules import import_user_module, nearest_module
 from expol_tf.cli.versions import REPORT_PACKAGES, RUN_PACKAGES, installed_versions
@@ -13,6 +13,7 @@ __all__ = [
     "RUN_PACKAGES",
     "USAGE_ERROR",
     "did_you_mean",
+    "home_path",
     "import_user_module",
     "installed_versions",
     "nearest",

@@ -17,9 +17,24 @@ def user_directory() -> pathlib.Path:
     return pathlib.Path(os.environ.get("BUILD_WORKING_DIRECTORY") or os.getcwd())
 
 
+def home_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns `path` with `~` and `~somebody` replaced by the home directory, as a shell does it.
+
+    Raises:
+      ConfigurationError: There is no such user.
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"the path {str(path)!r} begins with the home directory of a user that there is not. "
+            "Correct the name after ~, or write ./~… for a directory of that name."
+        ) from error
+
+
 def user_path(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the path that a user means by `path`: from their directory, `~` being their home."""
-    return user_directory() / pathlib.Path(path).expanduser()
+    return user_directory() / home_path(path)
 
 
 def shown(path: pathlib.Path) -> str:
@@ -29,10 +44,10 @@ def shown(path: pathlib.Path) -> str:
 
 
 def require_path(argument: str, value: Any) -> pathlib.Path:
-    """Returns the path that an argument of a call from Python names.
+    """Returns the path that an argument of a call from Python names; `~` is the user's home there too.
 
     Raises:
-      ConfigurationError: It is no path; the message begins with the argument.
+      ConfigurationError: It is no path; the message names the argument.
     """
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(path, str) or not path:
@@ -40,4 +55,4 @@ def require_path(argument: str, value: Any) -> pathlib.Path:
             f"{argument} must be a path, as a string or a pathlib.Path; got {value!r}. "
             'Give one, such as "runs/hopper".'
         )
-    return pathlib.Path(path)
+    return home_path(path)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from gin import config_parser
 
-from expol_tf.cli import did_you_mean, shown, user_directory
+from expol_tf.cli import did_you_mean, home_path, shown, user_directory
 from expol_tf.configuration import resources as _resources
 from expol_tf.errors import ConfigurationError
 
@@ -126,7 +126,7 @@ def find_file(
     Raises:
       ConfigurationError: There is none; the message tells the nearest known name.
     """
-    path, root = pathlib.Path(name).expanduser(), _resources.gin_root()
+    path, root = home_path(name), _resources.gin_root()
     inside = [root.joinpath(*path.parts[1:])] if path.parts[:1] == ("gin",) else []
     places = [*([directory] if directory else []), user_directory()]
     # An absolute path is the same in every place.

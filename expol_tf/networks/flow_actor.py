@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from absl import logging
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
@@ -50,6 +51,7 @@ class FlowActorNetwork(network.Network):
       hidden_units: Sizes of the hidden layers of L.
       conditioner: Makes the couplings' networks: `functools.partial(AffineConditioner, …)` or your own.
       condition_on_observation: Whether the couplings get the observation too (as in flow policies for SAC).
+        With A = 1 there are no couplings: the splines do not get it, and a line says so.
       squash: Whether actions are squashed into the box by tanh; otherwise the environment clips them.
       activation: Keras name of the activation of L's hidden layers; the couplings have their own.
     """
@@ -76,7 +78,14 @@ class FlowActorNetwork(network.Network):
             require_box(box)
         # A new one for each call: TFP's bijectors cache, and would answer with what old variables gave.
         self._to_action: Callable[[], tfb.Bijector] = lambda: Squash(box) if squash else to_action_units(box)
-        self._condition_on_observation = condition_on_observation
+        if condition_on_observation and self._action_size == 1:
+            logging.warning(
+                "%s.condition_on_observation is for couplings, which need two action components. The action "
+                "has one: the flow is %d splines, the same for every observation, moved by L(s).",
+                name,
+                num_transformations,
+            )
+        self._condition_on_observation = condition_on_observation and self._action_size > 1
         self._state_shift = make_mlp(
             observation_size,
             hidden_units,
@@ -90,7 +99,7 @@ class FlowActorNetwork(network.Network):
             self._action_size,
             num_transformations,
             conditioner,
-            context_size=observation_size if condition_on_observation else 0,
+            context_size=observation_size if self._condition_on_observation else 0,
         )
         self.create_variables()
 

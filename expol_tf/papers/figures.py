@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from expol_tf.cli import did_you_mean, import_user_module, nearest_module
+from expol_tf.cli import did_you_mean, home_path, import_user_module, nearest_module
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.registry import FIGURES, RunOptions, Work
 from expol_tf.reports import markdown
@@ -81,7 +81,7 @@ def make_figure(
             raise ConfigurationError("--output_dir must name the directory for the figure; got none.")
         num_seeds, iterations = num_seeds or registered.num_seeds, iterations or registered.iterations
         registered.refuse_unused(name, num_seeds, options)
-        work = Work(name, Path(output_dir), seed, num_seeds, iterations)
+        work = Work(name, home_path(output_dir), seed, num_seeds, iterations)
     heading, *rows = registered.make(work)
     return Figure(markdown(heading, rows), tuple(work.files))
 
@@ -110,9 +110,9 @@ def _run_figure_directory(
     if not root_dirs:
         raise ConfigurationError("--root_dir must name a directory with runs; got none.")
     if output_dir is not None:
-        return Path(output_dir)
+        return home_path(output_dir)
     if len(root_dirs) > 1:
         raise ConfigurationError(
             f"--output_dir must name the directory for a figure of {len(root_dirs)} --root_dir; got none."
         )
-    return Path(root_dirs[0]) / "figures"
+    return home_path(root_dirs[0]) / "figures"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports.runs import Run, RunProgress, RunRecord
 from expol_tf.runs import Episodes, Evaluations
@@ -24,7 +25,7 @@ def read_peer_curves(path: str | os.PathLike[str]) -> tuple[Run, ...]:
     Raises:
       RunDirectoryError: If the file is missing, lacks a column or holds something that is not a number.
     """
-    path = Path(path)
+    path = home_path(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)

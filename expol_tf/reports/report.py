@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from expol_tf.cli import home_path
 from expol_tf.errors import ConfigurationError
 from expol_tf.reports import aggregate_plots, comparison, curve_plots, tables
 from expol_tf.reports.curve_plots import Draws, Key
@@ -85,7 +86,7 @@ def write_report(
     aggregates = comparison.aggregates(study, ends, repetitions, seed)
     palette = Palette(study.experiments)
     # Not before there is something to write: an error leaves an older report as it is.
-    output = _Output(Path(output_dir))
+    output = _Output(home_path(output_dir))
     returns = {key: [end.training for end in group] for key, group in ends.items()}
 
     smoothed = f"return of the last {WINDOW} episodes"

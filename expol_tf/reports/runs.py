@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded
 from expol_tf.runs import SWEEP_TABLE, Episodes, Evaluations, RunFiles, read_columns, read_text_table
@@ -111,7 +112,7 @@ def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
     runs: dict[Path, Run] = {}
     lost: list[str] = []
     for given in root_dirs:
-        root = Path(given)
+        root = home_path(given)
         if not root.is_dir():
             raise RunDirectoryError(
                 f"--root_dir must name a directory with runs; there is no directory {root}. Give the one "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 
 import numpy as np
 
+from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files
 from expol_tf.runs.returns import Episodes
@@ -79,7 +79,7 @@ def plot_learning_curve(
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     try:
-        atomic_files.write_atomically(Path(png), buffer.getvalue())
+        atomic_files.write_atomically(home_path(png), buffer.getvalue())
     except OSError as error:
         raise RunDirectoryError(
             f"cannot write {png}: {atomic_files.reason(error)}. Free space or make the directory writable."

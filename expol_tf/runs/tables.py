@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files
 
@@ -32,7 +33,7 @@ class CsvTable:
     def __init__(self, path: str | os.PathLike[str], columns: Sequence[str]):
         if "env_step" not in columns:
             raise ValueError(f"columns must contain 'env_step'; got {list(columns)}.")
-        self._path = Path(path)
+        self._path = home_path(path)
         self._columns = tuple(columns)
         self._descriptor: int | None = None
 
@@ -145,12 +146,13 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
     Raises:
       RunDirectoryError: The file cannot be written; the old one is still there.
     """
+    path = home_path(path)
     columns = list(rows[0]) if rows else []
     lines = [_line(columns), *(_line([_cell(row[column]) for column in columns]) for row in rows)]
     try:
         atomic_files.write_atomically(path, b"".join(lines))
     except OSError as error:
-        raise RunDirectoryError(_cannot_write(Path(path), error)) from error
+        raise RunDirectoryError(_cannot_write(path, error)) from error
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[list[str]]:
@@ -159,7 +161,7 @@ def read_lines(path: str | os.PathLike[str]) -> list[list[str]]:
     A line that is still being written, or that a kill left incomplete, is left out.
     """
     try:
-        lines = Path(path).read_bytes().splitlines(keepends=True)
+        lines = home_path(path).read_bytes().splitlines(keepends=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
     # Without a whole header the cells below it mean nothing.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import DirectoryLock, Progress, StopRequest, atomic_files
 from expol_tf.sweeps import table as sweep_table
@@ -70,7 +71,7 @@ def run_sweep(
     Raises:
       ExpolError: Ray is missing or does not answer, or `root_dir` cannot be used.
     """
-    root = Path(root_dir).absolute()
+    root = home_path(root_dir).absolute()
     lock = DirectoryLock(root / _LOCK, holder="another sweep, ")
     try:
         (root / RESERVED[0]).mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ import tensorflow as tf
 from absl import logging
 
 from expol_tf import __version__
+from expol_tf.cli import home_path
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError
 from expol_tf.runs import atomic_files
@@ -72,7 +73,7 @@ class CheckpointStore:
     def __init__(self, directory: str | os.PathLike[str], max_to_keep: int = 3):
         if max_to_keep < 1:
             raise ValueError(f"max_to_keep must be at least 1; got {max_to_keep}.")
-        self._directory = Path(directory)
+        self._directory = home_path(directory)
         self._max_to_keep = max_to_keep
         self._writer: threading.Thread | None = None
         self._failure: CheckpointError | None = None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from expol_tf.agents import ActorCriticAgent, PolicyAgent
-from expol_tf.cli import require_path
+from expol_tf.cli import home_path, require_path
 from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.runs import atomic_files
@@ -115,7 +114,7 @@ def export_critic(agent: ActorCriticAgent, directory: str | os.PathLike[str]) ->
 
 def _save(module: tf.Module, signatures: dict[str, Any], directory: str | os.PathLike[str]) -> None:
     """Writes a SavedModel in place of the one that is there, as a whole."""
-    target = Path(directory).absolute()
+    target = home_path(directory).absolute()
     new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     try:
         for leftover in (new, old):

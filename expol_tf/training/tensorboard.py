@@ -15,6 +15,7 @@ import tensorflow as tf
 from google.protobuf import message
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
+from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files
 
@@ -27,7 +28,7 @@ class TensorBoardLog:
     """
 
     def __init__(self, directory: str | os.PathLike[str]):
-        self._directory = Path(directory)
+        self._directory = home_path(directory)
         self._writer: tf.io.TFRecordWriter | None = None
         self._num_files = 0
 

@@ -16,6 +16,7 @@ import gymnasium
 import imageio.v2 as imageio
 import numpy as np
 
+from expol_tf.cli import home_path
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError, DependencyError
 
@@ -83,7 +84,7 @@ def record_video(
 
 def check_video_path(path: str | os.PathLike[str]) -> Path:
     """Returns the path; raises if its kind cannot be written here, before anything is computed."""
-    target = Path(path)
+    target = home_path(path)
     if target.suffix.lower() not in _SUFFIXES:
         raise ConfigurationError(f"video_path must end in {' or '.join(_SUFFIXES)}; got {str(path)!r}.")
     if target.suffix.lower() == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
