@@ -14,11 +14,8 @@ _GIN_TEXT = ("@", "%", "(", "[", "{", "<", "partial(", "1e999", "-1e999")
 
 def read_configuration(files: RunFiles) -> dict[str, str]:
     """Returns the values of a run's configuration as gin writes them, by `Configurable.parameter`."""
-    if files.configuration.is_file():
-        values = files.read_values()
-    else:
-        # Version 0.1 wrote only the gin file.
-        values = recorded_values(files.config.read_text(encoding="utf-8"))
+    # Version 0.1 wrote only the gin file.
+    values = files.read_values() or recorded_values(files.read_config())
     return {name: _gin_text(value) for name, value in values.items()}
 
 
@@ -28,7 +25,8 @@ def literal(text: str | None) -> Any:
         return None
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    # A text that is nested without end is none either.
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 

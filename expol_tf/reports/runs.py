@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,16 @@ from typing import Any
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded
-from expol_tf.runs import SWEEP_TABLE, Episodes, Evaluations, RunFiles, read_columns, read_text_table
+from expol_tf.runs import (
+    SWEEP_TABLE,
+    Episodes,
+    Evaluations,
+    RunFiles,
+    atomic_files,
+    read_metrics,
+    read_text_table,
+    reading,
+)
 
 _NEEDED = ("experiment", "task", "seed", "directory", "status")
 # The others are the sweep's parameters.
@@ -121,7 +131,7 @@ def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
         sweep: dict[Path, dict[str, str]] = {}
         directories = []
         for directory in _walk(root):
-            if (directory / SWEEP_TABLE).is_file():
+            if reading.is_there(directory / SWEEP_TABLE):
                 sweep |= _read_sweep(directory / SWEEP_TABLE)
             if RunFiles(directory).is_run:
                 directories.append(directory)
@@ -162,17 +172,13 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
     seed = environment.get("seed")
     if seed is None:
         seed = recorded.literal(values.get("train.seed"))
-    for name, value in (("task", task), ("seed", seed)):
-        if value is None:
-            raise RunDirectoryError(
-                f"{directory} holds no run that can be reported: its config.gin has no train.{name}. "
-                "Move it out of --root_dir."
-            )
+    _require(files, "task", task, isinstance(task, str), "a name")
+    _require(files, "seed", seed, not reading.is_count(seed), "a whole number, 0 or more")
     row = row or {}
     target = recorded.literal(values.get("train.num_env_steps"))
-    metrics = read_columns(
-        files.metrics_csv, ("env_step", "episode_return_mean", "episodes"), ("wall_time_s",)
-    )
+    known = target is None or (isinstance(target, int | float) and target > 0)
+    _require(files, "num_env_steps", target, known, "a number of environment steps")
+    metrics = read_metrics(files.metrics_csv)
     steps = metrics["env_step"]
     return Run(
         directory=directory,
@@ -187,7 +193,7 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
             versions=_versions(environment),
         ),
         progress=RunProgress(
-            target_env_steps=target if isinstance(target, int) else None,
+            target_env_steps=None if target is None else math.ceil(target),
             env_step=int(steps[-1]) if len(steps) else 0,
             wall_time_s=float(metrics["wall_time_s"][-1]) if len(steps) else 0.0,
             failure=_failure(row),
@@ -195,6 +201,20 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
         episodes=Episodes.of(metrics),
         evaluations=Evaluations.read(files.evaluation_csv),
     )
+
+
+def _require(files: RunFiles, name: str, value: Any, is_good: bool, rule: str) -> None:
+    """Raises a `RunDirectoryError` if a run's configuration has another value than `rule` says."""
+    if value is None and not is_good:
+        raise RunDirectoryError(
+            f"{files.root} holds no run that can be reported: its config.gin has no train.{name}. "
+            "Move it out of --root_dir."
+        )
+    if not is_good:
+        raise RunDirectoryError(
+            f"{files.root} holds no run that can be reported: its train.{name} must be {rule}; got {value!r}."
+            " Restore its record, or move it out of --root_dir."
+        )
 
 
 def experiment_name(directory: Path, root: Path, task: str, seed: int) -> str:
@@ -219,7 +239,14 @@ def _walk(root: Path) -> Iterator[Path]:
     yield root
     if RunFiles(root).is_run:
         return
-    for entry in sorted(root.iterdir(), key=_natural):
+    try:
+        below = sorted(root.iterdir(), key=_natural)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"--root_dir: the directory {root} cannot be read: {atomic_files.reason(error)}. Make it "
+            "readable, or move it away."
+        ) from error
+    for entry in below:
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
             yield from _walk(entry)
 
@@ -232,7 +259,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _read_sweep(path: Path) -> dict[Path, dict[str, str]]:
-    rows = read_text_table(path)
+    rows = read_text_table(path, "Restore it, or remove it to report the runs without it.")
     missing = [name for name in _NEEDED if any(name not in row for row in rows)]
     if missing:
         raise RunDirectoryError(

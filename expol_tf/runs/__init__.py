@@ -5,15 +5,16 @@ Training writes it, sweeps and reports read it. Nothing here imports TensorFlow 
 
 from __future__ import annotations
 
-from expol_tf.runs import atomic_files
+from expol_tf.runs import atomic_files, reading
 from expol_tf.runs.environment_record import describe_environment
 from expol_tf.runs.interruption import StopRequest
 from expol_tf.runs.learning_curve import plot_learning_curve
 from expol_tf.runs.lock import DirectoryLock
 from expol_tf.runs.progress import Progress
-from expol_tf.runs.returns import Episodes, Evaluations
+from expol_tf.runs.returns import Episodes, Evaluations, read_metrics
 from expol_tf.runs.run_directory import RunDirectory
 from expol_tf.runs.run_files import SWEEP_TABLE, RunFiles
+from expol_tf.runs.run_tables import TABLES_SCHEMA, RunTables
 from expol_tf.runs.tables import (
     CsvTable,
     last_row,
@@ -26,6 +27,7 @@ from expol_tf.runs.tables import (
 
 __all__ = [
     "SWEEP_TABLE",
+    "TABLES_SCHEMA",
     "CsvTable",
     "DirectoryLock",
     "Episodes",
@@ -33,6 +35,7 @@ __all__ = [
     "Progress",
     "RunDirectory",
     "RunFiles",
+    "RunTables",
     "StopRequest",
     "atomic_files",
     "describe_environment",
@@ -40,7 +43,9 @@ __all__ = [
     "plot_learning_curve",
     "read_columns",
     "read_lines",
+    "read_metrics",
     "read_table",
     "read_text_table",
+    "reading",
     "write_table",
 ]

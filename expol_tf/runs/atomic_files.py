@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,8 +12,9 @@ from pathlib import Path
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
     """Replaces the file `path` by `content`; readers and crashes see the old or the new, never a part.
 
-    The temporary file has a fixed name beside the target, so that killed writers leave at most one behind and
-    the next write reuses it; the caller is therefore the only writer (a run directory's lock sees to that).
+    The temporary file has a fixed name beside the target, so that killed writers leave at most one behind,
+    which the next write replaces; the caller is therefore the only writer (a run directory's lock sees to
+    that). A link of that name is removed, and never written through.
 
     Raises:
       OSError: The file cannot be written (full disk, no permission); the old version is still there.
@@ -21,15 +23,35 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
     temporary = path.with_name(f".{path.name}.tmp")
     data = content.encode() if isinstance(content, str) else content
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "wb", opener=_new_file) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     sync_path(path.parent)
+
+
+def _new_file(path: str, flags: int) -> int:
+    """Makes a file that is not there yet; a link of that name is an error."""
+    return os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Removes a file, a link (not what it leads to) or a directory with its content, if it is there.
+
+    Raises:
+      OSError: It cannot be removed.
+    """
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_path(path: str | os.PathLike[str]) -> None:

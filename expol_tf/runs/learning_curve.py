@@ -10,7 +10,7 @@ import numpy as np
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files
-from expol_tf.runs.returns import Episodes
+from expol_tf.runs.returns import Episodes, read_metrics
 from expol_tf.runs.tables import read_columns
 
 _TRAINING_COLOUR = "#0072B2"
@@ -46,8 +46,7 @@ def plot_learning_curve(
     figure = Figure(figsize=(7.0, 4.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    columns = read_columns(metrics_csv, ("env_step", "episode_return_mean", "episodes"))
-    episodes = Episodes.of(columns)
+    episodes = Episodes.of(read_metrics(metrics_csv))
     steps, returns = episodes.env_step, episodes.return_mean
     if len(steps):
         smooth = running_mean(returns, episodes.count, smoothing_episodes)

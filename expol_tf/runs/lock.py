@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -46,11 +47,20 @@ class DirectoryLock:
 
         Raises:
           RunDirectoryError: Another process, or another object of this one, holds it.
-          OSError: The lock file cannot be written.
+          OSError: The lock file cannot be written, or is a link.
         """
         if self.is_held:
             return
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # What a link leads to is somebody else's, and would be overwritten.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            descriptor = os.open(self._path, flags, 0o666)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise RunDirectoryError(
+                f"{self._path} must be a lock file; it is a symbolic link, which is not followed. Remove it."
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,6 +84,23 @@ class DirectoryLock:
             self.release()
             raise
 
+    def holder(self) -> str | None:
+        """Returns who holds the lock, as far as the lock file says; None if nobody does."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            # Shared, so that several may ask; given back at once.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._holder + _describe_owner(os.pread(descriptor, 4096, 0))
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        return None
+
     def release(self) -> None:
         """Gives the lock back. The lock file stays: removing it would let two processes lock two files."""
         if self._descriptor is not None:
@@ -85,7 +112,7 @@ def _describe_owner(content: bytes) -> str:
     try:
         owner = json.loads(content)
         return f"process {owner['pid']} on {owner['host']}, since {owner['started']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 

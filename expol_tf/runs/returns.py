@@ -7,7 +7,26 @@ import os
 
 import numpy as np
 
+from expol_tf.errors import RunDirectoryError
 from expol_tf.runs.tables import read_columns
+
+
+def read_metrics(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Returns the columns of `metrics.csv` that say how far a run came, [R]; without rows if it is missing.
+
+    These are `env_step`, `episode_return_mean`, `episodes` (cumulative) and `wall_time_s`.
+
+    Raises:
+      RunDirectoryError: It cannot be read, or is not the table of a run.
+    """
+    columns = read_columns(path, ("env_step", "episode_return_mean", "episodes"), ("wall_time_s",))
+    episodes = columns["episodes"]
+    if not (np.isfinite(episodes).all() and (np.diff(episodes, prepend=0.0) >= 0).all()):
+        raise RunDirectoryError(
+            f"{path} is not the table of a run (episodes must be whole numbers that do not fall from row to "
+            "row). Restore it, or move the run out of --root_dir."
+        )
+    return columns
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,7 +46,7 @@ class Episodes:
     @classmethod
     def of(cls, metrics: dict[str, np.ndarray]) -> Episodes:
         """Returns the rows with episodes among the columns [N] of `metrics.csv`, whose `episodes` add up."""
-        count = np.diff(np.nan_to_num(metrics["episodes"]), prepend=0.0)
+        count = np.diff(metrics["episodes"], prepend=0.0)
         ended = (count > 0) & np.isfinite(metrics["episode_return_mean"])
         return cls(metrics["env_step"][ended], metrics["episode_return_mean"][ended], count[ended])
 

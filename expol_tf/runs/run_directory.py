@@ -11,7 +11,7 @@ from typing import Any
 from absl import logging
 
 from expol_tf.errors import RunDirectoryError
-from expol_tf.runs import atomic_files, environment_record
+from expol_tf.runs import atomic_files, environment_record, reading
 from expol_tf.runs.lock import DirectoryLock
 from expol_tf.runs.run_files import RunFiles
 
@@ -31,13 +31,14 @@ class RunDirectory(RunFiles):
         """Makes the directory and takes its lock.
 
         Raises:
-          RunDirectoryError: It holds something that is not a run, or a run of a version that cannot be
-            resumed; another process uses it; or it cannot be written.
+          RunDirectoryError: It holds something that is not a run, a run of a version that cannot be resumed,
+            or one whose record is damaged; another process uses it; or it cannot be written.
         """
         try:
             self._refuse_foreign_content()
             # Before the lock is taken, which would write into the directory.
             self.require_resumable()
+            self._read_record()
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except OSError as error:
@@ -82,16 +83,34 @@ class RunDirectory(RunFiles):
         return False
 
     def write_config(self, config_text: str, values: Mapping[str, Any]) -> None:
-        """Writes the configuration: of a new run, or of one that is extended beyond what the old text says."""
+        """Writes the configuration: of a new run, or of one that is extended beyond what the old text says.
+
+        What is written in place of a damaged file is said.
+        """
+        if self.exists:
+            try:
+                self.read_config()
+            except RunDirectoryError as error:
+                print(f"note: {str(error).partition('. ')[0]}. It is written anew.")
         self._write(self.config, config_text)
         self._write(self.configuration, _json_text(values))
 
     def _write(self, path: Path, text: str) -> None:
         try:
-            if not path.exists() or path.read_bytes() != text.encode():
-                atomic_files.write_atomically(path, text)
+            if reading.read_bytes(path) == text.encode():
+                return
+        except reading.Damage:
+            pass
+        try:
+            atomic_files.write_atomically(path, text)
         except OSError as error:
             raise self._cannot_write(error) from error
+
+    def _read_record(self) -> None:
+        """Raises a `RunDirectoryError` if what cannot be made again of an existing run's record is damaged."""
+        if self.exists:
+            self.read_seed()
+            self.read_fingerprint()
 
     def _refuse_foreign_content(self) -> None:
         if not self.root.exists() or self.exists:
@@ -104,6 +123,11 @@ class RunDirectory(RunFiles):
         begun = {path.name for path in (self.config, self.configuration, self.environment)}
         begun |= {f".{name}.tmp" for name in (*begun, self.fingerprint.name)} | {".lock"}
         foreign = sorted(path.name for path in self.root.iterdir() if path.name not in begun)
+        if self.checkpoints.name in foreign and reading.is_there(self.config):
+            raise RunDirectoryError(
+                f"root_dir {self.root} holds a run that has lost its {self.fingerprint.name}, so that nobody "
+                "can tell whether it is this one. Restore the file from a copy, or give another root_dir."
+            )
         if foreign:
             listed = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
             raise RunDirectoryError(

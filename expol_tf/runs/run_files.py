@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -11,12 +10,30 @@ from typing import Any
 from expol_tf import __version__
 from expol_tf.cli import require_path
 from expol_tf.errors import RunDirectoryError
+from expol_tf.runs import reading
+from expol_tf.runs.reading import entries, is_count, is_object, is_text, mapping, optional
 
 # The table of a sweep, above the directories of its runs.
 SWEEP_TABLE = "sweep.csv"
 
 # The checkpoints of earlier versions hold other variables.
 _OLDEST_RESUMED = (0, 2)
+
+# What is used of the record; more may be in it.
+_ENVIRONMENT = entries(
+    versions=optional(mapping(optional(is_text))),
+    seed=optional(is_count),
+    threads=optional(is_object),
+    variables=optional(is_object),
+    machine=optional(is_object),
+    device=optional(is_text),
+)
+_FINGERPRINT = mapping(is_text)
+
+_WRITTEN_ANEW = (
+    "Restore it from a copy, or start the run's own command again, with its gin files, flags or arguments: "
+    "it is written anew."
+)
 
 
 class RunFiles:
@@ -57,36 +74,74 @@ class RunFiles:
     @property
     def exists(self) -> bool:
         """Whether a run was prepared here: its fingerprint is written after the rest of the record."""
-        return self.fingerprint.exists()
+        return reading.is_there(self.fingerprint)
 
     @property
     def is_run(self) -> bool:
         """Whether there is something to report: a configuration, and a fingerprint or rows."""
-        return self.config.is_file() and (self.metrics_csv.is_file() or self.fingerprint.is_file())
+        others = (self.metrics_csv, self.fingerprint)
+        return reading.is_there(self.config) and any(map(reading.is_there, others))
 
     @property
     def is_complete(self) -> bool:
         """Whether what a run writes last is there: its policy and its learning curve."""
-        return self.learning_curve.exists() and (self.policy / "saved_model.pb").exists()
+        return self.learning_curve.is_file() and self.has_policy
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether the run has exported its policy."""
+        return (self.policy / "saved_model.pb").is_file()
+
+    def read_config(self) -> str:
+        """Returns the text of `config.gin`.
+
+        Raises:
+          RunDirectoryError: It cannot be read, or it ends before what `configuration.json` has besides.
+        """
+        text = reading.read_text(self.config, _WRITTEN_ANEW)
+        if not text.endswith("\n"):
+            problem = "it is cut off" if text else "it is empty"
+            raise reading.unreadable(self.config, problem, _WRITTEN_ANEW)
+        # Cut at the end of a line it would be another, shorter configuration.
+        lost = [name for name in self.read_values() if name.rpartition("/")[2] not in text]
+        if lost:
+            problem = f"it has no {lost[0]}, which {self.configuration.name} has"
+            raise reading.unreadable(self.config, problem, _WRITTEN_ANEW)
+        return text
 
     def read_values(self) -> dict[str, Any]:
-        """Returns the configuration, `Configurable.parameter` → value; what JSON cannot say is gin's text."""
-        return _read_json(self.configuration)
+        """Returns the configuration, `Configurable.parameter` → value; what JSON cannot say is gin's text.
+
+        This and the other parts of the record are empty where a run has none.
+
+        Raises:
+          RunDirectoryError: The file cannot be read, or holds something else; so do the next two.
+        """
+        return _read(self.configuration, is_object, _WRITTEN_ANEW)
 
     def read_fingerprint(self) -> dict[str, str]:
         """Returns the settings that make the experiment, by name, as text; no defaults, seed or length."""
-        return _read_json(self.fingerprint)
+        return _read(self.fingerprint, _FINGERPRINT)
 
     def read_environment(self) -> dict[str, Any]:
         """Returns what `describe_environment` gave when the run began."""
-        return _read_json(self.environment)
+        return _read(self.environment, _ENVIRONMENT)
+
+    def read_seed(self) -> int:
+        """Returns the seed that the run began with.
+
+        Raises:
+          RunDirectoryError: The record cannot be read, or has none.
+        """
+        seed = self.read_environment().get("seed")
+        if seed is None:
+            raise reading.unreadable(self.environment, "it has no 'seed'")
+        return seed
 
     @property
     def version(self) -> str:
         """The version of expol_tf that began the run, as the record has it; "" where it has none."""
-        versions = self.read_environment().get("versions")
-        version = versions.get("expol_tf") if isinstance(versions, dict) else None
-        return version if isinstance(version, str) else ""
+        return (self.read_environment().get("versions") or {}).get("expol_tf") or ""
 
     def require_resumable(self) -> None:
         """Raises a `RunDirectoryError` if the run was begun by a version whose checkpoints may not fit.
@@ -99,7 +154,7 @@ class RunFiles:
         number, own = _minor_version(version), _minor_version(__version__)
         assert own is not None
         fits = number is not None and _OLDEST_RESUMED <= number <= own
-        if fits and self.configuration.is_file():
+        if fits and reading.is_there(self.configuration):
             return
         if fits:
             run = f"a run without {self.configuration.name}, as versions before 0.2 left them"
@@ -121,14 +176,6 @@ def _minor_version(version: str) -> tuple[int, int] | None:
     return (int(number[1]), int(number[2])) if number else None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Returns the file's object; an empty one if it is missing."""
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(
-            f"{path} is damaged ({error}). Restore it, or use another root_dir."
-        ) from error
-    return content if isinstance(content, dict) else {}
+def _read(path: Path, check: reading.Check, remedy: str = reading.REMEDY) -> dict[str, Any]:
+    """Returns the file's object; an empty one if there is no file."""
+    return reading.read_json(path, check, remedy) if reading.is_there(path) else {}

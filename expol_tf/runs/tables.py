@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,14 @@ import numpy as np
 
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
-from expol_tf.runs import atomic_files
+from expol_tf.runs import atomic_files, reading
 
 # How much of a file's end `last_row` reads; a row has some hundred characters.
 _END_BYTES = 4096
+# What may be there of a header that is still being written.
+_BEGINNING = re.compile(rb"([A-Za-z_][\w/ .,-]*)?")
+# Whole numbers up to here are themselves in double precision.
+_LARGEST_STEP = 2.0**53
 
 
 class CsvTable:
@@ -36,6 +42,13 @@ class CsvTable:
         self._path = home_path(path)
         self._columns = tuple(columns)
         self._descriptor: int | None = None
+        self._steps: list[int] = []
+        self._digest = hashlib.sha256()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns."""
+        return self._columns
 
     @property
     def path(self) -> Path:
@@ -55,7 +68,9 @@ class CsvTable:
         try:
             if self._descriptor is None:
                 self._open()
-            self._write(_line([_cell(row.get(column)) for column in self._columns]))
+            line = _line([_cell(row.get(column)) for column in self._columns])
+            self._write(line)
+            self._note([line])
         except OSError as error:
             raise RunDirectoryError(_cannot_write(self._path, error)) from error
 
@@ -68,6 +83,7 @@ class CsvTable:
           RunDirectoryError: The file has other columns, or cannot be written.
         """
         self.close()
+        self._steps, self._digest = [], hashlib.sha256()
         try:
             lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
             if not lines:
@@ -77,10 +93,15 @@ class CsvTable:
                 return
             self._check_header(lines[0])
             kept = [line for line in lines[1:] if self._belongs(line, env_step)]
+            self._note(kept)
             if len(kept) < len(lines) - 1:
                 atomic_files.write_atomically(self._path, b"".join([lines[0], *kept]))
         except OSError as error:
             raise RunDirectoryError(_cannot_write(self._path, error)) from error
+
+    def written(self) -> tuple[np.ndarray, str]:
+        """Returns the `env_step` of every row written or kept by this object, int64 [R], and their SHA-256."""
+        return np.array(self._steps, np.int64), self._digest.hexdigest()
 
     def sync(self) -> None:
         """Waits until the rows are on the disk, so that a power cut cannot lose what a checkpoint needs."""
@@ -120,6 +141,13 @@ class CsvTable:
             os.ftruncate(self._descriptor, size)
             raise
 
+    def _note(self, lines: Sequence[bytes]) -> None:
+        """Adds rows to what `written` returns."""
+        for line in lines:
+            cells = _parse_line(line) or []
+            self._steps.append(int(cells[self._columns.index("env_step")]))
+            self._digest.update(line)
+
     def _check_header(self, header: bytes) -> None:
         if header != _line(self._columns):
             columns = header.decode(errors="replace").strip()
@@ -133,7 +161,7 @@ class CsvTable:
         if cells is None or len(cells) != len(self._columns):
             return False
         step = _value(cells[self._columns.index("env_step")])
-        return isinstance(step, int | float) and step <= env_step
+        return isinstance(step, int) and 0 <= step <= env_step
 
 
 def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -155,29 +183,56 @@ def write_table(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]])
         raise RunDirectoryError(_cannot_write(path, error)) from error
 
 
-def read_lines(path: str | os.PathLike[str]) -> list[list[str]]:
-    """Returns the cells of a CSV file's whole lines as text, the header first; none if the file is missing.
+def read_lines(path: str | os.PathLike[str], remedy: str = reading.REMEDY) -> list[list[str]]:
+    """Returns the cells of a CSV file's lines as text, the header first; none if the file is missing.
 
-    A line that is still being written, or that a kill left incomplete, is left out.
+    A last line that is still being written, or that a kill left incomplete, is left out.
+
+    Args:
+      path: The file.
+      remedy: What to do about one that cannot be read.
+
+    Raises:
+      RunDirectoryError: It cannot be read, or a whole line has other cells than the header.
     """
+    path = home_path(path)
+    if not reading.is_there(path):
+        return []
     try:
-        lines = home_path(path).read_bytes().splitlines(keepends=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    # Without a whole header the cells below it mean nothing.
-    if not lines or (header := _parse_line(lines[0])) is None:
-        return []
-    return [header, *(cells for line in lines[1:] if (cells := _parse_line(line)))]
+        return _lines(reading.read_bytes(path))
+    except reading.Damage as damage:
+        raise reading.unreadable(path, damage, remedy) from damage
 
 
-def read_text_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Returns the complete rows of a CSV file, cells as text; none if it is missing."""
-    columns, *rows = read_lines(path) or [[]]
-    return [dict(zip(columns, cells, strict=True)) for cells in rows if len(cells) == len(columns)]
+def _lines(data: bytes) -> list[list[str]]:
+    """Returns the cells of a table's whole lines; raises a `Damage` for what no run writes."""
+    if b"\0" in data:
+        raise reading.Damage("it holds bytes of zero, as a power cut leaves them")
+    # A line that is being written may break off within a character.
+    whole = data.rfind(b"\n") + 1
+    reading.decoded(data[:whole])
+    if not whole and not _BEGINNING.fullmatch(data):
+        reading.decoded(data)
+        raise reading.Damage("it does not begin with the names of columns")
+    rows: list[list[str]] = []
+    for number, line in enumerate(data[:whole].splitlines(keepends=True), 1):
+        cells = _parse_line(line)
+        if cells is None or not cells:
+            raise reading.Damage(f"line {number} is no row")
+        if rows and len(cells) != len(rows[0]):
+            raise reading.Damage(f"line {number} has {len(cells)} cells instead of {len(rows[0])}")
+        rows.append(cells)
+    return rows
+
+
+def read_text_table(path: str | os.PathLike[str], remedy: str = reading.REMEDY) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file, cells as text; none if it is missing. See `read_lines`."""
+    columns, *rows = read_lines(path, remedy) or [[]]
+    return [dict(zip(columns, cells, strict=True)) for cells in rows]
 
 
 def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Returns the complete rows of a CSV file, cells as int, float, str or None where empty."""
+    """Returns the rows of a CSV file, cells as int, float, str or None where empty. See `read_lines`."""
     return [{name: _value(cell) for name, cell in row.items()} for row in read_text_table(path)]
 
 
@@ -188,11 +243,12 @@ def read_columns(
 
     Args:
       path: The CSV file; a missing or empty one has no rows.
-      required: Columns that must be there; the first one grows from row to row.
+      required: Columns that must be there; the first one holds whole numbers that grow from row to row.
       optional: Columns that are NaN if they are not.
 
     Raises:
-      RunDirectoryError: A required column is missing, the first does not grow, or a cell is no number.
+      RunDirectoryError: The file cannot be read, a required column is missing, the first does not grow, or a
+        cell is no number.
     """
     header, *rows = read_lines(path) or [[*required]]
     try:
@@ -200,11 +256,13 @@ def read_columns(
         for name in (*required, *optional):
             if name not in header and name in required:
                 raise ValueError(f"no column {name}")
-            index = header.index(name) if name in header else len(header)
-            cells = [row[index] if index < min(len(row), len(header)) else "" for row in rows]
+            cells = [row[header.index(name)] for row in rows] if name in header else [""] * len(rows)
             columns[name] = np.array([float(cell or "nan") for cell in cells], float)
-        if not (np.diff(columns[required[0]], prepend=-1.0) > 0).all():
-            raise ValueError(f"{required[0]} does not grow from row to row")
+        first = columns[required[0]]
+        if not (np.diff(first, prepend=-1.0) > 0).all() or not np.all(first == np.floor(first)):
+            raise ValueError(f"{required[0]} does not grow from row to row, in whole numbers")
+        if np.any(first > _LARGEST_STEP):
+            raise ValueError(f"{required[0]} is above {_LARGEST_STEP:g}")
     except ValueError as error:
         raise RunDirectoryError(
             f"{path} is not the table of a run ({error}). Restore it, or move the run out of --root_dir."

@@ -6,7 +6,7 @@ import collections
 from collections.abc import Sequence
 from pathlib import Path
 
-from expol_tf.runs import Progress, last_row
+from expol_tf.runs import Progress
 from expol_tf.sweeps.table import RunState
 
 _SHOWN_RUNS = 16
@@ -16,10 +16,7 @@ def report_progress(progress: Progress, states: Sequence[RunState], root: Path) 
     """Reads how far the running runs of the sweep in `root` are, puts it down in `states` and reports it."""
     running = [state for state in states if state.status == "running"]
     for state in running:
-        row = last_row(state.files(root).metrics_csv)
-        state.env_step = row.get("env_step") or state.env_step
-        if row.get("episode_return_mean") is not None:
-            state.episode_return = row["episode_return_mean"]
+        state.read_progress(root)
     counts = collections.Counter(state.status for state in states)
     notes = [f"{counts['finished']} of {len(states)} runs finished"]
     notes += [f"{counts[status]} {status}" for status in ("running", "failed", "pending") if counts[status]]

@@ -136,7 +136,7 @@ class _Scheduler:
     def _first_state(self, checked: CheckedRun, before: dict[str, str]) -> RunState:
         state = RunState(checked)
         state.attempts = int(before.get("attempts") or 0)
-        state.env_step = state.read_env_step(self._root)
+        state.read_progress(self._root)
         # A run that an observer of its own ended early is finished too, unless it is to be another now.
         same = before.get("status") == "finished" and self._recorded(checked) == checked.text
         if state.files(self._root).is_complete and (same or (state.env_step or 0) >= checked.num_env_steps):
@@ -163,7 +163,7 @@ class _Scheduler:
         self._write()
 
     def _end(self, state: RunState, result: AttemptResult, message: Callable[[str], None]) -> None:
-        state.env_step = state.read_env_step(self._root)
+        state.read_progress(self._root)
         state.message = result.message
         at = f"at env_step {state.env_step or 0:,}"
         if result.returncode == 0:

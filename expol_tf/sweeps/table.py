@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from expol_tf.runs import SWEEP_TABLE, RunFiles, last_row, read_text_table, write_table
+from expol_tf.runs import SWEEP_TABLE, RunFiles, last_row, read_text_table, reading, write_table
 from expol_tf.sweeps.check import CheckedRun
 
 STATUSES = ("pending", "running", "finished", "failed", "interrupted")
@@ -41,9 +42,13 @@ class RunState:
         """Returns the run's own files, in the sweep's directory `root`."""
         return RunFiles(root / self.checked.run.directory)
 
-    def read_env_step(self, root: Path) -> int | None:
-        """Returns the environment steps that the run has recorded, None before its first row."""
-        return last_row(self.files(root).metrics_csv).get("env_step")
+    def read_progress(self, root: Path) -> None:
+        """Puts down the environment steps and the return of the run's last row, where they are numbers."""
+        row = last_row(self.files(root).metrics_csv)
+        if isinstance(row.get("env_step"), int):
+            self.env_step = row["env_step"]
+        if isinstance(row.get("episode_return_mean"), int | float):
+            self.episode_return = row["episode_return_mean"]
 
 
 def write_index(root: Path, states: Sequence[RunState]) -> None:
@@ -69,8 +74,18 @@ def write_index(root: Path, states: Sequence[RunState]) -> None:
 
 
 def read_index(root: Path) -> dict[str, dict[str, str]]:
-    """Returns the rows of an existing `sweep.csv` by directory; none if there is no whole one."""
-    return {row["directory"]: row for row in read_text_table(root / SWEEP_TABLE) if "directory" in row}
+    """Returns the rows of an existing `sweep.csv` by directory; none if there is no whole one.
+
+    Raises:
+      RunDirectoryError: It cannot be read, or a number of attempts is none.
+    """
+    remedy = "Restore it, or remove it: the sweep then looks at the runs alone, and counts attempts anew."
+    rows = read_text_table(root / SWEEP_TABLE, remedy)
+    for row in rows:
+        if not re.fullmatch("[0-9]{0,9}", row.get("attempts", "")):
+            problem = f"attempts must be whole numbers; got {row['attempts']!r}"
+            raise reading.unreadable(root / SWEEP_TABLE, problem, remedy)
+    return {row["directory"]: row for row in rows if "directory" in row}
 
 
 def summary(states: Sequence[RunState]) -> str:

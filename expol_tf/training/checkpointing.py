@@ -4,7 +4,8 @@ A checkpoint is a directory `checkpoint-<env_step>` that holds
 
 * `variables.*`: the TensorFlow objects, as `tf.train.Checkpoint` writes them;
 * `arrays.npz`: NumPy arrays without pickle (simulator states, replay, rollout cursors);
-* `manifest.json`: the format version, the env step, JSON values, and size and SHA-256 of the other files.
+* `manifest.json`: the format version, the env step, JSON values, the arrays' names, and size and SHA-256 of
+  the other files.
 
 It is written under a temporary name and renamed when every byte is on the disk, so a directory of that name
 is whole unless something damaged it afterwards; the manifest finds that out. TensorFlow's objects are written
@@ -14,15 +15,12 @@ while the caller waits, arrays and checksums in a thread, if the caller wants to
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import json
 import os
 import re
 import shutil
 import threading
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,17 +28,21 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from expol_tf import __version__
 from expol_tf.cli import home_path
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError
-from expol_tf.runs import atomic_files
+from expol_tf.runs import atomic_files, reading
+from expol_tf.training.checkpoint_files import ARRAYS as _ARRAYS
+from expol_tf.training.checkpoint_files import FORMAT_VERSION, Damaged
+from expol_tf.training.checkpoint_files import MANIFEST as _MANIFEST
+from expol_tf.training.checkpoint_files import array_kind as _array_kind
+from expol_tf.training.checkpoint_files import describe_file as _describe_file
+from expol_tf.training.checkpoint_files import manifest_digest as _manifest_digest
+from expol_tf.training.checkpoint_files import read_arrays as _read_arrays
+from expol_tf.training.checkpoint_files import read_manifest as _read_manifest
+from expol_tf.training.checkpoint_files import verify_files as _verify_files
+from expol_tf.training.checkpoint_files import write_arrays as _write_arrays
 
-# 1 was that of expol_tf 0.1, whose agents have variables of other names.
-FORMAT_VERSION = 2
-
-_MANIFEST = "manifest.json"
-_ARRAYS = "arrays.npz"
 _VARIABLES = "variables"
 _NAME = re.compile(r"checkpoint-(\d{12})(?:-(\d+))?")
 _TEMPORARY_PREFIX = ".temporary-"
@@ -52,10 +54,6 @@ class Restored(NamedTuple):
     env_step: int
     arrays: dict[str, np.ndarray]
     values: dict[str, Any]
-
-
-class _Damaged(Exception):
-    """The files of one checkpoint are not what its manifest says."""
 
 
 @configurable
@@ -177,6 +175,7 @@ class CheckpointStore:
             files = {path.name: _describe_file(path) for path in sorted(temporary.iterdir())}
             manifest = {"format_version": FORMAT_VERSION, "env_step": env_step, "files": files}
             manifest["values"] = json.loads(values_json)
+            manifest["arrays"] = {name: _array_kind(array) for name, array in arrays.items()}
             manifest["sha256"] = _manifest_digest(manifest)
             (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1))
             for file in temporary.iterdir():
@@ -195,14 +194,23 @@ class CheckpointStore:
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(self._cannot_write(env_step, error)) from error
 
-    def restore(self, trackables: Mapping[str, Any], read_only: bool = False) -> Restored | None:
+    def restore(
+        self,
+        trackables: Mapping[str, Any],
+        read_only: bool = False,
+        check: Callable[[Restored], str | None] | None = None,
+    ) -> Restored | None:
         """Restores the newest good checkpoint into `trackables`; damaged newer ones are set aside.
+
+        Nothing of a damaged one is restored.
 
         Args:
           trackables: The objects given to `save`, by the same names. Every variable of theirs must be in the
             checkpoint with its shape, and every variable of the checkpoint in them.
           read_only: Leave damaged checkpoints and the leftovers of killed writers where they are, because
             another process may be training in this directory.
+          check: Says what is wrong with values or arrays, such as an entry that is not there; None if
+            nothing is. A checkpoint with which something is wrong counts as damaged.
 
         Returns:
           What else the checkpoint holds, or None when there is no good checkpoint.
@@ -212,7 +220,7 @@ class CheckpointStore:
             or cannot be read.
         """
         self.wait()
-        restored = self._restore_newest(trackables, read_only)
+        restored = self._restore_newest(trackables, read_only, check)
         if not read_only:
             # Not before: the checkpoints of another version are left as they are.
             try:
@@ -231,29 +239,41 @@ class CheckpointStore:
           CheckpointError: The newest checkpoint has the format of another version, or cannot be read.
         """
         self.wait()
-        newest = self._newest_good(read_only=True)
-        return None if newest is None else newest[2]
+        newest = next(self._good(read_only=True), None)
+        return None if newest is None else newest[1].arrays
 
-    def _restore_newest(self, trackables: Mapping[str, Any], read_only: bool) -> Restored | None:
-        newest = self._newest_good(read_only)
-        if newest is None:
-            return None
-        path, manifest, arrays = newest
-        _restore_variables(path, trackables)
-        return Restored(manifest["env_step"], arrays, manifest["values"])
+    def _restore_newest(
+        self,
+        trackables: Mapping[str, Any],
+        read_only: bool,
+        check: Callable[[Restored], str | None] | None,
+    ) -> Restored | None:
+        for path, restored in self._good(read_only, check):
+            try:
+                _restore_variables(path, trackables)
+            except Damaged as damage:
+                self._set_aside(path, str(damage), read_only)
+                continue
+            return restored
+        return None
 
-    def _newest_good(self, read_only: bool) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]] | None:
-        """The newest checkpoint that is whole, with its manifest and its arrays."""
+    def _good(
+        self, read_only: bool, check: Callable[[Restored], str | None] | None = None
+    ) -> Iterator[tuple[Path, Restored]]:
+        """Yields the checkpoints that are whole, newest first, with what they hold besides variables."""
         for path in reversed(self.paths()):
             try:
                 manifest = _read_manifest(path)
                 _verify_files(path, manifest)
-                arrays = _read_arrays(path / _ARRAYS)
-            except _Damaged as damage:
+                restored = Restored(manifest["env_step"], _read_arrays(path, manifest), manifest["values"])
+                if restored.env_step != int(_step(path)):
+                    raise Damaged(f"{_MANIFEST} is that of env step {restored.env_step}")
+                if check is not None and (problem := check(restored)):
+                    raise Damaged(problem)
+            except Damaged as damage:
                 self._set_aside(path, str(damage), read_only)
                 continue
-            return path, manifest, arrays
-        return None
+            yield path, restored
 
     def _set_aside(self, path: Path, damage: str, read_only: bool) -> None:
         """Takes a damaged checkpoint out of the list, keeping its files for whoever wants to look."""
@@ -276,7 +296,7 @@ class CheckpointStore:
     def _remove_leftovers(self) -> None:
         if self._directory.is_dir():
             for path in self._directory.glob(f"{_TEMPORARY_PREFIX}*"):
-                shutil.rmtree(path)
+                atomic_files.remove(path)
 
     def _prune(self, newest: Path) -> None:
         # The one just written is kept whatever its step: an older checkpoint may have been restored by hand.
@@ -293,9 +313,16 @@ class CheckpointStore:
 
     def _list(self) -> list[tuple[int, int, Path]]:
         """Returns (env step, number among those of the same step, directory), oldest first."""
-        if not self._directory.is_dir():
+        if not reading.is_there(self._directory):
             return []
-        matches = [(_NAME.fullmatch(path.name), path) for path in self._directory.iterdir()]
+        try:
+            names = list(self._directory.iterdir())
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoints must lie in a directory that can be read; {self._directory}: "
+                f"{atomic_files.reason(error)}. Restore it from a copy, or give another root_dir."
+            ) from error
+        matches = [(_NAME.fullmatch(path.name), path) for path in names]
         return sorted((int(match[1]), int(match[2] or 1), path) for match, path in matches if match)
 
     def _cannot_write(self, env_step: int, error: Exception) -> str:
@@ -308,6 +335,13 @@ class CheckpointStore:
         )
 
 
+def _step(path: Path) -> str:
+    """Returns the env step in a checkpoint's name."""
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return match[1]
+
+
 def _plain_value(value: Any) -> Any:
     """Turns NumPy scalars into Python ones for `json`."""
     if isinstance(value, np.generic):
@@ -315,87 +349,20 @@ def _plain_value(value: Any) -> Any:
     raise TypeError(f"values must be JSON (numbers, strings, lists, dicts); got {type(value).__name__}.")
 
 
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    # np.savez pickles object arrays without asking, and takes the name "file" for its own argument.
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise _read_failure(path, error) from error
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _Damaged(f"{path.name}: {atomic_files.reason(error)}") from error
-
-
-def _describe_file(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def _manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Returns the SHA-256 of the manifest's content (its own digest left out), whatever the layout."""
-    content = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((path / _MANIFEST).read_text())
-    except ValueError:
-        raise _Damaged(f"{_MANIFEST} is not whole") from None
-    except OSError as error:
-        raise _read_failure(path / _MANIFEST, error) from error
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if version is not None and (version != FORMAT_VERSION or isinstance(version, bool)):
-        # Another version's checkpoint is good, only not for us: setting it aside would throw work away.
-        newer = isinstance(version, int | float) and version > FORMAT_VERSION
-        range_of_ours = f"up to {FORMAT_VERSION}" if newer else f"from {FORMAT_VERSION} on"
-        raise CheckpointError(
-            f"checkpoint {path} has format version {version!r}; expol_tf {__version__} reads versions "
-            f"{range_of_ours}. Resume with the version of expol_tf that wrote it, or give another root_dir."
-        )
-    if version is None or manifest.get("sha256") != _manifest_digest(manifest):
-        raise _Damaged(f"{_MANIFEST} does not match its own checksum")
-    return manifest
-
-
-def _verify_files(path: Path, manifest: Mapping[str, Any]) -> None:
-    for name, expected in manifest["files"].items():
-        try:
-            actual = _describe_file(path / name)
-        except OSError as error:
-            raise _read_failure(path / name, error) from error
-        if actual["bytes"] != expected["bytes"]:
-            raise _Damaged(f"{name} has {actual['bytes']} bytes instead of {expected['bytes']}")
-        if actual["sha256"] != expected["sha256"]:
-            raise _Damaged(f"{name} does not match its checksum")
-
-
-def _read_failure(path: Path, error: OSError) -> Exception:
-    """Returns what an unreadable file means: damage, or a condition under which good files cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        return _Damaged(f"{path.name} is missing")
-    if isinstance(error, NotADirectoryError | IsADirectoryError) or error.errno == errno.EIO:
-        return _Damaged(f"{path.name}: {atomic_files.reason(error)}")
-    return CheckpointError(
-        f"cannot read {path}: {atomic_files.reason(error)}. Make it readable, then try again."
-    )
-
-
 def _restore_variables(path: Path, trackables: Mapping[str, Any]) -> None:
     """Restores strictly: a variable missing on either side, or of another shape, is an error."""
     status = None
     try:
+        # Checksums of bytes say nothing about what somebody else wrote in their place.
+        tf.train.load_checkpoint(str(path / _VARIABLES))
+    except (ValueError, tf.errors.OpError) as error:
+        raise Damaged(f"{_VARIABLES}: {atomic_files.reason(error)}") from error
+    try:
         status = tf.train.Checkpoint(**trackables).read(str(path / _VARIABLES))
         # Unmatched values would be restored when their variables appear, from files that may be gone by then.
         status.assert_consumed()
+    except tf.errors.DataLossError as error:
+        raise Damaged(f"{_VARIABLES}: {atomic_files.reason(error)}") from error
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         if status is not None:
             status.expect_partial()  # silences warnings that would follow the error

@@ -178,11 +178,10 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
 
 def _own_seed(run: RunDirectory, seed: int) -> int:
     """Returns the seed that an existing run began with, and says so if another was asked for."""
-    own = run.read_environment().get("seed")
-    if own is None or own == seed:
-        return seed
-    print(
-        f"note: {run.root} goes on with its own seed {own}, not {seed}. "
-        "Give another root_dir for another seed."
-    )
-    return int(own)
+    own = run.read_seed()
+    if own != seed:
+        print(
+            f"note: {run.root} goes on with its own seed {own}, not {seed}. "
+            "Give another root_dir for another seed."
+        )
+    return own

@@ -118,7 +118,7 @@ def _save(module: tf.Module, signatures: dict[str, Any], directory: str | os.Pat
     new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     try:
         for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+            atomic_files.remove(leftover)
         target.parent.mkdir(parents=True, exist_ok=True)
         tf.saved_model.save(module, str(new), signatures=signatures)
         # A kill between the two renames leaves the old one under its other name and the run resumable.

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from expol_tf.configurable import configurable
-from expol_tf.runs import atomic_files
+from expol_tf.runs import atomic_files, reading
 from expol_tf.training.export import export_policy
+
+_BEST = reading.entries(return_mean=reading.is_real)
+_REMEDY = "Remove it, and start the same command again: the next evaluation counts as the best so far."
 
 
 class TrainingEvent(NamedTuple):
@@ -62,7 +65,9 @@ class KeepBestPolicy:
         if event.evaluation is None:
             return
         record = event.root_dir / "best_policy.json"
-        best = json.loads(record.read_text())["return_mean"] if record.exists() else float("-inf")
+        best = float("-inf")
+        if reading.is_there(record):
+            best = reading.read_json(record, _BEST, _REMEDY)["return_mean"]
         if event.evaluation["return_mean"] > best:
             export_policy(event.agent, event.root_dir / "best_policy")
             atomic_files.write_atomically(record, json.dumps(event.evaluation) + "\n")

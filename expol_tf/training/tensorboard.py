@@ -17,7 +17,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
-from expol_tf.runs import atomic_files
+from expol_tf.runs import atomic_files, reading
 
 
 class TensorBoardLog:
@@ -91,7 +91,7 @@ class TensorBoardLog:
             name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
             path = self._directory / f"{name}.{self._num_files}"
             self._num_files += 1
-            if not path.exists():
+            if not reading.is_there(path):
                 break
         self._writer = tf.io.TFRecordWriter(str(path))
         version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")

@@ -10,16 +10,16 @@ import numpy as np
 
 from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
-from expol_tf.errors import CheckpointError, NonFiniteError
+from expol_tf.errors import CheckpointError, ExpolError, NonFiniteError
 from expol_tf.runs import (
-    CsvTable,
     Progress,
     RunDirectory,
+    RunTables,
     StopRequest,
     plot_learning_curve,
-    read_lines,
 )
-from expol_tf.training.checkpointing import CheckpointStore
+from expol_tf.training.checkpoint_check import problem_with
+from expol_tf.training.checkpointing import CheckpointStore, Restored
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_critic, export_policy
 from expol_tf.training.observers import TrainingEvent
@@ -78,10 +78,7 @@ class TrainingLoop:
         self._runner = runner
         self._evaluator = evaluator
         self._title = title
-        # Columns that the runner does not name beforehand are known with its first row.
-        written = read_lines(run.metrics_csv)
-        self._metrics = CsvTable(run.metrics_csv, written[0]) if written else None
-        self._evaluations = CsvTable(run.evaluation_csv, EVALUATION_COLUMNS)
+        self._tables = RunTables(run, (*COMMON_COLUMNS, *runner.algorithm_columns), EVALUATION_COLUMNS)
         self._tensorboard = TensorBoardLog(run.tensorboard)
         self._statistics = EpisodeStatistics()
         self._env_step = 0
@@ -158,11 +155,7 @@ class TrainingLoop:
             **self._statistics.row(),
             **iteration.metrics,
         }
-        if self._metrics is None:
-            columns = self._runner.algorithm_columns
-            own = [name for name in iteration.metrics if name not in columns]
-            self._metrics = CsvTable(self._run.metrics_csv, (*COMMON_COLUMNS, *columns, *own))
-        self._metrics.append(row)
+        self._tables.add_metrics(row)
         scalars = {name: value for name, value in row.items() if value is not None and name != "env_step"}
         self._tensorboard.scalars(self._env_step, scalars)
         return row
@@ -175,7 +168,7 @@ class TrainingLoop:
         row = self._evaluator.evaluate(self._agent, self._env_step).row(self._env_step)
         self._wall_time += time.perf_counter() - start
         self._evaluated_at = self._env_step
-        self._evaluations.append(row)
+        self._tables.add_evaluation(row)
         self._tensorboard.scalars(
             self._env_step, {f"evaluation/{name}": row[name] for name in ("return_mean", "length_mean")}
         )
@@ -184,18 +177,18 @@ class TrainingLoop:
     def _save(self) -> None:
         start = time.perf_counter()
         self._require_finite_parameters()
-        for table in self._tables():
-            table.sync()
+        self._tables.sync()
         self._tensorboard.flush()
         self._store.save(
             self._env_step,
             {"agent": self._agent},
-            self._runner.get_state(),
+            {**self._runner.get_state(), **self._tables.get_state()},
             {
                 "iteration": self._iteration,
                 "wall_time_s": self._wall_time,
                 "evaluated_at": self._evaluated_at,
                 "episodes": self._statistics.get_state(),
+                "tables": self._tables.get_values(),
             },
             wait=False,
         )
@@ -215,33 +208,52 @@ class TrainingLoop:
                 "the step sizes (TrustRegion.max_kl, Adam.learning_rate, MinibatchRegression.learning_rate)."
             )
 
-    def _tables(self) -> list[CsvTable]:
-        return [self._evaluations] if self._metrics is None else [self._metrics, self._evaluations]
-
     def restore(self) -> int:
         """Goes back to the newest good checkpoint, or to the beginning; returns its env step."""
-        restored = self._store.restore({"agent": self._agent})
+        fresh = self._runner.get_state()
+        restored = self._store.restore({"agent": self._agent}, check=lambda it: problem_with(it, fresh))
         if restored is not None:
             self._env_step = self._saved_at = restored.env_step
             self._iteration = restored.values["iteration"]
             self._wall_time = restored.values["wall_time_s"]
             self._evaluated_at = restored.values["evaluated_at"]
             self._statistics.set_state(restored.values["episodes"])
-            self._runner.set_state(restored.arrays)
+            self._restore_runner(restored)
         elif self._store.damaged:
             raise CheckpointError(
                 f"{self._store.directory}: one checkpoint at least must be whole for the run to go on; all "
                 "were damaged and set aside as *.damaged. Start anew in another root_dir, or remove this one."
             )
+        elif self._run.has_policy:
+            raise CheckpointError(
+                f"{self._store.directory}: one checkpoint at least must be there for the run to go on; there "
+                "is none, though the run has exported its policy. Restore one from a copy, or start anew in "
+                "another root_dir."
+            )
         # Rows after the checkpoint (all, if the run was killed before its first) will be written again.
-        for table in self._tables():
-            table.truncate_after(self._env_step)
+        state, values = (
+            ({}, {}) if restored is None else (restored.arrays, restored.values.get("tables") or {})
+        )
+        for note in self._tables.restore(self._env_step, self._env_step, state, values):
+            print(f"note: {note}")
         self._tensorboard.truncate_after(self._env_step)
         return self._env_step
 
+    def _restore_runner(self, restored: Restored) -> None:
+        try:
+            self._runner.set_state(restored.arrays)
+        except ExpolError:
+            raise
+        # A task's own `set_state` may raise anything.
+        except Exception as error:
+            raise CheckpointError(
+                f"{self._store.directory}: the state of {self._env.task} at env_step {restored.env_step} "
+                f"cannot be restored ({type(error).__name__}: {error}). Resume with the task and packages "
+                "that saved it, or start anew in another root_dir."
+            ) from error
+
     def _finish(self) -> None:
-        for table in self._tables():
-            table.close()
+        self._tables.close()
         self._tensorboard.close()
         export_policy(self._agent, self._run.policy)
         if isinstance(self._agent, ActorCriticAgent):

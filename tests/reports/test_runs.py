@@ -147,7 +147,12 @@ def test_a_run_that_has_just_begun_has_no_rows(tmp_path, text):
     [
         ("iteration,env_step\n1,2\n", "no column episode_return_mean"),
         ("env_step,episode_return_mean,episodes\n1000,good,2\n", "could not convert"),
-        ("env_step,episode_return_mean,episodes\n1000,1,2,3,4\n1,1\n", "env_step does not grow"),
+        ("env_step,episode_return_mean,episodes\n1000,1,2,3,4\n1,1\n", "line 2 has 5 cells instead of 3"),
+        ("env_step,episode_return_mean,episodes\n1000,1,2\n1000,1,2\n", "env_step does not grow"),
+        ("env_step,episode_return_mean,episodes\n1000.5,1,2\n", "env_step does not grow"),
+        ("env_step,episode_return_mean,episodes\n1e999,1,2\n", "env_step is above"),
+        ("env_step,episode_return_mean,episodes\n1000,1,\n", "episodes must be whole numbers"),
+        ("env_step,episode_return_mean,episodes\n1000,1,2\n2000,1,1\n", "episodes must be whole numbers"),
         ("env_step,episode_return_mean,episodes\n,1,2\n", "env_step does not grow"),
     ],
 )

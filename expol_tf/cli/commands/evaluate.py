@@ -12,7 +12,7 @@ from expol_tf.cli import user_path
 from expol_tf.cli.commands.train import import_library, run_with_gin, use_device
 from expol_tf.configuration import Binding, Macro, Reference, gin_syntax, resolve
 from expol_tf.errors import ConfigurationError, RunDirectoryError
-from expol_tf.runs import RunFiles
+from expol_tf.runs import RunFiles, reading
 
 # What the evaluation of a policy takes from its run's configuration.
 _TASK = ("train.task", "train.wrappers", "train.make_kwargs")
@@ -37,11 +37,12 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     if not values.root_dir:
         raise ConfigurationError("--root_dir must name the directory of a run; got none.")
     files = RunFiles(user_path(values.root_dir))
-    if not files.config.is_file():
+    if not reading.is_there(files.config):
         raise RunDirectoryError(
             f"--root_dir must be the directory of a run; {files.root} holds no config.gin. "
             "Train one with expol-train."
         )
+    files.read_config()
     statements = _needed_statements(gin_syntax.read_files([str(files.config)]))
     from expol_tf.training import check_video_path, record_video
 

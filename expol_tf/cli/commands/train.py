@@ -20,7 +20,7 @@ from expol_tf.cli import RUN_PACKAGES, resume_command, run_program, user_path
 from expol_tf.configuration import UNWRITABLE_MARK, applied, check_macros, gin_syntax, resolve
 from expol_tf.configuration import resources as _resources
 from expol_tf.errors import ConfigurationError
-from expol_tf.runs import RunFiles
+from expol_tf.runs import RunFiles, reading
 
 _CONFIGURABLE_MODULES = (
     "expol_tf.agents",
@@ -133,9 +133,10 @@ def _recorded_configuration(root_dir: str | None) -> str:
     """Returns the config.gin of an existing run, so that --root_dir alone resumes it."""
     if root_dir:
         files = RunFiles(user_path(root_dir))
-        if files.config.is_file():
+        if reading.is_there(files.config):
             # Before a name of that version is looked up in vain.
             files.require_resumable()
+            files.read_config()
             return str(files.config)
     raise ConfigurationError(
         "--gin_file must name an experiment (or --root_dir a run to resume); got none. These come along:\n"

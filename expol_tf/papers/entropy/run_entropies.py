@@ -109,7 +109,7 @@ def _of_replay(run: Run, size: int, seed: int) -> np.ndarray | None:
     """Observations `[B, O]` of the replay in the run's newest checkpoint, or None if it has none."""
     arrays = CheckpointStore(RunFiles(run.directory).checkpoints).arrays() or {}
     rows = arrays.get("replay/rows")
-    if rows is None:
+    if rows is None or not len(rows):
         return None
     # A row begins with the observation.
     return np.random.default_rng(seed).choice(rows[:, :size], NUM_STATES)
