@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import gin
 
 from expol_tf.argument_types import described, fits, remedy, shown, type_hints
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
 
@@ -61,7 +61,11 @@ def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Calla
                     f"{owner(self)}.{name} must be {described(hint)}; got {shown(value)}."
                     f"{remedy(value, hint)}"
                 )
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TaskError as error:
+            # Of what lies between this call and the environment's code the caller can mend nothing.
+            raise error.with_traceback(error.frames) from None
 
     # gin looks at this attribute, not through the wrapper, for the names of positional arguments.
     wrapper.__signature__ = signature  # type: ignore[attr-defined]

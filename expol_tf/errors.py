@@ -6,6 +6,9 @@ these messages without a traceback; anything else that is raised is a defect of 
 
 from __future__ import annotations
 
+import traceback
+import types
+
 
 class ExpolError(Exception):
     """Base of all errors that are the caller's to mend."""
@@ -41,3 +44,41 @@ class CheckpointError(ExpolError, RuntimeError):
 
 class DependencyError(ExpolError, ImportError):
     """An optional package or system library is needed and not installed."""
+
+
+class TaskError(ExpolError, RuntimeError):
+    """An environment raised something, ended the program, or returned what its interface does not allow.
+
+    Attributes:
+      place: Which environment it was and when, the beginning of the message; "" if that is not known yet.
+      raised: What the environment raised; None if it returned something wrong.
+      frames: The environment's own part of the traceback, None if there is none.
+    """
+
+    # Without a value in the class: gin shows errors by proxies, which would take it for the error's own.
+    place: str
+    raised: BaseException | None
+    frames: types.TracebackType | None
+
+    def __init__(
+        self,
+        message: str,
+        place: str = "",
+        raised: BaseException | None = None,
+        frames: types.TracebackType | None = None,
+    ):
+        super().__init__(f"{place}: {message}" if place else message)
+        self.place = place
+        self.raised = raised
+        self.frames = frames
+
+    def __reduce__(self) -> tuple[type[TaskError], tuple[str]]:
+        # Tracebacks cannot be sent to another process.
+        return TaskError, (str(self),)
+
+    def environment_traceback(self) -> str:
+        """Returns what Python prints of `raised`, with the environment's own frames; "" if there are none."""
+        if self.raised is None or self.frames is None:
+            return ""
+        lines = traceback.format_exception(type(self.raised), self.raised, self.frames, chain=False)
+        return "".join(lines).rstrip("\n")

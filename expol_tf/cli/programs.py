@@ -11,13 +11,14 @@ import pathlib
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 from expol_tf.cli.paths import shown, user_directory
 from expol_tf.cli.versions import installed_versions
-from expol_tf.errors import ExpolError
+from expol_tf.errors import ExpolError, TaskError
 
 # The exit status of a mistake that the user has to correct.
 USAGE_ERROR = 2
@@ -83,8 +84,13 @@ def run_program(
         return main(values, argv[1:])
     except ExpolError as error:
         if values.debug:
+            if isinstance(error, TaskError) and error.raised is not None:
+                # With all frames: of the error itself only the environment's are left.
+                traceback.print_exception(error.raised)
             raise
         print(f"{name}: error: {error_message(error)}", file=sys.stderr)
+        if isinstance(error, TaskError) and (own := error.environment_traceback()):
+            print(f"Where the environment raised it:\n{own}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         if values.debug:

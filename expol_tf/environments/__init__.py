@@ -1,11 +1,13 @@
 """Gymnasium environments, many at once, for TF-Agents and for the library's own runners."""
 
+from expol_tf.environments import returned_values
 from expol_tf.environments.backends import (
     ArrayVectorEnvironment,
     EnvPoolVectorEnvironment,
     MujocoVectorEnvironment,
     SyncVectorEnvironment,
 )
+from expol_tf.environments.faults import task_error
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.loading import check_task, load, load_vector
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
@@ -59,8 +61,10 @@ __all__ = [
     "load_vector",
     "mujoco_state",
     "register_tasks",
+    "returned_values",
     "set_mujoco_state",
     "target_log_density",
+    "task_error",
     "time_step_spec",
 ]
 

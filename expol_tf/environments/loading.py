@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import gymnasium
+from gymnasium.wrappers import TimeLimit
 
 from expol_tf.configurable import configurable
 from expol_tf.environments.backends import (
@@ -17,9 +19,11 @@ from expol_tf.environments.backends import (
     array_backend,
     mujoco_backend,
 )
+from expol_tf.environments.faults import task_error
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.registry import make_registered
 from expol_tf.environments.vector_environment import VectorEnvironment
+from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import ConfigurationError
 from expol_tf.factories import may_make, shown_factory
 
@@ -70,6 +74,7 @@ def load_vector(
       SpaceError: If its spaces are not supported; names the space and the remedy.
       ConfigurationError: If an argument breaks its rule.
       DependencyError: If the task or the backend needs a package that is not installed.
+      TaskError: If what makes the task raises.
     """
     check_task(task, num_envs, backend, wrappers, make_kwargs)
     kwargs = dict(make_kwargs or {})
@@ -131,6 +136,21 @@ def check_task(
             f"make_kwargs must be keyword arguments, a dict, or None; got {make_kwargs!r}. "
             'Write make_kwargs={"max_episode_steps": 100}.'
         )
+    # A factory has names and values of its own.
+    if isinstance(task, str) and "max_episode_steps" in (make_kwargs or {}):
+        _require_step_limit((make_kwargs or {})["max_episode_steps"], backend)
+
+
+def _require_step_limit(limit: Any, backend: str) -> None:
+    """Refuses a time limit of no steps, and what is no number of steps."""
+    never = -1 if backend == "sync" else None
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit == never):
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ConfigurationError(
+            "max_episode_steps in make_kwargs must be a positive integer"
+            f"{' or -1, which stands for no limit' if never else ''}; got {limit!r}."
+        )
 
 
 def _makes_environment(factory: Any) -> bool:
@@ -143,13 +163,55 @@ def _make(task: Task, kwargs: dict[str, Any], wrappers: Sequence[Wrapper]) -> gy
     elif isinstance(task, gymnasium.Env):
         env = task
     else:
-        env = _checked(task(**kwargs), task)
+        _require_keywords(task, kwargs)
+        env = _made(functools.partial(task, **kwargs), task)
     for wrapper in wrappers:
-        env = _checked(wrapper(env), wrapper)
+        env = _made(functools.partial(wrapper, env), wrapper)
+    return _with_spaces(env)
+
+
+def _require_keywords(factory: Callable[..., gymnasium.Env], kwargs: dict[str, Any]) -> None:
+    """Refuses make_kwargs that do not fit a factory, before it is called."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # Some built-in functions have none.
+        return
+    try:
+        signature.bind(**kwargs)
+    except TypeError as error:
+        takes = ", ".join(map(str, signature.parameters.values())) or "none"
+        raise ConfigurationError(
+            f"make_kwargs must fit the arguments of {shown_factory(factory)} ({takes}); got {kwargs}: "
+            f"{error}."
+        ) from None
+
+
+def _made(make: Callable[[], Any], maker: Any) -> gymnasium.Env:
+    """Returns the environment that a factory or wrapper makes."""
+    try:
+        env = make()
+    except (Exception, SystemExit) as error:
+        raise task_error(error, "The environment cannot be made", shown_factory(maker)) from None
+    if not isinstance(env, gymnasium.Env):
+        raise ConfigurationError(
+            f"{shown_factory(maker)} must return a gymnasium.Env; it returned {type(env)}. Derive its class "
+            "from gymnasium.Env (not from gym.Env, its predecessor)."
+        )
     return env
 
 
-def _checked(env: Any, maker: Any) -> gymnasium.Env:
-    if not isinstance(env, gymnasium.Env):
-        raise ConfigurationError(f"{maker} must return a gymnasium.Env; it returned {type(env)}.")
+def _with_spaces(env: gymnasium.Env) -> gymnasium.Env:
+    """Returns `env` once it is known to have both spaces and a time limit that can be."""
+    name = type(env.unwrapped).__name__
+    for space in ("observation_space", "action_space"):
+        try:
+            getattr(env, space)
+        except (Exception, SystemExit) as error:
+            raise task_error(error, name, f"its {space}") from None
+    for layer in layers(env):
+        limit = getattr(layer, "_max_episode_steps", 1) if isinstance(layer, TimeLimit) else 1
+        if not limit > 0:
+            raise ConfigurationError(
+                f"max_episode_steps of {name} must be a positive integer; its TimeLimit has {limit!r}."
+            )
     return env

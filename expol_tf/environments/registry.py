@@ -11,7 +11,14 @@ from typing import Any
 import gymnasium
 
 from expol_tf.cli import import_user_module, nearest, nearest_module
-from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.environments.faults import task_error
+from expol_tf.errors import (
+    ConfigurationError,
+    DependencyError,
+    ExpolError,
+    TaskError,
+    UnknownEnvironmentError,
+)
 from expol_tf.gymnasium_plugin import register_tasks
 
 
@@ -28,6 +35,7 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
       UnknownEnvironmentError: If no such task is registered or it cannot be made here; names near ones.
       DependencyError: If it needs a package that is not installed.
       ConfigurationError: If it does not take these keyword arguments.
+      TaskError: If it raises anything else.
     """
     register_tasks()
     module, colon, _ = task.partition(":")
@@ -45,10 +53,18 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     except (gymnasium.error.Error, ImportError) as error:
         message = f"The task {task!r} cannot be made: {str(error).rstrip('.')}.{near_names(task)}"
         raise UnknownEnvironmentError(message) from error
-    except (TypeError, AssertionError) as error:
-        if not kwargs:
-            raise
-        raise ConfigurationError(f"The task {task!r} does not take make_kwargs={kwargs}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raised = task_error(error, f"The task {task!r} cannot be made", "its constructor")
+        if kwargs and isinstance(error, TypeError | AssertionError) and _stays_in_gymnasium(raised):
+            raise ConfigurationError(
+                f"The task {task!r} does not take make_kwargs={kwargs}: {error}"
+            ) from error
+        raise raised from None
+
+
+def _stays_in_gymnasium(error: ExpolError) -> bool:
+    """Whether no code of the environment's own was running, so that the arguments are to blame."""
+    return isinstance(error, TaskError) and error.frames is None
 
 
 def near_names(task: str) -> str:

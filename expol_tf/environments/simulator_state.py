@@ -9,15 +9,16 @@ tasks. The environment's `np_random` is saved as well, so a task's own `get_stat
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import wrappers
 
+from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.wrapper_chain import layers
-from expol_tf.errors import CheckpointError
+from expol_tf.errors import CheckpointError, TaskError
 
 # The attributes that are the whole state of Gymnasium's wrappers. A subclass may keep more, so it is unknown.
 _ATTRIBUTES: dict[type, tuple[str, ...]] = {
@@ -64,27 +65,58 @@ def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
     """Returns the state of all layers of `env`, as arrays that `np.savez` stores without pickle.
 
     Raises:
-      TypeError: If a layer's own `get_state` returns something that needs pickle.
+      TaskError: If a layer's own `get_state` raises, or returns something else than such arrays.
     """
+    _require_generator(env)
     state = {"np_random": generator_state(env.unwrapped.np_random)}
     for depth, layer in enumerate(layers(env)):
-        for name, value in _get_layer(layer).items():
-            array = np.asarray(value)
-            if array.dtype.hasobject:
-                raise TypeError(
-                    f"get_state of {type(layer).__name__} must return a dict of arrays that need no pickle; "
-                    f"its {name!r} is {value!r}."
-                )
-            state[f"{depth}.{type(layer).__name__}.{name}"] = array.copy()
+        values = _get_layer(layer)
+        _require_arrays(values, f"{type(layer).__name__}.get_state()")
+        for name, value in values.items():
+            state[f"{depth}.{type(layer).__name__}.{name}"] = np.array(value)
     return state
 
 
 def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
-    """Restores what `get_state` returned into `env`, which has the same layers and has been reset."""
+    """Restores what `get_state` returned into `env`, which has the same layers and has been reset.
+
+    Raises:
+      TaskError: If a layer's own `set_state` raises.
+    """
+    _require_generator(env)
     set_generator_state(env.unwrapped.np_random, state["np_random"])
     for depth, layer in enumerate(layers(env)):
         prefix = f"{depth}.{type(layer).__name__}."
         _set_layer(layer, {name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)})
+
+
+def _require_generator(env: gymnasium.Env) -> None:
+    name = type(env.unwrapped).__name__
+    try:
+        generator: Any = env.unwrapped.np_random
+    except (Exception, SystemExit) as error:
+        raise task_error(error, name, "np_random") from None
+    if not isinstance(generator, np.random.Generator):
+        raise TaskError(
+            f"np_random of {name} must be a numpy.random.Generator for its state to be saved; got "
+            f"{shown(generator)}. Call super().reset(seed=seed) in reset(), which makes it."
+        )
+
+
+def _require_arrays(state: Any, call: str) -> None:
+    rule = "must return a dict of arrays that need no pickle"
+    if not isinstance(state, Mapping):
+        raise TaskError(f"{call} {rule}; got {shown(state)}.")
+    for name, value in state.items():
+        # "#" marks states that differ in shape, see `stack`.
+        if not isinstance(name, str) or "#" in name:
+            raise TaskError(f'{call} {rule}, by names that are strings without "#"; got the name {name!r}.')
+        try:
+            plain = not np.asarray(value).dtype.hasobject
+        except Exception:  # Ragged lists, and whatever an object's own conversion raises.
+            plain = False
+        if not plain or isinstance(value, np.ma.MaskedArray):
+            raise TaskError(f"{call} {rule}; its {name!r} is {shown(value)}.")
 
 
 def generator_state(generator: np.random.Generator) -> np.ndarray:
@@ -159,7 +191,10 @@ def _attributes(layer: gymnasium.Env) -> tuple[str, ...] | None:
 
 def _get_layer(layer: Any) -> dict[str, Any]:
     if _saves_itself(layer):
-        return layer.get_state()
+        try:
+            return layer.get_state()
+        except (Exception, SystemExit) as error:
+            raise task_error(error, "", f"{type(layer).__name__}.get_state()") from None
     if _is_mujoco(layer):
         return {"simulator": mujoco_state(layer.model, layer.data)}
     values = {name: getattr(layer, name) for name in _attributes(layer) or ()}
@@ -168,7 +203,10 @@ def _get_layer(layer: Any) -> dict[str, Any]:
 
 def _set_layer(layer: Any, state: dict[str, np.ndarray]) -> None:
     if _saves_itself(layer):
-        layer.set_state(state)
+        try:
+            layer.set_state(state)
+        except (Exception, SystemExit) as error:
+            raise task_error(error, "", f"{type(layer).__name__}.set_state()") from None
     elif _is_mujoco(layer):
         set_mujoco_state(layer.model, layer.data, state["simulator"])
     else:

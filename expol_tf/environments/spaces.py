@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -45,6 +47,14 @@ def observation_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArr
     box = _float_box(space, "observation", task)
     low, high = _float32_bounds(box)
     return array_spec.BoundedArraySpec(box.shape, np.float32, minimum=low, maximum=high, name="observation")
+
+
+def box_bounds(space: gymnasium.Space) -> tuple[Any, ...] | None:
+    """Returns shape and bounds of a box as values that can be compared; None for any other space."""
+    if not isinstance(space, spaces.Box):
+        return None
+    # Bytes are compared in a tenth of the time of arrays, and every reset does it.
+    return space.low.shape, space.low.tobytes(), space.high.tobytes()
 
 
 def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from tf_agents.environments import py_environment, utils
 from tf_agents.trajectories import time_step as ts
 
+from expol_tf.environments import returned_values, task_error
+from expol_tf.errors import TaskError
 from expol_tf.testing.assertions import ensure, ensure_finite
 
 MakeEnvironment = Callable[[int], py_environment.PyEnvironment]
@@ -17,8 +20,8 @@ MakeEnvironment = Callable[[int], py_environment.PyEnvironment]
 def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100, seed: int = 0) -> None:
     """Checks a batched TF-Agents environment against the conventions that agents rely on.
 
-    * It passes TF-Agents' `validate_py_environment`. Time steps are finite, and later steps do not change
-      them.
+    * It passes TF-Agents' `validate_py_environment`. Time steps have the shapes of the specs and real, finite
+      numbers, and later steps do not change them. No call raises anything.
     * The step that ends an episode is LAST. The next one ignores its action and returns FIRST with reward 0
       and discount 1. Every other step is MID.
     * The discount is 0 at a LAST step that is terminal, and 1 elsewhere. Agents multiply by γ themselves.
@@ -41,7 +44,11 @@ def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100
     Raises:
       AssertionError: At the first broken rule.
     """
-    environment = make_environment(seed)
+
+    def made(seed: int) -> py_environment.PyEnvironment:
+        return _called(lambda: make_environment(seed), "make_environment", f"the function, with seed {seed},")
+
+    environment = made(seed)
     ensure(
         isinstance(environment, py_environment.PyEnvironment) and environment.batched,
         f"make_environment must return a batched PyEnvironment; got {environment}.",
@@ -56,22 +63,25 @@ def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100
         f"No episode ended within {num_steps // 2} steps: raise num_steps, or shorten the time limit.",
     )
     _ensure_same(
-        _run(make_environment(seed), actions),
+        _run(made(seed), actions),
         steps,
         "The same seed and actions must give the same time steps: draw all randomness from the "
         "environment's own generator, which `reset(seed=…)` seeds.",
     )
-    _check_boundary_actions(make_environment(seed), actions, steps)
-    _check_clipping(make_environment(seed), actions, steps)
+    _check_boundary_actions(made(seed), actions, steps)
+    _check_clipping(made(seed), actions, steps)
     try:
-        utils.validate_py_environment(make_environment(seed), episodes=1)
+        utils.validate_py_environment(made(seed), episodes=1)
     except ValueError as error:
         raise AssertionError(f"validate_py_environment: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise AssertionError(str(task_error(error, _name(environment), "a call of its"))) from error
+    _called(environment.close, _name(environment), "close()")
     # TF-Agents' base class has no such attribute.
     if getattr(environment, "can_save_state", False):
         # Saved just after the end of an episode, where most of the state is in use.
         moment = max(t for t, step in enumerate(steps[: num_steps // 2]) if step.is_last().any())
-        _check_state(make_environment, actions, moment, seed)
+        _check_state(made, actions, moment, seed)
 
 
 def _actions(environment: py_environment.PyEnvironment, num_steps: int, seed: int) -> np.ndarray:
@@ -85,16 +95,57 @@ def _actions(environment: py_environment.PyEnvironment, num_steps: int, seed: in
 
 
 def _run(environment: py_environment.PyEnvironment, actions: np.ndarray) -> list[ts.TimeStep]:
-    """Returns copies of the T + 1 time steps, once it is known that later steps do not change them."""
-    steps = [environment.reset()]
+    """Returns copies of the T + 1 time steps, once it is known that later steps do not change them.
+
+    Each has been held against the environment's specs.
+    """
+    steps = [_checked(_called(environment.reset, _name(environment), "reset()"), environment, "reset()")]
     kept = [_copied(steps[0])]
-    for action in actions:
-        steps.append(environment.step(action))
+    for t, action in enumerate(actions):
+        steps.append(_step(environment, action, t + 1))
         kept.append(_copied(steps[-1]))
     _ensure_same(
         steps, kept, "Time steps must not change after they were returned: return copies of buffers."
     )
     return kept
+
+
+def _step(environment: py_environment.PyEnvironment, action: np.ndarray, t: int) -> ts.TimeStep:
+    place = f"{_name(environment)}, step {t}"
+    return _checked(_called(lambda: environment.step(action), place, "step()"), environment, "step()", place)
+
+
+def _called(function: Callable[[], Any], place: str, call: str) -> Any:
+    """Returns what a function returns; what it raises becomes the message that a run would end with."""
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise AssertionError(str(task_error(error, place, call))) from error
+
+
+def _checked(
+    step: Any, environment: py_environment.PyEnvironment, call: str, place: str | None = None
+) -> ts.TimeStep:
+    """Returns a time step, once its fields are known to have the specs' shapes and to be real numbers."""
+    place = place or _name(environment)
+    ensure(
+        isinstance(step, ts.TimeStep), f"{place}: {call} must return a TimeStep; got {type(step).__name__}."
+    )
+    batch = environment.batch_size
+    spec = environment.observation_spec()
+    shapes = {
+        "step_type": (batch,), "reward": (batch,), "discount": (batch,), "observation": (batch, *spec.shape)
+    }  # fmt: skip
+    try:
+        for name, shape in shapes.items():
+            returned_values.array(getattr(step, name), shape, f"the {name} that {call} returns")
+    except TaskError as error:
+        raise AssertionError(f"{place}: {error}") from error
+    return step
+
+
+def _name(environment: py_environment.PyEnvironment) -> str:
+    return str(getattr(environment, "task", type(environment).__name__))
 
 
 def _copied(step: ts.TimeStep) -> ts.TimeStep:
@@ -160,7 +211,7 @@ def _check_state(make_environment: MakeEnvironment, actions: np.ndarray, moment:
     """Saves the state after `moment` steps and goes on from it in another environment."""
     saved = make_environment(seed)
     _run(saved, actions[:moment])
-    state = saved.get_state()
+    state = _called(saved.get_state, _name(saved), "get_state()")
     file = io.BytesIO()
     try:
         np.savez(file, **state)
@@ -174,9 +225,11 @@ def _check_state(make_environment: MakeEnvironment, actions: np.ndarray, moment:
     # Another seed and a few steps, so that nothing is right by chance.
     restored = make_environment(seed + 1)
     _run(restored, actions[:3])
-    restored.set_state(state)
-    expected = [_copied(saved.step(action)) for action in actions[moment:]]
-    actual = [_copied(restored.step(action)) for action in actions[moment:]]
+    _called(lambda: restored.set_state(state), _name(restored), "set_state()")
+    expected, actual = (
+        [_copied(_step(each, action, t + 1)) for t, action in enumerate(actions[moment:], moment)]
+        for each in (saved, restored)
+    )
     message = (
         "After set_state an environment must go on as the saved one does (generators, counters, buffers)."
     )

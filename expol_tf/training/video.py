@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ import numpy as np
 
 from expol_tf.cli import home_path
 from expol_tf.environments import VectorEnvironment, load_vector
-from expol_tf.errors import ConfigurationError, DependencyError
+from expol_tf.errors import ConfigurationError, DependencyError, TaskError
+from expol_tf.factories import shown_factory, takes
 
 _SUFFIXES = (".gif", ".mp4")
+_RENDERERS = ("OpenGL.", "glfw.", "mujoco.", "pygame.", "gymnasium.envs.")
 _GL_BACKENDS = ("egl", "osmesa")
 # Without a graphics card a picture takes up to 0.1 s, and MuJoCo's tasks have up to 125 steps a second.
 _MAX_FRAMES_PER_S = 30
+_DEFAULT_STEPS_PER_S = 30.0
 
 
 def record_video(
@@ -48,15 +52,17 @@ def record_video(
 
     Raises:
       ConfigurationError: If the suffix is another, or the task has no pictures.
+      TaskError: If the task raises, or returns something else than pictures.
       DependencyError: If no headless renderer or no encoder is installed; names the packages.
     """
     target = check_video_path(path)
+    _require_render_mode(task)
     choose_renderer()
-    steps_per_s = 30.0
+    steps_per_s = _DEFAULT_STEPS_PER_S
 
     def read_rate(made: gymnasium.Env) -> gymnasium.Env:
         nonlocal steps_per_s
-        steps_per_s = float(made.metadata.get("render_fps") or steps_per_s)
+        steps_per_s = _steps_per_s(made)
         return made
 
     make_kwargs = {**(make_kwargs or {}), "render_mode": "rgb_array"}
@@ -112,6 +118,34 @@ def choose_renderer() -> str | None:
     return None
 
 
+def _require_render_mode(task: Any) -> None:
+    """Refuses a task that cannot be asked for pictures."""
+    if isinstance(task, gymnasium.Env):
+        raise ConfigurationError(
+            "task must be a Gymnasium id or a function for a video, which has an environment of its own; "
+            f"got {task}. Pass a function that makes it and takes render_mode."
+        )
+    if callable(task) and not takes(task, render_mode="rgb_array"):
+        raise ConfigurationError(
+            f'a video needs pictures, but {shown_factory(task)} does not take render_mode="rgb_array". Let '
+            "it take render_mode=None and hand it to the environment, whose render() then returns pictures."
+        )
+
+
+def _steps_per_s(env: gymnasium.Env) -> float:
+    """Returns how many steps of the task are a second, as its metadata says."""
+    metadata = env.metadata
+    rate = metadata.get("render_fps") if isinstance(metadata, Mapping) else None
+    if rate is None:
+        return _DEFAULT_STEPS_PER_S
+    if not isinstance(rate, int | float | np.number) or not 0 < rate < math.inf:
+        raise ConfigurationError(
+            f'metadata["render_fps"] of {type(env.unwrapped).__name__} must be a positive number; '
+            f"got {rate!r}."
+        )
+    return float(rate)
+
+
 def _works(backend: str) -> bool:
     probe = f"from mujoco.{backend} import GLContext; context = GLContext(8, 8); context.make_current()"
     environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
@@ -126,13 +160,20 @@ def _works(backend: str) -> bool:
 def _picture(env: VectorEnvironment) -> np.ndarray:
     try:
         return env.render()
-    except ConfigurationError:
-        raise
-    except Exception as error:  # Each renderer fails in its own way when a system library is missing.
+    except TaskError as error:
+        if error.raised is None or not _is_of_a_renderer(error.raised):
+            raise
         raise DependencyError(
-            f"{env.task} cannot be drawn without a display: {type(error).__name__}: {error}. MuJoCo needs "
-            "EGL (Debian: apt install libegl1 libgl1-mesa-dri) or OSMesa (apt install libosmesa6)."
+            f"{env.task} cannot be drawn without a display: {type(error.raised).__name__}: {error.raised}. "
+            "MuJoCo needs EGL (Debian: apt install libegl1 libgl1-mesa-dri) or OSMesa (apt install "
+            "libosmesa6)."
         ) from error
+
+
+def _is_of_a_renderer(error: BaseException) -> bool:
+    """Whether a renderer raised it: each fails in its own way when a system library is missing."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(f"{frame.f_globals.get('__name__')}.".startswith(_RENDERERS) for frame, _ in frames)
 
 
 def _writer(path: Path, frames_per_s: float) -> Any:

@@ -16,7 +16,7 @@ from expol_tf.errors import (
     ConfigurationError,
     DependencyError,
     NonFiniteError,
-    SpaceError,
+    TaskError,
     UnknownEnvironmentError,
 )
 from tests.environments.tasks import CountingTask, make_with_both_ends
@@ -220,7 +220,7 @@ def test_observations_of_another_shape_than_the_space_are_named():
             self.draw = 0.0
             return np.zeros(1)  # would be broadcast
 
-    with pytest.raises(SpaceError, match=r"\(1,\).*\(3,\)"):
+    with pytest.raises(TaskError, match=r"\(3,\).*\(1,\)"):
         load_vector(Wrong).reset()
 
 

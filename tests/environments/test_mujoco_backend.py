@@ -71,5 +71,12 @@ def test_the_picture_shows_the_first_sub_environment(monkeypatch):
     environment = load_vector("Hopper-v5", 3, 0, make_kwargs={"render_mode": "rgb_array"})
     observation = environment.reset().copy()
     inner = environment._env.unwrapped
-    monkeypatch.setattr(inner, "render", lambda: inner.data.qpos[1:].astype(np.float32))
-    np.testing.assert_array_equal(environment.render(), observation[0, :5])
+    shown = []
+
+    def render():
+        shown.append(inner.data.qpos[1:].astype(np.float32))
+        return np.zeros((4, 5, 3), np.uint8)
+
+    monkeypatch.setattr(inner, "render", render)
+    assert environment.render().shape == (4, 5, 3)
+    np.testing.assert_array_equal(shown[0], observation[0, :5])

@@ -37,7 +37,12 @@ class Flag(gymnasium.Env):
 
     def render(self) -> np.ndarray:
         if self._is_broken:
-            raise AttributeError("'NoneType' object has no attribute 'glGetError'")
+            renderer = {"__name__": "OpenGL.error"}
+            exec(
+                "def check(): raise AttributeError(\"'NoneType' object has no attribute 'glGetError'\")",
+                renderer,
+            )
+            renderer["check"]()
         return np.full((16, 16, 3), 20 * self.steps, np.uint8)
 
 

@@ -9,8 +9,9 @@ import gymnasium
 import numpy as np
 
 from expol_tf.configurable import configurable
+from expol_tf.environments import returned_values
 from expol_tf.environments.backends.state_rows import StateRowsBackend
-from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv
+from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv, task_calls
 from expol_tf.environments.wrapper_chain import peel_time_limit
 from expol_tf.errors import ConfigurationError
 
@@ -44,6 +45,7 @@ class ArrayVectorEnvironment(StateRowsBackend):
 
         Raises:
           ConfigurationError: If `env` is of another kind.
+          TaskError: If the task's first state is no array of rank 1.
         """
         if not isinstance(peel_time_limit(env)[0], ArrayTaskEnv):
             raise ConfigurationError(
@@ -53,7 +55,8 @@ class ArrayVectorEnvironment(StateRowsBackend):
         self.info: Mapping[str, np.ndarray] = {}
         self._task: ArrayTask = self._inner.task
         # Only the state's size is wanted, so no sub-environment's generator may be used up for it.
-        self._states = np.zeros((num_envs, self._task.initial_state(np.random.default_rng(0)).size))
+        state = task_calls.initial_state(self._task, np.random.default_rng(0))
+        self._states = np.zeros((num_envs, state.size))
 
     def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
         arrays = self._arrays
@@ -61,11 +64,11 @@ class ArrayVectorEnvironment(StateRowsBackend):
         actions = actions.astype(np.float64)
         rows: Any = slice(None) if active is None else np.flatnonzero(active)
         before = self._states[0].copy()
-        result = self._task.transition(self._states[rows], actions[rows])
+        result = task_calls.transition(self._task, self._states[rows], actions[rows])
         self._elapsed[rows] += 1
         self._states[rows] = result.state
         self.info = self._spread(result.info or {}, rows)
-        arrays.next_observation[rows] = self._task.observe(result.state)
+        arrays.next_observation[rows] = task_calls.observe(self._task, result.state)
         arrays.reward[rows] = result.reward
         arrays.terminated[rows] = result.terminated
         arrays.truncated[rows] = self._elapsed[rows] >= self._max_steps
@@ -75,8 +78,10 @@ class ArrayVectorEnvironment(StateRowsBackend):
 
     def _draw_states(self, rows: list[int]) -> np.ndarray:
         for row in rows:
-            self._states[row] = self._task.initial_state(self._generators[row])
-        return self._task.observe(self._states[rows])
+            state = task_calls.initial_state(self._task, self._generators[row])
+            what = "the state in which an episode starts"
+            self._states[row] = returned_values.array(state, self._states.shape[1:], what, ", always")
+        return task_calls.observe(self._task, self._states[rows])
 
     def _spread(self, info: Mapping[str, np.ndarray], rows: Any) -> Mapping[str, np.ndarray]:
         """Returns `info` of the stepped rows as arrays of all N, zero in the other rows."""

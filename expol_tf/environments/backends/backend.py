@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import gymnasium
 import numpy as np
 
-from expol_tf.environments import spaces
+from expol_tf.environments import returned_values, spaces
+from expol_tf.environments.faults import task_error
 from expol_tf.environments.vector_environment import VectorEnvironment, VectorStep
-from expol_tf.errors import ConfigurationError, NonFiniteError
+from expol_tf.errors import ConfigurationError, NonFiniteError, TaskError
 
 
 class Backend(VectorEnvironment):
@@ -38,12 +39,19 @@ class Backend(VectorEnvironment):
         # Steps finished so far, for messages; None before the first reset.
         self._num_steps: int | None = None
         # Bounds in the box's own precision: a float64 bound rounded to float32 may lie outside the box.
+        # Copies, as a task might write into its own.
         assert isinstance(action_space, gymnasium.spaces.Box)
-        self._low, self._high = action_space.low, action_space.high
+        self._low, self._high = action_space.low.copy(), action_space.high.copy()
+        self._bounds = spaces.box_bounds(action_space)
 
     def reset(self) -> np.ndarray:
-        """Starts a new episode in every sub-environment and returns the observations `[N, O]`."""
-        self._restart(range(self.num_envs))
+        """Starts a new episode in every sub-environment and returns the observations `[N, O]`.
+
+        Raises:
+          TaskError: If a task raises, or returns what its interface does not allow.
+          NonFiniteError: If an observation is NaN or infinite; names the sub-environment.
+        """
+        self._begin(range(self.num_envs))
         if self._num_steps is None:
             self._num_steps = 0
         self._raise_if_not_finite(self._arrays.observation)
@@ -56,6 +64,8 @@ class Backend(VectorEnvironment):
           ConfigurationError: If the environment has not been reset, or the shape is wrong.
           NonFiniteError: If an active row of the actions holds NaN, or an observation or reward is NaN or
             infinite; names sub-environment and step. Infinite actions are clipped like any other.
+          TaskError: If a task raises, or returns what its interface does not allow; names sub-environment,
+            step and call.
         """
         arrays = self._arrays
         boxed = self._boxed(actions, active)
@@ -64,7 +74,10 @@ class Backend(VectorEnvironment):
             np.copyto(arrays.next_observation, arrays.observation)
             for results in (arrays.reward, arrays.terminated, arrays.truncated):
                 results.fill(0)
-        self._advance(boxed, active)
+        try:
+            self._advance(boxed, active)
+        except (Exception, SystemExit) as error:
+            raise task_error(error, self._place(), "step()") from None
         # Where an episode goes on its successor is acted on next; where it ended this is overwritten below.
         np.copyto(arrays.observation, arrays.next_observation)
         self._num_steps = 1 + (self._num_steps or 0)
@@ -75,7 +88,7 @@ class Backend(VectorEnvironment):
         ended = np.flatnonzero(arrays.terminated | arrays.truncated).tolist()
         if ended:
             # After the copy, so that `next_observation` keeps the final observation of the old episode.
-            self._restart(ended)
+            self._begin(ended)
             if not np.isfinite(arrays.observation[ended].sum()):
                 self._raise_if_not_finite(arrays.observation)
         return arrays
@@ -97,6 +110,34 @@ class Backend(VectorEnvironment):
     def _restart(self, indices: Sequence[int]) -> None:
         """Starts episodes in these sub-environments and writes their first observations into the arrays."""
         raise NotImplementedError
+
+    def _begin(self, indices: Sequence[int]) -> None:
+        try:
+            self._restart(indices)
+        except (Exception, SystemExit) as error:
+            raise task_error(error, self._reset_place(), "reset()") from None
+
+    def _place(self, row: int | None = None) -> str:
+        """Returns which sub-environment it is, None for all, and the step under way, for messages."""
+        return f"{self._name(row)}, step {1 + (self._num_steps or 0)}"
+
+    def _reset_place(self, row: int | None = None) -> str:
+        """Returns which sub-environment it is, None for all, and when it is reset, for messages."""
+        when = "first reset" if self._num_steps is None else f"reset after step {self._num_steps}"
+        return f"{self._name(row)}, {when}"
+
+    def _name(self, row: int | None) -> str:
+        return self.task if row is None else f"{self.task}, sub-environment {row}"
+
+    def _require_same_box(self, env: gymnasium.Env) -> None:
+        """Raises a `TaskError` if the action space of `env` is no longer what it was at first."""
+        space: gymnasium.Space = env.action_space
+        if spaces.box_bounds(space) != self._bounds:
+            was = gymnasium.spaces.Box(self._low, self._high, dtype=self._low.dtype.type)
+            raise TaskError(
+                f"the action space must stay what it was when the environment was made, {was}; it is now "
+                f"{space}. Give it its final bounds in __init__."
+            )
 
     def _boxed(self, actions: np.ndarray, active: np.ndarray | None) -> np.ndarray:
         """Returns a fresh `[N, A]` array of `actions` clipped to the box, in the box's dtype.
@@ -155,4 +196,8 @@ class Backend(VectorEnvironment):
                 f"{self.task} was made with render_mode={env.render_mode!r} and gives no pictures. "
                 'Load it with make_kwargs={"render_mode": "rgb_array"}.'
             )
-        return np.asarray(env.render())
+        try:
+            picture = env.render()
+        except (Exception, SystemExit) as error:
+            raise task_error(error, self._name(0), "render()") from error
+        return returned_values.picture(picture, self._name(0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from expol_tf.configurable import configurable
 from expol_tf.environments.backends.backend import Backend
+from expol_tf.environments.faults import described
 from expol_tf.environments.registry import near_names
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
 from expol_tf.random import sub_environment_seeds
@@ -72,7 +73,12 @@ class EnvPoolVectorEnvironment(Backend):
             )
         # EnvPool takes signed 32-bit integers.
         seeds = [value & 0x7FFFFFFF for value in sub_environment_seeds(seed, num_envs)]
-        self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
+        try:
+            self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
+        except (Exception, SystemExit) as error:
+            raise ConfigurationError(
+                f"EnvPool cannot make {task} with make_kwargs={kwargs}: {described(error)}."
+            ) from error
         super().__init__(task, num_envs, self._pool.observation_space, self._pool.action_space)
         self._everyone = np.arange(num_envs, dtype=np.int32)
 

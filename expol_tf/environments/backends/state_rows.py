@@ -10,6 +10,7 @@ import numpy as np
 
 from expol_tf.environments import simulator_state
 from expol_tf.environments.backends.backend import Backend
+from expol_tf.environments.faults import task_error
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
 from expol_tf.errors import CheckpointError
 from expol_tf.random import sub_environment_seeds
@@ -73,9 +74,13 @@ class StateRowsBackend(Backend):
 
     def close(self) -> None:
         """Closes the environment that this one was made from, and with it the renderer."""
-        self._env.close()
+        try:
+            self._env.close()
+        except (Exception, SystemExit) as error:
+            raise task_error(error, self.task, "close()") from None
 
     def _restart(self, indices: Sequence[int]) -> None:
+        self._require_same_box(self._env)
         rows = list(indices)
         self._elapsed[rows] = 0
         self._arrays.observation[rows] = self._draw_states(rows)

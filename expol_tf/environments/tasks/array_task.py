@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from expol_tf.environments.tasks import task_calls
 from expol_tf.errors import ConfigurationError
 
 # How many of the last transitions a picture shows.
@@ -107,7 +108,7 @@ class ArrayTaskEnv(gymnasium.Env):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts an episode and returns its first observation `[O]` with an empty info."""
         super().reset(seed=seed)
-        self._state = self.task.initial_state(self.np_random)
+        self._state = task_calls.initial_state(self.task, self.np_random)
         return self._observe(self._state), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -118,7 +119,7 @@ class ArrayTaskEnv(gymnasium.Env):
         assert isinstance(box, spaces.Box)
         # In double precision and clipped, as a vector environment hands actions to the task.
         action = np.clip(np.asarray(action, np.float64), box.low, box.high)
-        result = self.task.transition(self._state[np.newaxis], action[np.newaxis])
+        result = task_calls.transition(self.task, self._state[np.newaxis], action[np.newaxis])
         after = result.state[0]
         self.record(self._state, action, after)
         self._state = after
@@ -156,4 +157,4 @@ class ArrayTaskEnv(gymnasium.Env):
         self._state = np.array(state["state"]) if "state" in state else None
 
     def _observe(self, state: np.ndarray) -> np.ndarray:
-        return np.asarray(self.task.observe(state[np.newaxis])[0], np.float32)
+        return np.asarray(task_calls.observe(self.task, state[np.newaxis])[0], np.float32)
