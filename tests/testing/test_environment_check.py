@@ -8,7 +8,10 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
+from expol_tf.environments import load
+from expol_tf.errors import TaskError
 from expol_tf.testing import check_environment
+from tests.environments.tasks import CountingTask
 
 LENGTH = 7
 
@@ -174,6 +177,93 @@ class PicklesItsState(Right):
 def test_a_broken_environment_is_found(make, words):
     with np.errstate(divide="ignore"), pytest.raises(AssertionError, match=words):
         check_environment(make)
+
+
+class Fails(Right):
+    """Does in its `where` what a test wants."""
+
+    where, what = "_step", None
+
+    def _do(self, where, right):
+        if self.where != where:
+            return right()
+        if isinstance(self.what, BaseException):
+            raise self.what
+        return self.what(right()) if callable(self.what) else self.what
+
+    def _step(self, action):
+        return self._do("_step", lambda: super(Fails, self)._step(action))
+
+    def _reset(self):
+        return self._do("_reset", super()._reset)
+
+    def close(self):
+        return self._do("close", super().close)
+
+    def get_state(self):
+        return self._do("get_state", super().get_state)
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "words"),
+    [
+        ("_reset", ValueError("no"), r"^Fails: reset\(\) raised ValueError: no"),
+        ("_reset", SystemExit(0), r"^Fails: reset\(\) called sys\.exit\(0\)"),
+        ("_reset", "abc", r"^Fails: reset\(\) must return a TimeStep; got str"),
+        ("_step", ValueError("no"), r"^Fails, step 1: step\(\) raised ValueError: no"),
+        ("_step", None, r"^Fails, step 1: step\(\) must return a TimeStep; got NoneType"),
+        ("close", ValueError("no"), r"^Fails: close\(\) raised ValueError: no"),
+        ("get_state", ValueError("no"), r"^Fails: get_state\(\) raised ValueError: no"),
+        (
+            "_step",
+            lambda step: step._replace(reward=step.reward[:, np.newaxis]),
+            r"the reward that step\(\) returns must be .*shape \(2,\); got an array of shape \(2, 1\)",
+        ),
+        (
+            "_step",
+            lambda step: step._replace(observation=step.observation[:, :1]),
+            r"the observation that step\(\) returns must be .*shape \(2, 3\); got an array of shape \(2, 1\)",
+        ),
+        ("_step", lambda step: step._replace(discount=None), r"the discount that .*got None"),
+        ("_reset", lambda step: step._replace(reward=np.array(["a", "b"])), r"the reward that .*dtype <U1"),
+    ],
+)
+def test_fault_17_what_a_py_environment_does(where, what, words):
+    class Task(Fails):
+        pass
+
+    Task.__name__, Task.where, Task.what = "Fails", where, staticmethod(what) if callable(what) else what
+    with pytest.raises(AssertionError, match=words):
+        check_environment(Task)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ((np.zeros(3), 1.0, None, False, {}), "terminated, which .* True or False; got None"),
+        (
+            (np.zeros(1), 1.0, False, False, {}),
+            r"an array of real numbers of shape \(3,\), as .*shape \(1,\)",
+        ),
+        ((np.zeros(3), "a", False, False, {}), "the reward that .* a real number; got the str 'a'"),
+        ((np.zeros(3), 1.0, False, {}), "five values.*got 4"),
+        (ZeroDivisionError(), r"step\(\) raised ZeroDivisionError"),
+    ],
+)
+def test_fault_17_the_check_says_what_a_run_says(result, words):
+    class Task(CountingTask):
+        def step(self, action):
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+    with pytest.raises(AssertionError, match=f"^Task, sub-environment 0, step 1: .*{words}") as caught:
+        check_environment(lambda seed: load(Task, 2, seed))
+    environment = load(Task, 2, 0)
+    environment.reset()
+    with pytest.raises(TaskError) as raised:
+        environment.step(np.zeros((2, 2), np.float32))
+    assert str(caught.value) == str(raised.value)
 
 
 def test_a_right_environment_passes():
