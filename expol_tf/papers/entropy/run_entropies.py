@@ -10,6 +10,7 @@ import numpy as np
 from tf_agents.specs import array_spec
 
 from expol_tf.bijectors import ActionBox
+from expol_tf.cli import import_user_module
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.entropy.measured import Measured, measure
 from expol_tf.papers.reported import reported
@@ -86,9 +87,13 @@ def run_entropy(run: Run, seed: int) -> RunEntropy:
 
 def _environment(run: Run) -> gymnasium.Env:
     kwargs = literal(run.record.values.get("train.make_kwargs")) or {}
+    module, colon, _ = run.task.partition(":")
     try:
+        if colon:
+            # Gymnasium would import it from anywhere.
+            import_user_module(module)
         return gymnasium.make(run.task, disable_env_checker=True, **kwargs)
-    except gymnasium.error.Error as error:
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"--root_dir must hold runs of tasks that Gymnasium can make; {run.directory} is of {run.task} "
             f"({error}). Leave it out."
