@@ -12,7 +12,9 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
+
+from expol_tf.number_types import Range
 
 # A value and the type that it should have → whether it has; None leaves the answer to `fits`.
 Special = Callable[[Any, Any], bool | None]
@@ -54,6 +56,8 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
       special: Is asked first, also about the items of sequences.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return fits(value, arguments[0], special)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, argument, special) for argument in arguments)
     answer = None if special is None else special(value, hint)
@@ -74,12 +78,44 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
     if hint is type or origin is type:
         return isinstance(value, type)
     if hint in _SEQUENCES or origin in _SEQUENCES:
-        item = arguments[0] if arguments and (origin is not tuple or arguments[1:] == (Ellipsis,)) else Any
-        is_sequence = isinstance(value, collections.abc.Sequence) and not isinstance(value, str | bytes)
-        return is_sequence and all(fits(element, item, special) for element in value)
+        if not isinstance(value, collections.abc.Sequence) or isinstance(value, str | bytes):
+            return False
+        items = _items(value, hint)
+        return items is not None and all(fits(element, item, special) for element, item in items)
     if hint in _MAPPINGS or origin in _MAPPINGS:
         return isinstance(value, collections.abc.Mapping)
     return not isinstance(hint, type) or origin is not None or _is_instance(value, hint)
+
+
+def range_problem(value: Any, hint: Any) -> str:
+    """Returns what a value of a type must be and is not, such as "positive"; "" if it is in the type's range.
+
+    Args:
+      value: An object that `fits` the type.
+      hint: A type, which may have a `Range` for itself, for its alternatives or for the items of a sequence.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        # A symbol of a configuration, which stands for a value that is not known yet, has no range.
+        ranges = [item for item in arguments[1:] if isinstance(item, Range)]
+        problems = [item.problem(value) for item in ranges] if isinstance(value, numbers.Real) else []
+        return next(filter(None, problems), "") or range_problem(value, arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        problems = [range_problem(value, argument) for argument in arguments if fits(value, argument)]
+        return problems[0] if problems and all(problems) else ""
+    if (hint in _SEQUENCES or origin in _SEQUENCES) and isinstance(value, collections.abc.Sequence):
+        return next(filter(None, (range_problem(*pair) for pair in _items(value, hint) or ())), "")
+    return ""
+
+
+def _items(value: collections.abc.Sequence, hint: Any) -> list[tuple[Any, Any]] | None:
+    """Returns the items of a sequence with their types; None if it is a tuple of another length."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if not arguments:
+        return [(element, Any) for element in value]
+    if origin is not tuple or arguments[1:] == (Ellipsis,):
+        return [(element, arguments[0]) for element in value]
+    return list(zip(value, arguments, strict=True)) if len(value) == len(arguments) else None
 
 
 def _is_instance(value: Any, cls: type) -> bool:
@@ -95,12 +131,16 @@ def _is_instance(value: Any, cls: type) -> bool:
 def described(hint: Any) -> str:
     """Returns how a message names a type: `float or None`, `a Temperature`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return described(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(described(argument) for argument in arguments)
     if hint is type(None):
         return "None"
     if hint in _CALLABLE or origin in _CALLABLE:
         return "a function or class"
+    if origin is tuple and arguments and arguments[1:] != (Ellipsis,):
+        return f"a tuple ({', '.join(map(described, arguments))})"
     if hint in _SEQUENCES or origin in _SEQUENCES:
         return f"a sequence of {described(arguments[0])}" if arguments else "a sequence"
     if hint in _MAPPINGS or origin in _MAPPINGS:
@@ -131,3 +171,24 @@ def remedy(value: Any, hint: Any) -> str:
     if own and hasattr(value, "__name__"):
         return f" For one of your own, derive a class from {own[0]} (docs/extending.md) and call it."
     return ""
+
+
+def mistake(argument: str, value: Any, hint: Any, default: Any = None, special: Special | None = None) -> str:
+    """Returns what to say of a value that is not of a type or not in its range; "" if it is both.
+
+    Args:
+      argument: The name under which the value was given.
+      value: Any object.
+      hint: A type.
+      default: What the argument is if nobody gives it; the remedy for a number out of its range.
+      special: As `fits` takes it.
+    """
+    if not fits(value, hint, special):
+        return f"{argument} must be {described(hint)}; got {shown(value)}.{remedy(value, hint)}"
+    problem = range_problem(value, hint)
+    if not problem:
+        return ""
+    plain = isinstance(default, int | float | str | tuple) and not isinstance(default, bool)
+    return (
+        f"{argument} must be {problem}; got {shown(value)}.{f' The default is {default!r}.' if plain else ''}"
+    )

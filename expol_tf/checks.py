@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
-
-# Comparisons that NaN fails: `not value < 0` would let it pass.
-_RULES: dict[str, Callable[[float], bool]] = {
-    "finite": math.isfinite,
-    "positive": lambda value: 0 < value < math.inf,
-    "0 or more": lambda value: 0 <= value < math.inf,
-    "1 or more": lambda value: 1 <= value < math.inf,
-    "between 0 and 1": lambda value: 0 < value < 1,
-    "0 or more and less than 1": lambda value: 0 <= value < 1,
-}
+from expol_tf.number_types import RULES
 
 
 def require_number(argument: str, value: Any, rule: str, remedy: str = "") -> None:
@@ -28,13 +18,16 @@ def require_number(argument: str, value: Any, rule: str, remedy: str = "") -> No
     Args:
       argument: Name under which the caller was given the number, for the message.
       value: The number. A tensor passes, as its value is not known while a function is traced.
-      rule: One of the keys of `_RULES`, such as "positive" or "0 or more".
+      rule: One of the keys of `expol_tf.number_types.RULES`, such as "positive" or "0 or more".
       remedy: A sentence that says what to do.
     """
     if tf.is_tensor(value) or isinstance(value, tf.Variable):
         return
     try:
-        if _RULES[rule](value):
+        # To Python a bool is a number.
+        if isinstance(value, bool):
+            raise TypeError
+        if RULES[rule](value):
             return
     except (TypeError, ValueError):
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import gin
 
-from expol_tf.argument_types import described, fits, remedy, shown, type_hints
+from expol_tf.argument_types import mistake, type_hints
 from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
@@ -20,9 +20,10 @@ T = TypeVar("T", bound=Callable[..., Any])
 def configurable(target: T, *, checks_types: bool = True) -> T:
     """Registers a class or function with gin as `expol_tf.<its name>`, and checks the arguments of its calls.
 
-    An argument of another type than is declared raises a `ConfigurationError`, and so does one that does not
-    exist: with its new name if it had one (`expol_tf.renamed`), or with the nearest. A class that inherits
-    its constructor, or calls it, gets both checks in its own name.
+    An argument of another type than is declared, or out of its range (`expol_tf.number_types`), raises a
+    `ConfigurationError`, and so does one that does not exist: with its new name if it had one
+    (`expol_tf.renamed`), or with the nearest. A class that inherits its constructor, or calls it, gets these
+    checks in its own name.
 
     Args:
       target: The class or function.
@@ -55,12 +56,11 @@ def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Calla
                 raise ConfigurationError(_unknown(name, owner(self), self, signature))
         given = dict(zip(signature.parameters, args, strict=False)) | kwargs
         for name, value in given.items():
-            hint = types.get(name)
-            if hint is not None and value is not gin.REQUIRED and not fits(value, hint):
-                raise ConfigurationError(
-                    f"{owner(self)}.{name} must be {described(hint)}; got {shown(value)}."
-                    f"{remedy(value, hint)}"
-                )
+            if name not in types or value is gin.REQUIRED:
+                continue
+            text = mistake(f"{owner(self)}.{name}", value, types[name], signature.parameters[name].default)
+            if text:
+                raise ConfigurationError(text)
         try:
             return function(*args, **kwargs)
         except TaskError as error:

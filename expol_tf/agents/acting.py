@@ -11,10 +11,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import SELECTIONS, capabilities
 from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.number_types import NonNegative, Positive, SeedNumber
 
 
 @runtime_checkable
@@ -43,8 +43,7 @@ class GaussianNoise:
       std: In half widths of the action box, 0 or more.
     """
 
-    def __init__(self, std: float = 0.1) -> None:
-        require_number("GaussianNoise.std", std, "0 or more", "0.1 is a tenth of a half width.")
+    def __init__(self, std: NonNegative = 0.1) -> None:
         self.std = std
 
     def state_spec(self, action_size: int) -> tuple:
@@ -76,9 +75,7 @@ class OrnsteinUhlenbeckNoise:
       dt: Time of a step, with θ·dt < 2.
     """
 
-    def __init__(self, theta: float = 0.15, std: float = 0.3, dt: float = 1.0) -> None:
-        require_number("OrnsteinUhlenbeckNoise.std", std, "0 or more", "The usual value is 0.2 or 0.3.")
-        require_number("OrnsteinUhlenbeckNoise.dt", dt, "positive", "The usual value is 1.")
+    def __init__(self, theta: Positive = 0.15, std: NonNegative = 0.3, dt: Positive = 1.0) -> None:
         _require(
             0 < theta * dt < 2,
             f"OrnsteinUhlenbeckNoise: theta·dt must be between 0 and 2, or the noise grows without end; got "
@@ -169,5 +166,5 @@ class Acting:
     exploration: ExplorationNoise | None = None
     selection: Selection | None = None
     evaluation_network: network.Network | None = None
-    seed: int | None = None
+    seed: SeedNumber | None = None
     jit_compile: bool = True

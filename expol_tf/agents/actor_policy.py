@@ -16,6 +16,7 @@ from expol_tf.configurable import configurable
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import EpisodeNetwork, ObservationNormalizer
+from expol_tf.number_types import SeedNumber
 from expol_tf.random import draw_seed, make_generator
 
 
@@ -56,7 +57,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         actor_network: network.Network,
         observation_normalizer: ObservationNormalizer | None = None,
         greedy: bool = False,
-        seed: int | None = None,
+        seed: SeedNumber | None = None,
         jit_compile: bool = True,
         exploration: ExplorationNoise | None = None,
         selection: Selection | None = None,

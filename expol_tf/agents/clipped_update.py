@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import sampled_kl
+from expol_tf.number_types import Positive
 from expol_tf.objectives import clip_fraction, clipped_surrogate, masked_mean
 from expol_tf.optimizers import MinibatchAdam
 from expol_tf.replicas import split_seed
@@ -27,12 +27,12 @@ class ClippedUpdate(PolicyUpdate, supports_replicas=True):
     """
 
     def __init__(
-        self, optimizer: MinibatchAdam | None = None, clip_range: float = 0.2, max_kl: float | None = None
+        self,
+        optimizer: MinibatchAdam | None = None,
+        clip_range: Positive = 0.2,
+        max_kl: Positive | None = None,
     ) -> None:
         super().__init__(name="ClippedUpdate")
-        for name, value in (("clip_range", clip_range), ("max_kl", max_kl)):
-            if value is not None:
-                require_number(f"ClippedUpdate.{name}", value, "positive")
         self.optimizer = optimizer or MinibatchAdam(max_gradient_norm=0.5)
         self._clip_range = clip_range
         self._max_kl = max_kl

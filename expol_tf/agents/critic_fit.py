@@ -11,9 +11,9 @@ import tensorflow as tf
 from expol_tf.agents.experience import Transitions
 from expol_tf.agents.settings import Optimizer
 from expol_tf.bijectors import BoxSpec
-from expol_tf.checks import refuse_misspelt_attributes, require_number
+from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Rate, UnitInterval
 from expol_tf.objectives import Policy
 
 
@@ -32,11 +32,8 @@ class TargetUpdate(tf.Module):
       period: Updates from one to the next, 1 or more.
     """
 
-    def __init__(self, tau: float = 0.005, period: int = 1, name: str = "TargetUpdate") -> None:
+    def __init__(self, tau: Rate = 0.005, period: Count = 1, name: str = "TargetUpdate") -> None:
         super().__init__(name=name)
-        if not 0 < tau <= 1:
-            raise ConfigurationError(f"{name}.tau must be more than 0 and at most 1; got {tau}.")
-        require_number(f"{name}.period", period, "1 or more", "1 is every update.")
         self._tau = tau
         self._period = period
 
@@ -84,7 +81,7 @@ class CriticFit:
     """
 
     optimizer: Optimizer | None = None
-    gamma: float = 0.99
+    gamma: UnitInterval = 0.99
     target_update: TargetUpdate | None = None
     target_actor: bool | None = None
 
@@ -93,10 +90,6 @@ class CriticFit:
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         refuse_misspelt_attributes(cls, CriticFit)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.gamma <= 1:
-            raise ConfigurationError(f"CriticFit.gamma must be between 0 and 1; got {self.gamma}.")
 
     def target(
         self, batch: Transitions, value: tf.Tensor, policy: Policy, temperature: tf.Tensor, box: BoxSpec

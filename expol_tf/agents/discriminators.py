@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from tf_agents.networks import network
 
 from expol_tf.agents.policy_agent import AgentSpecs
-from expol_tf.agents.policy_checks import require_count
 from expol_tf.agents.settings import NetworkFactory, Optimizer
 from expol_tf.configurable import configurable
+from expol_tf.number_types import Count
 from expol_tf.objectives import Contrast, Matching, jsd, uniform_actions
 from expol_tf.optimizers import Adam
 
@@ -56,11 +56,8 @@ class DiscriminatorFit:
     """
 
     network: NetworkFactory | None = None
-    num_steps: int = 1
+    num_steps: Count = 1
     optimizer: Optimizer | None = None
-
-    def __post_init__(self) -> None:
-        require_count("DiscriminatorFit.num_steps", self.num_steps)
 
 
 def make_discriminator(

@@ -16,8 +16,9 @@ from expol_tf.agents.policy_checks import why_not_squashed
 from expol_tf.agents.settings import Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
-from expol_tf.checks import refuse_misspelt_attributes, require_number
+from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.configurable import configurable
+from expol_tf.number_types import Count, Positive
 from expol_tf.objectives import (
     Improvement,
     amortized_svgd,
@@ -152,7 +153,7 @@ class ReparameterizedImprovement(PolicyImprovement):
     """
 
     reduction: str = "min"
-    num_samples: int = 1
+    num_samples: Count = 1
     optimizer: Optimizer | None = None
 
     requires = ("reparameterized_sample", "sample_and_log_prob")
@@ -160,9 +161,6 @@ class ReparameterizedImprovement(PolicyImprovement):
 
     def __post_init__(self) -> None:
         require_reduction("ReparameterizedImprovement.reduction", self.reduction)
-        require_number(
-            "ReparameterizedImprovement.num_samples", self.num_samples, "1 or more", "Usually it is 1."
-        )
 
     def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
         """Returns the loss; see `PolicyImprovement`."""
@@ -208,12 +206,12 @@ class SvgdImprovement(PolicyImprovement):
       optimizer: The policy's; `Adam(1e-4)` by default.
     """
 
-    num_particles: int = 32
+    num_particles: Count = 32
     separate: bool = True
     space: str = "latent"
     reduction: str = "min"
-    bandwidth: str | float = "median"
-    floor: float = 1e-3
+    bandwidth: str | Positive = "median"
+    floor: Positive = 1e-3
     optimizer: Optimizer | None = None
 
     default_learning_rate = 1e-4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Positive
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import Kfac, KfacCoverage, assign, flatten
 from expol_tf.replicas import compiled, means
@@ -39,18 +39,16 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
     def __init__(
         self,
         kfac: Kfac | None = None,
-        desired_kl: float = 0.01,
-        min_learning_rate: float = 1e-4,
-        max_learning_rate: float = 1.0,
+        desired_kl: Positive = 0.01,
+        min_learning_rate: Positive = 1e-4,
+        max_learning_rate: Positive = 1.0,
     ) -> None:
         super().__init__(name="KroneckerUpdate")
-        require_number("KroneckerUpdate.desired_kl", desired_kl, "positive", "The usual value is 0.01 nats.")
-        if not 0 < min_learning_rate <= max_learning_rate:
+        if min_learning_rate > max_learning_rate:
             raise ConfigurationError(
-                "KroneckerUpdate.min_learning_rate must be positive and at most max_learning_rate; got "
+                "KroneckerUpdate.min_learning_rate must be at most max_learning_rate; got "
                 f"{min_learning_rate} and {max_learning_rate}."
             )
-        require_number("KroneckerUpdate.max_learning_rate", max_learning_rate, "positive", "Usually it is 1.")
         self.kfac = kfac
         self._desired_kl = desired_kl
         self._rate_bounds = min_learning_rate, max_learning_rate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,14 +14,14 @@ from expol_tf.agents.discriminators import DiscriminatorFit, make_classifier, ma
 from expol_tf.agents.improvements import ImprovementLoss, ImprovementParts, PolicyImprovement
 from expol_tf.agents.network_functions import discriminator_of
 from expol_tf.agents.policy_agent import AgentSpecs
-from expol_tf.agents.policy_checks import require_count, why_not_squashed
+from expol_tf.agents.policy_checks import why_not_squashed
 from expol_tf.agents.settings import Optimizer, with_defaults
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork
+from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.objectives import (
     Contrast,
     Matching,
@@ -45,16 +44,11 @@ class LangevinParticles:
       reduction: Over the critics whose value moves the particles: "first", "min" or "mean".
     """
 
-    num_steps: int = 5
-    step_size: float = 3e-3
+    num_steps: Count = 5
+    step_size: Positive = 3e-3
     reduction: str = "first"
 
     def __post_init__(self) -> None:
-        require_count("LangevinParticles.num_steps", self.num_steps)
-        if not 0 < self.step_size < math.inf:
-            raise ConfigurationError(
-                f"LangevinParticles.step_size must be positive and finite; got {self.step_size}."
-            )
         require_reduction("LangevinParticles.reduction", self.reduction)
 
     def __call__(self, *inputs: Any, box: BoxSpec) -> Contrast:
@@ -96,19 +90,11 @@ class MatchingImprovement(PolicyImprovement):
     matching: Matching | None = None
     particles: LangevinParticles | None = None
     discriminator: DiscriminatorFit | None = None
-    entropy_weight: float = 0.01
+    entropy_weight: NonNegative = 0.01
     classifier: DiscriminatorFit | None = None
     optimizer: Optimizer | None = None
 
     knows_density = True
-
-    def __post_init__(self) -> None:
-        require_number(
-            "MatchingImprovement.entropy_weight",
-            self.entropy_weight,
-            "0 or more",
-            "0 leaves the entropy out.",
-        )
 
     @property
     def requires(self) -> Sequence[str]:  # type: ignore[override]

@@ -133,11 +133,3 @@ def require_part(argument: str, part: Any, kind: type[Part]) -> Part:
         f"{argument} must be {described(kind)}; got {shown(part)}. For one of your own, derive a class from "
         f"{kind.__name__} (docs/extending.md)."
     )
-
-
-def require_count(argument: str, value: int) -> None:
-    """Raises a `ConfigurationError` unless the value is a whole number of 1 or more."""
-    if not isinstance(value, int):
-        raise ConfigurationError(f"{argument} must be a whole number; got {value!r}.")
-    if value < 1:
-        raise ConfigurationError(f"{argument} must be 1 or more; got {value}.")

@@ -10,7 +10,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tf_agents.networks import network
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import (
     action_log_prob,
@@ -22,6 +21,7 @@ from expol_tf.distributions import (
     split_squash,
 )
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, NonNegative
 from expol_tf.objectives import masked_mean
 from expol_tf.removed_names import answers_renamed_fields
 from expol_tf.replicas import UpdatePart, divided, once_per_replica, outside_of_replicas, parts_of_replicas
@@ -81,14 +81,12 @@ class PolicyObjective:
     def __init__(
         self,
         actor_network: network.Network,
-        entropy_weight: float = 0.0,
-        entropy_samples: int = 10,
+        entropy_weight: NonNegative = 0.0,
+        entropy_samples: Count = 10,
         kl_estimator: str = "auto",
     ) -> None:
         if kl_estimator not in KL_ESTIMATORS:
             raise ConfigurationError(f"kl_estimator must be one of {KL_ESTIMATORS}; got {kl_estimator!r}.")
-        require_number("entropy_weight", entropy_weight, "0 or more", "0 leaves the entropy out.")
-        require_number("entropy_samples", entropy_samples, "1 or more", "The usual number is 10.")
         self._actor_network = actor_network
         self.entropy_weight = entropy_weight
         self._entropy_samples = entropy_samples

@@ -21,11 +21,11 @@ from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.policy_checks import accepting_agents
 from expol_tf.agents.settings import NetworkFactory, Optimizer
 from expol_tf.agents.temperature import Temperature
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import SteinActorNetwork
+from expol_tf.number_types import Count
 from expol_tf.objectives import require_reduction
 from expol_tf.optimizers import Adam
 from expol_tf.samplers import JOINT_CHANGES
@@ -86,7 +86,7 @@ class SteinImprovement(PolicyImprovement):
     score_reduction: str = "first"
     reduction: str = "min"
     amortized: AmortizedPolicy | None = None
-    batch_parts: int = 2
+    batch_parts: Count = 2
     optimizer: Optimizer | None = None
 
     requires = ("reparameterized_sample", "sample_and_log_prob", "greedy_action")
@@ -95,7 +95,6 @@ class SteinImprovement(PolicyImprovement):
     def __post_init__(self) -> None:
         require_reduction("SteinImprovement.score_reduction", self.score_reduction)
         require_reduction("SteinImprovement.reduction", self.reduction)
-        require_number("SteinImprovement.batch_parts", self.batch_parts, "1 or more", "On a GPU take 1.")
         if self.sampler is None:
             object.__setattr__(self, "sampler", SteinSampler())
 

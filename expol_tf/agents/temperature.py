@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from expol_tf.agents.gradient_step import apply_gradients, build_optimizer
 from expol_tf.agents.settings import Optimizer
-from expol_tf.checks import refuse_misspelt_attributes, require_number
+from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Finite, NonNegative, Positive
 from expol_tf.optimizers import Adam
 
 
@@ -57,9 +58,8 @@ class FixedTemperature(Temperature):
       temperature: 0 or more, in units of the reward per nat.
     """
 
-    def __init__(self, temperature: float = 1.0, name: str = "FixedTemperature") -> None:
+    def __init__(self, temperature: NonNegative = 1.0, name: str = "FixedTemperature") -> None:
         super().__init__(name=name)
-        require_number(f"{name}.temperature", temperature, "0 or more", "0 leaves the entropy out.")
         self._temperature = temperature
 
     @property
@@ -125,19 +125,12 @@ class LearnedTemperature(Temperature):
 
     def __init__(
         self,
-        initial_temperature: float = 1.0,
-        target_entropy: float | None = None,
+        initial_temperature: Positive = 1.0,
+        target_entropy: Finite | None = None,
         optimizer: Optimizer | None = None,
         name: str = "LearnedTemperature",
     ) -> None:
         super().__init__(name=name)
-        require_number(
-            f"{name}.initial_temperature", initial_temperature, "positive", "Its logarithm is learned."
-        )
-        if target_entropy is not None:
-            require_number(
-                f"{name}.target_entropy", target_entropy, "finite", "None is −1 nat per action component."
-            )
         self._initial_temperature = initial_temperature
         self._target_entropy = target_entropy
         self._optimizer = optimizer or Adam(3e-4)

@@ -13,6 +13,7 @@ from expol_tf.agents.policy_update import PolicyObjective
 from expol_tf.agents.trust_region_update import TrustRegionUpdate
 from expol_tf.configurable import configurable
 from expol_tf.networks import ObservationNormalizer
+from expol_tf.number_types import NonNegative
 from expol_tf.objectives import AdvantageEstimation
 from expol_tf.optimizers import Regression
 
@@ -48,7 +49,7 @@ class TrpoAgent(OnPolicyAgent):
         observation_normalizer: ObservationNormalizer | None = None,
         *,
         advantages: AdvantageEstimation | None = None,
-        entropy_weight: float = 0.0,
+        entropy_weight: NonNegative = 0.0,
         policy_update: TrustRegionUpdate | None = None,
         value_fit: Regression | None = None,
         acting: Acting | None = None,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count
 from expol_tf.objectives import importance_surrogate
 from expol_tf.optimizers import TrustRegion
 from expol_tf.replicas import split_seed
@@ -30,7 +30,7 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
     def __init__(
         self,
         trust_region: TrustRegion | None = None,
-        fisher_subsample: int = 1,
+        fisher_subsample: Count = 1,
         fisher_actions: str = "taken",
     ) -> None:
         super().__init__(name="TrustRegionUpdate")
@@ -38,7 +38,6 @@ class TrustRegionUpdate(PolicyUpdate, supports_replicas=True):
             raise ConfigurationError(
                 f"fisher_actions must be one of {FISHER_ACTIONS}; got {fisher_actions!r}."
             )
-        require_number("fisher_subsample", fisher_subsample, "1 or more", "1 takes all transitions.")
         self._trust_region = trust_region or TrustRegion()
         self._fisher_subsample = fisher_subsample
         self._fisher_actions = fisher_actions

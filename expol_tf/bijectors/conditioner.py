@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.number_types import Count, LayerSize, Positive, WholeNumber
 
 # RealNVP's last layer starts this close to zero, so that a new flow is close to its base distribution.
 _LAST_LAYER_RANGE = 3e-3
@@ -44,27 +44,19 @@ class AffineConditioner(keras.layers.Layer):
 
     def __init__(
         self,
-        input_size: int,
-        output_size: int,
-        units: Sequence[int] = (3, 3),
+        input_size: Count,
+        output_size: Count,
+        units: Sequence[LayerSize] = (3, 3),
         activation: str = "relu",
         layer_norm: bool = True,
-        log_scale_bound: float | None = None,
-        context_size: int = 0,
+        log_scale_bound: Positive | None = None,
+        context_size: WholeNumber = 0,
         dtype: str = "float32",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if log_scale_bound is not None and not log_scale_bound > 0:
-            raise ConfigurationError(f"log_scale_bound must be positive or None; got {log_scale_bound}.")
-        if not units or not all(size >= 1 for size in units):
-            raise ConfigurationError(f"units must name at least one positive layer size; got {tuple(units)}.")
-        for argument, size, rule in (
-            ("input_size", input_size, "1 or more"),
-            ("output_size", output_size, "1 or more"),
-            ("context_size", context_size, "0 or more"),
-        ):
-            require_number(argument, size, rule)
+        if not units:
+            raise ConfigurationError("units must name at least one layer size; got ().")
         self._log_scale_bound = log_scale_bound
         self._context_size = context_size
         self._output_size = output_size

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count
 
 tfb = tfp.bijectors
 
@@ -79,7 +80,7 @@ class AffineCoupling(tfb.Bijector):
     def __init__(
         self,
         conditioner: ConditionerFn,
-        event_size: int,
+        event_size: Count,
         transformed: str = "last",
         dtype: tf.DType = tf.float32,
         name: str = "affine_coupling",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.number_types import AtLeastTwo, Count, Positive
 
 tfb = tfp.bijectors
 
@@ -36,17 +36,13 @@ class ElementwiseSpline(keras.layers.Layer):
 
     def __init__(
         self,
-        event_size: int = 1,
-        num_bins: int = 8,
-        half_range: float = 4.0,
+        event_size: Count = 1,
+        num_bins: AtLeastTwo = 8,
+        half_range: Positive = 4.0,
         dtype: str = "float32",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        if not num_bins >= 2:
-            raise ConfigurationError(f"num_bins must be at least 2; got {num_bins}.")
-        require_number("event_size", event_size, "1 or more")
-        require_number("half_range", half_range, "positive", "The default is 4.")
         if not num_bins * _MIN_BIN < 2 * half_range:
             raise ConfigurationError(
                 f"num_bins must leave room in [−half_range, half_range] for bins of {_MIN_BIN} and more; got "

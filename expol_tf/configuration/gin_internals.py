@@ -36,3 +36,8 @@ def short_name(selector: str) -> str:
 def is_constant(name: str) -> bool:
     """Whether `%name` is a constant that Python code registered with gin."""
     return bool(_gin._CONSTANTS.matching_selectors(name))
+
+
+def constant(name: str) -> Any:
+    """Returns the value of the constant `%name`."""
+    return _gin._CONSTANTS.get_match(name)

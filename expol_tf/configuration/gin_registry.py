@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import gin
 import numpy as np
 
-from expol_tf.argument_types import described, fits, remedy, type_hints
+from expol_tf.argument_types import fits, mistake, type_hints
 from expol_tf.cli import did_you_mean
 from expol_tf.configuration import gin_internals
-from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render, walk
+from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render
 from expol_tf.errors import ConfigurationError
+from expol_tf.factories import made_class
 from expol_tf.renamed import moved, renamed
 
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
@@ -148,20 +149,21 @@ def _all_parameters(configurable: Configurable) -> list[str] | None:
 
 
 def check_type(configurable: Configurable, parameter: str, value: Any, location: str) -> None:
-    """Raises a `ConfigurationError` if `value` cannot be of the parameter's annotated type.
+    """Raises a `ConfigurationError` if `value` cannot be of the parameter's annotated type, or in its range.
 
     Macros must be replaced by their values before. What cannot be told cheaply passes.
     """
     hint = configurable.hints.get(parameter)
-    if hint is None or fits(value, hint, _special):
+    if hint is None:
+        return
+    value = map_leaves(_constant, value)
+    default = configurable.default(parameter)
+    text = mistake(f"{configurable.short}.{parameter}", value, hint, default, _special)
+    if not text:
         return
     if isinstance(value, str) and gin_internals.selectors(value) and fits(Reference(value), hint, _special):
-        instead = f" Write @{value}."
-    else:
-        instead = remedy(value, hint)
-    raise ConfigurationError(
-        f"{location}: {configurable.short}.{parameter} must be {described(hint)}; got {value!r}.{instead}"
-    )
+        text += f" Write @{value}."
+    raise ConfigurationError(f"{location}: {text}")
 
 
 def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = None) -> Any:
@@ -236,10 +238,17 @@ def _describe(selector: str, short: str) -> Configurable:
     )
 
 
+def _constant(leaf: Any) -> Any:
+    """Returns what `%name`, a constant of the user's Python code, stands for; other leaves as they are."""
+    return gin_internals.constant(leaf.name) if isinstance(leaf, Macro) else leaf
+
+
 def _special(value: Any, hint: Any) -> bool | None:
-    """Whether a reference or a macro can be of a type; None for any other value."""
-    if isinstance(value, Reference):
-        # A call may return anything; the configurable itself is a callable.
-        return value.evaluate or hint not in (bool, int, float, str, type(None))
-    # The macro is a constant of the user's Python code.
-    return True if any(isinstance(leaf, Macro) for leaf in walk(value)) else None
+    """Whether a reference can be of a type; None for any other value."""
+    if not isinstance(value, Reference):
+        return None
+    # The configurable itself is a callable, and so is what a call may return, or anything else.
+    cls = made_class(gin_internals.entries()[look_up(value.name.rpartition("/")[2]).selector].wrapped)
+    if hint not in (bool, int, float, str, type(None)):
+        return True
+    return value.evaluate and (cls is None or issubclass(cls, hint))

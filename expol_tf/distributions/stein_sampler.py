@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Fraction, Positive, WholeNumber
 from expol_tf.samplers import (
     JOINT_CHANGES,
-    STEP_LIMIT_REMEDY,
     check_bandwidth,
     check_density_change,
     check_num_probes,
@@ -52,16 +50,16 @@ class SteinSampler:
         "joint_trace" through the second order in ε.
     """
 
-    num_particles: int = 10
-    num_sampler_steps: int = 3
-    step_size: float = 0.1
+    num_particles: Count = 10
+    num_sampler_steps: WholeNumber = 3
+    step_size: Positive = 0.1
     step: str = "plain"
-    bandwidth: str | float = "mean"
+    bandwidth: str | Positive = "mean"
     density_change: str = "joint_trace"
-    num_probes: int | None = None
-    step_limit: float | None = 0.75
-    range: float | None = 3.0
-    num_spares: int = 0
+    num_probes: Count | None = None
+    step_limit: Fraction | None = 0.75
+    range: Positive | None = 3.0
+    num_spares: WholeNumber = 0
     score_gradient: bool = True
     curvature_gradient: bool = False
 
@@ -69,20 +67,9 @@ class SteinSampler:
     floor = 2e-3
 
     def __post_init__(self) -> None:
-        for name, value, least in (
-            ("num_particles", self.num_particles, 1),
-            ("num_sampler_steps", self.num_sampler_steps, 0),
-            ("num_spares", self.num_spares, 0),
-        ):
-            require_number(f"SteinSampler.{name}", value, f"{least} or more")
-        for name, number in (("step_size", self.step_size), ("range", self.range)):
-            if number is not None and not 0 < number < math.inf:
-                raise ConfigurationError(f"SteinSampler.{name} must be a positive number; got {number}.")
         if self.step not in STEPS:
             raise ConfigurationError(f"SteinSampler.step must be one of {STEPS}; got {self.step!r}.")
         check_density_change(self.density_change, owner="SteinSampler.", optional=False)
-        if self.step_limit is not None:
-            require_number("SteinSampler.step_limit", self.step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
         self._check_curvature()
         check_bandwidth(self.bandwidth, owner="SteinSampler.")
         if self.num_spares and self.range is None:

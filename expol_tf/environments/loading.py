@@ -10,6 +10,7 @@ from typing import Any, cast
 import gymnasium
 from gymnasium.wrappers import TimeLimit
 
+from expol_tf.argument_types import mistake
 from expol_tf.configurable import configurable
 from expol_tf.environments.backends import (
     ArrayVectorEnvironment,
@@ -26,6 +27,7 @@ from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import ConfigurationError
 from expol_tf.factories import may_make, shown_factory
+from expol_tf.number_types import NumEnvs, SeedNumber
 
 Task = str | gymnasium.Env | Callable[..., gymnasium.Env]
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
@@ -34,8 +36,8 @@ Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
 @functools.partial(configurable, checks_types=False)
 def load(
     task: Task,
-    num_envs: int = 1,
-    seed: int | None = None,
+    num_envs: NumEnvs = 1,
+    seed: SeedNumber | None = None,
     backend: str = "sync",
     wrappers: Sequence[Wrapper] = (),
     make_kwargs: Mapping[str, Any] | None = None,
@@ -53,8 +55,8 @@ def load(
 @functools.partial(configurable, checks_types=False)
 def load_vector(
     task: Task,
-    num_envs: int = 1,
-    seed: int | None = None,
+    num_envs: NumEnvs = 1,
+    seed: SeedNumber | None = None,
     backend: str = "sync",
     wrappers: Sequence[Wrapper] = (),
     make_kwargs: Mapping[str, Any] | None = None,
@@ -109,8 +111,9 @@ def check_task(
     task: Any, num_envs: Any = 1, backend: Any = "sync", wrappers: Any = (), make_kwargs: Any = None
 ) -> None:
     """Raises a `ConfigurationError` for arguments that `load_vector` cannot take, before anything is made."""
-    if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-        raise ConfigurationError(f"num_envs must be a positive integer; got {num_envs!r}.")
+    text = mistake("num_envs", num_envs, NumEnvs)
+    if text:
+        raise ConfigurationError(text)
     if backend not in ("sync", "envpool"):
         raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
     if not isinstance(task, str | gymnasium.Env) and not _makes_environment(task):

@@ -10,7 +10,8 @@ from gymnasium import spaces
 
 from expol_tf.configurable import configurable
 from expol_tf.environments.simulator_state import generator_state, set_generator_state
-from expol_tf.errors import ConfigurationError, SpaceError
+from expol_tf.errors import SpaceError
+from expol_tf.number_types import NonNegative
 
 
 @configurable
@@ -24,7 +25,7 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
       `expol_tf.environments.load("Hopper-v5", num_envs=16, seed=0, wrappers=(NoisyObservation,))`
     """
 
-    def __init__(self, env: gymnasium.Env, sigma: float = 0.1):
+    def __init__(self, env: gymnasium.Env, sigma: NonNegative = 0.1):
         """Wraps `env`.
 
         Args:
@@ -35,8 +36,6 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
           ConfigurationError: If sigma is negative or not finite.
           SpaceError: If the observations are not a box of floats.
         """
-        if not (np.isfinite(sigma) and sigma >= 0):
-            raise ConfigurationError(f"sigma must be a finite number ≥ 0; got {sigma!r}.")
         space = env.observation_space
         if not (isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)):
             raise SpaceError(f"NoisyObservation needs observations that are a Box of floats; got {space}.")

@@ -10,9 +10,9 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import built_layers, vector_size
+from expol_tf.number_types import Count, LayerSize
 
 
 @configurable
@@ -39,13 +39,12 @@ class CriticNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (256, 256),
-        num_critics: int = 2,
+        hidden_units: Sequence[LayerSize] = (256, 256),
+        num_critics: Count = 2,
         activation: str = "relu",
         name: str = "CriticNetwork",
     ) -> None:
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
-        require_number("num_critics", num_critics, "1 or more", "Twin critics are 2.")
         self._observation_size = vector_size(observation_spec)
         action_size = vector_size(action_spec, "action_spec")
         middle, half = ActionBox.of(tensor_spec.from_spec(action_spec))
@@ -157,10 +156,9 @@ class CriticEnsemble(network.Network):
     """
 
     def __init__(
-        self, critic_network: network.Network, num_critics: int = 2, name: str = "CriticEnsemble"
+        self, critic_network: network.Network, num_critics: Count = 2, name: str = "CriticEnsemble"
     ) -> None:
         super().__init__(critic_network.input_tensor_spec, state_spec=(), name=name)
-        require_number("num_critics", num_critics, "1 or more", "Twin critics are 2.")
         self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]
         # Built now, before optimizers and target networks ask for the variables.
         for critic in self._networks:

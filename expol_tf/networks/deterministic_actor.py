@@ -14,6 +14,7 @@ from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.configurable import configurable
 from expol_tf.distributions import PointMass
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.number_types import LayerSize
 
 tfd = tfp.distributions
 
@@ -38,7 +39,7 @@ class DeterministicActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (256, 256),
+        hidden_units: Sequence[LayerSize] = (256, 256),
         activation: str = "relu",
         name: str = "DeterministicActorNetwork",
     ) -> None:

@@ -15,6 +15,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import built_layers, vector_size
 from expol_tf.networks.spectral import SpectralDense
+from expol_tf.number_types import LayerSize
 
 # Activations whose slope is 1 at most.
 LIPSCHITZ_ACTIVATIONS = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
@@ -48,7 +49,7 @@ class DiscriminatorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (256, 256),
+        hidden_units: Sequence[LayerSize] = (256, 256),
         activation: str = "relu",
         spectral_normalization: bool = False,
         name: str = "DiscriminatorNetwork",

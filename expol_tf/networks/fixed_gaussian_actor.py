@@ -10,8 +10,8 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
+from expol_tf.number_types import Positive
 
 tfd = tfp.distributions
 
@@ -36,14 +36,12 @@ class FixedGaussianActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        variance: float = 0.5,
+        variance: Positive = 0.5,
         name: str = "FixedGaussianActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")
-        if not 0 < variance < float("inf"):
-            raise ConfigurationError(f"variance must be a positive number; got {variance}.")
         self._std = float(variance) ** 0.5
         self._box = tensor_spec.from_spec(action_spec)
         require_squashable(self._box)

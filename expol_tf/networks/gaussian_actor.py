@@ -15,6 +15,7 @@ from expol_tf.bijectors import ActionBox, Squash
 from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.number_types import LayerSize
 
 tfd = tfp.distributions
 
@@ -49,7 +50,7 @@ class GaussianActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (64, 64),
+        hidden_units: Sequence[LayerSize] = (64, 64),
         log_std: LogStd | None = None,
         squash: bool = False,
         activation: str = "tanh",

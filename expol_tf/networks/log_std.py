@@ -6,9 +6,9 @@ import dataclasses
 
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Finite
 
 
 @configurable
@@ -22,12 +22,11 @@ class LogStd:
       bounds: The range (low, high) to which a state-dependent log σ is clipped.
     """
 
-    initial: float = 0.0
+    initial: Finite = 0.0
     state_dependent: bool = False
-    bounds: tuple[float, float] = (-20.0, 2.0)
+    bounds: tuple[Finite, Finite] = (-20.0, 2.0)
 
     def __post_init__(self) -> None:
-        require_number("LogStd.initial", self.initial, "finite", "It is a logarithm: 0 is a deviation of 1.")
         low, high = self.bounds
         if not low < high:
             raise ConfigurationError(

@@ -12,10 +12,10 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox, Squash
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.number_types import Count, LayerSize
 
 tfd = tfp.distributions
 
@@ -47,15 +47,14 @@ class MixtureActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        num_components: int = 2,
-        hidden_units: Sequence[int] = (64, 64),
+        num_components: Count = 2,
+        hidden_units: Sequence[LayerSize] = (64, 64),
         log_std: LogStd | None = None,
         squash: bool = False,
         activation: str = "tanh",
         name: str = "MixtureActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
-        require_number("num_components", num_components, "1 or more", "1 is a Gaussian.")
         action_size = vector_size(action_spec, "action_spec")
         observation_size = vector_size(observation_spec)
         self._make_squash = functools.partial(Squash, tensor_spec.from_spec(action_spec)) if squash else None

@@ -20,6 +20,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import vector_size
 from expol_tf.networks.noisy_dense import NoisyDense
+from expol_tf.number_types import Decay, Finite, LayerSize
 
 tfd = tfp.distributions
 
@@ -85,25 +86,19 @@ class NoisyActorNetwork(EpisodeNetwork):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (64, 64),
+        hidden_units: Sequence[LayerSize] = (64, 64),
         noise: str = "per_sample",
-        initial_rho: float = -4.0,
-        dropout: float = 0.5,
+        initial_rho: Finite = -4.0,
+        dropout: Decay = 0.5,
         activation: str = "relu",
         layer_norm: bool = True,
         name: str = "NoisyActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
-        if not hidden_units or not all(units >= 1 for units in hidden_units):
-            raise ConfigurationError(
-                f"hidden_units must name one positive layer size or more; got {tuple(hidden_units)}."
-            )
+        if not hidden_units:
+            raise ConfigurationError("hidden_units must name one layer size or more; got ().")
         if noise not in NOISES:
             raise ConfigurationError(f"noise must be one of {NOISES}; got {noise!r}.")
-        if not 0 <= dropout < 1:
-            raise ConfigurationError(
-                f"dropout must be the share of features to drop, at least 0 and below 1; got {dropout}."
-            )
         self._box = tensor_spec.from_spec(action_spec)
         require_squashable(self._box)
         self._noise, self._dropout = noise, dropout

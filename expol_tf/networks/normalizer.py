@@ -5,10 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 from tf_agents.typing import types
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.networks.mlp import vector_size
+from expol_tf.number_types import NonNegative, Positive
 
 
 @configurable
@@ -27,14 +26,11 @@ class ObservationNormalizer(tf.Module):
     def __init__(
         self,
         observation_spec: types.NestedTensorSpec,
-        clip: float | None = 5.0,
-        epsilon: float = 1e-8,
+        clip: Positive | None = 5.0,
+        epsilon: NonNegative = 1e-8,
         name: str = "ObservationNormalizer",
     ) -> None:
         super().__init__(name=name)
-        if clip is not None and not clip > 0:
-            raise ConfigurationError(f"clip must be positive, or None for no clip; got {clip}.")
-        require_number("epsilon", epsilon, "0 or more", "The usual value is 1e-8.")
         size = vector_size(observation_spec)
         self._clip = clip
         # In float64: after 10⁷ observations another one is below the precision of a float32 sum.

@@ -11,12 +11,12 @@ from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import ImplicitDistribution
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
+from expol_tf.number_types import Count, LayerSize
 
 tfd = tfp.distributions
 
@@ -47,24 +47,19 @@ class SamplingActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (200, 200),
+        hidden_units: Sequence[LayerSize] = (200, 200),
         activation: str = "relu",
-        noise_size: int | None = None,
-        num_noises: int | None = None,
+        noise_size: Count | None = None,
+        num_noises: Count | None = None,
         name: str = "SamplingActorNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)
         if not hidden_units:
             raise ConfigurationError("hidden_units must name one hidden layer or more; got none.")
-        require_number("hidden_units[0]", hidden_units[0], "1 or more", "It is the size of a layer.")
         self._box = tensor_spec.from_spec(action_spec)
         require_squashable(self._box)
         self._action_size = vector_size(action_spec, "action_spec")
         self._noise_size = self._action_size if noise_size is None else noise_size
-        if not self._noise_size >= 1:
-            raise ConfigurationError(f"noise_size must be 1 or more, or None for A; got {noise_size}.")
-        if num_noises is not None and not num_noises >= 1:
-            raise ConfigurationError(f"num_noises must be 1 or more, or None for no limit; got {num_noises}.")
         first, *rest = hidden_units
         # The first policy is broad: observation and noise change hidden units alike, whatever their sizes.
         initializer = keras.initializers.LecunNormal

@@ -10,6 +10,7 @@ from tf_agents.typing import types
 
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import make_mlp, vector_size
+from expol_tf.number_types import LayerSize
 
 
 @configurable
@@ -24,7 +25,7 @@ class ValueNetwork(network.Network):
     def __init__(
         self,
         observation_spec: types.NestedTensorSpec,
-        hidden_units: Sequence[int] = (64, 64),
+        hidden_units: Sequence[LayerSize] = (64, 64),
         name: str = "ValueNetwork",
     ) -> None:
         super().__init__(observation_spec, state_spec=(), name=name)

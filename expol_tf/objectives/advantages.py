@@ -9,6 +9,7 @@ import tensorflow as tf
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import UnitInterval
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.shapes import require_shapes
 
@@ -123,10 +124,9 @@ class AdvantageEstimation:
         which standardizes where the objective has no entropy bonus and centres where it has one.
     """
 
-    def __init__(self, gamma: float = 0.99, gae_lambda: float = 0.95, scaling: str = "auto") -> None:
-        for name, number in dict(gamma=gamma, gae_lambda=gae_lambda).items():
-            if not 0.0 <= number <= 1.0:
-                raise ConfigurationError(f"AdvantageEstimation.{name} must lie in [0, 1]; got {number}.")
+    def __init__(
+        self, gamma: UnitInterval = 0.99, gae_lambda: UnitInterval = 0.95, scaling: str = "auto"
+    ) -> None:
         if scaling not in ("auto", *SCALINGS):
             raise ConfigurationError(
                 f"AdvantageEstimation.scaling must be one of {('auto', *SCALINGS)}; got {scaling!r}."

@@ -6,17 +6,15 @@ improvement, and return a `Contrast`. No gradient flows through what they return
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from expol_tf.bijectors import ActionBox, BoxSpec
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import latent_and_squash
-from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Positive
 from expol_tf.objectives.masked import masked_mean
 from expol_tf.objectives.protocols import Critic, Policy, distribution_at, require_inputs, require_temperature
 from expol_tf.objectives.soft_values import reduced_value
@@ -47,8 +45,8 @@ def langevin_particles(
     *,
     box: BoxSpec,
     langevin: Callable[..., Any],
-    num_steps: int = 5,
-    step_size: float = 3e-4,
+    num_steps: Count = 5,
+    step_size: Positive = 3e-4,
     reduction: str = "min",
 ) -> Contrast:
     """a = squash(u) is the policy's action, and a* = squash(u*) is K Langevin steps nearer to exp(Q/α):
@@ -80,9 +78,6 @@ def langevin_particles(
       reduction: How the values of the critics become one: "min", "mean" or "first".
     """
     require_inputs(observation, temperature, seed, valid)
-    require_number("num_steps", num_steps, "1 or more")
-    if not 0 < step_size < math.inf:
-        raise ConfigurationError(f"step_size must be positive and finite; got {step_size}.")
     seeds = tf.random.experimental.stateless_split(seed, 2)
     latent, squash = latent_and_squash(distribution_at(policy, observation, box))
     start = latent.sample(seed=seeds[0])[:, tf.newaxis]  # One particle a state, [N, 1, A].

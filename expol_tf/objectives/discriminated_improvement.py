@@ -12,8 +12,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from expol_tf.bijectors import ActionBox, BoxSpec
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
+from expol_tf.number_types import NonNegative
 from expol_tf.objectives.contrasts import Contrast
 from expol_tf.objectives.masked import masked_mean, masked_variance
 from expol_tf.objectives.matching import Matching, gradient_penalty
@@ -105,7 +105,7 @@ def matching_improvement(
     box: BoxSpec,
     matching: Matching,
     discriminator: DiscriminatorFunction,
-    entropy_weight: float = 0.0,
+    entropy_weight: NonNegative = 0.0,
     density: bool = True,
     log_ratio: DiscriminatorFunction | None = None,
 ) -> Improvement:
@@ -133,7 +133,6 @@ def matching_improvement(
         `uniform_actions`; None takes the policy's own density.
     """
     require_inputs(observation, temperature, seed, valid)
-    require_number("entropy_weight", entropy_weight, "0 or more", "0 leaves the entropy out.")
     scaling, distribution = ActionBox.of(box), distribution_at(policy, observation, box)
     log_prob: tf.Tensor | None = None
     metrics: dict[str, tf.Tensor] = {}

@@ -22,6 +22,7 @@ from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinDistribution, latent_and_squash
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count
 from expol_tf.objectives.masked import masked_mean
 from expol_tf.objectives.protocols import (
     Critic,
@@ -50,7 +51,7 @@ def reparameterized_improvement(
     *,
     box: BoxSpec,
     reduction: str = "min",
-    num_samples: int = 1,
+    num_samples: Count = 1,
 ) -> Improvement:
     """Minimizes E[ α log π(a|s) − Q(s, a) ], with a and log π from one reparameterized call.
 
@@ -129,7 +130,7 @@ def amortized_svgd(
     *,
     box: BoxSpec,
     direction: Callable[..., tf.Tensor],
-    num_particles: int = 32,
+    num_particles: Count = 32,
     separate: bool = True,
     space: str = "latent",
     reduction: str = "min",

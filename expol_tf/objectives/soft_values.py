@@ -20,6 +20,7 @@ from expol_tf.bijectors import ActionBox, BoxSpec
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count
 from expol_tf.objectives.protocols import Critic, Policy, distribution_at, require_inputs, require_temperature
 from expol_tf.shapes import require_shapes
 
@@ -94,7 +95,7 @@ def expected_soft_value(
     *,
     box: BoxSpec,
     reduction: str = "min",
-    num_samples: int = 1,
+    num_samples: Count = 1,
 ) -> tf.Tensor:
     """V(s) = E[ Q(s, a) − α log π(a|s) ], a ~ π(·|s): the policy's value, entropy included.
 
@@ -129,7 +130,7 @@ def sampled_soft_value(
     *,
     box: BoxSpec,
     reduction: str = "min",
-    num_samples: int = 50,
+    num_samples: Count = 50,
     proposal: str = "uniform",
 ) -> tf.Tensor:
     """V(s) = α log ∫ exp(Q(s, a)/α) da ≈ α log (1/M) Σ_j exp(Q(s, a_j)/α) / q(a_j), a_j ~ q.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.number_types import Decay, NonNegative, Positive
 from expol_tf.replicas import run_on_replicas
 
 
@@ -34,23 +34,14 @@ class Adam(tf.Module):
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
-        max_gradient_norm: float | None = None,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
+        max_gradient_norm: Positive | None = None,
+        beta_1: Decay = 0.9,
+        beta_2: Decay = 0.999,
+        epsilon: NonNegative = 1e-8,
         name: str = "Adam",
     ) -> None:
         super().__init__(name=name)
-        if not callable(learning_rate):
-            require_number(f"{name}.learning_rate", learning_rate, "0 or more", "The usual value is 3e-4.")
-        for argument, decay in dict(beta_1=beta_1, beta_2=beta_2).items():
-            require_number(f"{name}.{argument}", decay, "0 or more and less than 1", "Usually it is near 1.")
-        require_number(f"{name}.epsilon", epsilon, "0 or more", "The usual value is 1e-8.")
-        if max_gradient_norm is not None and not max_gradient_norm > 0:
-            raise ConfigurationError(
-                f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
-            )
         self._learning_rate = learning_rate
         self._max_gradient_norm = max_gradient_norm
         self._beta_1, self._beta_2, self._epsilon = beta_1, beta_2, epsilon

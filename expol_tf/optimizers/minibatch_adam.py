@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.adam import Adam
 from expol_tf.replicas import gradients, outside_of_replicas
 
@@ -47,22 +46,16 @@ class MinibatchAdam(tf.Module):
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
-        epochs: int = 10,
-        minibatch_size: int = 64,
-        max_gradient_norm: float | None = None,
+        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
+        epochs: Count = 10,
+        minibatch_size: Count = 64,
+        max_gradient_norm: Positive | None = None,
         name: str = "MinibatchAdam",
     ) -> None:
         super().__init__(name=name)
-        for argument, number in dict(epochs=epochs, minibatch_size=minibatch_size).items():
-            require_number(f"{name}.{argument}", number, "1 or more")
         # ε as in Keras, and as in runs of earlier versions. Gradients are clipped here, where their norm is
         # known: it is a metric.
         self.optimizer = Adam(learning_rate, None, epsilon=1e-7, name=name)
-        if max_gradient_norm is not None and not max_gradient_norm > 0:
-            raise ConfigurationError(
-                f"{name}.max_gradient_norm must be positive or None; got {max_gradient_norm}."
-            )
         self._epochs = epochs
         self._minibatch_size = minibatch_size
         self._max_gradient_norm = max_gradient_norm

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from expol_tf.configurable import configurable
 from expol_tf.keras_api import keras
+from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.minibatch_adam import MinibatchAdam
 from expol_tf.replicas import UpdatePart
 
@@ -66,10 +67,10 @@ class MinibatchRegression(Regression, supports_replicas=True):
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
-        epochs: int = 5,
-        minibatch_size: int = 64,
-        max_gradient_norm: float | None = None,
+        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+        epochs: Count = 5,
+        minibatch_size: Count = 64,
+        max_gradient_norm: Positive | None = None,
     ) -> None:
         super().__init__(name="MinibatchRegression")
         self.adam = MinibatchAdam(

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
+from expol_tf.number_types import AtLeastOne, Count, Fraction, NonNegative, Positive
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flatten
@@ -54,24 +54,14 @@ class TrustRegion:
 
     def __init__(
         self,
-        max_kl: float = 0.01,
-        damping: float = 0.1,
-        cg_iterations: int = 10,
-        cg_tolerance: float = 1e-10,
-        kl_slack: float = 1.5,
-        max_backtracks: int = 10,
-        backtrack_ratio: float = 0.5,
+        max_kl: Positive = 0.01,
+        damping: NonNegative = 0.1,
+        cg_iterations: Count = 10,
+        cg_tolerance: NonNegative = 1e-10,
+        kl_slack: AtLeastOne = 1.5,
+        max_backtracks: Count = 10,
+        backtrack_ratio: Fraction = 0.5,
     ) -> None:
-        for name, value, rule, usual in (
-            ("max_kl", max_kl, "positive", 0.01),
-            ("damping", damping, "0 or more", 0.1),
-            ("cg_iterations", cg_iterations, "1 or more", 10),
-            ("cg_tolerance", cg_tolerance, "0 or more", 1e-10),
-            ("kl_slack", kl_slack, "1 or more", 1.5),
-            ("max_backtracks", max_backtracks, "1 or more", 10),
-            ("backtrack_ratio", backtrack_ratio, "between 0 and 1", 0.5),
-        ):
-            require_number(f"TrustRegion.{name}", value, rule, f"The default is {usual}.")
         self.max_kl = max_kl
         self._damping = damping
         self._cg_iterations = cg_iterations

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Integer
 
 
 def make_generator(seed: int | None) -> tf.random.Generator:
@@ -33,7 +34,8 @@ def draw_seed(generator: tf.random.Generator) -> tf.Tensor:
     return tf.bitcast(generator.make_seeds(1)[0, 0], tf.int32)
 
 
-Seed: TypeAlias = int | tf.Tensor
+# An integer, or int32 or int64 `[2]`.
+Seed: TypeAlias = Integer | tf.Tensor
 
 
 def as_seed(seed: Seed | None) -> tf.Tensor:

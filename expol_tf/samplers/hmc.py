@@ -11,6 +11,7 @@ import tensorflow as tf
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Positive, WholeNumber
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.joint_density import Score, as_scalar, score_of
 from expol_tf.samplers.moved import repeat
@@ -37,11 +38,11 @@ class HmcMoved(NamedTuple):
 def hmc(
     particles: tf.Tensor,
     score_fn: Score,
-    num_steps: int,
-    step_size: float | tf.Tensor,
+    num_steps: WholeNumber,
+    step_size: Positive | tf.Tensor,
     *,
-    num_leapfrog: int = 10,
-    temperature: float | tf.Tensor = 1.0,
+    num_leapfrog: Count = 10,
+    temperature: Positive | tf.Tensor = 1.0,
     seed: Seed,
     log_density_fn: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> HmcMoved:

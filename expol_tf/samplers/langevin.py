@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import NonNegative, Positive, WholeNumber
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.joint_density import Score, as_scalar, score_of
 from expol_tf.samplers.moved import Moved, repeat_steps
@@ -22,10 +23,10 @@ _DENSITY_CHANGES = ("trace", "logdet")
 def langevin(
     particles: tf.Tensor,
     score_fn: Score,
-    num_steps: int,
-    step_size: float | tf.Tensor,
+    num_steps: WholeNumber,
+    step_size: Positive | tf.Tensor,
     *,
-    temperature: float | tf.Tensor = 1.0,
+    temperature: NonNegative | tf.Tensor = 1.0,
     noise: bool = True,
     seed: Seed | None = None,
     density_change: str | None = None,

@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Fraction, NonNegative, Positive, WholeNumber
 from expol_tf.random import Seed, as_seed
 from expol_tf.samplers.joint_density import (
     Curvature,
@@ -53,10 +54,10 @@ STEP_LIMIT_REMEDY = "The usual value is 0.75; None takes every step as it is."
 def svgd_direction(
     particles: tf.Tensor,
     score: tf.Tensor,
-    temperature: float | tf.Tensor = 1.0,
+    temperature: NonNegative | tf.Tensor = 1.0,
     moved: tf.Tensor | None = None,
-    bandwidth: str | float = "median",
-    floor: float = 1e-3,
+    bandwidth: str | Positive = "median",
+    floor: Positive = 1e-3,
 ) -> tf.Tensor:
     """Δ(y_j) = (1/M) Σ_i [ κ(x_i, y_j) ∇ℓ(x_i) + α ∇_{x_i} κ(x_i, y_j) ].
 
@@ -112,15 +113,15 @@ def svgd_direction(
 def svgd(
     particles: tf.Tensor,
     score_fn: Score,
-    num_steps: int,
-    step_size: float | tf.Tensor,
+    num_steps: WholeNumber,
+    step_size: Positive | tf.Tensor,
     *,
-    temperature: float | tf.Tensor = 1.0,
-    bandwidth: str | float = "mean",
-    floor: float = 2e-3,
-    step_limit: float | None = None,
+    temperature: NonNegative | tf.Tensor = 1.0,
+    bandwidth: str | Positive = "mean",
+    floor: Positive = 2e-3,
+    step_limit: Fraction | None = None,
     density_change: str | None = None,
-    num_probes: int | None = None,
+    num_probes: Count | None = None,
     seed: Seed | None = None,
 ) -> Moved:
     """L times u_i ← u_i + ε·Δ(u_i), Δ from `svgd_direction`, and the change of the particles' log-density.

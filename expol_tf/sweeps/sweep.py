@@ -11,6 +11,7 @@ import numpy as np
 
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Finite, Positive, SeedNumber
 from expol_tf.random import stream
 
 # gin files and statements.
@@ -27,8 +28,8 @@ class Uniform:
       high: The largest, above `low`.
     """
 
-    low: float
-    high: float
+    low: Finite
+    high: Finite
 
     def __post_init__(self) -> None:
         _check_bounds(self, least=-math.inf)
@@ -48,8 +49,8 @@ class LogUniform:
       high: The largest, above `low`.
     """
 
-    low: float
-    high: float
+    low: Positive
+    high: Positive
 
     def __post_init__(self) -> None:
         _check_bounds(self, least=0.0)
@@ -85,11 +86,11 @@ class Sweep:
 
     experiments: Mapping[str, Entry] | Sequence[Entry]
     tasks: Mapping[str, Entry] | Sequence[Entry] = ()
-    seeds: Sequence[int] = (0,)
+    seeds: Sequence[SeedNumber] = (0,)
     bindings: Sequence[str] = ()
     grid: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     draws: Mapping[str, Uniform | LogUniform] = dataclasses.field(default_factory=dict)
-    draw_seed: int = 0
+    draw_seed: SeedNumber = 0
 
     def __post_init__(self) -> None:
         if not self.experiments:

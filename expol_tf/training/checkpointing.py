@@ -31,6 +31,7 @@ from absl import logging
 from expol_tf.cli import home_path
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError
+from expol_tf.number_types import Count
 from expol_tf.runs import atomic_files, reading
 from expol_tf.training.checkpoint_files import ARRAYS as _ARRAYS
 from expol_tf.training.checkpoint_files import FORMAT_VERSION, Damaged
@@ -68,9 +69,7 @@ class CheckpointStore:
       max_to_keep: How many checkpoints are kept, at least 1; 2 or more survive a damaged one.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], max_to_keep: int = 3):
-        if max_to_keep < 1:
-            raise ValueError(f"max_to_keep must be at least 1; got {max_to_keep}.")
+    def __init__(self, directory: str | os.PathLike[str], max_to_keep: Count = 3):
         self._directory = home_path(directory)
         self._max_to_keep = max_to_keep
         self._writer: threading.Thread | None = None

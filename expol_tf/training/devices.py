@@ -13,6 +13,7 @@ from absl import logging
 
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import NumThreads
 
 # The devices chosen in this process.
 _chosen: str | None = None
@@ -25,7 +26,9 @@ class _AlreadyBegunError(ConfigurationError):
 
 
 @configurable
-def configure_devices(device: str = "auto", intra_op_threads: int = 1, inter_op_threads: int = 1) -> str:
+def configure_devices(
+    device: str = "auto", intra_op_threads: NumThreads = 1, inter_op_threads: NumThreads = 1
+) -> str:
     """Chooses this process's devices and thread counts; returns the devices' names: "CPU:0", "GPU:0,GPU:1".
 
     Call it before anything is computed: TensorFlow fixes both with its first operation. A second call with

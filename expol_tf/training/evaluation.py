@@ -11,6 +11,7 @@ import numpy as np
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, NumEnvs, SeedNumber, WholeSteps
 from expol_tf.random import stream
 from expol_tf.training.runners.episodes import begun_anew
 
@@ -109,22 +110,15 @@ class Evaluator:
     def __init__(
         self,
         task: Any,
-        seed: int,
-        interval: int = 50_000,
-        episodes: int = 10,
+        seed: SeedNumber,
+        interval: WholeSteps = 50_000,
+        episodes: Count = 10,
         deterministic: bool = True,
-        max_envs: int = 10,
+        max_envs: NumEnvs = 10,
         backend: str = "sync",
         wrappers: Sequence[Callable] = (),
         make_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        for name, value, least in (
-            ("interval", interval, 0),
-            ("episodes", episodes, 1),
-            ("max_envs", max_envs, 1),
-        ):
-            if value < least:
-                raise ConfigurationError(f"Evaluator.{name} must be {least} or more; got {value}.")
         self._interval = interval
         self._episodes = episodes
         self._deterministic = deterministic

@@ -16,6 +16,7 @@ from expol_tf.configuration import Configuration, configuration_from_call, recor
 from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.random import stream
 from expol_tf.runs import RunDirectory, describe_environment
 from expol_tf.training.checkpointing import CheckpointStore
@@ -38,16 +39,16 @@ def train(
     runner: Callable[..., Any] | None = None,
     *,
     critic_network: Callable[..., Any] | None = None,
-    num_envs: int | None = None,
-    num_env_steps: int = 1_000_000,
-    seed: int = 0,
+    num_envs: NumEnvs | None = None,
+    num_env_steps: Steps = 1_000_000,
+    seed: SeedNumber = 0,
     backend: str = "sync",
     wrappers: Sequence[Callable] = (),
     make_kwargs: Mapping[str, Any] | None = None,
-    eval_interval: int = 50_000,
-    eval_episodes: int = 10,
-    checkpoint_interval: int = 50_000,
-    log_interval: int = 1,
+    eval_interval: WholeSteps = 50_000,
+    eval_episodes: Count = 10,
+    checkpoint_interval: Steps = 50_000,
+    log_interval: Count = 1,
     observers: Sequence[Observer] = (),
 ) -> TrainingResult:
     """Trains an agent on a task and leaves everything about it in `root_dir`; called again, it resumes.

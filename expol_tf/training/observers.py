@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from expol_tf.configurable import configurable
+from expol_tf.number_types import Finite
 from expol_tf.runs import atomic_files, reading
 from expol_tf.training.export import export_policy
 
@@ -47,7 +48,7 @@ class StopAtReturn:
       target: Mean evaluation return at which to stop.
     """
 
-    def __init__(self, target: float) -> None:
+    def __init__(self, target: Finite) -> None:
         self._target = target
 
     def __call__(self, event: TrainingEvent) -> bool:

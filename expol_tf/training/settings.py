@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from expol_tf.agents import TrpoAgent
+from expol_tf.argument_types import mistake, type_hints
 from expol_tf.cli import require_path
 from expol_tf.environments import check_task
 from expol_tf.errors import ConfigurationError
 from expol_tf.factories import shown_factory
+from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.training.observers import Observer
 
 Factory = Callable[..., Any]
@@ -40,7 +40,7 @@ class Task:
     """What it is trained on: the task and its environments, of which None leaves the number to the agent."""
 
     task: Any
-    num_envs: int | None = None
+    num_envs: NumEnvs | None = None
     backend: str = "sync"
     wrappers: Sequence[Callable] = ()
     make_kwargs: Mapping[str, Any] | None = None
@@ -54,13 +54,12 @@ class Task:
 class Course:
     """How it is run: the seed, the length in environment steps, and who watches and may end it."""
 
-    seed: int = 0
-    num_env_steps: int = 1_000_000
+    seed: SeedNumber = 0
+    num_env_steps: Steps = 1_000_000
     observers: Sequence[Observer] = ()
 
     def __post_init__(self) -> None:
-        _require_least(0, seed=self.seed)
-        _require_least(1, num_env_steps=self.num_env_steps)
+        _require_numbers(self, "seed", "num_env_steps")
         _require_observers(self.observers)
 
 
@@ -69,20 +68,14 @@ class Records:
     """What is kept of it: where, and how often it is evaluated, saved (in environment steps) and logged."""
 
     root_dir: str | os.PathLike[str]
-    eval_interval: int = 50_000
-    eval_episodes: int = 10
-    checkpoint_interval: int = 50_000
-    log_interval: int = 1
+    eval_interval: WholeSteps = 50_000
+    eval_episodes: Count = 10
+    checkpoint_interval: Steps = 50_000
+    log_interval: Count = 1
 
     def __post_init__(self) -> None:
         require_path("root_dir", self.root_dir)
-        _require_least(0, eval_interval=self.eval_interval)
-        _require_least(
-            1,
-            eval_episodes=self.eval_episodes,
-            checkpoint_interval=self.checkpoint_interval,
-            log_interval=self.log_interval,
-        )
+        _require_numbers(self, "eval_interval", "eval_episodes", "checkpoint_interval", "log_interval")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +103,12 @@ class Experiment:
         return vars(self.learner) | vars(self.task) | vars(self.course) | vars(self.records)
 
 
-def _require_least(least: int, **values: Any) -> None:
-    for name, value in values.items():
-        # Compared as "not", which refuses NaN as well.
-        if type(value) is bool or not isinstance(value, int | float | np.number) or not value >= least:
-            raise ConfigurationError(f"{name} must be {least} or more; got {value!r}.")
+def _require_numbers(settings: Course | Records, *names: str) -> None:
+    cls: Any = type(settings)
+    for name in names:
+        text = mistake(name, getattr(settings, name), type_hints(cls)[name], getattr(cls, name))
+        if text:
+            raise ConfigurationError(text)
 
 
 def _require_observers(observers: Any) -> None:

@@ -14,6 +14,7 @@ from expol_tf.environments.backends.state_rows import StateRowsBackend
 from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv, task_calls
 from expol_tf.environments.wrapper_chain import peel_time_limit
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import NumEnvs, SeedNumber
 
 
 def supports(env: gymnasium.Env) -> bool:
@@ -34,7 +35,9 @@ class ArrayVectorEnvironment(StateRowsBackend):
         stepped. Empty before the first step and for tasks without info.
     """
 
-    def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None = None, task: str | None = None):
+    def __init__(
+        self, env: gymnasium.Env, num_envs: NumEnvs, seed: SeedNumber | None = None, task: str | None = None
+    ):
         """Makes `num_envs` copies of the task of `env`.
 
         Args:

@@ -12,6 +12,7 @@ from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.faults import described
 from expol_tf.environments.registry import near_names
 from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.number_types import NumEnvs, SeedNumber
 from expol_tf.random import sub_environment_seeds
 
 # EnvPool's settings that this backend chooses itself.
@@ -34,7 +35,11 @@ class EnvPoolVectorEnvironment(Backend):
     """
 
     def __init__(
-        self, task: str, num_envs: int, seed: int | None = None, make_kwargs: Mapping[str, Any] | None = None
+        self,
+        task: str,
+        num_envs: NumEnvs,
+        seed: SeedNumber | None = None,
+        make_kwargs: Mapping[str, Any] | None = None,
     ):
         """Makes EnvPool's task with the name `task`.
 

@@ -17,6 +17,7 @@ import numpy as np
 from expol_tf.configurable import configurable
 from expol_tf.environments.backends.state_rows import StateRowsBackend
 from expol_tf.environments.wrapper_chain import peel_time_limit
+from expol_tf.number_types import NumEnvs, SeedNumber
 
 _PLANAR_TASKS = frozenset(
     f"gymnasium.envs.mujoco.{name}_v{version}"
@@ -46,7 +47,9 @@ class MujocoVectorEnvironment(StateRowsBackend):
 
     _states_name = "integration_state"
 
-    def __init__(self, env: gymnasium.Env, num_envs: int, seed: int | None = None, task: str | None = None):
+    def __init__(
+        self, env: gymnasium.Env, num_envs: NumEnvs, seed: SeedNumber | None = None, task: str | None = None
+    ):
         """Makes `num_envs` simulations of the model of `env`.
 
         Args:

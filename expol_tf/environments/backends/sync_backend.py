@@ -15,6 +15,7 @@ from expol_tf.environments.faults import task_error
 from expol_tf.environments.returned_values import FLAGS, NUMBERS
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
 from expol_tf.errors import CapabilityError, ExpolError, TaskError
+from expol_tf.number_types import SeedNumber
 from expol_tf.random import sub_environment_seeds
 
 
@@ -27,7 +28,9 @@ class SyncVectorEnvironment(Backend):
     to `simulator_state` or has its own `get_state` and `set_state`.
     """
 
-    def __init__(self, envs: Sequence[gymnasium.Env], seed: int | None = None, task: str | None = None):
+    def __init__(
+        self, envs: Sequence[gymnasium.Env], seed: SeedNumber | None = None, task: str | None = None
+    ):
         """Wraps `envs`, all of one task.
 
         Args:

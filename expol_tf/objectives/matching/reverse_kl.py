@@ -7,13 +7,13 @@ import math
 import tensorflow as tf
 
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import AboveOne
 from expol_tf.objectives.matching.f_divergence import f_divergence
 from expol_tf.objectives.matching.protocol import Matching
 
 
 @configurable
-def reverse_kl(max_ratio: float = 1000.0) -> Matching:
+def reverse_kl(max_ratio: AboveOne = 1000.0) -> Matching:
     """KL(π ‖ p) = max_f E_π f − E_p exp(f − 1), reached at f = 1 + log π/p; in nats.
 
     The policy minimizes E_π f, whose gradient at the best f is that of KL(π ‖ p).
@@ -37,10 +37,6 @@ def reverse_kl(max_ratio: float = 1000.0) -> Matching:
     Args:
       max_ratio: R > 1, the largest ratio π/p that f can express.
     """
-    if not max_ratio > 1:
-        raise ConfigurationError(
-            f"max_ratio must be above 1, the ratio of equal densities; got {max_ratio}. Try 1000."
-        )
     largest = math.log(max_ratio)
 
     def conjugate(t: tf.Tensor) -> tf.Tensor:

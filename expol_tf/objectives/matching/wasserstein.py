@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import tensorflow as tf
 
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import NonNegative
 from expol_tf.objectives.matching.protocol import Matching, checked
 
 
 @configurable
-def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching:
+def wasserstein(gradient_penalty: NonNegative = 10.0, hinge: bool = False) -> Matching:
     """W₁(π, p) = max_f E_π f − E_p f over 1-Lipschitz f; in half-widths of the box of actions.
 
     The only Lipschitz bound here is the penalty λ·E(‖∇_x f‖ − 1)², at actions between the policy's and the
@@ -45,11 +43,6 @@ def wasserstein(gradient_penalty: float = 10.0, hinge: bool = False) -> Matching
       gradient_penalty: λ ≥ 0, the weight of the penalty; 0 is none.
       hinge: Whether the discriminator maximizes the hinge form.
     """
-    if not 0 <= gradient_penalty < math.inf:
-        raise ConfigurationError(
-            "gradient_penalty must be finite, 0 (none) or more; got "
-            f"{gradient_penalty}. The usual weight is 10."
-        )
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
         """f_policy − f_target, or the hinge form, elementwise."""

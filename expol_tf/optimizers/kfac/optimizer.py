@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Decay, Positive, WholeNumber
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
 from expol_tf.optimizers.fisher import fisher_product, sample_weights
 from expol_tf.optimizers.flat import unflatten
@@ -106,28 +106,17 @@ class Kfac(tf.Module):
 
     def __init__(
         self,
-        learning_rate: float = 0.03,
-        damping: float = 1e-2,
-        clip_kl: float = 0.01,
-        momentum: float = 0.9,
-        factor_decay: float = 0.99,
-        factor_interval: int = 1,
-        eigen_interval: int = 10,
-        cg_iterations: int = 10,
+        learning_rate: Positive = 0.03,
+        damping: Positive = 1e-2,
+        clip_kl: Positive = 0.01,
+        momentum: Decay = 0.9,
+        factor_decay: Decay = 0.99,
+        factor_interval: Count = 1,
+        eigen_interval: Count = 10,
+        cg_iterations: WholeNumber = 10,
         jit_compile: bool = True,
     ) -> None:
         super().__init__(name="Kfac")
-        for name, value, rule, usual in (
-            ("learning_rate", learning_rate, "positive", 0.03),
-            ("damping", damping, "positive", 0.01),
-            ("clip_kl", clip_kl, "positive", 0.01),
-            ("momentum", momentum, "0 or more and less than 1", 0.9),
-            ("factor_decay", factor_decay, "0 or more and less than 1", 0.99),
-            ("factor_interval", factor_interval, "1 or more", 1),
-            ("eigen_interval", eigen_interval, "1 or more", 10),
-            ("cg_iterations", cg_iterations, "0 or more", 10),
-        ):
-            require_number(f"Kfac.{name}", value, rule, f"The default is {usual}.")
         self.learning_rate = tf.Variable(
             learning_rate, trainable=False, dtype=tf.float32, name="learning_rate"
         )

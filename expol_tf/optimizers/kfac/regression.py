@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
+from expol_tf.number_types import Count
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
 from expol_tf.optimizers.regression import Prediction, Regression
@@ -31,9 +31,8 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
       jit_compile: Whether XLA compiles the default optimizer's steps (`Kfac` has its own argument).
     """
 
-    def __init__(self, kfac: Kfac | None = None, updates: int = 25, jit_compile: bool = True) -> None:
+    def __init__(self, kfac: Kfac | None = None, updates: Count = 25, jit_compile: bool = True) -> None:
         super().__init__(name="KfacRegression")
-        require_number("KfacRegression.updates", updates, "1 or more", "The default is 25.")
         self.kfac = kfac or Kfac(
             learning_rate=1e-2,
             damping=0.1,

@@ -15,7 +15,7 @@ from absl import logging
 from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
-from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count, Positive, SeedNumber, WholeSteps
 from expol_tf.random import stream
 from expol_tf.training.runners.episodes import RunningEpisodes, begun_anew, entries_below
 from expol_tf.training.runners.iteration import Iteration, require_finite
@@ -78,24 +78,13 @@ class OffPolicyRunner:
         self,
         env: VectorEnvironment,
         agent: OffPolicyLearner,
-        replay_capacity: int = 1_000_000,
-        batch_size: int = 256,
-        updates_per_step: float = 1.0,
-        warm_up_steps: int = 10_000,
-        iteration_steps: int = 1000,
-        seed: int | None = None,
+        replay_capacity: Count = 1_000_000,
+        batch_size: Count = 256,
+        updates_per_step: Positive = 1.0,
+        warm_up_steps: WholeSteps = 10_000,
+        iteration_steps: Count = 1000,
+        seed: SeedNumber | None = None,
     ) -> None:
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("warm_up_steps", warm_up_steps, 0),
-            ("iteration_steps", iteration_steps, 1),
-        ):
-            if value < least:
-                raise ConfigurationError(f"OffPolicyRunner.{name} must be {least} or more; got {value}.")
-        if not 0 < updates_per_step < math.inf:
-            raise ConfigurationError(
-                f"OffPolicyRunner.updates_per_step must be a positive number; got {updates_per_step}."
-            )
         self._agent = agent
         num_envs = env.num_envs
         self._num_steps = math.ceil(iteration_steps / num_envs)

@@ -10,6 +10,7 @@ from expol_tf.agents import OnPolicyAgent, Rollout
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import Count
 from expol_tf.training.runners.episodes import RunningEpisodes
 from expol_tf.training.runners.iteration import Iteration, require_finite
 
@@ -40,7 +41,7 @@ class OnPolicyRunner:
 
     algorithm_columns = ALGORITHM_COLUMNS
 
-    def __init__(self, env: VectorEnvironment, agent: OnPolicyAgent, iteration_steps: int = 2048) -> None:
+    def __init__(self, env: VectorEnvironment, agent: OnPolicyAgent, iteration_steps: Count = 2048) -> None:
         if iteration_steps < env.num_envs or iteration_steps % env.num_envs:
             raise ConfigurationError(
                 f"OnPolicyRunner.iteration_steps must be a multiple of the number of environments; got "

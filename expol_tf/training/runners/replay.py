@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError, ConfigurationError
+from expol_tf.number_types import Count
 
 # Rows copied at once by `get_state` and `set_state`: large enough to be fast, and small beside the replay.
 _CHUNK = 8192
@@ -42,12 +43,8 @@ class UniformReplay(tf.Module):
       ConfigurationError: If the capacity is not a positive integer, or this machine has not the memory.
     """
 
-    def __init__(self, capacity: int, observation_size: int, action_size: int) -> None:
+    def __init__(self, capacity: Count, observation_size: Count, action_size: Count) -> None:
         super().__init__(name="replay")
-        if isinstance(capacity, bool) or not isinstance(capacity, int | np.integer) or capacity < 1:
-            raise ConfigurationError(
-                f"replay_capacity must be a positive whole number of transitions; got {capacity!r}."
-            )
         self.capacity = int(capacity)
         self._sizes = [observation_size, action_size, 1, 1, observation_size]
         self.row_size = sum(self._sizes)
