@@ -59,7 +59,7 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
     if origin is Annotated:
         return fits(value, arguments[0], special)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, argument, special) for argument in arguments)
+        return any(fits(value, argument, special) for argument in _alternatives(value, arguments))
     answer = None if special is None else special(value, hint)
     if answer is not None:
         return answer
@@ -101,11 +101,20 @@ def range_problem(value: Any, hint: Any) -> str:
         problems = [item.problem(value) for item in ranges] if isinstance(value, numbers.Real) else []
         return next(filter(None, problems), "") or range_problem(value, arguments[0])
     if origin in (typing.Union, types.UnionType):
-        problems = [range_problem(value, argument) for argument in arguments if fits(value, argument)]
+        chosen = [each for each in _alternatives(value, arguments) if fits(value, each)]
+        problems = [range_problem(value, each) for each in chosen]
         return problems[0] if problems and all(problems) else ""
     if (hint in _SEQUENCES or origin in _SEQUENCES) and isinstance(value, collections.abc.Sequence):
         return next(filter(None, (range_problem(*pair) for pair in _items(value, hint) or ())), "")
     return ""
+
+
+def _alternatives(value: Any, hints: tuple[Any, ...]) -> list[Any]:
+    """Returns the types of a union that a value may be of: a number is no tensor where numbers are named."""
+    has_numbers = any(hint in (int, float) or typing.get_origin(hint) is Annotated for hint in hints)
+    if not has_numbers or not isinstance(value, numbers.Number | str):
+        return list(hints)
+    return [hint for hint in hints if getattr(hint, "__module__", "").partition(".")[0] != "tensorflow"]
 
 
 def _items(value: collections.abc.Sequence, hint: Any) -> list[tuple[Any, Any]] | None:

@@ -48,7 +48,8 @@ class Range:
     def problem(self, value: Any) -> str:
         """Returns what the number must be and is not, such as "positive"; "" if it is in the range."""
         if not RULES[self.rule](value):
-            return f"{self.rule} and finite" if value == math.inf and self.rule != "finite" else self.rule
+            has_no_end = self.rule != "finite" and RULES[self.rule](self.most)
+            return f"{self.rule} and finite" if value == math.inf and has_no_end else self.rule
         if abs(value) > self.most:
             return f"{self.rule} and at most {self.most:,}"
         if self.rule == "positive" and value < _FLOAT32_TINY:
@@ -68,6 +69,8 @@ WholeSteps = Annotated[int, Range("0 or more", 10**15)]
 # Each environment is an object: so many take minutes to make, more take the memory.
 NumEnvs = Annotated[int, Range("1 or more", 2**16)]
 NumThreads = Annotated[int, Range("0 or more", 2**10)]
+# Processes, or CPUs for one.
+PoolSize = Annotated[int, Range("1 or more", 2**10)]
 LayerSize = Annotated[int, Range("1 or more", 2**16)]
 Finite = Annotated[float, Range("finite")]
 Positive = Annotated[float, Range("positive")]

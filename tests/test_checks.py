@@ -209,7 +209,10 @@ FRAMES = (tf.zeros([4]), tf.zeros([4]), tf.zeros([4]), tf.fill([4], True))
         (lambda: optimizers.Adam(INFINITY), "learning_rate must be 0 or more and finite"),
         (lambda: optimizers.Adam(beta_1=1.0), "beta_1 must be 0 or more and less than 1"),
         (lambda: optimizers.TrustRegion(cg_tolerance=-1.0), "cg_tolerance must be 0 or more"),
-        (lambda: networks.SamplingActorNetwork(OBSERVATION, ACTION, (0, 4)), r"hidden_units\[0\] must be 1"),
+        (
+            lambda: networks.SamplingActorNetwork(OBSERVATION, ACTION, (0, 4)),
+            "hidden_units must be 1 or more",
+        ),
         (lambda: bijectors.ElementwiseSpline(num_bins=1000), "num_bins must leave room"),
         (lambda: objectives.clipped_surrogate(*FRAMES, clip_range=0.0), "clip_range must be positive; got 0"),
         (lambda: objectives.clip_fraction(*FRAMES[:2], FRAMES[3], -1.0), "clip_range must be positive"),

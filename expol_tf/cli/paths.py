@@ -23,6 +23,8 @@ def home_path(path: str | os.PathLike[str]) -> pathlib.Path:
     Raises:
       ConfigurationError: There is no such user.
     """
+    if "\0" in os.fspath(path):
+        raise ConfigurationError(f"the path {str(path)!r} must not contain a NUL character. Leave it out.")
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError as error:

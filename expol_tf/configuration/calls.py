@@ -1,4 +1,4 @@
-"""What a configuration calls when it is used: `@name()` stands for a call, whose arguments may be calls again."""
+"""What a configuration calls when it is used: `@name()` is a call, whose arguments may be calls again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_calls(configuration: Configuration) -> None:
 class _Calls:
     """Follows the references of a configuration as gin does.
 
-    gin calls `@scope/name()` in that scope, and `@name()` in the scope in which it comes upon it. In the scope
+    gin calls `@scope/name()` in that scope, and `@name()` in the scope where it comes upon it. In the scope
     `a/b` hold the bindings without a scope, those of `a` and those of `a/b`.
     """
 
@@ -60,22 +60,24 @@ class _Calls:
         node = (inner or scope, known.selector)
         if known.selector == self._configuration.root:
             raise ConfigurationError(
-                f"{binding.location}: {binding.name} = {reference}: {known.short} is the program itself, which "
-                "cannot stand in its own configuration. Name what the setting is to be."
+                f"{binding.location}: {_shown(binding)} = {reference}: {known.short} is the program itself, "
+                "which cannot stand in its own configuration. Name what the setting is to be."
             )
         if not reference.evaluate:
             # Whoever gets it calls it later: that is no call within this one.
             self._pending.append(node)
             return
         if node in within:
-            chain = " → ".join(f"@{one.removeprefix('expol_tf.')}()" for _, one in (*within, node))
+            chain = " → ".join(
+                f"@{one.removeprefix('expol_tf.')}()" for _, one in (*within[within.index(node) :], node)
+            )
             raise ConfigurationError(
-                f"{binding.location}: {binding.name} = {reference} would call itself without end: {chain}. "
-                "Give another value to one of them."
+                f"{binding.location}: {_shown(binding)} = {reference} would call itself without end: "
+                f"{chain}. Give another value to one of them."
             )
         if len(within) > _DEEPEST:
             raise ConfigurationError(
-                f"{binding.location}: {binding.name} = {reference} is a call within more than {_DEEPEST} "
+                f"{binding.location}: {_shown(binding)} = {reference} is a call within more than {_DEEPEST} "
                 "others. Make the objects in Python code."
             )
         self._require_arguments(reference, known, binding, node)
@@ -91,7 +93,7 @@ class _Calls:
             parameter = min(missing)
             scoped = f"{node[0]}/" if node[0] else "one/" if known.selector == "gin.singleton" else ""
             raise ConfigurationError(
-                f"{binding.location}: {binding.name} = {reference}: {known.short} needs a value for "
+                f"{binding.location}: {_shown(binding)} = {reference}: {known.short} needs a value for "
                 f"{parameter!r}. Write {scoped}{known.short}.{parameter} = … on a line of its own"
                 f"{f', and refer to it as @{scoped}{known.short}()' if scoped and not node[0] else ''}."
             )
@@ -106,3 +108,8 @@ class _Calls:
             for (bound_in, owner, _), binding in self._configuration.bindings.items()
             if owner in selectors and bound_in in outer
         ]
+
+
+def _shown(binding: Binding) -> str:
+    known = gin_registry.look_up(binding.selector)
+    return f"{binding.scope + '/' if binding.scope else ''}{known.short}.{binding.parameter}"

@@ -20,6 +20,7 @@ from typing import Any
 import gin
 
 from expol_tf.configuration import gin_registry
+from expol_tf.configuration.calls import check_calls
 from expol_tf.configuration.gin_syntax import (
     RECORD_TITLE,
     Binding,
@@ -163,7 +164,8 @@ class Configuration:
         """Returns the configuration without what the library's files set on things that have no part in it.
 
         To be called once everything is made. What the root refers to counts as used even where it was not
-        needed (a flow over one dimension makes no coupling).
+        needed (a flow over one dimension makes no coupling), and so does what configures code of the user's
+        own, which may be called later or stand beside the experiment.
 
         Raises:
           ConfigurationError: The user set something on such a thing: `GaussianActorNetwork.log_std`
@@ -171,7 +173,9 @@ class Configuration:
         """
         made = re.findall(r"^# Parameters for (?:.*/)?([\w.]+):$", gin.operative_config_str(), re.MULTILINE)
         used = self._reachable([self.root, *made])
-        return self._without([key for key in self.bindings if key[1] not in used], ["library"])
+        unused = [key for key in self.bindings if key[1] not in used]
+        lost = [key for key in unused if not gin_registry.is_foreign(key[1], self.root)]
+        return self._without(lost, ["library"])
 
     def without_replaced(self, names: Collection[str]) -> Configuration:
         """Returns the configuration without the settings of replaced things that nothing refers to any more.
@@ -198,7 +202,11 @@ class Configuration:
         return self._without(lost, ["library", "record"])
 
     def check(self) -> None:
-        """Raises a `ConfigurationError` for an unknown parameter or a value that is not of its type."""
+        """Raises a `ConfigurationError` for what cannot be meant.
+
+        That is an unknown parameter, a value that is not of its type or not in its range, and a call that
+        cannot be made.
+        """
         for (_, selector, parameter), binding in self.bindings.items():
             known, location = gin_registry.look_up(selector), binding.location
             # A `functools.partial` in a call from Python may have any keywords.
@@ -207,6 +215,7 @@ class Configuration:
                 macro = self.macros[binding.value.name]
                 location = f"{macro.location}: {macro.name}"
             gin_registry.check_type(known, parameter, expand(binding.value, self.macros), location)
+        check_calls(self)
 
     def _without(self, keys: Collection[Key], authors: Collection[str]) -> Configuration:
         """Returns the configuration without these bindings, all of which must be by the authors."""

@@ -35,9 +35,9 @@ def short_name(selector: str) -> str:
 
 def is_constant(name: str) -> bool:
     """Whether `%name` is a constant that Python code registered with gin."""
-    return bool(_gin._CONSTANTS.matching_selectors(name))
+    return bool(constants(name))
 
 
-def constant(name: str) -> Any:
-    """Returns the value of the constant `%name`."""
-    return _gin._CONSTANTS.get_match(name)
+def constants(name: str) -> dict[str, Any]:
+    """Returns the constants that `%name` may stand for, their values by complete name."""
+    return {match: _gin._CONSTANTS[match] for match in _gin._CONSTANTS.matching_selectors(name)}

@@ -21,6 +21,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.factories import made_class
 from expol_tf.renamed import moved, renamed
 
+_LIBRARIES = ("expol_tf", "gin", "keras", "tensorflow", "tf_agents")
 # A name of ours wins over the same name of TF-Agents (ValueNetwork, ActorPolicy).
 OURS = "expol_tf."
 
@@ -43,6 +44,12 @@ class Configurable(NamedTuple):
     parameters: dict[str, inspect.Parameter]
     hints: dict[str, Any]
     accepts_any: bool
+
+    @property
+    def required(self) -> set[str]:
+        """The parameters without a default."""
+        none = (inspect.Parameter.empty, gin.REQUIRED)
+        return {name for name, each in self.parameters.items() if any(each.default is item for item in none)}
 
     def default(self, parameter: str) -> Any:
         """Returns the default value, or `inspect.Parameter.empty`."""
@@ -105,6 +112,17 @@ def find(target: Any) -> Configurable | None:
     return None
 
 
+def is_foreign(selector: str, root: str) -> bool:
+    """Whether a configurable is of the user's own, or another library's, code, and not of the root's library.
+
+    Such code may read its settings at any time. TF-Agents' own classes are not foreign: nothing here makes
+    them, and a setting on one is meant for ours.
+    """
+    wrapped = gin_internals.entries()[selector].wrapped
+    library = root.rpartition(".")[0]
+    return selector.rpartition(".")[0] != library and wrapped.__module__.partition(".")[0] not in _LIBRARIES
+
+
 @functools.cache
 def called_bases(selector: str) -> tuple[str, ...]:
     """Returns the configurables from which a class derives, and whose constructors its own may call."""
@@ -153,10 +171,10 @@ def check_type(configurable: Configurable, parameter: str, value: Any, location:
 
     Macros must be replaced by their values before. What cannot be told cheaply passes.
     """
+    value = map_leaves(functools.partial(_constant, location), value)
     hint = configurable.hints.get(parameter)
     if hint is None:
         return
-    value = map_leaves(_constant, value)
     default = configurable.default(parameter)
     text = mistake(f"{configurable.short}.{parameter}", value, hint, default, _special)
     if not text:
@@ -238,9 +256,22 @@ def _describe(selector: str, short: str) -> Configurable:
     )
 
 
-def _constant(leaf: Any) -> Any:
+def _constant(location: str, leaf: Any) -> Any:
     """Returns what `%name`, a constant of the user's Python code, stands for; other leaves as they are."""
-    return gin_internals.constant(leaf.name) if isinstance(leaf, Macro) else leaf
+    if not isinstance(leaf, Macro):
+        return leaf
+    known = gin_internals.constants(leaf.name)
+    if not known:
+        raise ConfigurationError(
+            f"{location}: {leaf} is neither a macro of these files nor a constant of Python code. "
+            "Define it, or import the module that does."
+        )
+    if len(known) > 1:
+        raise ConfigurationError(f"{location}: several constants are named {leaf}: {', '.join(known)}.")
+    (value,) = known.values()
+    if value is gin.REQUIRED:
+        raise ConfigurationError(f"{location}: {leaf} stands for a value that is still missing. Write one.")
+    return value
 
 
 def _special(value: Any, hint: Any) -> bool | None:

@@ -74,6 +74,8 @@ def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Conf
     values = [statement.value for statement in statements if isinstance(statement, Binding)]
     scopes = {scope for name in references(values) for scope in name.split("/")[:-1]}
     for binding in configuration.bindings.values():
+        if gin_registry.is_foreign(binding.selector, configuration.root):
+            continue  # Code of the user's own may enter scopes itself.
         if binding.scope and binding.scope.rpartition("/")[2] not in scopes:
             raise ConfigurationError(
                 f"{binding.location}: nothing refers to the scope {binding.scope!r}."

@@ -8,7 +8,7 @@ from expol_tf.sweeps.check import CheckedRun, check_runs
 from expol_tf.sweeps.file import read_sweep
 from expol_tf.sweeps.plan import SweepRun, plan_sweep
 from expol_tf.sweeps.ray_pool import import_ray
-from expol_tf.sweeps.runner import SweepResult, run_sweep
+from expol_tf.sweeps.runner import SweepResult, require_pool, run_sweep
 from expol_tf.sweeps.sweep import LogUniform, Sweep, Uniform
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "import_ray",
     "plan_sweep",
     "read_sweep",
+    "require_pool",
     "run_sweep",
     "table",
 ]

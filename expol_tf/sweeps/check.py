@@ -47,13 +47,18 @@ class CheckedRun(NamedTuple):
     num_env_steps: int
 
 
-def check_runs(runs: Sequence[SweepRun]) -> list[CheckedRun]:
+def check_runs(runs: Sequence[SweepRun], device: str | None = None) -> list[CheckedRun]:
     """Returns the runs with their complete configurations, as `expol-train --print_config` gives them.
+
+    Args:
+      runs: The runs; see `plan_sweep`.
+      device: `--device` of the runs.
 
     Raises:
       ConfigurationError: A gin name, parameter or value in some run is wrong, with the nearest known name.
     """
-    arguments = {key: _arguments(key) for key in map(_key, runs)}
+    devices = [] if device is None else [f"--device={device}"]
+    arguments = {key: [*_arguments(key), *devices] for key in map(_key, runs)}
     distinct = list(arguments)
     results = _print_configs(list(arguments.values()))
     for key, (status, _, error) in zip(distinct, results, strict=False):

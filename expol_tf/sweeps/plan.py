@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,12 @@ from expol_tf.sweeps.sweep import Entry, Sweep
 
 # Where the sweep itself writes.
 RESERVED = ("logs",)
-_SEED_NAMES = ("SEED", "train.seed", "expol_tf.train.seed")
+# What the sweep sets itself, by the arguments of `Sweep` and of `run_sweep` that do it.
+_OWN_NAMES = {"SEED": "Sweep.seeds", "train.seed": "Sweep.seeds", "train.root_dir": "--root_dir"}
+# Each run takes minutes at the least, and its configuration is checked before the first one starts.
+_MOST_RUNS = 10_000
+# The longest name of a file, with room for what is appended to it.
+_LONGEST_NAME = 240
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +73,15 @@ def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
     Raises:
       ConfigurationError: A gin file does not exist, or two runs have the same name.
     """
+    count = math.prod(map(len, (sweep.seeds, sweep.experiments, sweep.tasks or " ", *sweep.grid.values())))
+    if count > _MOST_RUNS:
+        raise ConfigurationError(
+            f"Sweep: seeds, experiments, tasks and grid must make {_MOST_RUNS:,} runs or fewer; got "
+            f"{count:,}. Make several sweeps of it, or draw values (Sweep.draws) in place of a grid."
+        )
     experiments = _parts("experiments", sweep.experiments, directory)
     tasks = _parts("tasks", sweep.tasks, directory) or [_Part("", (), ())]
-    _refuse_seeds(sweep)
+    _refuse_own_names(sweep, [*experiments, *tasks])
     runs: dict[PurePosixPath, SweepRun] = {}
     for seed, experiment, task, cell in itertools.product(
         sweep.seeds, experiments, tasks, _cells(sweep.grid)
@@ -81,6 +93,12 @@ def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
         task_name = task.name or _task(files, statements) or "task"
         parts = [experiment.name, task_name, *([_tag(values)] if values else []), f"seed{seed}"]
         place = PurePosixPath(*map(_file_name, parts))
+        longest = max(place.parts, key=len)
+        if len(longest.encode()) > _LONGEST_NAME:
+            raise ConfigurationError(
+                f"Sweep: {longest[:80]!r}… would be a directory's name of {len(longest.encode())} bytes, "
+                f"where {_LONGEST_NAME} are possible. Give shorter names, or fewer settings."
+            )
         if place in runs:
             raise ConfigurationError(
                 f"Sweep: two runs would be called {place}. Give experiments and tasks names that differ "
@@ -103,6 +121,8 @@ def _parts(name: str, entries: Mapping[str, Entry] | Sequence[Entry], directory:
     parts = []
     for given, entry in named:
         where = f"Sweep.{name}" if given is None else f"Sweep.{name}[{given!r}]"
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(f"{where}: the name must be a text; got {given!r}.")
         items = [entry] if isinstance(entry, str) else entry
         if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
             raise ConfigurationError(
@@ -174,11 +194,11 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^\w.,=+-]+", "-", text).strip("-") or "-"
 
 
-def _refuse_seeds(sweep: Sweep) -> None:
+def _refuse_own_names(sweep: Sweep, parts: Sequence[_Part]) -> None:
+    statements = [*sweep.bindings, *(statement for part in parts for statement in part.statements)]
     names = [*sweep.grid, *sweep.draws]
-    names += [
-        item.name for item in read_bindings(sweep.bindings, "Sweep.bindings") if isinstance(item, Binding)
-    ]
+    names += [item.name for item in read_bindings(statements, "Sweep") if isinstance(item, Binding)]
     for name in names:
-        if name in _SEED_NAMES:
-            raise ConfigurationError(f"Sweep: {name} is set by Sweep.seeds; remove it elsewhere.")
+        setter = _OWN_NAMES.get(name.removeprefix("expol_tf."))
+        if setter:
+            raise ConfigurationError(f"Sweep: {name} is set by {setter}; remove it elsewhere.")

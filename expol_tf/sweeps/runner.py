@@ -6,10 +6,12 @@ import collections
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from expol_tf.argument_types import mistake
 from expol_tf.cli import home_path
-from expol_tf.errors import RunDirectoryError
+from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.number_types import NonNegative, PoolSize, WholeNumber
 from expol_tf.runs import DirectoryLock, Progress, StopRequest, atomic_files
 from expol_tf.sweeps import table as sweep_table
 from expol_tf.sweeps.check import CheckedRun
@@ -21,6 +23,8 @@ from expol_tf.sweeps.table import RunState
 
 _LOCK = ".sweep.lock"
 _STOP = ".stop"
+# Ray counts shares of a GPU in ten-thousandths.
+_SMALLEST_SHARE = 1e-4
 
 
 class SweepResult(NamedTuple):
@@ -44,10 +48,10 @@ def run_sweep(
     runs: Sequence[CheckedRun],
     root_dir: str | os.PathLike[str],
     address: str | None = None,
-    max_parallel: int | None = None,
-    cpus_per_run: int = 1,
-    gpus_per_run: float = 0.0,
-    retries: int = 2,
+    max_parallel: PoolSize | None = None,
+    cpus_per_run: PoolSize = 1,
+    gpus_per_run: NonNegative = 0.0,
+    retries: WholeNumber = 2,
     device: str | None = None,
 ) -> SweepResult:
     """Trains the runs on Ray and keeps `root_dir/sweep.csv`; called again, it goes on where it was.
@@ -71,6 +75,7 @@ def run_sweep(
     Raises:
       ExpolError: Ray is missing or does not answer, or `root_dir` cannot be used.
     """
+    require_pool(max_parallel, cpus_per_run, gpus_per_run, retries)
     root = home_path(root_dir).absolute()
     lock = DirectoryLock(root / _LOCK, holder="another sweep, ")
     try:
@@ -86,6 +91,25 @@ def run_sweep(
             return SweepResult(scheduler.states, None)
         with RayPool(address, max_parallel, cpus_per_run, gpus_per_run) as pool:
             return SweepResult(scheduler.states, scheduler.run(pool))
+
+
+def require_pool(max_parallel: Any, cpus_per_run: Any, gpus_per_run: Any, retries: Any) -> None:
+    """Raises a `ConfigurationError` for numbers that `run_sweep` does not take."""
+    for name, value, hint in (
+        ("max_parallel", max_parallel, PoolSize | None),
+        ("cpus_per_run", cpus_per_run, PoolSize),
+        ("gpus_per_run", gpus_per_run, NonNegative),
+        ("retries", retries, WholeNumber),
+    ):
+        text = mistake(name, value, hint)
+        if text:
+            raise ConfigurationError(text)
+    # What Ray can reserve.
+    if not (0 == gpus_per_run or _SMALLEST_SHARE <= gpus_per_run <= 1 or gpus_per_run == round(gpus_per_run)):
+        raise ConfigurationError(
+            f"gpus_per_run must be 0, a share of one GPU of {_SMALLEST_SHARE} or more, or a whole number; "
+            f"got {gpus_per_run!r}."
+        )
 
 
 class _Scheduler:

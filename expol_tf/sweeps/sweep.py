@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from expol_tf.argument_types import shown
 from expol_tf.configurable import configurable
+from expol_tf.configuration import render
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Finite, Positive, SeedNumber
 from expol_tf.random import stream
 
+# "NUM_ENVS", "TrustRegion.max_kl", "one/AffineConditioner.units".
+_NAME = re.compile(r"(\w+(\.\w+)*/)*(\w+\.)*[^\W\d]\w*")
 # gin files and statements.
 Entry = str | Sequence[str]
 
@@ -32,7 +37,7 @@ class Uniform:
     high: Finite
 
     def __post_init__(self) -> None:
-        _check_bounds(self, least=-math.inf)
+        _check_bounds(self)
 
     def draw(self, seed: int) -> float:
         """Returns the draw that belongs to `seed`."""
@@ -53,7 +58,7 @@ class LogUniform:
     high: Positive
 
     def __post_init__(self) -> None:
-        _check_bounds(self, least=0.0)
+        _check_bounds(self)
 
     def draw(self, seed: int) -> float:
         """Returns the draw that belongs to `seed`."""
@@ -99,16 +104,17 @@ class Sweep:
                 'Sweep.experiments = {"nfp_trpo": "gin/nfp_trpo.gin"}.'
             )
         _check_seeds(self.seeds)
-        if isinstance(self.bindings, str):
-            raise ConfigurationError(
-                f"Sweep.bindings must be a sequence of gin statements; got {self.bindings!r}. "
-                f"Write [{self.bindings!r}]."
-            )
         for name, values in _mapping("grid", self.grid).items():
             if not isinstance(values, list | tuple) or not values:
                 raise ConfigurationError(
                     f"Sweep.grid[{name!r}] must be a sequence of values; got {values!r}. Write [{values!r}]."
                 )
+            for value in values:
+                if render(value) is None:
+                    raise ConfigurationError(
+                        f"Sweep.grid[{name!r}] must hold values that gin can write: numbers, texts, "
+                        f"references and containers of them; got {shown(value)}."
+                    )
         for name, distribution in _mapping("draws", self.draws).items():
             if not isinstance(distribution, Uniform | LogUniform):
                 raise ConfigurationError(
@@ -127,28 +133,28 @@ class Sweep:
 
 
 def _check_seeds(seeds: Sequence[int]) -> None:
-    if not isinstance(seeds, list | tuple) or not seeds:
-        raise ConfigurationError(
-            f"Sweep.seeds must be a sequence of integers; got {seeds!r}. Write (0, 1, 2)."
-        )
-    for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ConfigurationError(f"Sweep.seeds must be non-negative integers; got {seed!r} in {seeds}.")
+    if not seeds:
+        raise ConfigurationError("Sweep.seeds must name at least one seed; got none. Write (0, 1, 2).")
     if len(set(seeds)) < len(seeds):
         raise ConfigurationError(f"Sweep.seeds must differ from one another; got {seeds}.")
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return value
-    raise ConfigurationError(f'Sweep.{name} must be a mapping {{"Name.parameter": ...}}; got {value!r}.')
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigurationError(f'Sweep.{name} must be a mapping {{"Name.parameter": ...}}; got {value!r}.')
+    for key in value:
+        # A key with a line break would be two statements, of which only one shows.
+        if not _NAME.fullmatch(key):
+            raise ConfigurationError(
+                f"Sweep.{name} must have names of parameters or macros as keys, such as 'NUM_ENVS' or "
+                f"'TrustRegion.max_kl'; got {key!r}."
+            )
+    return value
 
 
-def _check_bounds(distribution: Uniform | LogUniform, least: float) -> None:
+def _check_bounds(distribution: Uniform | LogUniform) -> None:
     low, high = distribution.low, distribution.high
-    numbers = all(isinstance(bound, int | float) and math.isfinite(bound) for bound in (low, high))
-    if not numbers or not least < low < high:
-        lower = "" if math.isinf(least) else f"{least:g} < "
+    if not low < high:
         raise ConfigurationError(
-            f"{type(distribution).__name__} needs numbers {lower}low < high; got low={low!r}, high={high!r}."
+            f"{type(distribution).__name__} needs low < high; got low={low!r}, high={high!r}."
         )

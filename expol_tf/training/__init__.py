@@ -22,6 +22,7 @@ _HOMES = {
     "TrainingEvent": "observers",
     "TrainingResult": "training_loop",
     "UniformReplay": "runners.replay",
+    "check_experiment": "experiment",
     "check_video_path": "video",
     "configure_devices": "devices",
     "evaluate_policy": "evaluation",
@@ -29,6 +30,7 @@ _HOMES = {
     "export_policy": "export",
     "load_policy": "export",
     "record_video": "video",
+    "require_device_name": "devices",
     "run_experiment": "experiment",
     "train": "experiment",
 }

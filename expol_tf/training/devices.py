@@ -11,6 +11,7 @@ import gin
 import tensorflow as tf
 from absl import logging
 
+from expol_tf.argument_types import shown
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import NumThreads
@@ -18,7 +19,9 @@ from expol_tf.number_types import NumThreads
 # The devices chosen in this process.
 _chosen: str | None = None
 
-_DEVICE = re.compile(r"auto|cpu(:[1-9]\d*)?|gpus|gpu|gpu:\d+(,gpu:\d+)*", re.IGNORECASE)
+# More logical devices of a CPU than this take minutes to trace, and show nothing more.
+_MOST_CPUS = 16
+_DEVICE = re.compile(r"auto|cpu(:[1-9]\d?)?|gpus|gpu|gpu:\d{1,4}(,gpu:\d{1,4})*", re.IGNORECASE)
 
 
 class _AlreadyBegunError(ConfigurationError):
@@ -47,17 +50,10 @@ def configure_devices(
     Raises:
       ConfigurationError: A device is unknown or not there, or TensorFlow has already begun otherwise.
     """
-    if not _DEVICE.fullmatch(device):
-        raise ConfigurationError(
-            'device must be "auto", "cpu", "gpu", "gpu:<index>", several GPUs ("gpus", "gpu:0,gpu:1") or, to '
-            f'try that, logical devices of the CPU ("cpu:2"); got {device!r}.'
-        )
-    for name, threads in (("intra_op_threads", intra_op_threads), ("inter_op_threads", inter_op_threads)):
-        if threads < 0:
-            raise ConfigurationError(f"{name} must be 0 or more; got {threads}.")
+    require_device_name(device)
+    cpus = _num_cpus(device)
     gpus = tf.config.list_physical_devices("GPU")
     indices = gpu_indices(device, len(gpus))
-    cpus = int(device.partition(":")[2] or 1) if device.lower().startswith("cpu") else 1
     try:
         tf.config.set_visible_devices([gpus[index] for index in indices], "GPU")
         for index in indices:
@@ -79,6 +75,19 @@ def configure_devices(
     global _chosen
     _chosen = ",".join([f"GPU:{index}" for index in indices] or [f"CPU:{index}" for index in range(cpus)])
     return _chosen
+
+
+def require_device_name(device: str) -> None:
+    """Raises a `ConfigurationError` for a name that `configure_devices` does not know."""
+    if not _DEVICE.fullmatch(device) or _num_cpus(device) > _MOST_CPUS:
+        raise ConfigurationError(
+            'device must be "auto", "cpu", "gpu", "gpu:<index>", several GPUs ("gpus", "gpu:0,gpu:1") or, to '
+            f'try that, up to {_MOST_CPUS} logical devices of the CPU ("cpu:2"); got {shown(device)}.'
+        )
+
+
+def _num_cpus(device: str) -> int:
+    return int(device.partition(":")[2] or 1) if device.lower().startswith("cpu") else 1
 
 
 def learner_scope() -> contextlib.AbstractContextManager[Any]:
@@ -133,7 +142,7 @@ def gpu_indices(device: str, count: int) -> list[int]:
         indices = [int(index) for index in re.findall(r"\d+", device)] or [0]
     if max(indices) >= count:
         raise ConfigurationError(
-            f"device {device!r} is not there: TensorFlow sees {count} GPU(s). Give --device=cpu, or "
+            f"device {shown(device)} is not there: TensorFlow sees {count} GPU(s). Give --device=cpu, or "
             "install the NVIDIA driver and the CUDA libraries that this TensorFlow needs."
         )
     if len(set(indices)) < len(indices):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gin
 import gymnasium
 
-from expol_tf.agents import TrpoAgent
+from expol_tf.agents import PolicyAgent, TrpoAgent
 from expol_tf.configurable import configurable
 from expol_tf.configuration import Configuration, configuration_from_call, recorded_values
-from expol_tf.environments import load_vector, time_step_spec
+from expol_tf.environments import VectorEnvironment, load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
@@ -23,7 +24,8 @@ from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
-from expol_tf.training.parts import choose_parts, require_factories
+from expol_tf.training.parts import Parts, choose_parts, require_factories
+from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
@@ -129,34 +131,18 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
     Raises:
       ExpolError: The caller can correct what is wrong; the message says how.
     """
-    learner, task = experiment.learner, experiment.task
     course, records = experiment.course, experiment.records
-    if isinstance(task.task, gymnasium.Env) and records.eval_interval > 0:
-        raise ConfigurationError(
-            "task: evaluation needs environments of its own, which an environment object cannot give; "
-            f"got {task.task}. Pass a function that makes one, or eval_interval=0."
-        )
-    parts = choose_parts(learner, task.num_envs)
-    # Several critics are independent of each other.
-    device = ensure_configured(inter_op_threads=0 if parts.off_policy else None)
-    options: dict[str, Any] = dict(backend=task.backend, wrappers=task.wrappers, make_kwargs=task.make_kwargs)
+    parts, device = _parts_and_device(experiment)
     with RunDirectory(records.root_dir) as run:
         seed = course.seed
         if run.exists:
             seed = _own_seed(run, seed)
             record = record.override("seed", seed)
         store = CheckpointStore(run.checkpoints)
-        keras.utils.set_random_seed(stream(seed, "initialization"))
         # Where states cannot be saved, a resumed run must not begin with the first run's episodes.
         resumed_at = store.latest_env_step
         env_seed = stream(seed, "environment", *([resumed_at] if resumed_at else []))
-        env = load_vector(task.task, parts.num_envs, env_seed, **options)
-        try:
-            specs = time_step_spec(env)
-            with learner_scope():
-                agent = parts.make_agent(learner.agent, specs, env.action_spec, seed)
-            runner = parts.make_runner(env, agent, seed)
-            evaluator = Evaluator(task.task, seed, records.eval_interval, records.eval_episodes, **options)
+        with _made(experiment, parts, seed, env_seed) as (env, agent, runner, evaluator):
             record = record.in_use()
             values = recorded_values(record.text) | dict(record.unwritable)
             environment = describe_environment(seed, device)
@@ -173,8 +159,69 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
                     return loop.finish_again()
                 run.write_config(record.text, values)
             return loop.run(course, records)
-        finally:
-            env.close()
+
+
+def check_experiment(experiment: Experiment, record: Configuration) -> str:
+    """Makes all that `run_experiment` makes and resets the environments, but trains and writes nothing.
+
+    So spaces, shapes, what the policy's distribution must be able to do, and all settings are found right or
+    wrong.
+
+    Args:
+      experiment: What would be trained.
+      record: Its configuration.
+
+    Returns:
+      One line that says what was checked.
+
+    Raises:
+      ExpolError: As `run_experiment` would raise it before the first step.
+    """
+    parts, device = _parts_and_device(experiment)
+    seed = experiment.course.seed
+    with _made(experiment, parts, seed, stream(seed, "environment")) as (env, agent, runner, _):
+        record.in_use()
+        observation = env.reset()
+        environments = "1 environment" if env.num_envs == 1 else f"{env.num_envs} environments"
+        kinds = [type(each).__name__ for each in (agent, agent.actor_network, runner)]
+        return (
+            f"checked, nothing written: {env.task}, {environments} made and reset (observations "
+            f"[{observation.shape[-1]}], actions [{env.action_spec.shape[0]}]); {', '.join(kinds)}; "
+            f"{experiment.course.num_env_steps:,} steps on {device}"
+        )
+
+
+def _parts_and_device(experiment: Experiment) -> tuple[Parts, str]:
+    """Returns the factories of an experiment's parts, and the device that computes."""
+    task = experiment.task
+    if isinstance(task.task, gymnasium.Env) and experiment.records.eval_interval > 0:
+        raise ConfigurationError(
+            "task: evaluation needs environments of its own, which an environment object cannot give; "
+            f"got {task.task}. Pass a function that makes one, or eval_interval=0."
+        )
+    parts = choose_parts(experiment.learner, task.num_envs)
+    # Several critics are independent of each other.
+    return parts, ensure_configured(inter_op_threads=0 if parts.off_policy else None)
+
+
+@contextlib.contextmanager
+def _made(
+    experiment: Experiment, parts: Parts, seed: int, env_seed: int
+) -> Iterator[tuple[VectorEnvironment, PolicyAgent, Runner, Evaluator]]:
+    """Makes an experiment's environments, agent, runner and evaluator; closes the environments in the end."""
+    task, records = experiment.task, experiment.records
+    options: dict[str, Any] = dict(backend=task.backend, wrappers=task.wrappers, make_kwargs=task.make_kwargs)
+    keras.utils.set_random_seed(stream(seed, "initialization"))
+    env = load_vector(task.task, parts.num_envs, env_seed, **options)
+    try:
+        specs = time_step_spec(env)
+        with learner_scope():
+            agent = parts.make_agent(experiment.learner.agent, specs, env.action_spec, seed)
+        runner = parts.make_runner(env, agent, seed)
+        evaluator = Evaluator(task.task, seed, records.eval_interval, records.eval_episodes, **options)
+        yield env, agent, runner, evaluator
+    finally:
+        env.close()
 
 
 def _own_seed(run: RunDirectory, seed: int) -> int:

@@ -66,7 +66,7 @@ def test_ornstein_uhlenbeck_noise_begins_at_zero_and_follows_its_recursion():
         (lambda: GaussianNoise(-0.1), "GaussianNoise.std must be 0 or more; got -0.1"),
         (lambda: OrnsteinUhlenbeckNoise(std=-1.0), "std must be 0 or more"),
         (lambda: OrnsteinUhlenbeckNoise(dt=0.0), "dt must be positive"),
-        (lambda: OrnsteinUhlenbeckNoise(theta=0.0), "theta·dt must be between 0 and 2"),
+        (lambda: OrnsteinUhlenbeckNoise(theta=0.0), "theta must be positive; got 0.0"),
         (lambda: OrnsteinUhlenbeckNoise(theta=1.0, dt=2.0), "theta·dt must be between 0 and 2"),
     ],
 )

@@ -55,5 +55,5 @@ def test_a_default_of_no_field_is_a_mistake_of_ours():
 
 @pytest.mark.parametrize("gamma", [-0.1, 1.5, float("nan")])
 def test_a_discount_out_of_range_is_refused(gamma):
-    with pytest.raises(ConfigurationError, match=f"CriticFit.gamma must be between 0 and 1; got {gamma}"):
+    with pytest.raises(ConfigurationError, match=rf"CriticFit.gamma must be in \[0, 1\]; got {gamma}"):
         CriticFit(gamma=gamma)

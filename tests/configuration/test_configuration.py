@@ -233,7 +233,7 @@ def test_types_are_checked(text: str, words: str) -> None:
     [
         "Sail.area = 2",
         "Boat.length = None",
-        "Sail.area = @Anchor()",
+        "Boat.secret = @Anchor()",
         "train_boats.task = @Anchor",
         "Sail.colours = ['a', 'b']",
         "train_boats.boat = @big/Boat\nbig/Boat.length = 3.0",

@@ -11,7 +11,7 @@ from absl import flags
 from expol_tf.cli import resume_command, run_program, user_path
 from expol_tf.errors import ConfigurationError
 from expol_tf.runs import SWEEP_TABLE
-from expol_tf.sweeps import check_runs, find_file, import_ray, plan_sweep, read_sweep, run_sweep
+from expol_tf.sweeps import check_runs, find_file, import_ray, plan_sweep, read_sweep, require_pool, run_sweep
 from expol_tf.sweeps import table as sweep_table
 
 _PROGRAM = "expol-sweep"
@@ -51,12 +51,13 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
         raise ConfigurationError(
             "--sweep_file must name a sweep, such as gin/sweeps/on_policy.gin; got none."
         )
+    require_pool(values.max_parallel, values.cpus_per_run, values.gpus_per_run, values.retries)
     path = find_file(values.sweep_file, "--sweep_file")
     runs = plan_sweep(read_sweep(path), path.parent)
     if not values.dry_run:
         # Before seconds go into checking what cannot be run.
         import_ray(local=values.address is None)
-    checked = check_runs(runs)
+    checked = check_runs(runs, values.device)
     if values.dry_run:
         for item in checked:
             print(f"{item.run.name}: {item.num_env_steps:,} steps")

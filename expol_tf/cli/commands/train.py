@@ -16,8 +16,8 @@ from typing import Any
 import gin
 from absl import flags
 
-from expol_tf.cli import RUN_PACKAGES, resume_command, run_program, user_path
-from expol_tf.configuration import UNWRITABLE_MARK, applied, check_macros, gin_syntax, resolve
+from expol_tf.cli import RUN_PACKAGES, require_path, resume_command, run_program, user_path
+from expol_tf.configuration import UNWRITABLE_MARK, Configuration, applied, check_macros, gin_syntax, resolve
 from expol_tf.configuration import resources as _resources
 from expol_tf.errors import ConfigurationError
 from expol_tf.runs import RunFiles, reading
@@ -58,6 +58,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     devices = '"auto", "cpu", "gpu", "gpu:<index>", or several: "gpus", "gpu:0,gpu:1" (docs/devices.md).'
     string("device", None, devices)
     flags.DEFINE_bool("print_config", False, "Print the whole configuration and exit.", flag_values=values)
+    text = "Check the configuration without a run: make everything, reset once, write nothing. Status 0 or 2."
+    flags.DEFINE_bool("check", False, text, flag_values=values)
     flags.DEFINE_bool("list_experiments", False, "List the gin files that come along.", flag_values=values)
 
 
@@ -89,6 +91,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     files = list(values.gin_file)
     if not files and not values.gin_bindings:
         files = [_recorded_configuration(values.root_dir)]
+    if values.check and values.print_config:
+        raise ConfigurationError("--check and --print_config: give one of them; got both.")
     statements = gin_syntax.read_files(files) + gin_syntax.read_bindings(values.gin_bindings)
     for file in files:
         if UNWRITABLE_MARK in gin_syntax.find_file(file).read_text(encoding="utf-8"):
@@ -108,21 +112,23 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
             "train.task: no task is set. Add --gin_file=gin/tasks/hopper.gin, or another of gin/tasks, or "
             "--gin_bindings=\"train.task = 'Hopper-v5'\"."
         )
+    if values.device is not None:
+        from expol_tf.training import require_device_name
+
+        require_device_name(values.device)
     if values.print_config:
         print(configuration.text, end="")
         return 0
-    root = (
-        values.root_dir
-        or configuration.value("train.root_dir")
-        or _default_root(files, task, configuration.value("train.seed"))
-    )
-    root = user_path(root)
+    root = _root(values.root_dir, files, configuration)
     with applied(configuration):
         use_device(values.device)
-        from expol_tf.training import Experiment, run_experiment
+        from expol_tf.training import Experiment, check_experiment, run_experiment
 
-        keywords = gin.get_bindings("expol_tf.train") | {"root_dir": root}
-        result = run_experiment(Experiment.of(**keywords), configuration)
+        experiment = Experiment.of(**gin.get_bindings("expol_tf.train") | {"root_dir": root})
+        if values.check:
+            print(check_experiment(experiment, configuration))
+            return 0
+        result = run_experiment(experiment, configuration)
     if result.interrupted_by is None:
         return 0
     print("Resume with:\n ", resume_command("expol-train", root, arguments), file=sys.stderr)
@@ -142,6 +148,16 @@ def _recorded_configuration(root_dir: str | None) -> str:
         "--gin_file must name an experiment (or --root_dir a run to resume); got none. These come along:\n"
         + _experiments()
     )
+
+
+def _root(flag: str | None, files: Sequence[str], configuration: Configuration) -> Path:
+    """Returns the run's directory: that of the flag, of the configuration, or the default."""
+    bound = configuration.value("train.root_dir")
+    for name, given in (("--root_dir", flag), ("train.root_dir", bound)):
+        if given is not None:
+            return user_path(require_path(name, given))
+    task, seed = configuration.value("train.task"), configuration.value("train.seed")
+    return user_path(_default_root(files, task, seed))
 
 
 def _default_root(files: Sequence[str], task: Any, seed: int) -> Path:
