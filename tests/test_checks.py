@@ -234,7 +234,7 @@ FRAMES = (tf.zeros([4]), tf.zeros([4]), tf.zeros([4]), tf.fill([4], True))
         (lambda: samplers.langevin(**SAMPLERS | dict(step_size=-0.1), seed=0), "step_size must be positive"),
         (lambda: samplers.langevin(**SAMPLERS, temperature=-1.0, seed=0), "temperature must be 0 or more"),
         (lambda: samplers.hmc(**SAMPLERS | dict(step_size=0), seed=0), "step_size must be positive; got 0"),
-        (lambda: samplers.hmc(**SAMPLERS, temperature=NAN, seed=0), "temperature must be positive in hmc"),
+        (lambda: samplers.hmc(**SAMPLERS, temperature=NAN, seed=0), "hmc.temperature must be positive"),
         (lambda: samplers.hmc(**SAMPLERS, num_leapfrog=0, seed=0), "num_leapfrog must be 1 or more"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +9,6 @@ import tensorflow as tf
 
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Count, Positive, WholeNumber
 from expol_tf.random import Seed, as_seed, seed_of_step
 from expol_tf.samplers.joint_density import Score, as_scalar, score_of
@@ -72,7 +70,7 @@ def hmc(
       num_steps: L, the number of steps, 0 or more; they compute L·(K + 1) scores.
       step_size: ε, a scalar, the time of a leapfrog step.
       num_leapfrog: K, the number of leapfrog steps per step, 1 or more.
-      temperature: α > 0, a scalar, in units of ℓ.
+      temperature: α > 0, a scalar, in units of ℓ: the velocities' variance. `langevin` without noise takes 0.
       seed: Integer or int32 `[2]`. The same seed gives the same particles; XLA draws other ones.
       log_density_fn: Maps particles `[..., M, A]` to ℓ `[..., M]`, up to a constant; None skips the test.
 
@@ -88,11 +86,6 @@ def hmc(
         ("temperature", temperature, "", "any"),
     )
     _require_leapfrog(num_leapfrog, step_size)
-    if not tf.is_tensor(temperature) and not 0 < temperature < math.inf:
-        raise ConfigurationError(
-            f"temperature must be positive in hmc, whose velocities have that variance; got {temperature}. "
-            "To climb to a mode use langevin with noise=False."
-        )
     u = tf.convert_to_tensor(particles)
     alpha, stream = as_scalar(temperature, u.dtype), as_seed(seed)
 

@@ -189,8 +189,6 @@ def svgd(
     require_scales(step_size, temperature)
     check_bandwidth(bandwidth, floor)
     check_density_change(density_change)
-    if step_limit is not None:
-        require_number("step_limit", step_limit, "between 0 and 1", STEP_LIMIT_REMEDY)
     check_num_probes(num_probes, density_change)
     if (num_probes is None) != (seed is None):
         raise ConfigurationError(

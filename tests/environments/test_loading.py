@@ -60,7 +60,7 @@ def test_missing_packages_are_named():
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({"task": "Hopper-v5", "num_envs": 0}, "num_envs must be a positive integer; got 0"),
+        ({"task": "Hopper-v5", "num_envs": 0}, "num_envs must be 1 or more; got 0"),
         ({"task": "Hopper-v5", "num_envs": 2.5}, "num_envs"),
         ({"task": "Hopper-v5", "num_envs": True}, "num_envs"),
         ({"task": "Hopper-v5", "seed": -1}, "seed"),

@@ -34,7 +34,7 @@ def test_a_deviation_of_the_state_is_an_output_within_bounds():
 
 @pytest.mark.parametrize("bounds", [(2.0, -20.0), (1.0, 1.0), (0.0, float("nan"))])
 def test_bounds_must_leave_a_range(bounds):
-    with pytest.raises(ConfigurationError, match=r"LogStd.bounds must be \(low, high\).*got"):
+    with pytest.raises(ConfigurationError, match=r"LogStd.bounds must be .*got"):
         LogStd(bounds=bounds)
 
 

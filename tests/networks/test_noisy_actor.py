@@ -304,13 +304,13 @@ def test_xla_compiles_it(noise):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (dict(hidden_units=()), "hidden_units must name one positive layer size or more; got \\(\\)"),
+        (dict(hidden_units=()), "hidden_units must name one layer size or more; got \\(\\)"),
         (dict(hidden_units=(8, 0)), "hidden_units .*; got \\(8, 0\\)"),
         (dict(noise="per_state"), "noise must be one of .*per_episode.*; got 'per_state'"),
-        (dict(dropout=1.0), "dropout must .* below 1; got 1.0"),
+        (dict(dropout=1.0), "dropout must be 0 or more and less than 1; got 1.0"),
         (dict(dropout=-0.1), "dropout must .*; got -0.1"),
         (dict(dropout=float("nan")), "dropout must .*; got nan"),
-        (dict(initial_rho=float("inf")), "initial_rho must be a finite number"),
+        (dict(initial_rho=float("inf")), "initial_rho must be"),
     ],
 )
 def test_a_wrong_setting_is_named(arguments, words):

@@ -282,8 +282,8 @@ def test_uniform_actions():
     ("settings", "words"),
     [
         (dict(num_steps=0), "num_steps must be 1 or more; got 0"),
-        (dict(step_size=0.0), "step_size must be positive and finite; got 0.0"),
-        (dict(step_size=float("nan")), "step_size must be positive and finite; got nan"),
+        (dict(step_size=0.0), "step_size must be positive; got 0.0"),
+        (dict(step_size=float("nan")), "step_size must be positive; got nan"),
         (dict(reduction="max"), "reduction must be one of .*got 'max'"),
     ],
 )

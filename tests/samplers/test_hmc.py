@@ -165,7 +165,7 @@ def test_gradients_flow_to_the_particles():
     ("arguments", "words"),
     [
         ({"num_leapfrog": 0}, "num_leapfrog must be 1 or more; got 0"),
-        ({"temperature": 0.0}, "temperature must be positive in hmc.*langevin"),
+        ({"temperature": 0.0}, "hmc.temperature must be positive; got 0.0"),
         ({"seed": None}, "seed must be an integer"),
         ({"num_steps": -2}, "num_steps must be 0 or more"),
     ],

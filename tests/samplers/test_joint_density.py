@@ -316,9 +316,9 @@ SETS = tf.zeros([5, 2])
         (dict(density_change="trace"), r"""got 'trace'. What was "trace" is now "printed".*lower bound"""),
         (dict(density_change="joint_trace", num_probes=1), "seed must be given .*; got seed None with .* 1"),
         (dict(density_change="joint_trace", seed=0), "and only then; got seed 0 with num_probes None"),
-        (dict(density_change="printed", seed="x"), "and only then; got seed 'x' with num_probes None"),
+        (dict(density_change="printed", seed="x"), "svgd.seed must be int or a Tensor or None; got 'x'"),
         (dict(bandwidth=1e-9), "bandwidth must be 1e-06 or more.*; got 1e-09"),
-        (dict(temperature="a"), "temperature must be a number, 0 or more; got 'a'"),
+        (dict(temperature="a"), "svgd.temperature must be float or a Tensor; got 'a'"),
         (dict(density_change="joint_trace", num_probes=0, seed=0), "num_probes must be 1 or more; got 0"),
         (
             dict(density_change="printed", num_probes=2, seed=0),

@@ -236,9 +236,9 @@ def test_an_observation_that_is_nan_names_the_task_and_the_step() -> None:
         (dict(batch_size=0), "batch_size must be 1 or more; got 0"),
         (dict(warm_up_steps=-1), "warm_up_steps must be 0 or more; got -1"),
         (dict(iteration_steps=0), "iteration_steps must be 1 or more; got 0"),
-        (dict(updates_per_step=0.0), "updates_per_step must be a positive number; got 0.0"),
-        (dict(updates_per_step=math.nan), "updates_per_step must be a positive number; got nan"),
-        (dict(replay_capacity=0), "replay_capacity must be a positive whole number of transitions; got 0"),
+        (dict(updates_per_step=0.0), "updates_per_step must be positive; got 0.0"),
+        (dict(updates_per_step=math.nan), "updates_per_step must be positive; got nan"),
+        (dict(replay_capacity=0), "replay_capacity must be 1 or more; got 0"),
     ],
     ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
 )

@@ -119,18 +119,18 @@ def test_the_task_makes_environments(task: Any, got: str, tmp_path: pathlib.Path
 @pytest.mark.parametrize(
     ("argument", "value", "rule"),
     [
-        ("num_envs", 0, "num_envs must be a positive integer; got 0."),
-        ("num_envs", "a", "num_envs must be a positive integer; got 'a'."),
+        ("num_envs", 0, "num_envs must be 1 or more; got 0."),
+        ("num_envs", "a", "num_envs must be int; got 'a'."),
         ("backend", "ray", 'backend must be "sync" or "envpool"; got \'ray\'.'),
         ("make_kwargs", 3, "make_kwargs must be keyword arguments, a dict, or None; got 3."),
         ("make_kwargs", {3: 4}, "make_kwargs must be keyword arguments, a dict, or None; got {3: 4}."),
         ("seed", -1, "seed must be 0 or more; got -1."),
-        ("seed", "a", "seed must be 0 or more; got 'a'."),
-        ("num_env_steps", None, "num_env_steps must be 1 or more; got None."),
+        ("seed", "a", "seed must be int; got 'a'."),
+        ("num_env_steps", None, "num_env_steps must be int; got None."),
         ("eval_interval", -1, "eval_interval must be 0 or more; got -1."),
         ("eval_episodes", 0, "eval_episodes must be 1 or more; got 0."),
-        ("checkpoint_interval", float("nan"), "checkpoint_interval must be 1 or more; got nan."),
-        ("log_interval", True, "log_interval must be 1 or more; got True."),
+        ("checkpoint_interval", float("nan"), "checkpoint_interval must be int; got nan."),
+        ("log_interval", True, "log_interval must be int; got True."),
     ],
 )
 def test_numbers_and_the_like(argument: str, value: Any, rule: str, tmp_path: pathlib.Path) -> None:
