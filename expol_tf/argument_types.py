@@ -103,8 +103,10 @@ def range_problem(value: Any, hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         chosen = [each for each in _alternatives(value, arguments) if fits(value, each)]
         problems = [range_problem(value, each) for each in chosen]
-        or_none = " or None" if type(None) in arguments else ""
-        return f"{problems[0]}{or_none}" if problems and all(problems) else ""
+        if not problems or not all(problems):
+            return ""
+        comma = "," if " " in problems[0] else ""  # "positive or None", "1 or more, or None".
+        return f"{problems[0]}{comma} or None" if type(None) in arguments else problems[0]
     if (hint in _SEQUENCES or origin in _SEQUENCES) and isinstance(value, collections.abc.Sequence):
         return next(filter(None, (range_problem(*pair) for pair in _items(value, hint) or ())), "")
     return ""
