@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from expol_tf.errors import DependencyError
 from expol_tf.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from expol_tf.reports.style import Palette, legend, note_handle, panels, save
 
 # Imported when asked for: rliable takes seconds, and not every report needs it.
-__getattr__, __dir__, __all__ = lazy_exports(
+_get, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "Palette": "style",
@@ -49,3 +50,16 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "write_report": "report",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Returns a public name; a package that is not installed is an error that says how to get it."""
+    try:
+        return _get(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("expol_tf"):
+            raise
+        raise DependencyError(
+            f"reports need a package that cannot be imported here ({error}). "
+            "Run: pip install 'expol-tf[reports]'"
+        ) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from expol_tf.cli import REPORT_PACKAGES, installed_versions, shown
 from expol_tf.reports import tables
 from expol_tf.reports.comparison import Aggregates
 from expol_tf.reports.curves import WINDOW
+from expol_tf.reports.output import escaped, printable
 from expol_tf.reports.runs import Run
 from expol_tf.reports.study import Study
 
@@ -30,13 +32,13 @@ def page_text(
     sections = [
         "# Report",
         f"{len(runs)} runs of {len(study.experiments)} experiments on {len(study.tasks)} tasks.",
-        *([f"```\n{command}\n```"] if command else []),
+        *([_code(command)] if command else []),
         "## Final returns",
         table,
         f"Final return: mean of a run's last {WINDOW} training episodes (sampled actions), then mean ± "
         "standard deviation (of the population) over the runs; beside it the last evaluation of the policy. "
         "Every run is in [results.csv](results.csv).",
-        *(["Remarks:", "\n".join(f"* {note}" for note in notes)] if notes else []),
+        *(["Remarks:", "\n".join(f"* {escaped(note)}" for note in notes)] if notes else []),
         "## Learning curves",
         f"Training returns, smoothed as the mean of the last {WINDOW} episodes, over the steps that all runs "
         "of an experiment have; thin lines are runs, bands are 95 % bootstrap intervals of the mean over "
@@ -45,9 +47,9 @@ def page_text(
         *picture("Learning curves", "learning_curves"),
         *picture("Evaluations", "evaluation_curves", "Evaluations in environments of their own:"),
         "## Aggregates over tasks",
-        f"rliable's estimates from final returns on {', '.join(aggregates.tasks)}, with 95 % intervals from "
-        f"{repetitions:,} stratified bootstrap resamples (runs are redrawn within each task). Data: "
-        "[aggregates.csv](aggregates.csv).",
+        f"rliable's estimates from final returns on {', '.join(map(escaped, aggregates.tasks))}, with 95 % "
+        f"intervals from {repetitions:,} stratified bootstrap resamples (runs are redrawn within each task). "
+        "Data: [aggregates.csv](aggregates.csv).",
         tables.metric_table(aggregates),
         *picture("Aggregate metrics", "aggregates"),
         "Returns are normalized task by task, score = (return − a) / (b − a):",
@@ -69,18 +71,24 @@ def page_text(
     return "\n\n".join(sections) + "\n"
 
 
+def _code(command: str) -> str:
+    """Returns the command as a block of code, which it cannot end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return f"{fence}\n{printable(command)}\n{fence}"
+
+
 def _versions(runs: Sequence[Run]) -> str:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         text = (
             ", ".join(f"{name} {version}" for name, version in run.record.versions.items()) or "not recorded"
         )
-        groups.setdefault(text, []).append(run)
+        groups.setdefault(escaped(text), []).append(run)
     if len(groups) == 1:
         lines = [f"Runs: {next(iter(groups))}."]
     else:
         lines = [
-            f"{len(group)} of {len(runs)} runs (such as {shown(group[0].directory)}): {text}."
+            f"{len(group)} of {len(runs)} runs (such as {escaped(shown(group[0].directory))}): {text}."
             for text, group in groups.items()
         ]
     versions = installed_versions(REPORT_PACKAGES)

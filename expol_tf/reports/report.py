@@ -16,7 +16,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.reports import aggregate_plots, comparison, curve_plots, tables
 from expol_tf.reports.curve_plots import Draws, Key
 from expol_tf.reports.curves import WINDOW
-from expol_tf.reports.output import write_errors
+from expol_tf.reports.output import printable, write_errors
 from expol_tf.reports.page import page_text
 from expol_tf.reports.peer_curves import read_peer_curves
 from expol_tf.reports.runs import find_runs
@@ -110,6 +110,7 @@ def write_report(
 
     notes = (*(f"Without a directory: {line}" for line in given.lost), *study.notes, *aggregates.notes)
     notes = (*notes, *_remarks(study, ends, bands["evaluation"]))
+    notes = tuple(map(printable, notes))
     table = tables.final_table(study, ends)
     page = output.write(
         "report.md", page_text(study, aggregates, table, notes, output.names, repetitions, command)

@@ -14,7 +14,9 @@ from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded
 from expol_tf.runs import (
+    LOCK,
     SWEEP_TABLE,
+    DirectoryLock,
     Episodes,
     Evaluations,
     RunFiles,
@@ -138,7 +140,8 @@ def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
         if not directories:
             raise RunDirectoryError(
                 f"--root_dir must hold runs (directories with config.gin and metrics.csv); {root} holds "
-                "none. Give the directory that expol-train or expol-sweep wrote, or one above."
+                f"none. {_starting(root)}Give the directory that expol-train or expol-sweep wrote, or one "
+                "above."
             )
         # In the order of a sweep's table, which is its author's; others follow by name.
         order = {directory: index for index, directory in enumerate(sweep)}
@@ -249,6 +252,17 @@ def _walk(root: Path) -> Iterator[Path]:
     for entry in below:
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
             yield from _walk(entry)
+
+
+def _starting(root: Path) -> str:
+    """Returns a sentence about a run that is being started in or below a directory without runs."""
+    for directory in _walk(root):
+        if reading.is_there(directory / LOCK) and (holder := DirectoryLock(directory / LOCK).holder()):
+            return (
+                f"One is being started in {directory} ({holder}): it can be reported when its first episode "
+                "has ended. "
+            )
+    return ""
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

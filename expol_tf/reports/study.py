@@ -137,7 +137,8 @@ def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[R
         )
     if not kept:
         raise ConfigurationError(
-            f"--root_dir: none of the {len(runs)} runs can be reported. {' '.join(notes)} Wait for the runs"
+            f"--root_dir: none of the {len(runs)} runs can be reported. {' '.join(notes)} A run can be "
+            "reported when its first episode has ended. Wait for the runs"
             + (", or give a smaller --min_env_steps." if short else " or look into their directories.")
         )
     for run in kept:

@@ -20,8 +20,10 @@ from expol_tf.reports.output import write_errors
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _GREY = "#666666"
-# The texts of a report's pictures: a decorator of the functions that draw them.
-report_texts = matplotlib.rc_context({"axes.titlesize": 10, "axes.titleweight": "bold", "axes.labelsize": 9})
+# The texts of a report's pictures: a decorator of the functions that draw them. Names are no formulas.
+report_texts = matplotlib.rc_context(
+    {"axes.titlesize": 10, "axes.titleweight": "bold", "axes.labelsize": 9, "text.parse_math": False}
+)
 
 
 class Palette:

@@ -13,7 +13,7 @@ from expol_tf.cli import shown
 from expol_tf.reports.aggregate import Estimate
 from expol_tf.reports.comparison import Aggregates, Final
 from expol_tf.reports.curve_plots import Band, Key
-from expol_tf.reports.output import markdown
+from expol_tf.reports.output import escaped, markdown
 from expol_tf.reports.study import Study
 
 Ends = Mapping[Key, Sequence[Final]]
@@ -35,7 +35,15 @@ def final_table(study: Study, ends: Ends) -> str:
         lengths = sorted({member.run.progress.env_step for member in group})
         steps = " – ".join(f"{length:,}" for length in dict.fromkeys([lengths[0], lengths[-1]]))
         rows.append(
-            [task, experiment, str(len(group)), steps, mean_std(returns), mean_std(evaluations), by_seed]
+            [
+                escaped(task),
+                escaped(experiment),
+                str(len(group)),
+                steps,
+                mean_std(returns),
+                mean_std(evaluations),
+                by_seed,
+            ]  # fmt: skip
         )
     return markdown(heading, rows)
 
@@ -44,7 +52,7 @@ def metric_table(aggregates: Aggregates) -> str:
     """Returns a row per experiment: rliable's metrics with their intervals."""
     heading = ["experiment", "runs a task", *aggregates.metrics]
     rows = [
-        [name, str(runs), *(interval(estimates[name]) for estimates in aggregates.metrics.values())]
+        [escaped(name), str(runs), *(interval(estimates[name]) for estimates in aggregates.metrics.values())]
         for name, runs in aggregates.runs.items()
     ]
     return markdown(heading, rows)
@@ -52,14 +60,16 @@ def metric_table(aggregates: Aggregates) -> str:
 
 def improvement_table(aggregates: Aggregates) -> str:
     """Returns a row per pair of experiments."""
-    rows = [[x, y, interval(estimate)] for (x, y), estimate in aggregates.improvements.items()]
+    rows = [
+        [escaped(x), escaped(y), interval(estimate)] for (x, y), estimate in aggregates.improvements.items()
+    ]
     return markdown(["X", "Y", "P(X > Y)"], rows)
 
 
 def normalization_table(aggregates: Aggregates) -> str:
     """Returns a row per task: the returns with the scores 0 and 1."""
     rows = [
-        [task, number(scale.zero), number(scale.one), scale.source]
+        [escaped(task), number(scale.zero), number(scale.one), scale.source]
         for task, scale in aggregates.normalizations.items()
     ]
     return markdown(["task", "a (score 0)", "b (score 1)", "what they are"], rows)

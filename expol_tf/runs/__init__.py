@@ -13,7 +13,7 @@ from expol_tf.runs.lock import DirectoryLock
 from expol_tf.runs.progress import Progress
 from expol_tf.runs.returns import Episodes, Evaluations, read_metrics
 from expol_tf.runs.run_directory import RunDirectory
-from expol_tf.runs.run_files import SWEEP_TABLE, RunFiles
+from expol_tf.runs.run_files import LOCK, SWEEP_TABLE, RunFiles
 from expol_tf.runs.run_tables import TABLES_SCHEMA, RunTables
 from expol_tf.runs.tables import (
     CsvTable,
@@ -26,6 +26,7 @@ from expol_tf.runs.tables import (
 )
 
 __all__ = [
+    "LOCK",
     "SWEEP_TABLE",
     "TABLES_SCHEMA",
     "CsvTable",

@@ -13,7 +13,7 @@ from absl import logging
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files, environment_record, reading
 from expol_tf.runs.lock import DirectoryLock
-from expol_tf.runs.run_files import RunFiles
+from expol_tf.runs.run_files import LOCK, RunFiles
 
 
 class RunDirectory(RunFiles):
@@ -25,7 +25,7 @@ class RunDirectory(RunFiles):
 
     def __init__(self, root_dir: str | os.PathLike[str]):
         super().__init__(root_dir)
-        self._lock = DirectoryLock(self.root / ".lock")
+        self._lock = DirectoryLock(self.root / LOCK)
 
     def __enter__(self) -> RunDirectory:
         """Makes the directory and takes its lock.
@@ -121,7 +121,7 @@ class RunDirectory(RunFiles):
             )
         # A run killed inside its first `prepare` may have left these.
         begun = {path.name for path in (self.config, self.configuration, self.environment)}
-        begun |= {f".{name}.tmp" for name in (*begun, self.fingerprint.name)} | {".lock"}
+        begun |= {f".{name}.tmp" for name in (*begun, self.fingerprint.name)} | {LOCK}
         foreign = sorted(path.name for path in self.root.iterdir() if path.name not in begun)
         if self.checkpoints.name in foreign and reading.is_there(self.config):
             raise RunDirectoryError(

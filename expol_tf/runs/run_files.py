@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -11,8 +12,12 @@ from expol_tf import __version__
 from expol_tf.cli import require_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import reading
+from expol_tf.runs.lock import DirectoryLock
 from expol_tf.runs.reading import entries, is_count, is_object, is_text, mapping, optional
+from expol_tf.runs.tables import last_row
 
+# The file by which a process has a run for itself.
+LOCK = ".lock"
 # The table of a sweep, above the directories of its runs.
 SWEEP_TABLE = "sweep.csv"
 
@@ -91,6 +96,21 @@ class RunFiles:
     def has_policy(self) -> bool:
         """Whether the run has exported its policy."""
         return (self.policy / "saved_model.pb").is_file()
+
+    def when_exported(self) -> str:
+        """Returns a sentence that says when a run without a policy will have exported one."""
+        step, length = last_row(self.metrics_csv).get("env_step"), None
+        with contextlib.suppress(RunDirectoryError):
+            length = self.read_values().get("train.num_env_steps")
+        at = f" at env_step {step:,}" if isinstance(step, int) else " before its first row"
+        at += f" of {length:,}" if isinstance(length, int) and isinstance(step, int) else ""
+        holder = DirectoryLock(self.root / LOCK).holder()
+        if holder is not None:
+            return (
+                f"It is training{at} ({holder}) and exports its policy when it ends, or when Ctrl-C or SIGTERM "
+                "stops it."
+            )
+        return f"It ended{at} without exporting one. Resume it: it exports its policy when it ends or is stopped."
 
     def read_config(self) -> str:
         """Returns the text of `config.gin`.

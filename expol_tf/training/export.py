@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from expol_tf.agents import ActorCriticAgent, PolicyAgent
 from expol_tf.cli import home_path, require_path
-from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
+from expol_tf.errors import ConfigurationError, ExpolError, NonFiniteError, RunDirectoryError
 from expol_tf.random import draw_seed, make_generator
-from expol_tf.runs import atomic_files
+from expol_tf.runs import RunFiles, atomic_files, reading
 
 _SAVED_MODEL = "saved_model.pb"
 
@@ -191,10 +191,7 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
         if (candidate / _SAVED_MODEL).is_file():
             break
     else:
-        raise ConfigurationError(
-            f"directory must be a run's root_dir or its policy directory; {root} holds no policy. "
-            "A run exports it when it ends or is interrupted."
-        )
+        raise _no_policy(RunFiles(root))
     try:
         model = tf.saved_model.load(str(candidate))
     except Exception as error:  # What TensorFlow raises depends on which bytes are wrong.
@@ -202,10 +199,32 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
             f"directory: the policy in {candidate} is damaged ({atomic_files.reason(error)}). Remove that "
             "directory and train the run again with the same arguments: it exports its policy anew."
         ) from error
-    if not all(hasattr(model, name) for name in ("deterministic", "sample", "generator_state")):
+    if not all(hasattr(model, name) for name in ("deterministic", "sample", "generator_state", "signatures")):
         raise ConfigurationError(
             f"directory must be a run's root_dir or its policy directory; {candidate} holds a SavedModel, "
             "but no policy of this library. Give another directory."
         )
-    model.generator_state.assign(make_generator(seed).state)
-    return LoadedPolicy(model)
+    try:
+        model.generator_state.assign(make_generator(seed).state)
+        return LoadedPolicy(model)
+    except Exception as error:  # Another model may have anything by these names.
+        raise RunDirectoryError(
+            f"directory: the policy in {candidate} is damaged ({atomic_files.reason(error)}). Remove that "
+            "directory and train the run again with the same arguments: it exports its policy anew."
+        ) from error
+
+
+def _no_policy(files: RunFiles) -> ExpolError:
+    if reading.is_there(files.policy):
+        return RunDirectoryError(
+            f"directory: the policy in {files.policy} is damaged: it has no {_SAVED_MODEL}. Remove that "
+            "directory and train the run again with the same arguments: it exports its policy anew."
+        )
+    if files.is_run:
+        return ConfigurationError(
+            f"directory: the run in {files.root} has exported no policy yet. {files.when_exported()}"
+        )
+    return ConfigurationError(
+        f"directory must be a run's root_dir or its policy directory; {files.root} holds no policy. "
+        "A run exports it when it ends or is interrupted."
+    )

@@ -12,7 +12,7 @@ from expol_tf.cli import user_path
 from expol_tf.cli.commands.train import import_library, run_with_gin, use_device
 from expol_tf.configuration import Binding, Macro, Reference, gin_syntax, resolve
 from expol_tf.errors import ConfigurationError, RunDirectoryError
-from expol_tf.runs import RunFiles, reading
+from expol_tf.runs import LOCK, DirectoryLock, RunFiles, reading
 
 # What the evaluation of a policy takes from its run's configuration.
 _TASK = ("train.task", "train.wrappers", "train.make_kwargs")
@@ -38,11 +38,20 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
         raise ConfigurationError("--root_dir must name the directory of a run; got none.")
     files = RunFiles(user_path(values.root_dir))
     if not reading.is_there(files.config):
+        holder = DirectoryLock(files.root / LOCK).holder()
         raise RunDirectoryError(
             f"--root_dir must be the directory of a run; {files.root} holds no config.gin. "
-            "Train one with expol-train."
+            + (
+                f"A run is being started there ({holder}): wait for it."
+                if holder
+                else "Train one with expol-train."
+            )
         )
     files.read_config()
+    if not reading.is_there(files.policy):
+        raise RunDirectoryError(
+            f"--root_dir: the run in {files.root} has exported no policy yet. {files.when_exported()}"
+        )
     statements = _needed_statements(gin_syntax.read_files([str(files.config)]))
     from expol_tf.training import check_video_path, record_video
 
