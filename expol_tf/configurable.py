@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import gin
 
@@ -15,6 +17,30 @@ from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
 
 T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Made(NamedTuple):
+    """An object of a configurable class, and all arguments that its constructor got, defaults included."""
+
+    target: Any
+    arguments: dict[str, Any]
+
+
+_made: contextvars.ContextVar[list[Made] | None] = contextvars.ContextVar("made", default=None)
+
+
+@contextlib.contextmanager
+def recorded_objects() -> Iterator[list[Made]]:
+    """Gives a list that gets every object of a configurable class that is made in the block, in order.
+
+    An object whose constructor calls that of its base class is in it for both, the base class's first.
+    """
+    made: list[Made] = []
+    token = _made.set(made)
+    try:
+        yield made
+    finally:
+        _made.reset(token)
 
 
 def configurable(target: T, *, checks_types: bool = True) -> T:
@@ -62,10 +88,17 @@ def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Calla
             if text:
                 raise ConfigurationError(text)
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         except TaskError as error:
             # Of what lies between this call and the environment's code the caller can mend nothing.
             raise error.with_traceback(error.frames) from None
+        made = _made.get()
+        if made is not None and self is not None:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments = {name: value for name, value in bound.arguments.items() if name != "self"}
+            made.append(Made(self, arguments))
+        return result
 
     # gin looks at this attribute, not through the wrapper, for the names of positional arguments.
     wrapper.__signature__ = signature  # type: ignore[attr-defined]

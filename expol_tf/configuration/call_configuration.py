@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +13,16 @@ from expol_tf.configuration.configuration import NOT_WRITTEN, Configuration
 from expol_tf.configuration.gin_internals import ConfigurableReference
 from expol_tf.configuration.gin_syntax import Binding, Key, map_leaves, render
 from expol_tf.configuration.resolution import held_configuration
+from expol_tf.descriptions import describe
 
 
 def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configuration:
     """Returns what gin holds now, overridden by the arguments that a call of `name` received.
 
     Numbers, strings, containers, registered classes and functions, `functools.partial` of these, and objects
-    of registered dataclasses become bindings. Anything else (an environment object, a lambda) becomes a
-    comment in the text and an entry of the fingerprint. Arguments equal to gin's value or to the default are
-    no overrides.
+    of registered dataclasses become bindings. Anything else (an environment object, a lambda, an array)
+    becomes a comment in the text and an entry of the fingerprint, by value: see `expol_tf.descriptions`.
+    Arguments equal to gin's value or to the default are no overrides.
 
     Args:
       name: "train".
@@ -39,14 +39,20 @@ def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configur
         if gin_registry.equal(before, value):
             continue
         extra: dict[Key, Any] = {}
-        expressed = gin_registry.as_gin_value(value, scope=f"{name}_{parameter}", extra=extra)
+        try:
+            expressed = gin_registry.as_gin_value(value, scope=f"{name}_{parameter}", extra=extra)
+        except RecursionError:  # A container that holds itself.
+            expressed = value
+            text = None
+        else:
+            text = render(expressed)
         bindings.pop(key, None)
-        if render(expressed) is None:
-            unwritable[f"{name}.{parameter}"] = _described(value)
+        if text is None:
+            unwritable[f"{name}.{parameter}"] = str(describe(value, _gin_text))
             continue
         for entry, item in {key: expressed, **extra}.items():
             bindings[entry] = Binding(*entry, item, f"{name}()")
-    changed = dataclasses.replace(base, bindings=bindings, unwritable=unwritable)
+    changed = dataclasses.replace(base, bindings=bindings, unwritable=unwritable, chosen=())
     changed.check()
     return changed
 
@@ -70,21 +76,5 @@ def _passed(held: Any) -> Any:
     return held.scoped_configurable_fn() if selector == "gin.constant" else _FreshObject()
 
 
-def _described(value: Any) -> str:
-    if isinstance(value, functools.partial):
-        arguments = [_described(item) for item in value.args]
-        arguments += [f"{name}={_described(item)}" for name, item in value.keywords.items()]
-        return f"partial({', '.join([_described(value.func), *arguments])})"
-    expressed = render(gin_registry.as_gin_value(value))
-    if expressed is not None:
-        return expressed
-    if hasattr(value, "__qualname__"):
-        return f"<{value.__module__}.{value.__qualname__}>"
-    # Objects of a class are told apart by their plain attributes: TrustRegion(0.01) is not TrustRegion(0.02).
-    plain = [
-        f"{name.lstrip('_')}={_described(item) if dataclasses.is_dataclass(item) else repr(item)}"
-        for name, item in sorted(getattr(value, "__dict__", {}).items())
-        if isinstance(item, bool | int | float | str | None) or dataclasses.is_dataclass(item)
-    ]
-    settings = f": {', '.join(plain)}" if plain else ""
-    return f"<{type(value).__module__}.{type(value).__qualname__} object{settings}>"
+def _gin_text(value: Any) -> str | None:
+    return render(gin_registry.as_gin_value(value))

@@ -14,11 +14,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import gin
 
+from expol_tf.configurable import Made
 from expol_tf.configuration import gin_registry
 from expol_tf.configuration.calls import check_calls
 from expol_tf.configuration.gin_syntax import (
@@ -47,6 +48,8 @@ _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER
 # Where a run is written and who watches it are no part of what it is.
 NOT_WRITTEN = ("root_dir", "observers")
 
+# Above what a program chose by itself, in the text of a configuration of a call from Python.
+_CHOSEN_TITLE = "# What was made because nothing above says otherwise:"
 # In the text of a configuration that only Python code can give in whole.
 UNWRITABLE_MARK = "# Python objects that a gin file cannot express; pass them again from Python:"
 
@@ -61,6 +64,7 @@ class Configuration:
       macros: Definitions by macro name.
       bindings: By scope, complete selector and parameter.
       unwritable: Parameter → description of a Python object that gin cannot express (only from Python calls).
+      chosen: Lines, for the reader, on what was made without being asked for; None where gin names it all.
     """
 
     root: str
@@ -68,6 +72,7 @@ class Configuration:
     macros: Mapping[str, Binding] = dataclasses.field(default_factory=dict)
     bindings: Mapping[Key, Binding] = dataclasses.field(default_factory=dict)
     unwritable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    chosen: tuple[str, ...] | None = None
 
     @property
     def text(self) -> str:
@@ -93,6 +98,8 @@ class Configuration:
             groups.setdefault((selector != self.root, name), []).append((position, line))
         for _, group in sorted(groups.items()):
             lines += ["", *(line for _, line in sorted(group))]
+        if self.chosen:
+            lines += ["", _CHOSEN_TITLE, *(f"# {line}" for line in self.chosen)]
         if self.unwritable:
             lines += ["", UNWRITABLE_MARK]
             lines += [f"# {name} = {description}" for name, description in sorted(self.unwritable.items())]
@@ -200,6 +207,35 @@ class Configuration:
         }
         lost = [key for key, names in needed.items() if names & gone and not names <= used]
         return self._without(lost, ["library", "record"])
+
+    def stating(self, made: Sequence[Made]) -> Configuration:
+        """Returns the configuration of a call from Python, with a line on each object that it does not name.
+
+        An agent makes parts that it was not given. Their settings are part of what the run was, and may be
+        other ones in a later version. gin files name them all.
+
+        Args:
+          made: What was made for the run.
+        """
+        if self.chosen is None:
+            return self
+        named = self._reachable([self.root, *(selector for _, selector, _ in self.bindings)])
+        # The last entry of an object is that of its own class.
+        last = {id(target): (target, arguments) for target, arguments in made}
+        lines = []
+        for target, arguments in last.values():
+            known = gin_registry.find(type(target))
+            if known is None or known.selector in named:
+                continue
+            settings = []
+            for name, value in arguments.items():
+                text = render(gin_registry.as_gin_value(value))
+                if id(value) in last and text is None:
+                    text = f"@{type(value).__name__}()"
+                if text is not None and name != "name":
+                    settings.append(f"{name} = {text}")
+            lines.append(f"{known.short}: {', '.join(settings)}" if settings else known.short)
+        return dataclasses.replace(self, chosen=tuple(dict.fromkeys(lines)))
 
     def check(self) -> None:
         """Raises a `ConfigurationError` for what cannot be meant.

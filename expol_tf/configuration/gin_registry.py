@@ -203,6 +203,8 @@ def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = Non
             return value
         if made:
             given = _set_fields(value, known)
+        elif len(value.args) > len(known.parameters):
+            return value  # They go to `*args`, which gin cannot bind.
         else:
             given = {**dict(zip(known.parameters, value.args, strict=False)), **value.keywords}
         for parameter, item in given.items():
@@ -228,7 +230,7 @@ def equal(one: Any, other: Any) -> bool:
     """Whether two objects are equal; False where they cannot be compared."""
     try:
         return one is other or bool(one == other)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
 
 

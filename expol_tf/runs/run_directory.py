@@ -10,6 +10,7 @@ from typing import Any
 
 from absl import logging
 
+from expol_tf import fingerprints
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files, environment_record, reading
 from expol_tf.runs.lock import DirectoryLock
@@ -136,15 +137,28 @@ class RunDirectory(RunFiles):
             )
 
     def _compare_fingerprint(self, ours: Mapping[str, str]) -> None:
-        theirs = self.read_fingerprint()
-        names = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
-        if names:
-            unset = "(default)"
-            lines = [f"  {name}: {theirs.get(name, unset)} → {ours.get(name, unset)}" for name in names]
+        differences, leftover, unknown = fingerprints.compare(self.read_fingerprint(), ours)
+        if differences:
             raise RunDirectoryError(
                 f"root_dir {self.root} holds a run with another configuration; its settings → yours:\n"
-                + "\n".join(lines)
+                + "\n".join(f"  {line}" for line in differences)
                 + f"\nGive another root_dir, or resume with the run's own configuration ({self.config})."
+            )
+        if leftover:
+            raise RunDirectoryError(
+                f"root_dir {self.root} holds a run that cannot be resumed, as nobody can tell whether its "
+                "configuration is yours: these settings hold something that has no value to compare:\n"
+                + "\n".join(f"  {line}" for line in leftover)
+                + "\nGive another root_dir. A run can be resumed if it gets a function or class that makes such "
+                "a thing, in place of the thing itself."
+            )
+        for name in unknown:
+            logging.warning(
+                "%s: %s holds a function whose code cannot be compared: the run recorded it under another "
+                "version of Python without its source, or with an earlier version of expol_tf. See to it "
+                "that the function is the run's.",
+                self.root,
+                name,
             )
 
     def _compare_environment(self, ours: Mapping[str, Any]) -> None:

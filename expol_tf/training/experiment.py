@@ -12,7 +12,7 @@ import gin
 import gymnasium
 
 from expol_tf.agents import PolicyAgent, TrpoAgent
-from expol_tf.configurable import configurable
+from expol_tf.configurable import Made, configurable, recorded_objects
 from expol_tf.configuration import Configuration, configuration_from_call, recorded_values
 from expol_tf.environments import VectorEnvironment, load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
@@ -142,8 +142,8 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
         # Where states cannot be saved, a resumed run must not begin with the first run's episodes.
         resumed_at = store.latest_env_step
         env_seed = stream(seed, "environment", *([resumed_at] if resumed_at else []))
-        with _made(experiment, parts, seed, env_seed) as (env, agent, runner, evaluator):
-            record = record.in_use()
+        with _made(experiment, parts, seed, env_seed) as (env, agent, runner, evaluator, objects):
+            record = record.in_use().stating(objects)
             values = recorded_values(record.text) | dict(record.unwritable)
             environment = describe_environment(seed, device)
             existed = run.prepare(record.text, values, record.fingerprint(), environment)
@@ -179,7 +179,7 @@ def check_experiment(experiment: Experiment, record: Configuration) -> str:
     """
     parts, device = _parts_and_device(experiment)
     seed = experiment.course.seed
-    with _made(experiment, parts, seed, stream(seed, "environment")) as (env, agent, runner, _):
+    with _made(experiment, parts, seed, stream(seed, "environment")) as (env, agent, runner, *_):
         record.in_use()
         observation = env.reset()
         environments = "1 environment" if env.num_envs == 1 else f"{env.num_envs} environments"
@@ -207,19 +207,23 @@ def _parts_and_device(experiment: Experiment) -> tuple[Parts, str]:
 @contextlib.contextmanager
 def _made(
     experiment: Experiment, parts: Parts, seed: int, env_seed: int
-) -> Iterator[tuple[VectorEnvironment, PolicyAgent, Runner, Evaluator]]:
-    """Makes an experiment's environments, agent, runner and evaluator; closes the environments in the end."""
+) -> Iterator[tuple[VectorEnvironment, PolicyAgent, Runner, Evaluator, list[Made]]]:
+    """Makes an experiment's environments, agent, runner and evaluator; closes the environments in the end.
+
+    With them come all objects of configurable classes that agent and runner made.
+    """
     task, records = experiment.task, experiment.records
     options: dict[str, Any] = dict(backend=task.backend, wrappers=task.wrappers, make_kwargs=task.make_kwargs)
     keras.utils.set_random_seed(stream(seed, "initialization"))
     env = load_vector(task.task, parts.num_envs, env_seed, **options)
     try:
         specs = time_step_spec(env)
-        with learner_scope():
-            agent = parts.make_agent(experiment.learner.agent, specs, env.action_spec, seed)
-        runner = parts.make_runner(env, agent, seed)
+        with recorded_objects() as objects:
+            with learner_scope():
+                agent = parts.make_agent(experiment.learner.agent, specs, env.action_spec, seed)
+            runner = parts.make_runner(env, agent, seed)
         evaluator = Evaluator(task.task, seed, records.eval_interval, records.eval_episodes, **options)
-        yield env, agent, runner, evaluator
+        yield env, agent, runner, evaluator, objects
     finally:
         env.close()
 
