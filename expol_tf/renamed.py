@@ -232,15 +232,31 @@ MOVED: dict[str, str] = {
 }
 
 
+# Arguments that something never had, though users look for them there: what to say.
+ELSEWHERE: dict[str, str] = {
+    "OffPolicyRunner.reward_normalizer": (
+        "OffPolicyRunner has no reward_normalizer: a replay holds rewards of all times, and a scale that "
+        "moves would give old and new ones other values. Scale the task's rewards by a fixed number, in a "
+        "wrapper such as gymnasium.wrappers.TransformReward, or take an on-policy algorithm, whose "
+        "OnPolicyRunner has one."
+    ),
+    "train.reward_normalizer": (
+        "train has no reward_normalizer, as rewards are scaled by the runner of on-policy agents. Give "
+        "runner=functools.partial(OnPolicyRunner, reward_normalizer=RewardNormalizer()); in gin, "
+        "OnPolicyRunner.reward_normalizer = @RewardNormalizer()."
+    ),
+}
+
+
 def renamed(name: str) -> str | None:
-    """Returns "OLD is now NEW." for a name in the table, else None.
+    """Returns "OLD is now NEW." for a name in the table, what is said of one in `ELSEWHERE`, else None.
 
     Args:
       name: "Class.argument" or "Class", as in Python or as gin writes it, with a scope and the module:
         "scope/expol_tf.Class.argument".
     """
     old = name.rsplit("/", 1)[-1].removeprefix("expol_tf.")
-    return f"{old} is now {RENAMED[old]}." if old in RENAMED else None
+    return f"{old} is now {RENAMED[old]}." if old in RENAMED else ELSEWHERE.get(old)
 
 
 def moved(name: str) -> str | None:

@@ -23,6 +23,7 @@ from expol_tf.environments.backends import (
 from expol_tf.environments.faults import task_error
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.registry import make_registered
+from expol_tf.environments.running_statistics import refuse_normalizing_class, refuse_running_statistics
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import ConfigurationError
@@ -69,6 +70,7 @@ def load_vector(
       seed: Sub-environment i is seeded from `np.random.SeedSequence(seed).spawn(N)[i]`; None draws a seed.
       backend: "sync" (in this process, the default) or "envpool" (the package of that name).
       wrappers: Functions env → env, applied in this order to every sub-environment. Only "sync" takes them.
+        One that learns running statistics (NormalizeObservation, NormalizeReward) is refused.
       make_kwargs: Keyword arguments of `gymnasium.make`, of the factory, or of EnvPool's task.
 
     Raises:
@@ -127,6 +129,7 @@ def check_task(
             f"{shown_factory(wrappers)}. Write wrappers=[…], also for a single one."
         )
     for wrapper in wrappers:
+        refuse_normalizing_class(wrapper)
         if not _makes_environment(wrapper):
             raise ConfigurationError(
                 f"wrappers must be a list of functions env → env; got {shown_factory(wrapper)} in it. Give "
@@ -170,6 +173,7 @@ def _make(task: Task, kwargs: dict[str, Any], wrappers: Sequence[Wrapper]) -> gy
         env = _made(functools.partial(task, **kwargs), task)
     for wrapper in wrappers:
         env = _made(functools.partial(wrapper, env), wrapper)
+    refuse_running_statistics(env)
     return _with_spaces(env)
 
 

@@ -17,6 +17,7 @@ _HOMES = {
     "OffPolicyRunner": "runners.off_policy_runner",
     "OnPolicyRunner": "runners.on_policy_runner",
     "Records": "settings",
+    "RewardNormalizer": "runners.reward_normalizer",
     "StopAtReturn": "observers",
     "Task": "settings",
     "TrainingEvent": "observers",

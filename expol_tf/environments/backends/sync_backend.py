@@ -13,6 +13,7 @@ from expol_tf.environments import returned_values, simulator_state, spaces
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.faults import task_error
 from expol_tf.environments.returned_values import FLAGS, NUMBERS
+from expol_tf.environments.running_statistics import refuse_running_statistics
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
 from expol_tf.errors import CapabilityError, ExpolError, TaskError
 from expol_tf.number_types import SeedNumber
@@ -42,8 +43,11 @@ class SyncVectorEnvironment(Backend):
         Raises:
           SpaceError: If the spaces are not supported.
           TaskError: If the sub-environments have different spaces.
+          ConfigurationError: If one keeps running statistics, which would be its own.
         """
         self._envs = list(envs)
+        for env in self._envs:
+            refuse_running_statistics(env)
         first = self._envs[0]
         task = task or type(first.unwrapped).__name__
         super().__init__(task, len(self._envs), first.observation_space, first.action_space)

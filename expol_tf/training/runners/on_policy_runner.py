@@ -11,8 +11,9 @@ from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Count
-from expol_tf.training.runners.episodes import RunningEpisodes
+from expol_tf.training.runners.episodes import RunningEpisodes, entries_below
 from expol_tf.training.runners.iteration import Iteration, require_finite
+from expol_tf.training.runners.reward_normalizer import RewardNormalizer, RewardScale
 
 # Columns of every on-policy algorithm, in this order; an algorithm's own follow.
 ALGORITHM_COLUMNS = (
@@ -23,6 +24,7 @@ ALGORITHM_COLUMNS = (
     "value_loss",
     "explained_variance",
 )
+_SCALE_PREFIX = "reward_scale/"
 
 
 @configurable
@@ -37,11 +39,21 @@ class OnPolicyRunner:
       env: Batched environments; reset here.
       agent: Whose `collect_policy.act` and `train_on_rollout` are called.
       iteration_steps: Environment steps of an iteration over all environments; a multiple of their number.
+      reward_normalizer: Scales the rewards that the agent learns from by a running deviation of returns;
+        None leaves them. Episode returns stay those of the task. The metric `reward_std` is the divisor.
+
+    Attributes:
+      iteration_steps: Environment steps of an iteration over all environments.
+      algorithm_columns: The names of the metrics.
     """
 
-    algorithm_columns = ALGORITHM_COLUMNS
-
-    def __init__(self, env: VectorEnvironment, agent: OnPolicyAgent, iteration_steps: Count = 2048) -> None:
+    def __init__(
+        self,
+        env: VectorEnvironment,
+        agent: OnPolicyAgent,
+        iteration_steps: Count = 2048,
+        reward_normalizer: RewardNormalizer | None = None,
+    ) -> None:
         if iteration_steps < env.num_envs or iteration_steps % env.num_envs:
             raise ConfigurationError(
                 f"OnPolicyRunner.iteration_steps must be a multiple of the number of environments; got "
@@ -50,6 +62,8 @@ class OnPolicyRunner:
             )
         self._agent = agent
         self.iteration_steps = iteration_steps
+        self._reward_scale = reward_normalizer and RewardScale(reward_normalizer, env.num_envs)
+        self.algorithm_columns = (*ALGORITHM_COLUMNS, *(["reward_std"] if reward_normalizer else []))
         num_envs, num_steps = env.num_envs, iteration_steps // env.num_envs
         self._num_steps = num_steps
 
@@ -88,7 +102,8 @@ class OnPolicyRunner:
             for name, values in info.items():
                 rollout.policy_info[name][:, t] = values.numpy()
             step, ended = episodes.step(action)
-            rollout.reward[:, t] = step.reward
+            scale = self._reward_scale
+            rollout.reward[:, t] = step.reward if scale is None else scale(step.reward, ended)
             # Truncation is not termination: a truncated episode bootstraps from its `next_observation`.
             np.logical_not(step.terminated, out=rollout.discount[:, t], casting="unsafe")
             rollout.next_observation[:, t] = step.next_observation
@@ -111,12 +126,17 @@ class OnPolicyRunner:
             "of policy and value (such as TrustRegion.max_kl, MinibatchAdam.learning_rate, "
             "MinibatchRegression.learning_rate, KroneckerUpdate.desired_kl)",
         )
+        if self._reward_scale is not None:
+            metrics["reward_std"] = self._reward_scale.std
         return Iteration(self.iteration_steps, returns, lengths, metrics)
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the environments' state, where it can be saved, and the running episodes', as arrays."""
-        return self._episodes.get_state()
+        """Returns the environments' state, where it can be saved, the running episodes' and the rewards'."""
+        scale = {} if self._reward_scale is None else self._reward_scale.get_state()
+        return self._episodes.get_state() | {_SCALE_PREFIX + name: scale[name] for name in scale}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned; an empty state leaves the environments as they are."""
-        self._episodes.set_state(state)
+        """Restores what `get_state` returned; environments whose state it has not begin new episodes."""
+        go_on = self._episodes.set_state(state)
+        if self._reward_scale is not None:
+            self._reward_scale.set_state(entries_below(_SCALE_PREFIX, state), go_on)
