@@ -27,7 +27,7 @@ from expol_tf.runs import RunDirectory
 from expol_tf.training import Experiment, OnPolicyRunner, train
 
 SCALE = 1.0
-ENVIRONMENT = {"versions": {"expol_tf": expol_tf.__version__}}
+ENVIRONMENT = {"versions": {"expol_tf": expol_tf.__version__}, "seed": 0}
 
 
 class Wrap(gymnasium.Wrapper):
