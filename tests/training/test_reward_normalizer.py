@@ -140,8 +140,8 @@ def test_fault_04_off_policy_refuses_it_with_a_sentence(tmp_path: pathlib.Path) 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"gamma": 1.5}, "gamma must lie in"),
-        ({"gamma": float("nan")}, "gamma must lie in"),
+        ({"gamma": 1.5}, "gamma must be in"),
+        ({"gamma": float("nan")}, "gamma must be in"),
         ({"clip": 0.0}, "clip must be positive"),
         ({"epsilon": -1.0}, "epsilon must be 0 or more"),
     ],

@@ -62,7 +62,9 @@ class OnPolicyRunner:
             )
         self._agent = agent
         self.iteration_steps = iteration_steps
-        self._reward_scale = reward_normalizer and RewardScale(reward_normalizer, env.num_envs)
+        self._reward_scale: RewardScale | None = None
+        if reward_normalizer is not None:
+            self._reward_scale = RewardScale(reward_normalizer, env.num_envs)
         self.algorithm_columns = (*ALGORITHM_COLUMNS, *(["reward_std"] if reward_normalizer else []))
         num_envs, num_steps = env.num_envs, iteration_steps // env.num_envs
         self._num_steps = num_steps

@@ -6,9 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
-from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import NonNegative, Positive, UnitInterval
 
 # Before any reward the variance is 1, with the weight of so many rewards, as in Gymnasium and
 # Stable-Baselines3: the first rewards are divided by something.
@@ -32,18 +31,9 @@ class RewardNormalizer:
       epsilon: ε, a number added to the variance.
     """
 
-    gamma: float = 0.99
-    clip: float | None = 10.0
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_number("RewardNormalizer.epsilon", self.epsilon, "0 or more", "The usual value is 1e-8.")
-        if not 0 <= self.gamma <= 1:
-            raise ConfigurationError(f"RewardNormalizer.gamma must lie in [0, 1]; got {self.gamma}.")
-        if self.clip is not None and not self.clip > 0:
-            raise ConfigurationError(
-                f"RewardNormalizer.clip must be positive, or None for no clip; got {self.clip}."
-            )
+    gamma: UnitInterval = 0.99
+    clip: Positive | None = 10.0
+    epsilon: NonNegative = 1e-8
 
 
 class RewardScale:
