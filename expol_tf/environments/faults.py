@@ -7,32 +7,36 @@ import types
 from pathlib import Path
 from typing import Any
 
+import gin
 import gymnasium
 import numpy as np
 
 import expol_tf
 from expol_tf.errors import ExpolError, TaskError
 
-_OUR_FILES, _GYMNASIUM_FILES = (
-    f"{Path(package.__file__ or '').parent}{os.sep}" for package in (expol_tf, gymnasium)
-)
+# Frames of these are left out everywhere, those of Gymnasium in front of the environment's own.
+_OUR_FILES = tuple(f"{Path(package.__file__ or '').parent}{os.sep}" for package in (expol_tf, gin))
+_GYMNASIUM_FILES = f"{Path(gymnasium.__file__ or '').parent}{os.sep}"
+# Characters of an exception's text that a message has; the traceback has them all.
+_LONGEST_TEXT = 300
 _OLD_RESET = (
     " Define reset(self, *, seed=None, options=None), which returns (observation, info); that of gym before "
     "0.26 had no arguments."
 )
 
 
-def task_error(error: BaseException, place: str, call: str) -> ExpolError:
+def task_error(error: BaseException, place: str, call: str) -> BaseException:
     """Returns what to raise in the place of what an environment raised.
 
     ```python
     try:
         result = env.step(action)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise task_error(error, "MyTask, step 3", "step()") from None
     ```
 
-    An error of the library's own stays what it is, but a `TaskError` gets the place if it has none yet.
+    An interrupt stays what it is. So does an error of the library's own, but a `TaskError` gets the place if
+    it has none yet.
 
     Args:
       error: What was raised.
@@ -41,14 +45,14 @@ def task_error(error: BaseException, place: str, call: str) -> ExpolError:
     """
     if isinstance(error, TaskError):
         return error if error.place else TaskError(str(error), place, error.raised, error.frames)
-    if isinstance(error, ExpolError):
+    if isinstance(error, ExpolError | KeyboardInterrupt):
         return error
     if isinstance(error, SystemExit):
         status = "" if error.code is None else repr(error.code)
         text = f"called sys.exit({status}), which would end the program"
     else:
         text = f"raised {described(error)}"
-    old = isinstance(error, TypeError) and call == "reset()" and "unexpected keyword argument" in str(error)
+    old = call == "reset()" and isinstance(error, TypeError) and "unexpected keyword argument" in text
     return TaskError(f"{call} {text}.{_OLD_RESET if old else ' Mend it.'}", place, *_own_part(error))
 
 
@@ -58,7 +62,11 @@ def described(error: BaseException) -> str:
         lines = str(error).strip().splitlines()
     except Exception:  # The text is the environment's to make, which may fail too.
         lines = []
-    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+    name = type(error).__name__
+    if not lines:
+        return name
+    text = lines[0] if len(lines[0]) <= _LONGEST_TEXT else f"{lines[0][:_LONGEST_TEXT]}…"
+    return f"{name}: {text.rstrip('.')}"
 
 
 def shown(value: Any) -> str:

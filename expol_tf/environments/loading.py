@@ -197,7 +197,7 @@ def _made(make: Callable[[], Any], maker: Any) -> gymnasium.Env:
     """Returns the environment that a factory or wrapper makes."""
     try:
         env = make()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise task_error(error, "The environment cannot be made", shown_factory(maker)) from None
     if not isinstance(env, gymnasium.Env):
         raise ConfigurationError(
@@ -213,7 +213,7 @@ def _with_spaces(env: gymnasium.Env) -> gymnasium.Env:
     for space in ("observation_space", "action_space"):
         try:
             getattr(env, space)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise task_error(error, name, f"its {space}") from None
     for layer in layers(env):
         limit = getattr(layer, "_max_episode_steps", 1) if isinstance(layer, TimeLimit) else 1

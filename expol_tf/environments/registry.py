@@ -15,7 +15,6 @@ from expol_tf.environments.faults import task_error
 from expol_tf.errors import (
     ConfigurationError,
     DependencyError,
-    ExpolError,
     TaskError,
     UnknownEnvironmentError,
 )
@@ -53,7 +52,7 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     except (gymnasium.error.Error, ImportError) as error:
         message = f"The task {task!r} cannot be made: {str(error).rstrip('.')}.{near_names(task)}"
         raise UnknownEnvironmentError(message) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raised = task_error(error, f"The task {task!r} cannot be made", "its constructor")
         if kwargs and isinstance(error, TypeError | AssertionError) and _stays_in_gymnasium(raised):
             raise ConfigurationError(
@@ -62,7 +61,7 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
         raise raised from None
 
 
-def _stays_in_gymnasium(error: ExpolError) -> bool:
+def _stays_in_gymnasium(error: BaseException) -> bool:
     """Whether no code of the environment's own was running, so that the arguments are to blame."""
     return isinstance(error, TaskError) and error.frames is None
 

@@ -94,7 +94,7 @@ def _require_generator(env: gymnasium.Env) -> None:
     name = type(env.unwrapped).__name__
     try:
         generator: Any = env.unwrapped.np_random
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise task_error(error, name, "np_random") from None
     if not isinstance(generator, np.random.Generator):
         raise TaskError(
@@ -193,7 +193,7 @@ def _get_layer(layer: Any) -> dict[str, Any]:
     if _saves_itself(layer):
         try:
             return layer.get_state()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise task_error(error, "", f"{type(layer).__name__}.get_state()") from None
     if _is_mujoco(layer):
         return {"simulator": mujoco_state(layer.model, layer.data)}
@@ -205,7 +205,7 @@ def _set_layer(layer: Any, state: dict[str, np.ndarray]) -> None:
     if _saves_itself(layer):
         try:
             layer.set_state(state)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise task_error(error, "", f"{type(layer).__name__}.set_state()") from None
     elif _is_mujoco(layer):
         set_mujoco_state(layer.model, layer.data, state["simulator"])

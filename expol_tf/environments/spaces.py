@@ -51,10 +51,15 @@ def observation_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArr
 
 def box_bounds(space: gymnasium.Space) -> tuple[Any, ...] | None:
     """Returns shape and bounds of a box as values that can be compared; None for any other space."""
-    if not isinstance(space, spaces.Box):
+    if not isinstance(space, spaces.Box) or not _has_bounds(space):
         return None
     # Bytes are compared in a tenth of the time of arrays, and every reset does it.
     return space.low.shape, space.low.tobytes(), space.high.tobytes()
+
+
+def _has_bounds(box: spaces.Box) -> bool:
+    """Whether the bounds are arrays, as a task might have replaced them."""
+    return isinstance(box.low, np.ndarray) and isinstance(box.high, np.ndarray)
 
 
 def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
@@ -77,6 +82,11 @@ def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
         raise SpaceError(wrong + "Nested spaces are not supported: convert it in a wrapper of your own.")
     if not isinstance(space, spaces.Box):
         raise SpaceError(wrong + f"A {type(space).__name__} space is not supported.")
+    if not _has_bounds(space) or not space.low.shape == space.high.shape == space.shape:
+        raise SpaceError(
+            f"The {kind} space of {task} must have bounds low and high of its shape {space.shape}; got "
+            f"{space.low!r} and {space.high!r}. Give them to the Box when it is made."
+        )
     if not np.issubdtype(space.dtype, np.floating):
         raise SpaceError(
             wrong + f"Integer boxes ({space.dtype}), such as images, are not supported: choose another task "
@@ -89,6 +99,8 @@ def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
         raise SpaceError(wrong + "The box is empty: it has no components.")
     flat = np.flatnonzero(~(space.low < space.high))
     if flat.size:
+        if np.isnan(space.low[flat[0]]) or np.isnan(space.high[flat[0]]):
+            raise SpaceError(wrong + f"A bound of component {flat[0]} is NaN.")
         raise SpaceError(
             wrong + f"The box is degenerate: low == high in component {flat[0]}. Leave that one out."
         )

@@ -74,7 +74,7 @@ def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100
         utils.validate_py_environment(made(seed), episodes=1)
     except ValueError as error:
         raise AssertionError(f"validate_py_environment: {error}") from error
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         raise AssertionError(str(task_error(error, _name(environment), "a call of its"))) from error
     _called(environment.close, _name(environment), "close()")
     # TF-Agents' base class has no such attribute.
@@ -119,7 +119,9 @@ def _called(function: Callable[[], Any], place: str, call: str) -> Any:
     """Returns what a function returns; what it raises becomes the message that a run would end with."""
     try:
         return function()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise AssertionError(str(task_error(error, place, call))) from error
 
 

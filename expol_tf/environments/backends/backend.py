@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import gymnasium
@@ -76,7 +77,7 @@ class Backend(VectorEnvironment):
                 results.fill(0)
         try:
             self._advance(boxed, active)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise task_error(error, self._place(), "step()") from None
         # Where an episode goes on its successor is acted on next; where it ended this is overwritten below.
         np.copyto(arrays.observation, arrays.next_observation)
@@ -114,8 +115,15 @@ class Backend(VectorEnvironment):
     def _begin(self, indices: Sequence[int]) -> None:
         try:
             self._restart(indices)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise task_error(error, self._reset_place(), "reset()") from None
+
+    def _raise_from_close(self, error: BaseException) -> None:
+        """Raises what `close` did, unless it was called because of another error, which matters more."""
+        first = sys.exception()
+        if first is None:
+            raise error from None
+        first.add_note(f"{error}")
 
     def _place(self, row: int | None = None) -> str:
         """Returns which sub-environment it is, None for all, and the step under way, for messages."""
@@ -198,6 +206,6 @@ class Backend(VectorEnvironment):
             )
         try:
             picture = env.render()
-        except (Exception, SystemExit) as error:
-            raise task_error(error, self._name(0), "render()") from error
+        except BaseException as error:
+            raise task_error(error, self._name(0), "render()") from None
         return returned_values.picture(picture, self._name(0))

@@ -80,7 +80,7 @@ class EnvPoolVectorEnvironment(Backend):
         seeds = [value & 0x7FFFFFFF for value in sub_environment_seeds(seed, num_envs)]
         try:
             self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             raise ConfigurationError(
                 f"EnvPool cannot make {task} with make_kwargs={kwargs}: {described(error)}."
             ) from error

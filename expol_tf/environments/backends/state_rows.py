@@ -74,10 +74,13 @@ class StateRowsBackend(Backend):
 
     def close(self) -> None:
         """Closes the environment that this one was made from, and with it the renderer."""
+        failed: BaseException | None = None
         try:
             self._env.close()
-        except (Exception, SystemExit) as error:
-            raise task_error(error, self.task, "close()") from None
+        except BaseException as error:
+            failed = task_error(error, self.task, "close()")
+        if failed is not None:
+            self._raise_from_close(failed)
 
     def _restart(self, indices: Sequence[int]) -> None:
         self._require_same_box(self._env)

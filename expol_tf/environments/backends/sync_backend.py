@@ -15,7 +15,7 @@ from expol_tf.environments.faults import task_error
 from expol_tf.environments.returned_values import FLAGS, NUMBERS
 from expol_tf.environments.running_statistics import refuse_running_statistics
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
-from expol_tf.errors import CapabilityError, ExpolError, TaskError
+from expol_tf.errors import CapabilityError, TaskError
 from expol_tf.number_types import SeedNumber
 from expol_tf.random import sub_environment_seeds
 
@@ -123,14 +123,14 @@ class SyncVectorEnvironment(Backend):
         Raises:
           TaskError: If one raises; the others are closed first.
         """
-        failed: ExpolError | None = None
+        failed: BaseException | None = None
         for row, env in enumerate(self._envs):
             try:
                 env.close()
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 failed = failed or task_error(error, self._name(row), "close()")
         if failed is not None:
-            raise failed from None
+            self._raise_from_close(failed)
 
     def _advance(self, actions: np.ndarray, active: np.ndarray | None) -> None:
         indices = range(self.num_envs) if active is None else np.flatnonzero(active).tolist()
@@ -166,7 +166,7 @@ class SyncVectorEnvironment(Backend):
             if self._keeps_box and [env.action_space for env in self._unwrapped] != self._boxes:
                 for i in indices:
                     self._require_same_box(self._envs[i])
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise task_error(error, self._place(i), "step()") from None
         # Truncations of the task's own stay.
         np.logical_or(truncations, self._elapsed >= self._max_steps, out=truncations)
@@ -178,7 +178,7 @@ class SyncVectorEnvironment(Backend):
                 result = env.reset(seed=self._seeds[i])
                 observation = returned_values.first_observation(result, self.observation_spec.shape)
                 self._require_same_box(env)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise task_error(error, self._reset_place(i), "reset()") from None
             self._boxes[i] = self._unwrapped[i].action_space
             self._arrays.observation[i] = observation

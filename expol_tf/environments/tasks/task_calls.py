@@ -24,7 +24,7 @@ def initial_state(task: ArrayTask, generator: np.random.Generator) -> np.ndarray
     call = f"{type(task).__name__}.initial_state()"
     try:
         state = task.initial_state(generator)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise task_error(error, "", call) from None
     # Its length is the task's own to choose.
     length = state.shape[-1] if isinstance(state, np.ndarray) and state.ndim else 1
@@ -40,7 +40,7 @@ def observe(task: ArrayTask, state: np.ndarray) -> np.ndarray:
     call = f"{type(task).__name__}.observe()"
     try:
         observation = task.observe(state)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise task_error(error, "", call) from None
     shape = (len(state), *task.observation_space.shape)
     if _is_plain(observation, shape):
@@ -58,7 +58,7 @@ def transition(task: ArrayTask, state: np.ndarray, action: np.ndarray) -> Transi
     call = f"{type(task).__name__}.transition()"
     try:
         result = task.transition(state, action)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise task_error(error, "", call) from None
     number = len(state)
     fields: Any = result
