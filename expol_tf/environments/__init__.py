@@ -7,6 +7,7 @@ from expol_tf.environments.backends import (
     MujocoVectorEnvironment,
     SyncVectorEnvironment,
 )
+from expol_tf.environments.checked_calls import checked_reset, checked_step
 from expol_tf.environments.faults import task_error
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.loading import check_task, load, load_vector
@@ -57,6 +58,8 @@ __all__ = [
     "draw_episodes",
     "draw_plane",
     "check_task",
+    "checked_reset",
+    "checked_step",
     "load",
     "load_vector",
     "mujoco_state",

@@ -10,6 +10,7 @@ from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf.configurable import configurable
+from expol_tf.environments.checked_calls import checked_reset, checked_step
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
 
@@ -67,14 +68,14 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
         return self._vector.action_spec
 
     def _reset(self) -> ts.TimeStep:
-        observation = self._vector.reset().copy()
+        observation = checked_reset(self._vector).copy()
         self._ended = np.zeros(self.batch_size, bool)
         return ts.restart(observation, batch_size=self.batch_size)
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
         starting = self._ended
         # The vector environment reset them within their last step, so that now it must leave them alone.
-        step = self._vector.step(action, None if not starting.any() else ~starting)
+        step = checked_step(self._vector, action, None if not starting.any() else ~starting)
         self._ended = step.terminated | step.truncated
         step_type = np.full(self.batch_size, ts.StepType.MID, np.int32)
         step_type[self._ended] = ts.StepType.LAST

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import gymnasium
+import numpy as np
 from gymnasium.wrappers import TimeLimit
 
 from expol_tf.argument_types import mistake
@@ -82,6 +84,9 @@ def load_vector(
     """
     check_task(task, num_envs, backend, wrappers, make_kwargs)
     kwargs = dict(make_kwargs or {})
+    if isinstance(task, str) and isinstance(kwargs.get("max_episode_steps"), np.integer):
+        # Gymnasium and EnvPool want Python's own.
+        kwargs["max_episode_steps"] = int(kwargs["max_episode_steps"])
     if backend == "envpool":
         if wrappers:
             raise ConfigurationError(
@@ -150,9 +155,9 @@ def check_task(
 def _require_step_limit(limit: Any, backend: str) -> None:
     """Refuses a time limit of no steps, and what is no number of steps."""
     never = -1 if backend == "sync" else None
-    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit == never):
+    if limit is None:
         return
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+    if isinstance(limit, bool) or not isinstance(limit, numbers.Integral) or (limit < 1 and limit != never):
         raise ConfigurationError(
             "max_episode_steps in make_kwargs must be a positive integer"
             f"{' or -1, which stands for no limit' if never else ''}; got {limit!r}."

@@ -58,8 +58,8 @@ def box_bounds(space: gymnasium.Space) -> tuple[Any, ...] | None:
 
 
 def _has_bounds(box: spaces.Box) -> bool:
-    """Whether the bounds are arrays, as a task might have replaced them."""
-    return isinstance(box.low, np.ndarray) and isinstance(box.high, np.ndarray)
+    """Whether the bounds are arrays of the box's shape: a task might have replaced them."""
+    return all(isinstance(bound, np.ndarray) and bound.shape == box.shape for bound in (box.low, box.high))
 
 
 def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +73,12 @@ def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
 
 def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
     """Returns `space` if it is a box of floats of rank 1; else names the space and the remedy in an error."""
+    if isinstance(space, spaces.Box) and not _has_bounds(space):
+        # Such a box cannot even be shown.
+        raise SpaceError(
+            f"The {kind} space of {task} must have bounds low and high of its shape {space.shape}; got "
+            f"{space.low!r} and {space.high!r}. Give them to the Box when it is made."
+        )
     wrong = f"The {kind} space of {task} must be a Box of floats of shape (n,); got {space}. "
     if isinstance(space, (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
         raise SpaceError(wrong + f"Choose a task with continuous {kind}s.")
@@ -82,11 +88,6 @@ def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
         raise SpaceError(wrong + "Nested spaces are not supported: convert it in a wrapper of your own.")
     if not isinstance(space, spaces.Box):
         raise SpaceError(wrong + f"A {type(space).__name__} space is not supported.")
-    if not _has_bounds(space) or not space.low.shape == space.high.shape == space.shape:
-        raise SpaceError(
-            f"The {kind} space of {task} must have bounds low and high of its shape {space.shape}; got "
-            f"{space.low!r} and {space.high!r}. Give them to the Box when it is made."
-        )
     if not np.issubdtype(space.dtype, np.floating):
         raise SpaceError(
             wrong + f"Integer boxes ({space.dtype}), such as images, are not supported: choose another task "

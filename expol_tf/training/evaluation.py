@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from expol_tf.configurable import configurable
-from expol_tf.environments import VectorEnvironment, load_vector
-from expol_tf.errors import ConfigurationError
+from expol_tf.environments import VectorEnvironment, checked_reset, checked_step, load_vector
+from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, WholeSteps
 from expol_tf.random import stream
 from expol_tf.training.runners.episodes import begun_anew
@@ -69,13 +69,13 @@ def evaluate_policy(
     lengths: list[list[int]] = [[] for _ in shares]
     running_return = np.zeros(env.num_envs)
     running_length = np.zeros(env.num_envs, np.int64)
-    observation = env.reset()
+    observation = checked_reset(env)
     while True:
         active = remaining > 0
         if not active.any():
             break
         action = act(observation)
-        step = env.step(np.asarray(action[0] if isinstance(action, tuple) else action), active)
+        step = checked_step(env, np.asarray(action[0] if isinstance(action, tuple) else action), active)
         observation = step.observation
         running_return += np.where(active, step.reward, 0.0)
         running_length += active
@@ -151,6 +151,7 @@ class Evaluator:
         env_seed, action_seed = (stream(self._seed, "evaluation", env_step, index) for index in (0, 1))
         env = self._load(seed=env_seed)
         try:
+            _require_spaces_of(agent, env)
             if self._deterministic:
                 return evaluate_policy(agent.policy.act, env, self._episodes)
             generator = agent.collect_policy.generator
@@ -166,6 +167,26 @@ class Evaluator:
                 generator.state.assign(state)
         finally:
             env.close()
+
+
+def _require_spaces_of(agent: Any, env: VectorEnvironment) -> None:
+    """Raises a `TaskError` if the environments are not those that the agent was made for."""
+    # Stand-ins for agents may have no specs.
+    if not hasattr(agent, "time_step_spec") or not hasattr(agent, "action_spec"):
+        return
+    for what, spec, own in (
+        ("observation", agent.time_step_spec.observation, env.observation_spec),
+        ("action", agent.action_spec, env.action_spec),
+    ):
+        same = tuple(spec.shape) == own.shape
+        if same and what == "action":
+            same = np.array_equal(spec.minimum, own.minimum) and np.array_equal(spec.maximum, own.maximum)
+        if not same:
+            raise TaskError(
+                f"the {what} space of an environment for evaluation must be that of training, {spec}; got "
+                f"{own}. Let the function that makes them give all the same spaces.",
+                env.task,
+            )
 
 
 class _ActWithState:

@@ -120,11 +120,6 @@ def choose_renderer() -> str | None:
 
 def _require_render_mode(task: Any) -> None:
     """Refuses a task that cannot be asked for pictures."""
-    if isinstance(task, gymnasium.Env):
-        raise ConfigurationError(
-            "task must be a Gymnasium id or a function for a video, which has an environment of its own; "
-            f"got {task}. Pass a function that makes it and takes render_mode."
-        )
     if callable(task) and not takes(task, render_mode="rgb_array"):
         raise ConfigurationError(
             f'a video needs pictures, but {shown_factory(task)} does not take render_mode="rgb_array". Let '

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
+import gin
 import gymnasium
 import numpy as np
 import pytest
@@ -316,6 +317,8 @@ RAISED = {
     "no text": (ZeroDivisionError(), "raised ZeroDivisionError"),
     "an assertion": (AssertionError("x > 0"), "raised AssertionError: x > 0"),
     "a stop of iteration": (StopIteration(), "raised StopIteration"),
+    "what is no Exception": (GeneratorExit("gone"), "raised GeneratorExit: gone"),
+    "a long text": (Broken("x" * 10_000), "raised Broken: x{300}…"),
     "sys.exit(0)": (SystemExit(0), r"called sys\.exit\(0\), which would end the program"),
 }
 
@@ -342,6 +345,47 @@ def test_fault_17_all_are_closed_although_one_raises():
     with pytest.raises(TaskError, match="sub-environment 0: close"):
         SyncVectorEnvironment(tasks).close()
     assert all(task.calls["close"] == 1 for task in tasks)
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def test_an_exception_without_words_is_named():
+    environment = load_vector(raising("step", 1, Unspeakable()))
+    environment.reset()
+    with pytest.raises(TaskError, match=r"step\(\) raised Unspeakable\.") as caught:
+        environment.step(np.zeros((1, 2)))
+    assert "in fail" in caught.value.environment_traceback()
+
+
+def test_closing_does_not_hide_what_went_wrong_before():
+    class Task(Misbehaving):
+        def step(self, action):
+            raise Broken("first")
+
+        def close(self):
+            raise Broken("second")
+
+    environment = load_vector(Task)
+    environment.reset()
+    with pytest.raises(TaskError, match="raised Broken: first") as caught:
+        try:
+            environment.step(np.zeros((1, 2)))
+        finally:
+            environment.close()
+    assert caught.value.__notes__ == ["Task, sub-environment 0: close() raised Broken: second. Mend it."]
+
+
+def test_fault_17_gins_frames_are_left_out_too():
+    @gin.configurable(module="misbehaving")
+    def make_broken():
+        raise Broken("no")
+
+    with pytest.raises(TaskError) as caught:
+        load_vector(make_broken)
+    assert {frame.filename for frame in traceback.extract_tb(caught.value.frames)} == {__file__}
 
 
 def test_an_interrupt_is_not_the_environments():
@@ -500,6 +544,12 @@ def test_fault_17_a_time_limit_of_0_in_a_factory():
         load_vector(make)
     with pytest.raises(TaskError, match="raised AssertionError: Expect the `max_episode_steps`"):
         load_vector(lambda: gymnasium.wrappers.TimeLimit(CountingTask(), 0))
+
+
+def test_numpys_own_integers_are_time_limits():
+    environment = load_vector("Pendulum-v1", make_kwargs={"max_episode_steps": np.int64(2)})
+    environment.reset()
+    assert [bool(environment.step(np.zeros((1, 1))).truncated[0]) for _ in range(2)] == [False, True]
 
 
 def test_a_limit_of_minus_one_is_none():

@@ -126,3 +126,23 @@ def test_a_task_may_keep_the_actions_it_was_given():
     for value in (0.25, 0.5):
         environment.step(np.full((1, 2), value, np.float32))
     np.testing.assert_array_equal(task.actions, [[0.25, 0.25], [0.5, 0.5]])
+
+
+def _without_low(box):
+    box.low = None
+    return box
+
+
+def _with_nan(box):
+    box.high[1] = np.nan
+    return box
+
+
+@pytest.mark.parametrize("which", ["action", "observation"])
+@pytest.mark.parametrize(
+    ("change", "rule"), [(_without_low, "must have bounds low and high"), (_with_nan, "component 1 is NaN")]
+)
+def test_fault_17_boxes_whose_bounds_are_no_bounds(which, change, rule):
+    box = change(spaces.Box(-1, 1, (2,), np.float32))
+    with pytest.raises(SpaceError, match=f"The {which} space of CountingTask .*{rule}"):
+        load_vector(lambda: CountingTask(**{f"{which}_space": box}))

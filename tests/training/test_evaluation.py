@@ -12,7 +12,7 @@ from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import ActorPolicy
 from expol_tf.environments import load_vector
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.networks import NoisyActorNetwork
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, EvaluationResult, Evaluator, evaluate_policy
 
@@ -212,3 +212,20 @@ def test_bad_arguments(name: str, value: int, least: int) -> None:
         ConfigurationError, match=rf"^Evaluator\.{name} must be {least} or more; got {value}\."
     ):
         Evaluator(Countdown, seed=0, **{name: value})
+
+
+@pytest.mark.parametrize(("which", "size"), [("observation", 2), ("action", 2)])
+def test_fault_17_environments_for_evaluation_with_other_spaces(which: str, size: int) -> None:
+    class Other(Countdown):
+        pass
+
+    setattr(Other, f"{which}_space", spaces.Box(-1.0, 1.0, (size,), np.float32))
+
+    class Agent:
+        time_step_spec = ts.time_step_spec(tensor_spec.BoundedTensorSpec([1], tf.float32, 0.0, 10.0))
+        action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -1.0, 1.0)
+
+    with pytest.raises(
+        TaskError, match=f"^Other: the {which} space of an environment for evaluation must be"
+    ):
+        Evaluator(Other, 0, episodes=1).evaluate(Agent(), 0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from expol_tf.errors import ConfigurationError, DependencyError
+from expol_tf.errors import ConfigurationError, DependencyError, TaskError
 from expol_tf.training import video
 
 
@@ -113,3 +113,53 @@ def test_a_mujoco_task_is_drawn_or_the_packages_are_named(
         pictures = imageio.imread(path)
         assert pictures.shape[:3] == (frames, 32, 32)
         assert pictures.std() > 0, "the pictures are empty"
+
+
+class Unasked(Flag):
+    """Takes no render mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def test_fault_13_video_without_render_mode(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "flag.gif"
+    with pytest.raises(ConfigurationError, match='Unasked does not take render_mode="rgb_array"'):
+        video.record_video(still, Unasked, path)
+    with pytest.raises(ConfigurationError, match="was made with render_mode=None and gives no pictures"):
+        video.record_video(still, lambda render_mode=None: Flag(), path)
+    gymnasium.register("Unasked-v0", Unasked)
+    try:
+        with pytest.raises(ConfigurationError, match="'Unasked-v0' does not take .*render_mode"):
+            video.record_video(still, "Unasked-v0", path)
+    finally:
+        del gymnasium.registry["Unasked-v0"]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (None, r"render\(\) must return a picture.*got None"),
+        (np.zeros((16, 16)), r"render\(\) must return a picture.*\(16, 16\)"),
+        (ValueError("no paint"), r"render\(\) raised ValueError: no paint"),
+    ],
+)
+def test_fault_17_what_render_does(picture: object, words: str, tmp_path: pathlib.Path) -> None:
+    class Painted(Flag):
+        def render(self) -> object:
+            if isinstance(picture, Exception):
+                raise picture
+            return picture
+
+    with pytest.raises(TaskError, match=f"^Painted, sub-environment 0: {words}"):
+        video.record_video(still, Painted, tmp_path / "flag.gif")
+
+
+@pytest.mark.parametrize("rate", ["fast", 0, -1, float("nan"), [30]])
+def test_fault_17_a_rate_that_cannot_be(rate: object, tmp_path: pathlib.Path) -> None:
+    class Rated(Flag):
+        metadata = {"render_modes": ["rgb_array"], "render_fps": rate}
+
+    with pytest.raises(ConfigurationError, match="render_fps.* of Rated must be a positive number; got"):
+        video.record_video(still, Rated, tmp_path / "flag.gif")

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from expol_tf.environments import returned_values, spaces
-from expol_tf.environments.faults import task_error
+from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.vector_environment import VectorEnvironment, VectorStep
 from expol_tf.errors import ConfigurationError, NonFiniteError, TaskError
 
@@ -144,7 +144,7 @@ class Backend(VectorEnvironment):
             was = gymnasium.spaces.Box(self._low, self._high, dtype=self._low.dtype.type)
             raise TaskError(
                 f"the action space must stay what it was when the environment was made, {was}; it is now "
-                f"{space}. Give it its final bounds in __init__."
+                f"{shown(space)}. Give it its final bounds in __init__."
             )
 
     def _boxed(self, actions: np.ndarray, active: np.ndarray | None) -> np.ndarray:

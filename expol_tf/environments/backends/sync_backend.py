@@ -11,7 +11,7 @@ import numpy as np
 from expol_tf.configurable import configurable
 from expol_tf.environments import returned_values, simulator_state, spaces
 from expol_tf.environments.backends.backend import Backend
-from expol_tf.environments.faults import task_error
+from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.returned_values import FLAGS, NUMBERS
 from expol_tf.environments.running_statistics import refuse_running_statistics
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
@@ -192,8 +192,8 @@ class SyncVectorEnvironment(Backend):
             space, expected = getattr(env, name), getattr(first, name)
             if spaces.box_bounds(space) != spaces.box_bounds(expected):
                 raise TaskError(
-                    f"the {name} of all sub-environments must be the same; got {space} instead of "
-                    f"{expected}. Let the function that makes them give all the same bounds.",
+                    f"the {name} of all sub-environments must be the same; got {shown(space)} "
+                    f"instead of {expected}. Let the function that makes them give all the same bounds.",
                     self._name(row),
                 )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from expol_tf.environments import VectorEnvironment, VectorStep
+from expol_tf.environments import VectorEnvironment, VectorStep, checked_reset, checked_step
 
 _ENVIRONMENT_PREFIX = "environment/"
 
@@ -26,7 +26,7 @@ class RunningEpisodes:
 
     def __init__(self, env: VectorEnvironment) -> None:
         self.env = env
-        self.observation = env.reset()
+        self.observation = checked_reset(env)
         # In double precision, as a return adds up thousands of rewards.
         self._return = np.zeros(env.num_envs)
         self._length = np.zeros(env.num_envs, np.int64)
@@ -35,7 +35,7 @@ class RunningEpisodes:
 
     def step(self, action: np.ndarray) -> tuple[VectorStep, np.ndarray | None]:
         """Steps all environments; returns the step and whose episodes ended, bool `[N]` or None if none."""
-        step = self.env.step(action)
+        step = checked_step(self.env, action)
         self.observation = step.observation
         self._return += step.reward
         self._length += 1
