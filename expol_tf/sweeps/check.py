@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from expol_tf.configuration import recorded_values
 from expol_tf.errors import ConfigurationError
 from expol_tf.sweeps.plan import SweepRun
-from expol_tf.sweeps.process import inherited_variables
+from expol_tf.sweeps.process import inherited_variables, python
 
 # TensorFlow and gin's registry stay out of this process: the training program itself checks all runs, one
 # after the other, in a process of its own.
@@ -88,7 +87,7 @@ def _print_configs(arguments: list[list[str]]) -> list[tuple[int, str, str]]:
     """Returns the training program's exit status, output and message for each, up to the first failure."""
     with tempfile.NamedTemporaryFile(suffix=".json") as answer:
         done = subprocess.run(
-            [sys.executable, "-c", _CHECK, answer.name],
+            python("-c", _CHECK, answer.name),
             input=json.dumps(arguments), capture_output=True, text=True, check=False,
             env={**os.environ, **inherited_variables()},
         )  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expol_tf.cli import USAGE_ERROR
+from expol_tf.sweeps.leftovers import OF_A_RUN, OF_RAY
 
 # The program's entry point, as pip's console script has it: Bazel's runfiles and a cluster's nodes need not
 # have that script.
@@ -74,15 +75,29 @@ def inherited_variables() -> dict[str, str]:
     return variables
 
 
+def python(*arguments: str) -> list[str]:
+    """Returns the command of a Python process that imports nothing from the directory where it is started.
+
+    A file there that is called like a module of the standard library would stand in for it.
+    """
+    return [sys.executable, "-P", *arguments]
+
+
+def _not_through_a_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
 def make_attempt(attempt: Attempt) -> AttemptResult:
     """Runs `expol-train` in a process of its own; asks it to end when the stop file appears."""
     environment = {name: value for name, value in os.environ.items() if not _VARIABLES.fullmatch(name)}
     environment = {name: value for name, value in environment.items() if not name.startswith("RAY_")}
     environment |= {**attempt.variables, "PYTHONUNBUFFERED": "1"}
-    launcher = [sys.executable, "-m", "expol_tf.sweeps.launch", str(os.getpid())]
-    command = [*launcher, sys.executable, "-c", TRAIN, *attempt.arguments]
+    if ray_directory := environment.pop(OF_RAY, None):
+        environment[OF_A_RUN] = ray_directory
+    command = python("-m", "expol_tf.sweeps.launch", str(os.getpid()), *python("-c", TRAIN))
+    command += attempt.arguments
     attempt.log.parent.mkdir(parents=True, exist_ok=True)
-    with open(attempt.log, "ab") as log:
+    with open(attempt.log, "ab", opener=_not_through_a_link) as log:
         now = datetime.datetime.now().isoformat(sep=" ", timespec="seconds")
         shown = shlex.join(["expol-train", *attempt.arguments])
         log.write(f"--- {attempt.title}, {now}, {os.uname().nodename}\n{shown}\n".encode())

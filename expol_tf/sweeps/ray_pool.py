@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import secrets
-import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from expol_tf.errors import ConfigurationError, DependencyError
-from expol_tf.sweeps.process import Attempt, AttemptResult, make_attempt
+from expol_tf.sweeps import leftovers
+from expol_tf.sweeps.process import Attempt, AttemptResult, inherited_variables, make_attempt
 
 # Ray passes arguments and results of a few kilobytes through its store; 30 % of the memory is its default.
 _OBJECT_STORE_BYTES = 100 * 2**20
@@ -40,13 +39,14 @@ class RayPool:
         self._max_parallel = max_parallel
         self._cpus, self._gpus = cpus_per_run, gpus_per_run
         self._ray: Any = None
-        self._temporary: Path | None = None
+        self._leaving = contextlib.ExitStack()
         self._running: dict[Any, Any] = {}
         self.slots = 0
 
     def __enter__(self) -> RayPool:
         self._ray = import_ray(local=self._address is None)
         try:
+            self._leaving.enter_context(leftovers.hangup_is_an_exit())
             self._start()
         except BaseException:
             self.close()
@@ -57,11 +57,11 @@ class RayPool:
         self.close()
 
     def close(self) -> None:
-        """Leaves the cluster, or ends the local one."""
-        self._ray.shutdown()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._temporary = None
+        """Leaves the cluster, or ends the local one and whatever is left of it."""
+        try:
+            self._ray.shutdown()
+        finally:
+            self._leaving.close()
 
     @property
     def running(self) -> int:
@@ -93,18 +93,20 @@ class RayPool:
     def _start(self) -> None:
         options: dict[str, Any] = dict(log_to_driver=False, logging_level=logging.ERROR)
         if self._address is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="expol-", dir=_short_directory()))
+            leftovers.clean()
+            temporary = self._leaving.enter_context(leftovers.RayDirectory())
             places = self._max_parallel or max(1, (os.cpu_count() or 1) // self._cpus)
             options |= dict(
                 address="local", num_cpus=places * self._cpus, include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES, _temp_dir=str(self._temporary),
+                object_store_memory=_OBJECT_STORE_BYTES, _temp_dir=str(temporary),
             )  # fmt: skip
         else:
             options["address"] = self._address
         try:
             if self._address is not None:
                 _require_listener(self._address)
-            self._ray.init(**options)
+            with self._apart() if self._address is None else contextlib.nullcontext():
+                self._ray.init(**options)
         except (OSError, ValueError, RuntimeError) as error:
             if self._address is None:
                 raise
@@ -115,6 +117,26 @@ class RayPool:
                 "--address out to use this machine."
             ) from error
         self.slots = self._count_slots()
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _apart() -> Iterator[None]:
+        """Lets Ray start in its own directory, with this process's imports.
+
+        Ray puts the directory where it is started in front of its workers' paths, where a user's file that is
+        called like a module of the standard library would stand in for it.
+        """
+        directory, former = os.getcwd(), os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = inherited_variables()["PYTHONPATH"]
+        os.chdir(os.environ[leftovers.OF_RAY])
+        try:
+            yield
+        finally:
+            os.chdir(directory)
+            if former is None:
+                del os.environ["PYTHONPATH"]
+            else:
+                os.environ["PYTHONPATH"] = former
 
     def _count_slots(self) -> int:
         needs = {"CPU": self._cpus, "GPU": self._gpus}
@@ -169,8 +191,3 @@ def _require_listener(address: str) -> None:
     match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address)
     if match:
         socket.create_connection((match.group(1), int(match.group(2))), timeout=_CONNECT_S).close()
-
-
-def _short_directory() -> str | None:
-    """Returns /tmp where it can be written: a TMPDIR may leave too little of a socket's 107 characters."""
-    return "/tmp" if os.access("/tmp", os.W_OK) else None

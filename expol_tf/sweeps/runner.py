@@ -12,7 +12,7 @@ from expol_tf.argument_types import mistake
 from expol_tf.cli import home_path
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.number_types import NonNegative, PoolSize, WholeNumber
-from expol_tf.runs import DirectoryLock, Progress, StopRequest, atomic_files
+from expol_tf.runs import DirectoryLock, Progress, StopRequest, atomic_files, reading
 from expol_tf.sweeps import table as sweep_table
 from expol_tf.sweeps.check import CheckedRun
 from expol_tf.sweeps.plan import RESERVED
@@ -82,9 +82,7 @@ def run_sweep(
         (root / RESERVED[0]).mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        raise RunDirectoryError(
-            f"cannot write in root_dir {root}: {atomic_files.reason(error)}. Give another."
-        ) from error
+        raise _cannot_write(root, error) from error
     with lock:
         scheduler = _Scheduler(runs, root, retries, device)
         if not scheduler.open:
@@ -112,6 +110,13 @@ def require_pool(max_parallel: Any, cpus_per_run: Any, gpus_per_run: Any, retrie
         )
 
 
+def _cannot_write(path: Path, error: OSError) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"cannot write in root_dir: {path}: {atomic_files.reason(error)}. Make it writable, remove what is "
+        "in the way, or give another."
+    )
+
+
 class _Scheduler:
     """Decides which run is started when, and keeps the state of each."""
 
@@ -124,7 +129,10 @@ class _Scheduler:
         before = sweep_table.read_index(root)
         self.states = [self._first_state(run, before.get(run.run.name, {})) for run in runs]
         self._queue = collections.deque(state for state in self.states if state.status == "pending")
-        (root / _STOP).unlink(missing_ok=True)
+        try:
+            atomic_files.remove(root / _STOP)
+        except OSError as error:
+            raise _cannot_write(root / _STOP, error) from error
         self._write()
 
     @property
@@ -148,7 +156,7 @@ class _Scheduler:
                     for state, result in pool.wait():
                         self._end(state, result, progress.message)
                     if stop.signal_number is not None and not (self._root / _STOP).exists():
-                        (self._root / _STOP).touch()
+                        atomic_files.write_atomically(self._root / _STOP, "")
                         progress.message(f"interrupted: {pool.running} runs save and end")
                     report_progress(progress, self.states, self._root)
             finally:
@@ -171,9 +179,13 @@ class _Scheduler:
         run = state.checked.run
         state.attempts += 1
         state.status = "running"
-        self._logs(state.checked, ".gin").parent.mkdir(parents=True, exist_ok=True)
-        # What was checked is what runs, also when a gin file is edited meanwhile.
-        self._logs(state.checked, ".gin").write_text(state.checked.text, encoding="utf-8")
+        recorded = self._logs(state.checked, ".gin")
+        try:
+            recorded.parent.mkdir(parents=True, exist_ok=True)
+            # What was checked is what runs, also when a gin file is edited meanwhile.
+            atomic_files.write_atomically(recorded, state.checked.text)
+        except OSError as error:
+            raise _cannot_write(recorded, error) from error
         arguments = [f"--gin_file={self._logs(state.checked, '.gin')}", f"--seed={run.seed}"]
         arguments += [f"--root_dir={self._root / run.directory}"]
         arguments += [f"--device={self._device}"] if self._device else []
@@ -216,8 +228,9 @@ class _Scheduler:
 
     def _recorded(self, checked: CheckedRun) -> str | None:
         try:
-            return self._logs(checked, ".gin").read_text(encoding="utf-8")
-        except OSError:
+            return reading.read_text(self._logs(checked, ".gin"))
+        except RunDirectoryError:
+            # It is only compared: the run then counts as another one, which is started.
             return None
 
     def _write(self) -> None:
