@@ -219,13 +219,15 @@ MOVED: dict[str, str] = {
     **_kept(
         "expol_tf.training",
         "expol_tf.runs",
-        "atomic_files environment_record interruption learning_curve progress run_directory",
+        "atomic_files environment_record learning_curve progress run_directory",
     ),
     **_kept(
         "expol_tf.training",
         "expol_tf.training.runners",
         "episodes iteration off_policy_runner on_policy_runner replay",
     ),
+    "expol_tf.runs.interruption": "expol_tf.interruption",
+    "expol_tf.training.interruption": "expol_tf.interruption",
     "expol_tf.training.command_line": "expol_tf.cli.commands.train and expol_tf.cli.commands.evaluate",
     "expol_tf.training.metrics": "expol_tf.runs.tables",
     "expol_tf.training.replaced_parts": "Configuration.without_replaced in expol_tf.configuration",

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,10 +20,10 @@ from absl import flags
 from expol_tf.cli.paths import shown, user_directory
 from expol_tf.cli.versions import installed_versions
 from expol_tf.errors import ExpolError, TaskError
+from expol_tf.interruption import StopRequest
 
 # The exit status of a mistake that the user has to correct.
 USAGE_ERROR = 2
-_INTERRUPTED = 130
 
 # --help shows the flags that are defined here among those of the program.
 flags.disclaim_key_flags()
@@ -48,13 +49,14 @@ def run_program(
       define_flags: Defines the program's own flags; --version, --debug and --help are added.
       main: Does the work; returns the exit status.
       argv: The command line, the program's name first; by default that of the process.
-      interrupted: The end of the message about Ctrl-C: in what state it left things.
+      interrupted: The end of the message about a stop: in what state it left things.
       packages: The packages whose versions --version prints.
       uses_tensorflow: Whether TensorFlow's own messages have to be suppressed.
       more_help: Text after the flags in --help.
 
     Returns:
-      The exit status: that of `main`, 2 for a mistake that the user has to correct, 130 for Ctrl-C.
+      The exit status: that of `main`, 2 for a mistake that the user has to correct, 130 for Ctrl-C, 143 for
+      SIGTERM, 129 for SIGHUP.
     """
     # A set of flags of its own: programs share names of flags, and tests call several in one process.
     values = flags.FlagValues()
@@ -80,8 +82,10 @@ def run_program(
         return 0
     if uses_tensorflow and not values.debug:
         _silence_tensorflow()
+    stop = StopRequest("the present operation", raises=True)
     try:
-        return main(values, argv[1:])
+        with stop:
+            return main(values, argv[1:])
     except ExpolError as error:
         if values.debug:
             if isinstance(error, TaskError) and error.raised is not None:
@@ -92,13 +96,13 @@ def run_program(
         if isinstance(error, TaskError) and (own := error.environment_traceback()):
             print(f"Where the environment raised it:\n{own}", file=sys.stderr)
         return USAGE_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if values.debug:
             raise
         # The terminal shows ^C on the line, perhaps after a progress bar.
         start = "\n" if sys.stderr.isatty() else ""
         print(f"{start}{name}: interrupted; {interrupted}", file=sys.stderr)
-        return _INTERRUPTED
+        return 128 + (getattr(error, "signal_number", stop.signal_number) or signal.SIGINT)
 
 
 def command_start(name: str) -> list[str]:

@@ -37,7 +37,7 @@ from expol_tf.errors import ConfigurationError
 # fmt: off
 EXPERIMENT_MACROS = (
     "TASK", "NUM_ENVS", "NUM_ENV_STEPS", "SEED", "BACKEND",
-    "EVAL_INTERVAL", "EVAL_EPISODES", "CHECKPOINT_INTERVAL", "LOG_INTERVAL",
+    "EVAL_INTERVAL", "EVAL_EPISODES", "EVAL_MAX_STEPS", "CHECKPOINT_INTERVAL", "LOG_INTERVAL",
 )
 # fmt: on
 # What may differ between a run and its resumption: the length, the seed, and what only observes or stores the

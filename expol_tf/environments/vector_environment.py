@@ -66,6 +66,16 @@ class VectorEnvironment(Protocol):
             and no end. None steps all of them.
         """
 
+    def restart(self, where: np.ndarray) -> np.ndarray:
+        """Starts a new episode where `where`, `[N]` bool, is true; returns the observations `[N, O]`.
+
+        An evaluation asks for that where it cuts off an episode that does not end by itself.
+
+        Raises:
+          CapabilityError: If sub-environments cannot be restarted by themselves.
+        """
+        raise CapabilityError(_cannot(self, "restart a sub-environment by itself"))
+
     def current_observation(self) -> np.ndarray:
         """Returns the last observations to act on, `[N, O]`; valid after `reset`, `step` and `set_state`."""
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.interruption import raise_if_stopped
 from expol_tf.reports import write_errors
 from expol_tf.runs import Progress
 
@@ -91,6 +92,7 @@ class Work:
         # The table goes to standard output.
         with Progress(total, 0, self.name, "parts", sys.stderr, 0.0, math.inf) as progress:
             for result in results:
+                raise_if_stopped()
                 collected.append(result)
                 progress.update(len(collected), notes=[describe(result)])
         return collected

@@ -5,9 +5,9 @@ Training writes it, sweeps and reports read it. Nothing here imports TensorFlow 
 
 from __future__ import annotations
 
+from expol_tf.interruption import StopRequest
 from expol_tf.runs import atomic_files, reading
 from expol_tf.runs.environment_record import describe_environment
-from expol_tf.runs.interruption import StopRequest
 from expol_tf.runs.learning_curve import plot_learning_curve
 from expol_tf.runs.lock import DirectoryLock
 from expol_tf.runs.progress import Progress

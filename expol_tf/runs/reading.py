@@ -186,6 +186,11 @@ def is_number(value: Any) -> str | None:
     return None if good else f"must be a finite number; got {_shown(value)}"
 
 
+def is_flag(value: Any) -> str | None:
+    """Checks for true or false."""
+    return None if isinstance(value, bool) else f"must be true or false; got {_shown(value)}"
+
+
 def is_object(value: Any) -> str | None:
     """Checks for an object."""
     return None if isinstance(value, Mapping) else f"must be an object; got {_shown(value)}"

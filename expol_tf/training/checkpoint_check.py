@@ -28,6 +28,12 @@ _VALUES = reading.entries(
     ),
     # The first runs of 0.2 have none.
     tables=reading.optional(TABLES_SCHEMA),
+    is_midway=reading.optional(reading.is_flag),
+    unseen=reading.optional(
+        reading.entries(
+            metrics=reading.optional(reading.is_object), evaluation=reading.optional(reading.is_object)
+        )
+    ),
 )
 # A task's own arrays, by layer: only the task knows which there must be.
 _OF_A_LAYER = re.compile(r"environment/\d+\.")

@@ -7,15 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment, checked_reset, checked_step, load_vector
 from expol_tf.errors import ConfigurationError, TaskError
-from expol_tf.number_types import Count, NumEnvs, SeedNumber, WholeSteps
+from expol_tf.interruption import raise_if_stopped
+from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.random import stream
 from expol_tf.training.runners.episodes import begun_anew
 
 EVALUATION_COLUMNS = ("env_step", "return_mean", "return_std", "length_mean", "episodes")
+
+# An episode of more steps is cut off, so that an environment that never ends is evaluated in finite time.
+MAX_STEPS = 100_000
 
 Act = Callable[[np.ndarray], Any]
 
@@ -46,7 +51,11 @@ class EvaluationResult(NamedTuple):
 
 
 def evaluate_policy(
-    act: Act, env: VectorEnvironment, num_episodes: int, on_end: Callable[[np.ndarray], None] | None = None
+    act: Act,
+    env: VectorEnvironment,
+    num_episodes: int,
+    on_end: Callable[[np.ndarray], None] | None = None,
+    max_steps: int = MAX_STEPS,
 ) -> EvaluationResult:
     """Returns the returns of exactly `num_episodes` episodes.
 
@@ -60,26 +69,38 @@ def evaluate_policy(
       num_episodes: E.
       on_end: Called with where episodes ended, bool `[N]`, after steps that ended some: for what `act` keeps
         for an episode.
+      max_steps: An episode that reaches so many steps counts as truncated there; a warning says so.
+
+    Raises:
+      Stopped: If a signal asked for a stop between two steps.
     """
-    if num_episodes < 1:
-        raise ConfigurationError(f"num_episodes must be 1 or more; got {num_episodes}.")
+    for name, value in (("num_episodes", num_episodes), ("max_steps", max_steps)):
+        if value < 1:
+            raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
     shares = [num_episodes // env.num_envs + (i < num_episodes % env.num_envs) for i in range(env.num_envs)]
     remaining = np.array(shares)
     returns: list[list[float]] = [[] for _ in shares]
     lengths: list[list[int]] = [[] for _ in shares]
     running_return = np.zeros(env.num_envs)
     running_length = np.zeros(env.num_envs, np.int64)
+    num_cut = 0
+    # Environments of somebody else's need not have it.
+    restart = getattr(env, "restart", functools.partial(VectorEnvironment.restart, env))
     observation = checked_reset(env)
     while True:
         active = remaining > 0
         if not active.any():
             break
+        raise_if_stopped()
         action = act(observation)
         step = checked_step(env, np.asarray(action[0] if isinstance(action, tuple) else action), active)
         observation = step.observation
         running_return += np.where(active, step.reward, 0.0)
         running_length += active
         ended = active & (step.terminated | step.truncated)
+        cut = active & ~ended & (running_length >= max_steps)
+        num_cut += int(cut.sum())
+        ended |= cut
         if on_end is not None and ended.any():
             on_end(ended)
         for i in np.flatnonzero(ended):
@@ -87,6 +108,15 @@ def evaluate_policy(
             lengths[i].append(int(running_length[i]))
             running_return[i] = running_length[i] = 0
             remaining[i] -= 1
+        cut &= remaining > 0
+        if cut.any():
+            observation = restart(cut)
+    if num_cut:
+        logging.warning(
+            "%d of %d episodes of %s had not ended after %s steps (EVAL_MAX_STEPS) and were cut off there, "
+            "as if truncated.",
+            num_cut, num_episodes, env.task, f"{max_steps:,}",
+        )  # fmt: skip
     return EvaluationResult(np.array(sum(returns, [])), np.array(sum(lengths, [])))
 
 
@@ -104,6 +134,7 @@ class Evaluator:
       episodes: The number of episodes of one evaluation.
       deterministic: Whether actions are greedy; otherwise they are sampled.
       max_envs: How many environments are stepped at once, at most one per episode.
+      max_steps: An episode that reaches so many steps counts as truncated there; a warning says so.
       backend, wrappers, make_kwargs: As `expol_tf.environments.load_vector` takes them.
     """
 
@@ -115,12 +146,14 @@ class Evaluator:
         episodes: Count = 10,
         deterministic: bool = True,
         max_envs: NumEnvs = 10,
+        max_steps: Steps = MAX_STEPS,
         backend: str = "sync",
         wrappers: Sequence[Callable] = (),
         make_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._interval = interval
         self._episodes = episodes
+        self._max_steps = max_steps
         self._deterministic = deterministic
         self._seed = seed
         self._load = functools.partial(
@@ -147,21 +180,28 @@ class Evaluator:
         Args:
           agent: An agent whose `policy` and `collect_policy` are `ActorPolicy`s, or act like them.
           env_step: The environment steps of training so far.
+
+        Raises:
+          Stopped: If a signal asked for a stop; the agent is as it was.
         """
         env_seed, action_seed = (stream(self._seed, "evaluation", env_step, index) for index in (0, 1))
+        raise_if_stopped()
         env = self._load(seed=env_seed)
+        evaluate = functools.partial(
+            evaluate_policy, env=env, num_episodes=self._episodes, max_steps=self._max_steps
+        )
         try:
             _require_spaces_of(agent, env)
             if self._deterministic:
-                return evaluate_policy(agent.policy.act, env, self._episodes)
+                return evaluate(agent.policy.act)
             generator = agent.collect_policy.generator
             state = generator.state.numpy()
             try:
                 generator.reset_from_seed(action_seed)
                 if agent.collect_policy.policy_state_spec == ():
-                    return evaluate_policy(agent.collect_policy.act, env, self._episodes)
+                    return evaluate(agent.collect_policy.act)
                 acting = _ActWithState(agent.collect_policy, env.num_envs)
-                return evaluate_policy(acting, env, self._episodes, acting.begin_anew)
+                return evaluate(acting, on_end=acting.begin_anew)
             finally:
                 # The policy goes on as if it had not been evaluated.
                 generator.state.assign(state)

@@ -49,6 +49,7 @@ def train(
     make_kwargs: Mapping[str, Any] | None = None,
     eval_interval: WholeSteps = 50_000,
     eval_episodes: Count = 10,
+    eval_max_steps: Steps = 100_000,
     checkpoint_interval: Steps = 50_000,
     log_interval: Count = 1,
     observers: Sequence[Observer] = (),
@@ -57,8 +58,8 @@ def train(
 
     The directory receives `config.gin`, `configuration.json`, `environment.json`, `metrics.csv` (a row per
     iteration), `evaluation.csv`, `tensorboard/`, `checkpoints/` (the whole experiment), and in the end
-    `policy/` (a SavedModel) and `learning_curve.png`. SIGINT and SIGTERM end the run after the present
-    iteration, with a checkpoint.
+    `policy/` (a SavedModel) and `learning_curve.png`. SIGINT, SIGTERM and SIGHUP end the run before its next
+    step, with a checkpoint; `TrainingResult.interrupted_by` says so.
 
     A run is determined by its configuration and seed: interrupted and resumed (on a backend that can save its
     state) it goes on bit for bit as if it had not been.
@@ -97,6 +98,7 @@ def train(
       make_kwargs: Arguments of `gymnasium.make`, or of the factory.
       eval_interval: Environment steps between evaluations; 0 never evaluates.
       eval_episodes: Episodes of an evaluation.
+      eval_max_steps: An episode of an evaluation that reaches so many steps counts as truncated there.
       checkpoint_interval: At most so many environment steps lie between two checkpoints.
       log_interval: Iterations between rows of `metrics.csv`.
       observers: Called after every iteration; see `expol_tf.training.Observer`.
@@ -151,7 +153,7 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
             if existed:
                 env_step = loop.restore()
                 print(f"resumed at env_step {env_step}", flush=True)
-                if env_step >= course.num_env_steps:
+                if loop.is_finished(course.num_env_steps):
                     print(
                         f"{run.root}: finished at env_step {env_step}; nothing to do. "
                         "A larger num_env_steps extends the run."
@@ -222,7 +224,10 @@ def _made(
             with learner_scope():
                 agent = parts.make_agent(experiment.learner.agent, specs, env.action_spec, seed)
             runner = parts.make_runner(env, agent, seed)
-        evaluator = Evaluator(task.task, seed, records.eval_interval, records.eval_episodes, **options)
+        evaluator = Evaluator(
+            task.task, seed, records.eval_interval, records.eval_episodes,
+            max_steps=records.eval_max_steps, **options,
+        )  # fmt: skip
         yield env, agent, runner, evaluator, objects
     finally:
         env.close()

@@ -72,10 +72,13 @@ class Records:
     eval_episodes: Count = 10
     checkpoint_interval: Steps = 50_000
     log_interval: Count = 1
+    eval_max_steps: Steps = 100_000
 
     def __post_init__(self) -> None:
         require_path("root_dir", self.root_dir)
-        _require_numbers(self, "eval_interval", "eval_episodes", "checkpoint_interval", "log_interval")
+        _require_numbers(
+            self, "eval_interval", "eval_episodes", "checkpoint_interval", "log_interval", "eval_max_steps"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

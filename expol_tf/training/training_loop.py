@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,11 @@ import numpy as np
 from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import CheckpointError, ExpolError, NonFiniteError
+from expol_tf.interruption import Stopped, StopRequest
 from expol_tf.runs import (
     Progress,
     RunDirectory,
     RunTables,
-    StopRequest,
     plot_learning_curve,
 )
 from expol_tf.training.checkpoint_check import problem_with
@@ -86,6 +87,11 @@ class TrainingLoop:
         self._wall_time = 0.0
         self._evaluated_at = 0
         self._saved_at = 0
+        self._is_saved = False
+        # Whether a stop broke off an iteration whose beginning is done.
+        self._is_midway = False
+        # The rows of an iteration that was made, but not yet evaluated and shown to the observers.
+        self._unseen: dict[str, Any] | None = None
 
     def run(self, course: Course, records: Records) -> TrainingResult:
         """Trains until the end, an observer or a signal; what is reached by then is saved and exported."""
@@ -95,40 +101,67 @@ class TrainingLoop:
                 "episodes and is not bit for bit the uninterrupted one."
             )
         total = course.num_env_steps
-        with StopRequest() as stop, Progress(total, self._env_step, self._title) as progress:
+        with (
+            Progress(total, self._env_step, self._title) as progress,
+            StopRequest("the present step or update", say=progress.message) as stop,
+        ):
             try:
-                interrupted_by = self._loop(course, records, stop, progress)
-                if self._saved_at != self._env_step:
+                with contextlib.suppress(Stopped):
+                    self._loop(course, records, stop, progress)
+                stop.working_on("the checkpoint and the export")
+                if stop.signal_number is not None:
+                    stop.acknowledged.wait(1.0)
+                    progress.message(f"stopped at env_step {self._env_step}: saving a checkpoint")
+                if not self._is_saved:
                     self._save()
             finally:
                 # Whatever ends the run, this is where it goes on from.
                 self._store.wait()
             self._finish()
-        return self._result(interrupted_by)
+        return self._result(stop.signal_number)
 
-    def _loop(self, course: Course, records: Records, stop: StopRequest, progress: Progress) -> int | None:
-        """Iterates until the end, an observer's or a signal's, which it returns."""
-        while self._env_step < course.num_env_steps:
+    def is_finished(self, num_env_steps: int) -> bool:
+        """Whether so many steps are done, and the iteration that reached them is evaluated."""
+        return self._env_step >= num_env_steps and not self._is_midway and self._unseen is None
+
+    def _loop(self, course: Course, records: Records, stop: StopRequest, progress: Progress) -> None:
+        """Iterates until the end, an observer's or a signal's; may raise `Stopped`."""
+        while not self.is_finished(course.num_env_steps):
             self._store.check()
-            row = self._iterate(records.log_interval, progress)
-            evaluation = self._evaluate(final=self._env_step >= course.num_env_steps)
-            if evaluation is not None:
-                progress.update(self._env_step, evaluation=evaluation["return_mean"])
-            recent = self._statistics.recent_return
-            event = TrainingEvent(self._env_step, row, evaluation, recent, self._agent, self._run.root)
-            # A list: every observer is called, whatever the ones before it answer.
-            if any([observer(event) for observer in course.observers]):
-                progress.message(f"stopped by an observer at env_step {self._env_step}")
-                self._evaluate(final=True)
-                return None
+            if self._unseen is None:
+                self._iterate(records.log_interval, progress)
+            if self._unseen is None:
+                return
+            stop.working_on("the present step of the evaluation")
+            if self._show(course, progress):
+                return
             if stop.signal_number is not None:
-                progress.message("interrupted: saving a checkpoint")
-                return stop.signal_number
+                return
             # Saved so early that no two checkpoints are further apart than the interval.
             next_step = self._env_step + self._runner.iteration_steps
             if next_step - self._saved_at > records.checkpoint_interval:
                 self._save()
-        return None
+            stop.working_on("the present step or update")
+
+    def _show(self, course: Course, progress: Progress) -> bool:
+        """Evaluates what was iterated, if that is due, and asks the observers whether they end the run."""
+        assert self._unseen is not None
+        if self._unseen["evaluation"] is None:
+            self._unseen["evaluation"] = self._evaluate(final=self._env_step >= course.num_env_steps)
+        evaluation = self._unseen["evaluation"]
+        if evaluation is not None:
+            progress.update(self._env_step, evaluation=evaluation["return_mean"])
+        recent = self._statistics.recent_return
+        event = TrainingEvent(
+            self._env_step, self._unseen["metrics"], evaluation, recent, self._agent, self._run.root
+        )
+        # A list: every observer is called, whatever the ones before it answer.
+        ends = any([observer(event) for observer in course.observers])
+        if ends:
+            progress.message(f"stopped by an observer at env_step {self._env_step}")
+            self._evaluate(final=True)
+        self._unseen, self._is_saved = None, False
+        return ends
 
     def finish_again(self) -> TrainingResult:
         """Writes what a run killed at its very end has not yet written."""
@@ -136,17 +169,25 @@ class TrainingLoop:
             self._finish()
         return self._result(None)
 
-    def _iterate(self, log_interval: int, progress: Progress) -> dict[str, Any] | None:
+    def _iterate(self, log_interval: int, progress: Progress) -> None:
+        """Makes an iteration, or the rest of one, and writes its row; if stopped, leaves `_unseen` None."""
         start = time.perf_counter()
         iteration = self._runner.iterate()
         elapsed = time.perf_counter() - start
         self._wall_time += elapsed
         self._env_step += iteration.env_steps
+        if not iteration.complete:
+            if iteration.env_steps:
+                self._is_midway, self._is_saved = True, False
+            return
+        self._is_saved = False
+        self._is_midway = False
         self._iteration += 1
         self._statistics.add(iteration.episode_returns, iteration.episode_lengths)
         progress.update(self._env_step, episode_return=self._statistics.recent_return)
+        self._unseen = {"metrics": None, "evaluation": None}
         if self._iteration % log_interval:
-            return None
+            return
         row = {
             "iteration": self._iteration,
             "env_step": self._env_step,
@@ -158,7 +199,7 @@ class TrainingLoop:
         self._tables.add_metrics(row)
         scalars = {name: value for name, value in row.items() if value is not None and name != "env_step"}
         self._tensorboard.scalars(self._env_step, scalars)
-        return row
+        self._unseen["metrics"] = row
 
     def _evaluate(self, final: bool) -> dict[str, Any] | None:
         due = self._evaluator.is_due(self._evaluated_at, self._env_step)
@@ -189,10 +230,12 @@ class TrainingLoop:
                 "evaluated_at": self._evaluated_at,
                 "episodes": self._statistics.get_state(),
                 "tables": self._tables.get_values(),
+                "is_midway": self._is_midway,
+                "unseen": self._unseen,
             },
             wait=False,
         )
-        self._saved_at = self._env_step
+        self._saved_at, self._is_saved = self._env_step, True
         self._wall_time += time.perf_counter() - start
 
     def _require_finite_parameters(self) -> None:
@@ -218,6 +261,10 @@ class TrainingLoop:
             self._wall_time = restored.values["wall_time_s"]
             self._evaluated_at = restored.values["evaluated_at"]
             self._statistics.set_state(restored.values["episodes"])
+            # Checkpoints of earlier versions are all from the end of an iteration.
+            self._is_midway = restored.values.get("is_midway") or False
+            self._unseen = restored.values.get("unseen")
+            self._is_saved = True
             self._restore_runner(restored)
         elif self._store.damaged:
             raise CheckpointError(
@@ -234,7 +281,8 @@ class TrainingLoop:
         state, values = (
             ({}, {}) if restored is None else (restored.arrays, restored.values.get("tables") or {})
         )
-        for note in self._tables.restore(self._env_step, self._env_step, state, values):
+        # An evaluation that a stop broke off may have been made again, before the run was killed.
+        for note in self._tables.restore(self._env_step, self._evaluated_at, state, values):
             print(f"note: {note}")
         self._tensorboard.truncate_after(self._env_step)
         return self._env_step

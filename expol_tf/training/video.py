@@ -16,11 +16,14 @@ from typing import Any
 import gymnasium
 import imageio.v2 as imageio
 import numpy as np
+from absl import logging
 
 from expol_tf.cli import home_path
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError, DependencyError, TaskError
 from expol_tf.factories import shown_factory, takes
+from expol_tf.interruption import raise_if_stopped
+from expol_tf.training.evaluation import MAX_STEPS
 
 _SUFFIXES = (".gif", ".mp4")
 _RENDERERS = ("OpenGL.", "glfw.", "mujoco.", "pygame.", "gymnasium.envs.")
@@ -38,8 +41,11 @@ def record_video(
     seed: int | None = None,
     wrappers: Sequence[Callable] = (),
     make_kwargs: Mapping[str, Any] | None = None,
+    max_steps: int = MAX_STEPS,
 ) -> int:
     """Records whole episodes and returns the number of frames.
+
+    A video that is broken off holds the frames until then.
 
     Args:
       act: Observations `[1, O]` → actions `[1, A]`, or a tuple that begins with them.
@@ -49,14 +55,19 @@ def record_video(
       seed: The seed of the environment; None takes entropy from the system.
       wrappers: Functions env → env around the environment.
       make_kwargs: Arguments of `gymnasium.make`, or of the function.
+      max_steps: An episode that reaches so many steps is cut off there; a warning says so.
 
     Raises:
+      Stopped: If a signal asked for a stop between two steps.
       ConfigurationError: If the suffix is another, or the task has no pictures.
       TaskError: If the task raises, or returns something else than pictures.
       DependencyError: If no headless renderer or no encoder is installed; names the packages.
     """
     target = check_video_path(path)
     _require_render_mode(task)
+    for name, value in (("episodes", episodes), ("max_steps", max_steps)):
+        if value < 1:
+            raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
     choose_renderer()
     steps_per_s = _DEFAULT_STEPS_PER_S
 
@@ -73,13 +84,21 @@ def record_video(
         first = _picture(env)
         with _writer(target, steps_per_s / every) as writer:
             writer.append_data(first)
-            num_frames, num_steps = 1, 0
+            num_frames, num_steps, begin = 1, 0, 0
             while episodes:
+                raise_if_stopped()
                 action = act(observation)
                 step = env.step(np.asarray(action[0] if isinstance(action, tuple) else action))
                 observation = step.observation
                 num_steps += 1
-                episodes -= int(step.terminated[0] or step.truncated[0])
+                ended = bool(step.terminated[0] or step.truncated[0])
+                if not ended and num_steps - begin == max_steps:
+                    logging.warning(
+                        "An episode of %s was cut off after %s steps.", env.task, f"{max_steps:,}"
+                    )
+                    observation, ended = env.reset(), True
+                if ended:
+                    episodes, begin = episodes - 1, num_steps
                 if num_steps % every == 0:
                     writer.append_data(_picture(env))
                     num_frames += 1

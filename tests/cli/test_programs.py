@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shlex
+import signal
 import sys
 
 import gin
@@ -154,3 +156,20 @@ def test_the_nearest_name() -> None:
     assert did_you_mean("num_env", known) == " Did you mean 'NUM_ENVS'?"
     assert did_you_mean("backend", known) == "" and did_you_mean("", []) == ""
     assert nearest("num_env", known, count=2) == ["NUM_ENVS", "NUM_ENV_STEPS"]
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_fault_10_a_program_with_nothing_to_save_ends_where_it_is(
+    number: signal.Signals, capsys: pytest.CaptureFixture
+) -> None:
+    def stopped(values: flags.FlagValues, arguments: list[str]) -> int:
+        os.kill(os.getpid(), number)
+        raise AssertionError("an instruction later")
+
+    status = programs.run_program("expol-act", define_flags, stopped, ["anything"], interrupted="so be it.")
+    assert status == 128 + number
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"stopping after the present operation ({number.name};")
+    assert second == "expol-act: interrupted; so be it."

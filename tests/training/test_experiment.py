@@ -206,7 +206,7 @@ def test_killed_runs_go_on_as_if_they_had_not_been(finished, tmp_path, kills):
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda n: n.name
 )
-def test_a_signal_saves_and_the_run_goes_on(finished, tmp_path, number):
+def test_a_signal_saves_and_the_run_goes_on(finished, tmp_path, number, capsys):
     root = tmp_path / "interrupted"
     process = start(root)
     wait_for_rows(root, 2, process)
@@ -215,10 +215,11 @@ def test_a_signal_saves_and_the_run_goes_on(finished, tmp_path, number):
     assert process.returncode == 128 + number, output
     done = len(rows(root / "metrics.csv"))
     assert 2 <= done < 8
-    process = start(root)
-    output = process.communicate(timeout=300)[0]
-    assert f"resumed at env_step {done * 256}" in output
+    assert "stopping after the present" in output
+    assert expol_tf.train(root, **small).interrupted_by is None
+    assert f"resumed at env_step {done * 256}" in capsys.readouterr().out
     assert rows(root / "metrics.csv") == rows(finished / "metrics.csv")
+    assert rows(root / "evaluation.csv") == rows(finished / "evaluation.csv")
 
 
 def test_a_damaged_checkpoint_is_set_aside(finished, copied):

@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -142,19 +141,6 @@ def test_killed_runs_go_on_as_if_they_had_not_been(
     assert "resumed at env_step" in output
     assert rows(root / "metrics.csv") == rows(whole / "metrics.csv")
     assert rows(root / "evaluation.csv") == rows(whole / "evaluation.csv")
-
-
-def test_a_signal_waits_for_the_checkpoint(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    root = tmp_path / "interrupted"
-    process = start(root)
-    wait_for(root, 3, False, process)
-    process.send_signal(signal.SIGTERM)
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode == 128 + signal.SIGTERM, output
-    done = len(rows(root / "metrics.csv"))
-    assert 3 <= done < END // ITERATION
-    newest = sorted((root / "checkpoints").iterdir())[-1]
-    assert newest.name == f"checkpoint-{done * ITERATION:012d}" and (newest / "manifest.json").exists()
 
 
 def test_a_run_over_two_devices_goes_on_on_one(tmp_path: pathlib.Path) -> None:

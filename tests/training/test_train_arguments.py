@@ -129,6 +129,7 @@ def test_the_task_makes_environments(task: Any, got: str, tmp_path: pathlib.Path
         ("num_env_steps", None, "num_env_steps must be int; got None."),
         ("eval_interval", -1, "eval_interval must be 0 or more; got -1."),
         ("eval_episodes", 0, "eval_episodes must be 1 or more; got 0."),
+        ("eval_max_steps", 0, "eval_max_steps must be 1 or more; got 0."),
         ("checkpoint_interval", float("nan"), "checkpoint_interval must be int; got nan."),
         ("log_interval", True, "log_interval must be int; got True."),
     ],

@@ -15,7 +15,7 @@ from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.runs import LOCK, DirectoryLock, RunFiles, reading
 
 # What the evaluation of a policy takes from its run's configuration.
-_TASK = ("train.task", "train.wrappers", "train.make_kwargs")
+_TASK = ("train.task", "train.wrappers", "train.make_kwargs", "train.eval_max_steps")
 
 
 def evaluate_main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +74,8 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     policy = load_policy(files.root, stream(values.seed, "acting"))
     task = given["task"]
     options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
+    # Runs of earlier versions have no limit of their own.
+    limit = {"max_steps": given["eval_max_steps"]} if "eval_max_steps" in given else {}
 
     def act(observation: Any) -> Any:
         return policy.act(observation, deterministic=values.deterministic)
@@ -81,13 +83,13 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     seed = stream(values.seed, "evaluation")
     env = load_vector(task, min(values.episodes, 10), seed, **options)
     try:
-        result = evaluate_policy(act, env, values.episodes)
+        result = evaluate_policy(act, env, values.episodes, **limit)
     finally:
         env.close()
     actions = "greedy" if values.deterministic else "sampled"
     print(result.table(f"{task}, {values.episodes} episodes, {actions} actions"))
     if values.video_path:
-        frames = record_video(act, task, video_path, 1, seed, **options)
+        frames = record_video(act, task, video_path, 1, seed, **options, **limit)
         print(f"{frames} frames in {video_path}")
     return 0
 

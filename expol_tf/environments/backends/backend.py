@@ -94,6 +94,12 @@ class Backend(VectorEnvironment):
                 self._raise_if_not_finite(arrays.observation)
         return arrays
 
+    def restart(self, where: np.ndarray) -> np.ndarray:
+        """Starts a new episode where `where`, `[N]` bool, is true; returns the observations `[N, O]`."""
+        self._restart(np.flatnonzero(where).tolist())
+        self._raise_if_not_finite(self._arrays.observation)
+        return self._arrays.observation
+
     def current_observation(self) -> np.ndarray:
         """Returns the last observations to act on, `[N, O]`."""
         return self._arrays.observation

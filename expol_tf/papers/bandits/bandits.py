@@ -29,6 +29,7 @@ from expol_tf.environments import (
     target_log_density,
     time_step_spec,
 )
+from expol_tf.interruption import raise_if_stopped
 from expol_tf.keras_api import keras
 from expol_tf.networks import (
     FlowActorNetwork,
@@ -189,6 +190,7 @@ class BanditTrainer:
         self._agent.collect_policy.generator.reset_from_seed(stream(seed, "acting"))
         runner = OnPolicyRunner(self._load(seed), self._agent, _BATCH_SIZE)
         for _ in range(self._iterations):
+            raise_if_stopped()
             runner.iterate()
         return self._network
 

@@ -26,6 +26,7 @@ from expol_tf.agents import S2acAgent
 from expol_tf.bijectors import Squash
 from expol_tf.distributions import SteinDistribution, SteinSampler
 from expol_tf.errors import ConfigurationError
+from expol_tf.interruption import Stopped
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd
 from expol_tf.papers.entropy.measured import MOST_COMPONENTS, Measured, measure
 from expol_tf.training import OffPolicyRunner, TrainingResult, train
@@ -205,13 +206,13 @@ def require_training(num_env_steps: int, warm_up_steps: int) -> None:
 
 
 def require_whole(result: TrainingResult) -> None:
-    """Raises `KeyboardInterrupt` if the training was stopped: its critic is not the one that was asked for.
+    """Raises `Stopped` if the training was stopped: its critic is not the one that was asked for.
 
     Args:
       result: What `train` returned.
     """
     if result.interrupted_by is not None:
-        raise KeyboardInterrupt
+        raise Stopped(result.interrupted_by)
 
 
 def critic_target(name: str, task: str, root_dir: Path, seed: int) -> Target:

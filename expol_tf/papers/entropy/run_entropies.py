@@ -12,6 +12,7 @@ from tf_agents.specs import array_spec
 from expol_tf.bijectors import ActionBox
 from expol_tf.cli import import_user_module
 from expol_tf.errors import ConfigurationError
+from expol_tf.interruption import raise_if_stopped
 from expol_tf.papers.entropy.measured import Measured, measure
 from expol_tf.papers.reported import reported
 from expol_tf.reports import Run, literal
@@ -23,6 +24,8 @@ from expol_tf.training import CheckpointStore, load_policy
 NUM_STATES, NUM_SAMPLES, AGAIN_UP_TO = 500, 1_000, 2
 # Rows that a policy acts on at once.
 _ROWS = 20_000
+# An environment may never end.
+_MOST_STEPS = 100_000
 
 
 class RunEntropy(NamedTuple):
@@ -121,9 +124,10 @@ def _of_replay(run: Run, size: int, seed: int) -> np.ndarray | None:
 
 
 def _of_episode(env: gymnasium.Env, act: Callable[[Any], np.ndarray], seed: int) -> np.ndarray:
-    """Observations `[B, O]` along an episode of sampled actions."""
+    """Observations `[B, O]` along an episode of sampled actions, or the beginning of a very long one."""
     seen, over = [env.reset(seed=seed)[0]], False
-    while not over:
+    while not over and len(seen) <= _MOST_STEPS:
+        raise_if_stopped()
         seen.append((step := env.step(act(seen[-1])))[0])
         over = step[2] or step[3]
     return np.array(seen)[np.linspace(0, len(seen) - 2, min(NUM_STATES, len(seen) - 1)).astype(int)]

@@ -55,15 +55,23 @@ class RunningEpisodes:
         return finished
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the environments' state and the episodes', copied; nothing if it cannot be saved."""
+        """Returns the environments' state and the episodes', copied; only ended ones if need be."""
+        state: dict[str, np.ndarray] = {}
+        if self._returns:
+            state["finished_return"], state["finished_length"] = (
+                np.array(self._returns),
+                np.array(self._lengths),
+            )
         if not self.env.can_save_state:
-            return {}
-        state = {_ENVIRONMENT_PREFIX + name: value for name, value in self.env.get_state().items()}
+            return state
+        state |= {_ENVIRONMENT_PREFIX + name: value for name, value in self.env.get_state().items()}
         state["episode_return"], state["episode_length"] = self._return.copy(), self._length.copy()
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> bool:
-        """Restores what `get_state` returned; leaves new episodes, and returns False, if that was nothing."""
+        """Restores what `get_state` returned; without environments' state keeps the present ones: False."""
+        self._returns = np.array(state.get("finished_return", [])).tolist()
+        self._lengths = np.array(state.get("finished_length", []), np.int64).tolist()
         if "episode_return" not in state:
             return False
         self.env.set_state(entries_below(_ENVIRONMENT_PREFIX, state))

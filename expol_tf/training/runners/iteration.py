@@ -18,12 +18,15 @@ class Iteration(NamedTuple):
       episode_returns: The returns of the episodes that ended in it.
       episode_lengths: Their lengths, in environment steps.
       metrics: The agent's metrics by name; none if the iteration made no update.
+      complete: Whether it came to its end. Otherwise a signal asked for a stop: `env_steps` are those that
+        the runner's state holds already (none, if it begins the iteration again), and the rest comes later.
     """
 
     env_steps: int
     episode_returns: list[float]
     episode_lengths: list[int]
     metrics: dict[str, float]
+    complete: bool = True
 
 
 class Runner(Protocol):
@@ -39,7 +42,7 @@ class Runner(Protocol):
     algorithm_columns: tuple[str, ...]
 
     def iterate(self) -> Iteration:
-        """Steps the environments and trains."""
+        """Steps the environments and trains, to the end or until `expol_tf.interruption.stop_requested`."""
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Returns what decides the future besides the agent's variables, as arrays that nobody changes."""

@@ -15,6 +15,7 @@ from absl import logging
 from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
+from expol_tf.interruption import stop_requested
 from expol_tf.number_types import Count, Positive, SeedNumber, WholeSteps
 from expol_tf.random import stream
 from expol_tf.training.runners.episodes import RunningEpisodes, begun_anew, entries_below
@@ -26,6 +27,8 @@ ALGORITHM_COLUMNS = ("critic_loss", "actor_loss", "q_mean", "entropy", "temperat
 
 _REPLAY_PREFIX = "replay/"
 _POLICY_STATE_PREFIX = "policy_state/"
+# Of an iteration that a stop broke off.
+_ITERATION_PREFIX = "iteration/"
 
 
 @runtime_checkable
@@ -96,6 +99,9 @@ class OffPolicyRunner:
         self._batch_size = batch_size
         self._env_steps = 0
         self._num_updates = 0
+        # Steps of all environments in the present iteration, and the updates made before it.
+        self._steps_made = 0
+        self._updates_before = 0
 
         size, action_size = env.observation_spec.shape[0], env.action_spec.shape[0]
         self.replay = UniformReplay(replay_capacity, size, action_size)
@@ -135,23 +141,36 @@ class OffPolicyRunner:
     def iterate(self) -> Iteration:
         """Steps the environments `iteration_steps` times over all of them, and trains.
 
+        Where a signal asks for a stop it returns between two steps, and the next call does the rest.
+
         Raises:
           NonFiniteError: If an update made anything NaN or infinite; the run's checkpoints are from before.
         """
-        before = self._num_updates
-        for _ in range(self._num_steps):
+        first = self._steps_made
+        while self._steps_made < self._num_steps and not stop_requested():
             self._step()
-        metrics: dict[str, float] = {}
-        if self._num_updates > before:
-            means = self._metric_sums.numpy() / (self._num_updates - before)
-            self._metric_sums.assign(tf.zeros_like(self._metric_sums))
-            metrics = dict(zip(self._metric_names, means.tolist(), strict=True))
-            require_finite(metrics, self._agent, "of actor, critics and temperature (Adam.learning_rate)")
-            if not self._warned:
-                for sentence in self._agent.warnings(metrics):
-                    self._warned = True
-                    logging.warning("%s", sentence)
-        return Iteration(self.iteration_steps, *self._episodes.take_finished(), metrics)
+            self._steps_made += 1
+        env_steps = (self._steps_made - first) * len(self._input)
+        metrics = self._mean_metrics()
+        if self._steps_made < self._num_steps:
+            return Iteration(env_steps, [], [], {}, complete=False)
+        self._steps_made, self._updates_before = 0, self._num_updates
+        self._metric_sums.assign(tf.zeros_like(self._metric_sums))
+        if metrics and not self._warned:
+            for sentence in self._agent.warnings(metrics):
+                self._warned = True
+                logging.warning("%s", sentence)
+        return Iteration(env_steps, *self._episodes.take_finished(), metrics)
+
+    def _mean_metrics(self) -> dict[str, float]:
+        """Returns the means over the updates of the present iteration, so far; none if there were none."""
+        updates = self._num_updates - self._updates_before
+        if not updates:
+            return {}
+        means = self._metric_sums.numpy() / updates
+        metrics = dict(zip(self._metric_names, means.tolist(), strict=True))
+        require_finite(metrics, self._agent, "of actor, critics and temperature (Adam.learning_rate)")
+        return metrics
 
     def _step(self) -> None:
         """Steps all environments once, stores what happened, updates, and chooses the next actions."""
@@ -247,6 +266,9 @@ class OffPolicyRunner:
             state["action"] = self._action.copy()
         for i, tensor in enumerate(tf.nest.flatten(self._policy_state)):
             state[f"{_POLICY_STATE_PREFIX}{i}"] = tensor.numpy()
+        if self._steps_made:
+            state[f"{_ITERATION_PREFIX}counters"] = np.array([self._steps_made, self._updates_before])
+            state[f"{_ITERATION_PREFIX}metric_sums"] = self._metric_sums.numpy()
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -255,6 +277,11 @@ class OffPolicyRunner:
         self._env_steps, self._num_updates = state["counters"].tolist()
         self._updates_made.assign(self._num_updates)
         self._warm_up.bit_generator.state = json.loads(str(state["warm_up_generator"]))
+        iteration = entries_below(_ITERATION_PREFIX, state)
+        self._steps_made, self._updates_before = iteration.get(
+            "counters", np.array([0, self._num_updates])
+        ).tolist()
+        self._metric_sums.assign(iteration.get("metric_sums", np.zeros(self._metric_sums.shape)))
         if self._episodes.set_state(state):
             self._action = state.get("action")
             count = len(tf.nest.flatten(self._initial_policy_state))

@@ -10,6 +10,7 @@ from expol_tf.agents import OnPolicyAgent, Rollout
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import ConfigurationError
+from expol_tf.interruption import Stopped, raise_if_stopped
 from expol_tf.number_types import Count
 from expol_tf.training.runners.episodes import RunningEpisodes, entries_below
 from expol_tf.training.runners.iteration import Iteration, require_finite
@@ -92,10 +93,14 @@ class OnPolicyRunner:
         """Steps all environments; returns the rollout and the returns and lengths of the episodes that ended.
 
         The rollout's arrays are overwritten by the next call.
+
+        Raises:
+          Stopped: If a signal asked for a stop before the last step.
         """
         rollout, episodes = self._rollout, self._episodes
         act = self._agent.collect_policy.act
         for t in range(self._num_steps):
+            raise_if_stopped()
             # A copy: the environments overwrite their array at the next step.
             rollout.observation[:, t] = episodes.observation
             action, info = act(episodes.observation)
@@ -115,10 +120,25 @@ class OnPolicyRunner:
     def iterate(self) -> Iteration:
         """Collects a rollout and trains on it.
 
+        If a signal asks for a stop before the update, the rollout is dropped and everything as it was before.
+
         Raises:
           NonFiniteError: If the update made anything NaN or infinite; the run's checkpoints are from before.
         """
-        rollout, returns, lengths = self.collect()
+        generator = self._agent.collect_policy.generator
+        # Half a rollout is of no use, so the iteration begins again where this was the state. A single step
+        # is not broken off: to read the state of a thousand environments would take longer than the step.
+        begun = None if self._num_steps == 1 else (self.get_state(), generator.state.numpy())
+        try:
+            rollout, returns, lengths = self.collect()
+            if begun is not None:
+                # The update may take long.
+                raise_if_stopped()
+        except Stopped:
+            if begun is not None:
+                self.set_state(begun[0])
+                generator.state.assign(begun[1])
+            return Iteration(0, [], [], {}, complete=False)
         info = self._agent.train_on_rollout(rollout)
         # Fetched before the next rollout overwrites arrays that the update may still be reading.
         metrics = {name: float(value.numpy()) for name, value in info.extra.items()}
