@@ -67,7 +67,8 @@ def load_vector(
     """Returns `num_envs` copies of `task` behind the interface that the library's own runners use.
 
     Args:
-      task: A Gymnasium id, an environment (then `num_envs` must be 1), or a function that makes one.
+      task: A Gymnasium id, a function that makes an environment, or an environment. For the last `num_envs`
+        must be 1, and closing what is returned leaves it open.
       num_envs: Number of sub-environments N.
       seed: Sub-environment i is seeded from `np.random.SeedSequence(seed).spawn(N)[i]`; None draws a seed.
       backend: "sync" (in this process, the default) or "envpool" (the package of that name).
@@ -111,7 +112,7 @@ def load_vector(
         raise ConfigurationError(
             f"The factory {task} must make a new environment at each call; it returned the same one twice."
         )
-    return SyncVectorEnvironment(envs, seed, name)
+    return SyncVectorEnvironment(envs, seed, name, task if isinstance(task, gymnasium.Env) else None)
 
 
 def check_task(

@@ -31,7 +31,8 @@ _VALUES = reading.entries(
     is_midway=reading.optional(reading.is_flag),
     unseen=reading.optional(
         reading.entries(
-            metrics=reading.optional(reading.is_object), evaluation=reading.optional(reading.is_object)
+            metrics=reading.optional(reading.is_object),
+            evaluation=reading.optional(reading.entries(return_mean=reading.is_real)),
         )
     ),
 )

@@ -108,12 +108,13 @@ def learner_scope() -> contextlib.AbstractContextManager[Any]:
 def ensure_configured(inter_op_threads: int | None = None) -> str:
     """Returns the device that `configure_devices` chose, calling it if nobody has.
 
-    A program that has used TensorFlow before keeps its own settings; a log line says what that costs.
+    A program that has used TensorFlow before keeps its own settings; one warning says what that costs.
 
     Args:
       inter_op_threads: The number of operations computed at once, unless gin or an earlier call sets another;
         None for the default.
     """
+    global _chosen
     if _chosen is not None:
         return _chosen
     options: dict[str, Any] = {}
@@ -123,8 +124,11 @@ def ensure_configured(inter_op_threads: int | None = None) -> str:
     try:
         return configure_devices(**options)
     except _AlreadyBegunError as error:
-        logging.info("Thread counts and device stay as TensorFlow has them, which may be slower: %s", error)
-        return "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0"
+        # gin adds to the message where it was called.
+        reason = str(error).partition("\n")[0]
+        logging.warning("Thread counts and device stay as they are, which may be slower. %s", reason)
+        _chosen = "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0"
+        return _chosen
 
 
 def gpu_indices(device: str, count: int) -> list[int]:

@@ -246,3 +246,39 @@ def test_loading_needs_no_optional_backend(monkeypatch):
     with pytest.raises(DependencyError, match=r"expol-tf\[envpool\]"):
         load_vector("Hopper-v5", backend="envpool")
     assert load_vector("Hopper-v5").reset().shape == (1, 11)
+
+
+class Closing(gymnasium.Wrapper):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+        super().close()
+
+
+@pytest.mark.parametrize("loads", [load, load_vector])
+def test_fault_12_a_caller_s_environment_stays_open(loads):
+    env, made = Closing(gymnasium.make("Pendulum-v1")), []
+
+    def wrap(inner):
+        made.append(Closing(inner))
+        return made[-1]
+
+    loads(env).close()
+    loads(env, wrappers=(wrap,)).close()
+    assert env.closed == 0 and made[0].closed == 1, "what the library made is closed"
+    env.close()
+    assert env.closed == 1
+
+
+def test_what_a_factory_makes_is_closed():
+    made = []
+
+    def make():
+        made.append(Closing(gymnasium.make("Pendulum-v1")))
+        return made[-1]
+
+    load_vector(make, 2).close()
+    assert [env.closed for env in made] == [1, 1]

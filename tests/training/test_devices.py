@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
 
+from expol_tf.agents import Acting, TrpoAgent
+from expol_tf.environments import load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
+from expol_tf.networks import GaussianActorNetwork, ValueNetwork
+from expol_tf.training import export_policy
 from expol_tf.training.devices import configure_devices, gpu_indices, learner_scope
 
 
@@ -108,3 +113,52 @@ def test_threads_and_devices_are_set_once(script: str) -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "passed\n", done.stderr
+
+
+# What a notebook does before it trains. The tests' own settings would hide that threads differ.
+BEFORE = {
+    "a computation": "import tensorflow as tf; tf.constant(1.0) + 1.0",
+    "a loaded policy": "import expol_tf; expol_tf.load_policy(sys.argv[1]).act([0.0] * 4)",
+}
+TRAIN = """
+import functools, sys
+{before}
+import expol_tf
+from expol_tf.agents import Acting, TrpoAgent
+from expol_tf.networks import GaussianActorNetwork
+
+for seed in range(2):
+    expol_tf.train(
+        f"runs/{{seed}}", "InvertedPendulum-v5",
+        agent=functools.partial(TrpoAgent, acting=Acting(jit_compile=False)),
+        actor_network=functools.partial(GaussianActorNetwork, hidden_units=(4,)),
+        num_envs=8, num_env_steps=1, eval_interval=0, seed=seed,
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """An exported policy of the task that is trained."""
+    directory = tmp_path_factory.mktemp("exported") / "policy"
+    env = load_vector("InvertedPendulum-v5")
+    specs, action_spec = time_step_spec(env), env.action_spec
+    networks = (
+        GaussianActorNetwork(specs.observation, action_spec, (4,)),
+        ValueNetwork(specs.observation, (4,)),
+    )
+    export_policy(TrpoAgent(specs, action_spec, *networks, acting=Acting(jit_compile=False)), directory)
+    return directory
+
+
+@pytest.mark.parametrize("before", list(BEFORE))
+def test_fault_11_train_comes_after_what_has_computed(
+    before: str, policy: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_NUM_")}
+    environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
+    command = [sys.executable, "-c", TRAIN.format(before=BEFORE[before]), str(policy)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "TensorFlow has already begun" in line]
+    assert len(said) == 1 and "which may be slower" in said[0] and "intra_op_threads=1" in said[0]

@@ -286,6 +286,31 @@ def test_an_environment_object_cannot_be_evaluated(tmp_path):
     assert expol_tf.train(tmp_path / "run", **{**options, "eval_interval": 0}).env_step == 256
 
 
+class Closing(gymnasium.Wrapper):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+        super().close()
+
+
+def test_fault_12_train_leaves_a_caller_s_environment_open(tmp_path):
+    env, wrapped = Closing(gymnasium.make("InvertedPendulum-v5")), []
+
+    def wrap(inner):
+        wrapped.append(Closing(inner))
+        return wrapped[-1]
+
+    options = {**small, "task": env, "num_envs": 1, "num_env_steps": 256, "eval_interval": 0}
+    expol_tf.train(tmp_path / "run", **options, wrappers=(wrap,))
+    assert env.closed == 0 and [wrapper.closed for wrapper in wrapped] == [1]
+    env.reset(), env.step(env.action_space.sample())
+    env.close()
+    assert env.closed == 1
+
+
 def test_parameters_that_became_nan_are_not_saved(tmp_path):
     root = tmp_path / "run"
 

@@ -69,6 +69,15 @@ def test_a_gif_of_whole_episodes(tmp_path: pathlib.Path) -> None:
     assert frames == 11
 
 
+def test_fault_12_a_caller_s_environment_stays_open(tmp_path: pathlib.Path) -> None:
+    class Open(Flag):
+        def close(self) -> None:
+            raise AssertionError("closed")
+
+    with pytest.raises(ConfigurationError, match="a video, which has an environment of its own"):
+        video.record_video(still, Open(render_mode="rgb_array"), tmp_path / "flag.gif")
+
+
 def test_other_suffixes_are_refused_before_anything_runs(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConfigurationError, match=r"video_path must end in .gif or .mp4"):
         video.record_video(still, "no such task", tmp_path / "flag.avi")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -30,7 +31,11 @@ class SyncVectorEnvironment(Backend):
     """
 
     def __init__(
-        self, envs: Sequence[gymnasium.Env], seed: SeedNumber | None = None, task: str | None = None
+        self,
+        envs: Sequence[gymnasium.Env],
+        seed: SeedNumber | None = None,
+        task: str | None = None,
+        borrowed: gymnasium.Env | None = None,
     ):
         """Wraps `envs`, all of one task.
 
@@ -39,6 +44,7 @@ class SyncVectorEnvironment(Backend):
           seed: Seed of all sub-environments, see `sub_environment_seeds`; None draws one. Used at the first
             reset only.
           task: The task's name; None takes the name of the first one's class.
+          borrowed: One of `envs`, or what it wraps, that is somebody else's to close.
 
         Raises:
           SpaceError: If the spaces are not supported.
@@ -46,6 +52,7 @@ class SyncVectorEnvironment(Backend):
           ConfigurationError: If one keeps running statistics, which would be its own.
         """
         self._envs = list(envs)
+        self._borrowed = borrowed
         for env in self._envs:
             refuse_running_statistics(env)
         first = self._envs[0]
@@ -118,17 +125,18 @@ class SyncVectorEnvironment(Backend):
         return self._picture(self._envs[0])
 
     def close(self) -> None:
-        """Closes the sub-environments.
+        """Closes the sub-environments; of a borrowed one only the wrappers around it.
 
         Raises:
           TaskError: If one raises; the others are closed first.
         """
         failed: BaseException | None = None
-        for row, env in enumerate(self._envs):
-            try:
-                env.close()
-            except BaseException as error:
-                failed = failed or task_error(error, self._name(row), "close()")
+        with _kept_open(self._borrowed):
+            for row, env in enumerate(self._envs):
+                try:
+                    env.close()
+                except BaseException as error:
+                    failed = failed or task_error(error, self._name(row), "close()")
         if failed is not None:
             self._raise_from_close(failed)
 
@@ -210,3 +218,20 @@ class SyncVectorEnvironment(Backend):
                 f"The state of {self.task} cannot be saved: {type(layer).__name__} has no get_state and "
                 "set_state. Give it both, or go on with new episodes."
             )
+
+
+@contextlib.contextmanager
+def _kept_open(env: gymnasium.Env | None) -> Iterator[None]:
+    """Keeps wrappers, which close what they wrap, from closing `env`."""
+    if env is None:
+        yield
+        return
+    own = vars(env).get("close")
+    # A wrapper of ours around it would cost a call at every step.
+    env.close = lambda: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del env.close
+        if own is not None:
+            env.close = own  # type: ignore[method-assign]
