@@ -226,7 +226,6 @@ MOVED: dict[str, str] = {
         "expol_tf.training.runners",
         "episodes iteration off_policy_runner on_policy_runner replay",
     ),
-    "expol_tf.runs.interruption": "expol_tf.interruption",
     "expol_tf.training.interruption": "expol_tf.interruption",
     "expol_tf.training.command_line": "expol_tf.cli.commands.train and expol_tf.cli.commands.evaluate",
     "expol_tf.training.metrics": "expol_tf.runs.tables",
