@@ -145,7 +145,8 @@ class _Scheduler:
         # Ray sets handlers of its own when it starts.
         steps = sum(state.env_step or 0 for state in self.states)
         shown = Progress(steps, steps, "sweep", line_interval_s=60.0, rate_window_s=300.0)
-        with StopRequest() as stop, shown as progress:
+        after = "the running runs, which save and end"
+        with shown as progress, StopRequest(after, say=progress.message) as stop:
             done = len(self.states) - len(self._queue)
             skipped = f", {done} of them finished before" if done else ""
             progress.message(f"{len(self.states)} runs{skipped}; {pool.slots} at once; {self._root}")
