@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports.runs import Run, RunProgress, RunRecord
-from expol_tf.runs import Episodes, Evaluations
+from expol_tf.runs import Episodes, Evaluations, reading
 
 COLUMNS = ("peer", "task", "seed", "env_step", "episode_return")
 
@@ -27,12 +28,14 @@ def read_peer_curves(path: str | os.PathLike[str]) -> tuple[Run, ...]:
     """
     path = home_path(path)
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            rows = list(reader)
-    except OSError as error:
-        raise RunDirectoryError(f"--peer_csv: {path} cannot be read: {error.strerror}.") from error
+        text = reading.decoded(reading.read_bytes(path))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        rows = list(reader)
+    except (reading.Damage, csv.Error) as error:
+        raise RunDirectoryError(
+            f"--peer_csv: {path} cannot be read: {error}. Restore it, or leave it out."
+        ) from error
     if missing or not rows:
         raise RunDirectoryError(
             f"--peer_csv: {path} must have a row an episode and the columns {', '.join(COLUMNS)}; got "

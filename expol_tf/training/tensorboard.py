@@ -70,7 +70,7 @@ class TensorBoardLog:
                     path.unlink()
                 else:
                     _truncate_file(path, step)
-        except OSError as error:
+        except (OSError, reading.Damage) as error:
             raise RunDirectoryError(self._cannot_write(error)) from error
 
     def flush(self) -> None:
@@ -106,7 +106,7 @@ class TensorBoardLog:
 
 def _truncate_file(path: Path, step: int) -> None:
     """Drops the later events of one file, and the file if nothing but its header would remain."""
-    content = path.read_bytes()
+    content = reading.read_bytes(path)
     kept: list[bytes] = []
     num_points = 0
     for record, payload in _records(content):

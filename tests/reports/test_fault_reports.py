@@ -15,6 +15,7 @@ from expol_tf.reports import find_runs, write_report
 from expol_tf.reports.output import escaped, printable
 from expol_tf.runs import LOCK, DirectoryLock
 from tests.reports.synthetic import write_run
+from tests.runs import damage
 
 SCRIPT = "<script>alert(1)<script>"
 
@@ -116,6 +117,21 @@ def test_fault_13_mixed_tasks_in_a_report(tmp_path: pathlib.Path, tasks: tuple[s
     for i in range(len(tasks)):
         write_run(tmp_path / f"common{i}" / "experiment" / "Swimmer-v4" / f"seed{i}", "Swimmer-v4", i)
     assert len(find_runs([tmp_path]).runs) == 2 * len(tasks)
+
+
+@pytest.mark.parametrize("kind", damage.ANY | damage.NOT_UTF_8 | {"field": (None, "field larger than")})
+def test_fault_14_a_table_of_a_peer(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    change, words = (damage.ANY | damage.NOT_UTF_8).get(kind, (None, "field larger than field limit"))
+    path = tmp_path / "peer.csv"
+    path.write_text("peer,task,seed,env_step,episode_return\n" + "1" * 200_000 + "\n")
+    if change is not None:
+        change(path)
+    damage.refuse(monkeypatch, path)
+    with pytest.raises(RunDirectoryError) as raised:
+        reports.read_peer_curves(path)
+    assert f"--peer_csv: {path} cannot be read: {words}" in str(raised.value)
 
 
 def test_fault_14_a_task_of_another_type_is_no_name(tmp_path: pathlib.Path) -> None:
