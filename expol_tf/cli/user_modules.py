@@ -58,7 +58,9 @@ def import_user_module(name: str) -> bool:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return False
         raise ImportError(_with_place(error), name=name) from error
-    except (Exception, SystemExit) as error:  # A module may raise anything, and may end the program.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # A module may raise anything, and may end the program.
         raise ImportError(_with_place(error), name=name) from error
     finally:
         if added:
@@ -126,7 +128,10 @@ def _with_place(error: BaseException) -> str:
         return (
             f"{type(error).__name__}: {error.msg} ({shown(Path(error.filename or '?'))}, line {error.lineno})"
         )
-    text = str(error).strip().rstrip(".")
+    try:
+        text = str(error).strip().rstrip(".")
+    except Exception:  # The text is the module's to make, which may fail too.
+        text = ""
     # Import errors name their kind themselves: "No module named 'no_such_package'".
     if not isinstance(error, ImportError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -180,14 +180,14 @@ _REGISTER = (
 )  # fmt: skip
 
 
-def draw_fault(rng: random.Random) -> Fault:
-    """Draws a fault that a run comes upon within its first steps."""
+def draw_fault(rng: random.Random, steps: int = 12, resets: int = 3) -> Fault:
+    """Draws a fault that an environment comes upon within so many steps and resets."""
     kind = rng.randrange(10)
     late_step = values.pick(
-        rng, "", "self.steps == 1", f"self.steps == {rng.randint(2, 12)}", "self.t == 2", "self.t >= 5"
+        rng, "", "self.steps == 1", f"self.steps == {rng.randint(2, steps)}", "self.t == 2", "self.t >= 5"
     )
     late_reset = values.pick(
-        rng, "", "self.resets == 1", "self.resets == 2", f"self.resets == {rng.randint(2, 3)}"
+        rng, "", "self.resets == 1", f"self.resets == {resets}", f"self.resets == {rng.randint(1, resets)}"
     )
     if kind <= 1:
         place = rng.choice(["init", "reset", "step", "step", "step", "close", "make"])
@@ -241,7 +241,8 @@ def train(rng: random.Random) -> Trial:
 
 def evaluate(rng: random.Random) -> Trial:
     """`expol-evaluate` of a good run whose environment misbehaves now."""
-    fault = draw_fault(rng)
+    # Each environment makes one episode, of five steps.
+    fault = draw_fault(rng, steps=4, resets=1)
     if fault.place == "register":  # The run's task is the function.
         fault = Fault("step", "", f"observation = {rng.choice(_OBSERVATIONS)}")
     arguments = ["--root_dir=own", f"--episodes={rng.randint(2, 5)}"]

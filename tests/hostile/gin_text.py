@@ -142,7 +142,7 @@ def _recursion(rng: random.Random) -> tuple[dict[str, str | bytes], bool]:
         end = rng.choice(["include 'x.gin'\n", "include '0.gin'\n", "SEED = 1\n", "include 'nowhere.gin'\n"])
         return {**chain, f"{min(depth, 2000)}.gin": end}, "SEED" not in end
     if kind == 1:
-        return {"x.gin": "SEED = @train()\ninclude 'gin/gaussian_ppo.gin'\ntrain.seed = %SEED\n"}, True
+        return {"x.gin": "include 'gin/gaussian_ppo.gin'\nSEED = @train()\n"}, True
     if kind == 2:
         name = rng.choice(
             ["observers", "wrappers", "make_kwargs", "agent", "task", "runner", "seed", "root_dir"]
@@ -255,7 +255,9 @@ def modules(rng: random.Random) -> Trial:
         if "gin." not in source and "register" not in source and "é" not in source
         else Meant.EITHER
     )
-    if way == 3 or "register" in source or "raise" in source or "exit" in source:
+    if source == "import my_module":
+        meant = Meant.EITHER
+    elif way == 3 or "register" in source or "raise" in source or "exit" in source:
         meant = Meant.NONSENSE
     return Trial(f"{' '.join(arguments)} with {file}: {source!r}", programs.after_writing(files, act), meant)
 
