@@ -23,6 +23,7 @@ from expol_tf.runs import RunDirectory, describe_environment
 from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
+from expol_tf.training.memory import memory_errors
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import Parts, choose_parts, require_factories
 from expol_tf.training.runners.iteration import Runner
@@ -113,6 +114,7 @@ def train(
     return run_experiment(experiment, configuration_from_call("train", keywords))
 
 
+@memory_errors()
 def run_experiment(experiment: Experiment, record: Configuration) -> TrainingResult:
     """Does what `train` does, given objects instead of keywords and apart from how they were configured.
 
@@ -163,6 +165,7 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
             return loop.run(course, records)
 
 
+@memory_errors()
 def check_experiment(experiment: Experiment, record: Configuration) -> str:
     """Makes all that `run_experiment` makes and resets the environments, but trains and writes nothing.
 
