@@ -171,7 +171,7 @@ def test_a_second_build_is_refused():
     ("settings", "message"),
     [
         ({"clip_range": 0.0}, "ClippedUpdate.clip_range must be positive; got 0.0"),
-        ({"max_kl": -0.1}, "ClippedUpdate.max_kl must be positive; got -0.1"),
+        ({"max_kl": -0.1}, "ClippedUpdate.max_kl must be positive or None; got -0.1"),
     ],
 )
 def test_settings_outside_their_rule_are_refused(settings, message):

@@ -268,7 +268,7 @@ def test_what_it_can_do_and_what_it_cannot():
         (dict(step_limit=1.0), "SteinSampler.step_limit must be between 0 and 1, or None; got 1.0"),
         (dict(step_limit=-1.0), "SteinSampler.step_limit must be between 0 and 1, or None; got -1.0"),
         (dict(step_limit=float("nan")), "SteinSampler.step_limit must be between 0 and 1, or None; got nan"),
-        (dict(num_probes=0), "SteinSampler.num_probes must be 1 or more; got 0"),
+        (dict(num_probes=0), "SteinSampler.num_probes must be 1 or more, or None; got 0"),
         (
             dict(num_probes=2, density_change="printed"),
             "SteinSampler.num_probes are .*\"joint_trace\" alone; got 2 with density_change 'printed'",

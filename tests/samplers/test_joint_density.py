@@ -319,7 +319,10 @@ SETS = tf.zeros([5, 2])
         (dict(density_change="printed", seed="x"), "svgd.seed must be int or a Tensor or None; got 'x'"),
         (dict(bandwidth=1e-9), "bandwidth must be 1e-06 or more.*; got 1e-09"),
         (dict(temperature="a"), "svgd.temperature must be float or a Tensor; got 'a'"),
-        (dict(density_change="joint_trace", num_probes=0, seed=0), "num_probes must be 1 or more; got 0"),
+        (
+            dict(density_change="joint_trace", num_probes=0, seed=0),
+            "num_probes must be 1 or more, or None; got 0",
+        ),
         (
             dict(density_change="printed", num_probes=2, seed=0),
             """num_probes are .*"joint_trace" alone; got 2 with density_change 'printed'""",
