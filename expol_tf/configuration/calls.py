@@ -24,6 +24,15 @@ def check_calls(configuration: Configuration) -> None:
     _Calls(configuration).check()
 
 
+def refuse_program(reference: Reference, known: gin_registry.Configurable, root: str, location: str) -> None:
+    """Raises a `ConfigurationError` if a reference is to the program itself."""
+    if known.selector == root:
+        raise ConfigurationError(
+            f"{location}: {reference} is the program itself, which cannot stand in its own configuration. "
+            "Name what the setting is to be."
+        )
+
+
 class _Calls:
     """Follows the references of a configuration as gin does.
 
@@ -58,11 +67,7 @@ class _Calls:
         inner, _, name = reference.name.rpartition("/")
         known = gin_registry.look_up(name, binding.location)
         node = (inner or scope, known.selector)
-        if known.selector == self._configuration.root:
-            raise ConfigurationError(
-                f"{binding.location}: {_shown(binding)} = {reference}: {known.short} is the program itself, "
-                "which cannot stand in its own configuration. Name what the setting is to be."
-            )
+        refuse_program(reference, known, self._configuration.root, binding.location)
         if not reference.evaluate:
             # Whoever gets it calls it later: that is no call within this one.
             self._pending.append(node)

@@ -13,6 +13,7 @@ import gin
 
 from expol_tf.cli import did_you_mean, import_user_module, nearest_module
 from expol_tf.configuration import gin_internals, gin_registry
+from expol_tf.configuration.calls import refuse_program
 from expol_tf.configuration.configuration import EXPERIMENT_MACROS, Configuration
 from expol_tf.configuration.gin_syntax import (
     Binding,
@@ -71,6 +72,12 @@ def resolve(statements: Sequence[Binding | Import], root: str = "train") -> Conf
     """
     check_macros(statements)
     configuration, replaced = _resolve(statements, root)
+    for statement in statements:
+        # Also in what later statements override, as a file that says so has a mistake.
+        for leaf in walk(statement.value) if isinstance(statement, Binding) else ():
+            if isinstance(leaf, Reference):
+                known = gin_registry.look_up(leaf.name.rpartition("/")[2], statement.location)
+                refuse_program(leaf, known, configuration.root, statement.location)
     values = [statement.value for statement in statements if isinstance(statement, Binding)]
     scopes = {scope for name in references(values) for scope in name.split("/")[:-1]}
     for binding in configuration.bindings.values():

@@ -11,6 +11,7 @@ from expol_tf.environments.checked_calls import checked_reset, checked_step
 from expol_tf.environments.faults import task_error
 from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
 from expol_tf.environments.loading import check_task, load, load_vector
+from expol_tf.environments.registry import require_registered
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
 from expol_tf.environments.specs import action_spec, time_step_spec
 from expol_tf.environments.tasks import (
@@ -64,6 +65,7 @@ __all__ = [
     "load_vector",
     "mujoco_state",
     "register_tasks",
+    "require_registered",
     "returned_values",
     "set_mujoco_state",
     "target_log_density",

@@ -37,14 +37,8 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
       TaskError: If it raises anything else.
     """
     register_tasks()
-    module, colon, _ = task.partition(":")
     try:
-        if colon:
-            # Gymnasium would not look in the user's directory.
-            if not import_user_module(module) and (near := nearest_module(module)):
-                raise UnknownEnvironmentError(
-                    f"The task {task!r} cannot be made: there is no module {module!r}.{near}"
-                )
+        _import_module_of(task)
         with _without_known_noise(task):
             return gymnasium.make(task, disable_env_checker=True, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:
@@ -59,6 +53,33 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
                 f"The task {task!r} does not take make_kwargs={kwargs}: {error}"
             ) from error
         raise raised from None
+
+
+def require_registered(task: str) -> None:
+    """Raises an `UnknownEnvironmentError` unless Gymnasium knows the task, which is not made.
+
+    Args:
+      task: A Gymnasium id. `module:id` imports the module first.
+    """
+    register_tasks()
+    try:
+        _import_module_of(task)
+        name = task.rpartition(":")[2]
+        # Without a version Gymnasium makes the latest one.
+        if not any(known.rpartition("-v")[0] == name for known in gymnasium.registry):
+            gymnasium.spec(name)
+    except (gymnasium.error.Error, ImportError) as error:
+        message = f"The task {task!r} cannot be made: {str(error).rstrip('.')}.{near_names(task)}"
+        raise UnknownEnvironmentError(message) from error
+
+
+def _import_module_of(task: str) -> None:
+    """Imports the module of `module:id`; Gymnasium would not look in the user's directory."""
+    module, colon, _ = task.partition(":")
+    if colon and not import_user_module(module) and (near := nearest_module(module)):
+        raise UnknownEnvironmentError(
+            f"The task {task!r} cannot be made: there is no module {module!r}.{near}"
+        )
 
 
 def _stays_in_gymnasium(error: BaseException) -> bool:

@@ -168,8 +168,8 @@ def test_weights_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"gamma": 1.5}, r"gamma must lie in \[0, 1\]; got 1.5"),
-        ({"gae_lambda": -0.1}, r"gae_lambda must lie in \[0, 1\]; got -0.1"),
+        ({"gamma": 1.5}, r"gamma must be in \[0, 1\]; got 1.5"),
+        ({"gae_lambda": -0.1}, r"gae_lambda must be in \[0, 1\]; got -0.1"),
         ({"scaling": "whiten"}, "scaling must be one of .*got 'whiten'"),
     ],
 )

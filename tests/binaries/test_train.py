@@ -110,7 +110,7 @@ def test_another_configuration_is_refused_with_the_difference(
         (["--gin_bindings=TASK = 'Pendulun-v1'"], "Pendulum-v1"),
         (["--gin_bindings=TASK = 'CartPole-v1'"], "Discrete"),
         (["--gin_bindings=FlowActorNetwork.squash = True"], "FlowActorNetwork.squash is bound, but nothing"),
-        (["--gin_bindings=AdvantageEstimation.gamma = 1.5"], "gamma must lie in [0, 1]; got 1.5"),
+        (["--gin_bindings=AdvantageEstimation.gamma = 1.5"], "gamma must be in [0, 1]; got 1.5"),
         (["--gin_bindings=NUM_ENVS = 1000"], "NUM_ENVS"),
         (["--device=gpu:99"], "device 'gpu:99' is not there"),
         (["--gin_bindings=import no_such_module"], "the module 'no_such_module' cannot be imported"),

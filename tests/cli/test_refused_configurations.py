@@ -76,9 +76,10 @@ def test_fault_15_a_bound_number_out_of_its_range(
     ("text", "words"),
     [
         ("SEED = @train()", "train.seed must be int; got @train()"),
-        ("train.observers = [@train()]", "train.observers = @train(): train is the program itself"),
-        ("train.observers = [@train]", "train is the program itself"),
-        ("TASK = @train", "train is the program itself"),
+        ("train.observers = [@train()]", "@train() is the program itself"),
+        ("train.backend = @train()\ntrain.backend = 'sync'", "train() is the program itself"),
+        ("train.observers = [@train]", "@train is the program itself"),
+        ("TASK = @train", "@train is the program itself"),
         ("train.seed = @SacAgent()", "train.seed must be int; got @expol_tf.SacAgent()"),
         (
             "train.make_kwargs = {'a': @load()}\nload.task = 'a'\nload.make_kwargs = {'b': [@load()]}",

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from expol_tf.environments import NoisyObservation, load, load_vector
+from expol_tf.environments import NoisyObservation, load, load_vector, require_registered
 from expol_tf.environments.registry import _without_known_noise
 from expol_tf.errors import (
     ConfigurationError,
@@ -20,6 +20,17 @@ from expol_tf.errors import (
     UnknownEnvironmentError,
 )
 from tests.environments.tasks import CountingTask, make_with_both_ends
+
+
+@pytest.mark.parametrize("task", ["Hopper-v5", "Hopper", "expol/MultiGoal-v0", "gymnasium:Hopper-v5"])
+def test_a_registered_task_is_known_before_it_is_made(task):
+    require_registered(task)
+
+
+@pytest.mark.parametrize("task", ["Hoper-v5", "Hopper-v99", "", "Ojakg ", "no_such_module:Hopper-v5"])
+def test_an_unknown_task_is_refused_before_it_is_made(task):
+    with pytest.raises(UnknownEnvironmentError, match="The task .* cannot be made"):
+        require_registered(task)
 
 
 @pytest.mark.parametrize(

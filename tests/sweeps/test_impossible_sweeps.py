@@ -30,6 +30,7 @@ def refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture, text: str, *f
         ({"grid": {"NUM_ENVS": [4, "a"]}}, "train.num_envs must be int or None; got 'a'"),
         ({"grid": {"CriticFit.gamma": [1e999]}}, "CriticFit.gamma must be in [0, 1]; got inf"),
         ({"grid": {"NUM_ENV_STEPS": [1e999]}}, "train.num_env_steps must be int; got inf"),
+        ({"grid": {"TASK": ["Hopper-v5", "Hopefully-v5"]}}, "The task 'Hopefully-v5' cannot be made"),
         ({"grid": {"NUM_ENVS": [False]}}, "train.num_envs must be int or None; got False"),
         (
             {"grid": {"OffPolicyRunner.batch_size": [8, 0]}},

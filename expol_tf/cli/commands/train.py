@@ -112,6 +112,10 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
             "train.task: no task is set. Add --gin_file=gin/tasks/hopper.gin, or another of gin/tasks, or "
             "--gin_bindings=\"train.task = 'Hopper-v5'\"."
         )
+    if isinstance(task, str) and configuration.value("train.backend") == "sync":
+        from expol_tf.environments import require_registered
+
+        require_registered(task)
     if values.device is not None:
         from expol_tf.training import require_device_name
 
