@@ -63,7 +63,8 @@ def require_registered(task: str) -> None:
     """
     register_tasks()
     try:
-        _import_module_of(task)
+        if not _import_module_of(task):
+            raise ImportError(f"there is no module {task.partition(':')[0]!r}")
         name = task.rpartition(":")[2]
         # Without a version Gymnasium makes the latest one.
         if not any(known.rpartition("-v")[0] == name for known in gymnasium.registry):
@@ -73,13 +74,16 @@ def require_registered(task: str) -> None:
         raise UnknownEnvironmentError(message) from error
 
 
-def _import_module_of(task: str) -> None:
-    """Imports the module of `module:id`; Gymnasium would not look in the user's directory."""
+def _import_module_of(task: str) -> bool:
+    """Imports the module of `module:id`, if there is one; Gymnasium would not look in the user's directory."""
     module, colon, _ = task.partition(":")
-    if colon and not import_user_module(module) and (near := nearest_module(module)):
+    if not colon or import_user_module(module):
+        return True
+    if near := nearest_module(module):
         raise UnknownEnvironmentError(
             f"The task {task!r} cannot be made: there is no module {module!r}.{near}"
         )
+    return False
 
 
 def _stays_in_gymnasium(error: BaseException) -> bool:

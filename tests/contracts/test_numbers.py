@@ -30,6 +30,7 @@ SEQUENCES = (tuple, list, collections.abc.Sequence)
 NEVER = (math.nan, math.inf, -math.inf, "a", True, 10**400)
 # Those that 0 leaves out, or that may begin there.
 ZERO = """
+    RewardNormalizer.epsilon RewardNormalizer.gamma
     AcktrAgent.entropy_weight Acting.seed ActorPolicy.seed Adam.beta_1 Adam.beta_2 Adam.epsilon
     Adam.learning_rate AdvantageEstimation.gae_lambda AdvantageEstimation.gamma
     AffineConditioner.context_size ArrayVectorEnvironment.seed CosineDecay.alpha
