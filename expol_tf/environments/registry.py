@@ -75,7 +75,7 @@ def require_registered(task: str) -> None:
 
 
 def _import_module_of(task: str) -> bool:
-    """Imports the module of `module:id`, if there is one; Gymnasium would not look in the user's directory."""
+    """Whether the module of `module:id` is there; imports it, as Gymnasium would not find the user's own."""
     module, colon, _ = task.partition(":")
     if not colon or import_user_module(module):
         return True
