@@ -96,6 +96,12 @@ class RunDirectory(RunFiles):
         self._write(self.config, config_text)
         self._write(self.configuration, _json_text(values))
 
+    def write_trained(self, trained: bool) -> None:
+        """Writes into `environment.json` whether the run has made an update."""
+        environment = self.read_environment()
+        if environment.get("trained") is not trained:
+            self._write(self.environment, _json_text({**environment, "trained": trained}))
+
     def _write(self, path: Path, text: str) -> None:
         try:
             if reading.read_bytes(path) == text.encode():

@@ -149,7 +149,7 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
         with _made(experiment, parts, seed, env_seed) as (env, agent, runner, evaluator, objects):
             record = record.in_use().stating(objects)
             values = recorded_values(record.text) | dict(record.unwritable)
-            environment = describe_environment(seed, device)
+            environment = describe_environment(seed, device) | {"trained": False}
             existed = run.prepare(record.text, values, record.fingerprint(), environment)
             loop = TrainingLoop(run, store, env, agent, runner, evaluator, f"{env.task}, seed {seed}")
             if existed:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from expol_tf.agents import ActorCriticAgent, PolicyAgent
 from expol_tf.cli import home_path, require_path
@@ -27,6 +28,7 @@ class _ExportedPolicy(tf.Module):
         # Another network than the actor acts by its own samples, not as the collect policy selects them.
         sampling = agent.collect_policy if own else agent.policy
         self.parameters = _variables(agent.evaluation_network, agent.observation_normalizer)
+        self.trained = tf.Variable(int(agent.train_step_counter.numpy()) > 0, trainable=False)
         # The same for every export, so that equal runs export equal files; `load_policy` reseeds it.
         self.generator = make_generator(0)
         self.generator_state = self.generator.state
@@ -205,6 +207,11 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
             "but no policy of this library. Give another directory."
         )
     try:
+        trained = getattr(model, "trained", None)  # Policies of earlier versions do not say.
+        if trained is not None and not trained.numpy():
+            logging.warning(
+                "the policy in %s is random: it was exported before its agent made any update.", candidate
+            )
         model.generator_state.assign(make_generator(seed).state)
         return LoadedPolicy(model)
     except Exception as error:  # Another model may have anything by these names.

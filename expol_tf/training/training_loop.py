@@ -23,6 +23,7 @@ from expol_tf.training.checkpoint_check import problem_with
 from expol_tf.training.checkpointing import CheckpointStore, Restored
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_critic, export_policy
+from expol_tf.training.first_update import FirstUpdate
 from expol_tf.training.observers import TrainingEvent
 from expol_tf.training.runners.episodes import EpisodeStatistics
 from expol_tf.training.runners.iteration import Runner
@@ -79,6 +80,7 @@ class TrainingLoop:
         self._runner = runner
         self._evaluator = evaluator
         self._title = title
+        self._first_update = FirstUpdate(run, agent, runner)
         self._tables = RunTables(run, (*COMMON_COLUMNS, *runner.algorithm_columns), EVALUATION_COLUMNS)
         self._tensorboard = TensorBoardLog(run.tensorboard)
         self._statistics = EpisodeStatistics()
@@ -101,6 +103,7 @@ class TrainingLoop:
                 "episodes and is not bit for bit the uninterrupted one."
             )
         total = course.num_env_steps
+        self._first_update.announce(self._env_step, total)
         with (
             Progress(total, self._env_step, self._title) as progress,
             StopRequest("the present step or update", say=progress.message) as stop,
@@ -176,6 +179,7 @@ class TrainingLoop:
         elapsed = time.perf_counter() - start
         self._wall_time += elapsed
         self._env_step += iteration.env_steps
+        self._first_update.record(bool(iteration.metrics))
         if not iteration.complete:
             if iteration.env_steps:
                 self._is_midway, self._is_saved = True, False
@@ -284,6 +288,7 @@ class TrainingLoop:
         # An evaluation that a stop broke off may have been made again, before the run was killed.
         for note in self._tables.restore(self._env_step, self._evaluated_at, state, values):
             print(f"note: {note}")
+        self._first_update.record()
         self._tensorboard.truncate_after(self._env_step)
         return self._env_step
 
@@ -314,4 +319,5 @@ class TrainingLoop:
         final = self._statistics.recent_return
         if signal_number is None and final is not None:
             print(f"env_step {self._env_step}, last 100 episodes' return {final:.1f}, in {self._run.root}")
+        self._first_update.conclude(self._env_step)
         return TrainingResult(self._run.root, self._env_step, final, signal_number)

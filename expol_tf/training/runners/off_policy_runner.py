@@ -74,6 +74,7 @@ class OffPolicyRunner:
     Attributes:
       iteration_steps: Environment steps of an iteration over all environments.
       algorithm_columns: The names of the metrics.
+      first_update_step: Environment steps, over all environments, after which the first update comes.
       replay: The transitions.
     """
 
@@ -96,6 +97,9 @@ class OffPolicyRunner:
         self._warm_up_steps = math.ceil(warm_up_steps / num_envs) * num_envs
         # A fraction, so that nothing is rounded however long the run: 0.1 is one update in ten steps exactly.
         self._updates_per_step = fractions.Fraction(updates_per_step).limit_denominator(1_000_000)
+        # Steps for one update, in vector steps.
+        due = math.ceil(1 / self._updates_per_step / num_envs) * num_envs
+        self.first_update_step = self._warm_up_steps + due
         self._batch_size = batch_size
         self._env_steps = 0
         self._num_updates = 0
