@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from expol_tf.errors import ConfigurationError
 from expol_tf.interruption import raise_if_stopped
 from expol_tf.reports import write_errors
-from expol_tf.runs import Progress
+from expol_tf.runs import Progress, atomic_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -86,7 +86,8 @@ class Work:
         with write_errors(problem, "Give another one."):
             self.directory.mkdir(parents=True, exist_ok=True)
             probe = self.directory / ".writable"
-            probe.touch()
+            # Not through a link of that name.
+            atomic_files.write_atomically(probe, "")
             probe.unlink()
         collected: list[T] = []
         # The table goes to standard output.

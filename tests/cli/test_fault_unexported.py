@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+from collections.abc import Callable
 
 import pytest
 
+import expol_tf
 from expol_tf import load_policy
 from expol_tf.cli.commands.evaluate import evaluate_main
+from expol_tf.cli.commands.train import train_main
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.runs import LOCK, DirectoryLock
 
@@ -24,6 +27,8 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "config.gin").write_text("train.task = 'Hopper-v4'\ntrain.num_env_steps = 5000\n")
     (tmp_path / "configuration.json").write_text(json.dumps({"train.num_env_steps": 5000}))
     (tmp_path / "fingerprint.json").write_text("{}")
+    environment = {"seed": 0, "versions": {"expol_tf": expol_tf.__version__}}
+    (tmp_path / "environment.json").write_text(json.dumps(environment))
     (tmp_path / "metrics.csv").write_text("iteration,env_step\n1,1000\n")
     return tmp_path
 
@@ -67,8 +72,9 @@ def test_fault_18_load_policy_says_when_it_can_be(run: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "directory", "dangling", "not UTF-8", "another run's"])
-def test_fault_14_evaluate_and_the_runs_configuration(
-    run: pathlib.Path, capsys: pytest.CaptureFixture, damage: str
+@pytest.mark.parametrize("main", [evaluate_main, train_main])
+def test_fault_14_the_configuration_of_a_run_is_damaged(
+    run: pathlib.Path, capsys: pytest.CaptureFixture, main: Callable[[list[str]], int], damage: str
 ) -> None:
     path = run / "config.gin"
     if damage in ("directory", "dangling"):
@@ -82,7 +88,9 @@ def test_fault_14_evaluate_and_the_runs_configuration(
             "another run's": b"A = 1\n",
         }
         path.write_bytes(content[damage])
-    assert evaluate_main(["expol-evaluate", f"--root_dir={run}"]) == 2
+    assert main(["expol-x", f"--root_dir={run}"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"expol-evaluate: error: {path} is damaged or cannot be read: ")
+    assert said.startswith(
+        f"expol-{main.__name__.removesuffix('_main')}: error: {path} is damaged or cannot be read: "
+    )
     assert said.count("\n") == 1 and "Restore it from a copy" in said

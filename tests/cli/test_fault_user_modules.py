@@ -88,6 +88,22 @@ def test_fault_19_nothing_is_imported_from_inside_a_run(
     assert not hasattr(sys, "fault_19")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["train", "evaluate", "report", "sweep", "figures"])
+def test_fault_18_programs_beside_modules_of_the_users(tmp_path: pathlib.Path, program: str) -> None:
+    for name in ("json", "random", "types", "tempfile", "csv", "shlex", "signal", "socket", "copy"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')\n")
+    # As pip's console script starts it, whose own directory alone goes in front of the standard library's.
+    main = f"{program}_main"
+    code = f"import sys; from expol_tf.cli.commands.{program} import {main}; sys.exit({main}())"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "--help"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: expol-{program}"), done.stderr
+
+
 @pytest.mark.parametrize(
     "statement",
     ["import fault_19_evil", pytest.param("NUM_ENVS = 1", marks=pytest.mark.slow)],
