@@ -34,7 +34,7 @@ def array(value: Any, shape: tuple[int, ...], what: str, rule: str = "") -> np.n
     Raises:
       TaskError: If it is something else.
     """
-    result = _numbers(value)
+    result = real_numbers(value)
     if result is None or result.shape != shape:
         raise TaskError(
             f"{what} must be an array of real numbers of shape {shape}{rule}; got {_named(value, result)}."
@@ -44,7 +44,7 @@ def array(value: Any, shape: tuple[int, ...], what: str, rule: str = "") -> np.n
 
 def flags(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     """Returns `value` as an array of bool of this shape; see `array`. The integers 0 and 1 will do."""
-    result = _numbers(value)
+    result = real_numbers(value)
     if result is not None and result.dtype.kind in "iu" and np.all((result == 0) | (result == 1)):
         result = result.astype(bool)
     if result is None or result.shape != shape or result.dtype.kind != "b":
@@ -55,7 +55,7 @@ def flags(value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
 
 def number(value: Any, what: str) -> float:
     """Returns `value` as a float, once it is known to be one real number; see `array`."""
-    result = _numbers(value)
+    result = real_numbers(value)
     if result is None or result.shape:
         raise TaskError(
             f"{what} must be a real number; got {_named(value, result)}.{_scalar_remedy((), result)}"
@@ -107,7 +107,7 @@ def picture(value: Any, place: str) -> np.ndarray:
     Raises:
       TaskError: If it is something else.
     """
-    result = _numbers(value)
+    result = real_numbers(value)
     if result is None or result.ndim != 3 or result.shape[-1] != 3 or result.dtype != np.uint8:
         raise TaskError(
             "render() must return a picture, an array of uint8 of shape (height, width, 3), when "
@@ -117,8 +117,8 @@ def picture(value: Any, place: str) -> np.ndarray:
     return result
 
 
-def _numbers(value: Any) -> np.ndarray | None:
-    """Returns `value` as an array of real numbers; None if it is something else."""
+def real_numbers(value: Any) -> np.ndarray | None:
+    """Returns `value` as an array of real numbers; None if it is something else, or masked."""
     if isinstance(value, np.ma.MaskedArray):
         # Its mask would be dropped.
         return None

@@ -176,6 +176,12 @@ def test_wrong_actions_are_named(task):
     environment.step(actions)
     with pytest.raises(ConfigurationError, match=r"shape.*got \(2,"):
         environment.step(actions[:2])
+    for wrong in (None, "left", (actions, ()), {"a": actions}, actions.astype(complex)):
+        with pytest.raises(ConfigurationError, match="must be an array of real numbers; got"):
+            environment.step(wrong)
+    for active in (np.ones(2, bool), np.ones(3)):
+        with pytest.raises(ConfigurationError, match=r"active must be an array of bool of shape \(3,\)"):
+            environment.step(actions, active)
     actions[1, 0] = np.nan
     with pytest.raises(NonFiniteError, match="sub-environment 1, step 2 is NaN"):
         environment.step(actions)

@@ -94,7 +94,8 @@ def foreign_frames(output: str, directory: Path) -> str:
 
     A traceback whose frames are all the environment's own (the user's) is what the user needs to see.
     """
-    own = (str(directory), str(directory.resolve()))
+    # What a task gives to exec() is its own as well.
+    own = (str(directory), str(directory.resolve()), "<string>")
     lines = output.splitlines()
     for start, line in enumerate(lines):
         if "Traceback (most recent call last)" not in line:

@@ -96,7 +96,7 @@ class Backend(VectorEnvironment):
 
     def restart(self, where: np.ndarray) -> np.ndarray:
         """Starts a new episode where `where`, `[N]` bool, is true; returns the observations `[N, O]`."""
-        self._restart(np.flatnonzero(where).tolist())
+        self._begin(np.flatnonzero(where).tolist())
         self._raise_if_not_finite(self._arrays.observation)
         return self._arrays.observation
 
@@ -160,13 +160,24 @@ class Backend(VectorEnvironment):
         """
         if self._num_steps is None:
             raise ConfigurationError(f"{self.task} must be reset before its first step: call reset().")
-        actions = np.asarray(actions, self._low.dtype)
+        given = returned_values.real_numbers(actions)
+        if given is None:
+            raise ConfigurationError(
+                f"actions for {self.task} must be an array of real numbers; got {shown(actions)}. Give the "
+                "first item of what a policy's act returns."
+            )
+        actions = given.astype(self._low.dtype, copy=False)
         if actions.shape != (self.num_envs, *self.action_spec.shape):
             raise ConfigurationError(
                 f"actions for {self.task} must have shape {(self.num_envs, *self.action_spec.shape)}, one "
                 f"row per sub-environment; got {actions.shape}."
             )
         if active is not None:
+            is_array = isinstance(active, np.ndarray) and active.dtype == bool
+            if not is_array or active.shape != (self.num_envs,):
+                raise ConfigurationError(
+                    f"active must be an array of bool of shape ({self.num_envs},); got {shown(active)}."
+                )
             # A row that is not used may hold anything, and NaN there is no error.
             actions = np.where(active[:, np.newaxis], actions, self._low)
         boxed = actions.clip(self._low, self._high)
