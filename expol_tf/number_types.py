@@ -58,6 +58,11 @@ class Range:
 
 
 Count = Annotated[int, Range("1 or more", _INT32_MAX)]
+# What is made or written out one by one when an experiment is built: more would never be ready.
+Few = Annotated[int, Range("1 or more", 1_000)]
+FewOrNone = Annotated[int, Range("0 or more", 1_000)]
+# Actions or particles of a state, which are all in memory at once.
+SampleSize = Annotated[int, Range("1 or more", 2**16)]
 AtLeastTwo = Annotated[int, Range("2 or more", _INT32_MAX)]
 WholeNumber = Annotated[int, Range("0 or more", _INT32_MAX)]
 SeedNumber = Annotated[int, Range("0 or more", 2**63 - 1)]
@@ -71,7 +76,8 @@ NumEnvs = Annotated[int, Range("1 or more", 2**16)]
 NumThreads = Annotated[int, Range("0 or more", 2**10)]
 # Processes, or CPUs for one.
 PoolSize = Annotated[int, Range("1 or more", 2**10)]
-LayerSize = Annotated[int, Range("1 or more", 2**16)]
+# A kernel has the square of it, and an orthogonal one takes the cube to draw.
+LayerSize = Annotated[int, Range("1 or more", 2**13)]
 Finite = Annotated[float, Range("finite")]
 Positive = Annotated[float, Range("positive")]
 NonNegative = Annotated[float, Range("0 or more")]

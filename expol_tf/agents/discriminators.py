@@ -11,7 +11,7 @@ from tf_agents.networks import network
 from expol_tf.agents.policy_agent import AgentSpecs
 from expol_tf.agents.settings import NetworkFactory, Optimizer
 from expol_tf.configurable import configurable
-from expol_tf.number_types import Count
+from expol_tf.number_types import Few
 from expol_tf.objectives import Contrast, Matching, jsd, uniform_actions
 from expol_tf.optimizers import Adam
 
@@ -56,7 +56,7 @@ class DiscriminatorFit:
     """
 
     network: NetworkFactory | None = None
-    num_steps: Count = 1
+    num_steps: Few = 1
     optimizer: Optimizer | None = None
 
 

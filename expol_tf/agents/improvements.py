@@ -18,7 +18,7 @@ from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
 from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.configurable import configurable
-from expol_tf.number_types import Count, Positive
+from expol_tf.number_types import Positive, SampleSize
 from expol_tf.objectives import (
     Improvement,
     amortized_svgd,
@@ -153,7 +153,7 @@ class ReparameterizedImprovement(PolicyImprovement):
     """
 
     reduction: str = "min"
-    num_samples: Count = 1
+    num_samples: SampleSize = 1
     optimizer: Optimizer | None = None
 
     requires = ("reparameterized_sample", "sample_and_log_prob")
@@ -206,7 +206,7 @@ class SvgdImprovement(PolicyImprovement):
       optimizer: The policy's; `Adam(1e-4)` by default.
     """
 
-    num_particles: Count = 32
+    num_particles: SampleSize = 32
     separate: bool = True
     space: str = "latent"
     reduction: str = "min"

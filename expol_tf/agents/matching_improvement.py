@@ -21,7 +21,7 @@ from expol_tf.bijectors import BoxSpec
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import DiscriminatorNetwork
-from expol_tf.number_types import Count, NonNegative, Positive
+from expol_tf.number_types import Few, NonNegative, Positive
 from expol_tf.objectives import (
     Contrast,
     Matching,
@@ -44,7 +44,7 @@ class LangevinParticles:
       reduction: Over the critics whose value moves the particles: "first", "min" or "mean".
     """
 
-    num_steps: Count = 5
+    num_steps: Few = 5
     step_size: Positive = 3e-3
     reduction: str = "first"
 

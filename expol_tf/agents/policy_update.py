@@ -21,7 +21,7 @@ from expol_tf.distributions import (
     split_squash,
 )
 from expol_tf.errors import ConfigurationError
-from expol_tf.number_types import Count, NonNegative
+from expol_tf.number_types import NonNegative, SampleSize
 from expol_tf.objectives import masked_mean
 from expol_tf.removed_names import answers_renamed_fields
 from expol_tf.replicas import UpdatePart, divided, once_per_replica, outside_of_replicas, parts_of_replicas
@@ -82,7 +82,7 @@ class PolicyObjective:
         self,
         actor_network: network.Network,
         entropy_weight: NonNegative = 0.0,
-        entropy_samples: Count = 10,
+        entropy_samples: SampleSize = 10,
         kl_estimator: str = "auto",
     ) -> None:
         if kl_estimator not in KL_ESTIMATORS:

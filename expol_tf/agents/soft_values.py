@@ -12,7 +12,7 @@ import tensorflow as tf
 from expol_tf.bijectors import BoxSpec
 from expol_tf.checks import refuse_misspelt_attributes, require_number
 from expol_tf.configurable import configurable
-from expol_tf.number_types import Count
+from expol_tf.number_types import SampleSize
 from expol_tf.objectives import (
     deterministic_value,
     expected_soft_value,
@@ -58,7 +58,7 @@ class ExpectedValue(SoftValue):
     """
 
     reduction: str = "min"
-    num_samples: Count | None = None
+    num_samples: SampleSize | None = None
 
     requires = ("sample_and_log_prob",)
 
@@ -87,7 +87,7 @@ class LogSumExpValue(SoftValue):
     """
 
     reduction: str = "min"
-    num_samples: Count = 50
+    num_samples: SampleSize = 50
     proposal: str = "uniform"
 
     def __post_init__(self) -> None:

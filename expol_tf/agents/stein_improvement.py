@@ -25,7 +25,7 @@ from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinSampler
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import SteinActorNetwork
-from expol_tf.number_types import Count
+from expol_tf.number_types import Few
 from expol_tf.objectives import require_reduction
 from expol_tf.optimizers import Adam
 from expol_tf.samplers import JOINT_CHANGES
@@ -86,7 +86,7 @@ class SteinImprovement(PolicyImprovement):
     score_reduction: str = "first"
     reduction: str = "min"
     amortized: AmortizedPolicy | None = None
-    batch_parts: Count = 2
+    batch_parts: Few = 2
     optimizer: Optimizer | None = None
 
     requires = ("reparameterized_sample", "sample_and_log_prob", "greedy_action")

@@ -103,6 +103,23 @@ def run_program(
         start = "\n" if sys.stderr.isatty() else ""
         print(f"{start}{name}: interrupted; {interrupted}", file=sys.stderr)
         return 128 + (getattr(error, "signal_number", stop.signal_number) or signal.SIGINT)
+    except Exception as error:
+        if values.debug or not _is_want_of_memory(error):
+            raise
+        print(
+            f"{name}: error: this machine has too little memory for it: "
+            f"{error_message(error).strip().partition(chr(10))[0] or type(error).__name__}\n"
+            "Make what is large smaller: NUM_ENVS, batches, the replay, iterations or networks.",
+            file=sys.stderr,
+        )
+        # Not the status of a mistake: another time the machine may have the memory.
+        return 1
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    # TensorFlow's class, which is not imported here.
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return isinstance(error, MemoryError) or "ResourceExhaustedError" in names
 
 
 def command_start(name: str) -> list[str]:

@@ -6,7 +6,7 @@ import dataclasses
 
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
-from expol_tf.number_types import Count, Fraction, Positive, WholeNumber
+from expol_tf.number_types import Count, FewOrNone, Fraction, Positive, SampleSize
 from expol_tf.samplers import (
     JOINT_CHANGES,
     check_bandwidth,
@@ -50,8 +50,8 @@ class SteinSampler:
         "joint_trace" through the second order in ε.
     """
 
-    num_particles: Count = 10
-    num_sampler_steps: WholeNumber = 3
+    num_particles: SampleSize = 10
+    num_sampler_steps: FewOrNone = 3
     step_size: Positive = 0.1
     step: str = "plain"
     bandwidth: str | Positive = "mean"
@@ -59,7 +59,7 @@ class SteinSampler:
     num_probes: Count | None = None
     step_limit: Fraction | None = 0.75
     range: Positive | None = 3.0
-    num_spares: WholeNumber = 0
+    num_spares: FewOrNone = 0
     score_gradient: bool = True
     curvature_gradient: bool = False
 

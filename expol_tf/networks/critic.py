@@ -12,7 +12,7 @@ from tf_agents.typing import types
 from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import built_layers, vector_size
-from expol_tf.number_types import Count, LayerSize
+from expol_tf.number_types import Few, LayerSize
 
 
 @configurable
@@ -40,7 +40,7 @@ class CriticNetwork(network.Network):
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (256, 256),
-        num_critics: Count = 2,
+        num_critics: Few = 2,
         activation: str = "relu",
         name: str = "CriticNetwork",
     ) -> None:
@@ -156,7 +156,7 @@ class CriticEnsemble(network.Network):
     """
 
     def __init__(
-        self, critic_network: network.Network, num_critics: Count = 2, name: str = "CriticEnsemble"
+        self, critic_network: network.Network, num_critics: Few = 2, name: str = "CriticEnsemble"
     ) -> None:
         super().__init__(critic_network.input_tensor_spec, state_spec=(), name=name)
         self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]

@@ -25,7 +25,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, vector_size
-from expol_tf.number_types import LayerSize, WholeNumber
+from expol_tf.number_types import FewOrNone, LayerSize
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -61,7 +61,7 @@ class FlowActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        num_transformations: WholeNumber = 4,
+        num_transformations: FewOrNone = 4,
         hidden_units: Sequence[LayerSize] = (64, 64),
         conditioner: Callable[..., AffineConditioner] = AffineConditioner,
         condition_on_observation: bool = False,

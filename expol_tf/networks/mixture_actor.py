@@ -15,7 +15,7 @@ from expol_tf.bijectors import ActionBox, Squash
 from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
-from expol_tf.number_types import Count, LayerSize
+from expol_tf.number_types import Few, LayerSize
 
 tfd = tfp.distributions
 
@@ -47,7 +47,7 @@ class MixtureActorNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
-        num_components: Count = 2,
+        num_components: Few = 2,
         hidden_units: Sequence[LayerSize] = (64, 64),
         log_std: LogStd | None = None,
         squash: bool = False,

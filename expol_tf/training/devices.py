@@ -20,7 +20,7 @@ from expol_tf.number_types import NumThreads
 _chosen: str | None = None
 
 # More logical devices of a CPU than this take minutes to trace, and show nothing more.
-_MOST_CPUS = 16
+_MOST_CPUS = 8
 _DEVICE = re.compile(r"auto|cpu(:[1-9]\d?)?|gpus|gpu|gpu:\d{1,4}(,gpu:\d{1,4})*", re.IGNORECASE)
 
 

@@ -33,6 +33,10 @@ def act(values: flags.FlagValues, arguments: list[str]) -> int:
         raise KeyboardInterrupt
     if values.count == 4:
         raise ValueError("a defect")
+    if values.count == 5:
+        raise MemoryError("Unable to allocate 25.0 GiB\nfor an array")
+    if values.count == 6:
+        raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating")
     print(values.count, arguments)
     return values.count
 
@@ -43,6 +47,16 @@ def run(*arguments: str) -> int:
     return programs.run_program(
         "expol-act", define_flags, act, argv, packages=packages, interrupted="so be it.", more_help="\nMore."
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(5, "Unable to allocate 25.0 GiB\n"), (6, "OOM when allocating")]
+)
+def test_fault_16_too_little_memory_is_said(count: int, words: str, capsys: pytest.CaptureFixture) -> None:
+    assert run(f"--count={count}") == 1
+    message = capsys.readouterr().err
+    assert f"expol-act: error: this machine has too little memory for it: {words}" in message
+    assert "Make what is large smaller" in message and "for an array" not in message
 
 
 def test_the_status_is_mains(capsys: pytest.CaptureFixture) -> None:
