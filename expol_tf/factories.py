@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -40,6 +40,30 @@ def takes(factory: Callable[..., Any], *arguments: Any, **keywords: Any) -> bool
     except TypeError:
         return False
     return True
+
+
+def completed(factory: Callable[..., Any], default: Callable[..., Any], held: Iterable[str] = ()) -> Any:
+    """Returns a `partial` of a class with the keywords that it leaves open taken from another of that class.
+
+    `partial(GaussianActorNetwork, hidden_units=(32,))` beside the default `partial(GaussianActorNetwork,
+    squash=True)` gives `partial(GaussianActorNetwork, hidden_units=(32,), squash=True)`. What is no partial
+    says all that it is, and comes back as it is.
+
+    Args:
+      factory: What a caller gave.
+      default: What would take its place.
+      held: Keywords that are set elsewhere, and stay open.
+    """
+    if not (isinstance(factory, functools.partial) and isinstance(default, functools.partial)):
+        return factory
+    cls, inner = made_class(factory), factory.func
+    # A function that makes such an object need not take its keywords.
+    if cls is None or cls is not made_class(default) or inspect.unwrap(inner) is not cls:
+        return factory
+    positional = list(inspect.signature(inner).parameters)[: len(factory.args)]
+    given = {*positional, *factory.keywords, *held}
+    missing = {name: value for name, value in default.keywords.items() if name not in given}
+    return functools.partial(factory, **missing) if missing else factory
 
 
 def shown_factory(factory: Any) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from expol_tf.argument_types import shown
 from expol_tf.errors import ConfigurationError
 
 # The end of the dimensions of an argument that may be left out.
@@ -73,6 +75,39 @@ def require_shapes(*arguments: tuple[str, Any, str] | tuple[str, Any, str, str])
                 raise ConfigurationError(f"{name} must {rule}; got {shape}. {remedy}")
             # What one argument leaves unknown another may fix.
             sizes[letter] = expected.merge_with(size), source if expected.is_fully_defined() else name
+
+
+def as_numbers(name: str, value: Any, remedy: str) -> np.ndarray:
+    """Returns an array of real numbers; refuses a dictionary, text, complex numbers, rows of unequal length.
+
+    Args:
+      name: The argument's name, for the message.
+      value: What a caller gave for an array.
+      remedy: A sentence that says what to do.
+    """
+    try:
+        array = np.asarray(value)
+    except Exception:  # Whatever the object's own conversion raises.
+        array = None
+    if array is not None and array.dtype == object:
+        # Python's numbers beyond 64 bits, and fractions, are objects to NumPy.
+        real = array.size and all(isinstance(item, numbers.Real) for item in array.flat)
+        array = array.astype(np.float64) if real else None
+    # NumPy would drop the mask, and with it what the caller meant to leave out.
+    masked = isinstance(value, np.ma.MaskedArray)
+    if array is not None and array.dtype.kind in "biuf" and not masked:
+        return array
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
+        remedy = "Give its first item alone: an environment's reset returns (observation, info)."
+    elif isinstance(value, dict):
+        remedy = "Flatten it first, as gymnasium.wrappers.FlattenObservation does."
+    raise ConfigurationError(
+        f"{name} must be an array of real numbers; got {_kind(value)} {shown(value)}. {remedy}"
+    )
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__},"
 
 
 def _shape(name: str, value: Any, dimensions: str) -> tf.TensorShape:

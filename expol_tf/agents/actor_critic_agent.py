@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -23,7 +24,13 @@ from expol_tf.agents.improvements import Companion, ImprovementLoss, PolicyImpro
 from expol_tf.agents.network_checks import require_actor, require_critic
 from expol_tf.agents.network_functions import critic_of, discriminator_of, policy_of
 from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
-from expol_tf.agents.policy_checks import copy_of_network, copy_of_policy, count_critics, require_part
+from expol_tf.agents.policy_checks import (
+    copy_of_network,
+    copy_of_policy,
+    count_critics,
+    outside_box,
+    require_part,
+)
 from expol_tf.agents.results import require_contrast, require_improvement, require_scalar, require_vector
 from expol_tf.agents.settings import with_defaults
 from expol_tf.agents.soft_values import SoftValue
@@ -36,6 +43,7 @@ from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, Obser
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
 from expol_tf.optimizers import Adam
 from expol_tf.replicas import learner_strategy, split_seed
+from expol_tf.shapes import as_numbers, require_shapes
 
 
 @configurable
@@ -135,6 +143,7 @@ class ActorCriticAgent(PolicyAgent):
         )
         # The network that `build` returned is asked, as an improvement may put another one over the given.
         require_policy(specs, parts.actor_network, Variant("", soft_value, improvement, temperature, fit))
+        _warn_of_clipped_actions(specs, parts.actor_network)
         acting = with_defaults(acting, evaluation_network=parts.evaluation_network)
         super().__init__(
             time_step_spec,
@@ -208,8 +217,16 @@ class ActorCriticAgent(PolicyAgent):
 
         Actions may be `[N, M, A]`, M for each observation; the result is then `[N, M, C]`.
         """
-        observation = tf.convert_to_tensor(observation, tf.float32)
-        action = tf.convert_to_tensor(action, tf.float32)
+        inputs = dict(observation=observation, action=action)
+        for name, value in inputs.items():
+            if not tf.is_tensor(value):
+                inputs[name] = as_numbers(name, value, "Give an array with a row for each state.")
+        observation, action = (tf.cast(value, tf.float32) for value in inputs.values())
+        sizes = [example.shape[1] for example in self._example]
+        several = "M " if action.shape.rank == 3 else ""
+        require_shapes(
+            ("observation", observation, f"N {sizes[0]}"), ("action", action, f"N {several}{sizes[1]}")
+        )
         return critic_of(self._critic_network)(self._normalize(observation), action)
 
     def warnings(self, metrics: Mapping[str, float]) -> Sequence[str]:
@@ -228,7 +245,8 @@ class ActorCriticAgent(PolicyAgent):
           (−mean log π of fresh actions, where there is a density; in nats of the scaled action),
           `temperature`, and what the discriminators, the improvement and the companions measured.
         """
-        require_transitions(transitions, seed, *(example.shape[1] for example in self._example))
+        sizes = (example.shape[1] for example in self._example)
+        transitions = require_transitions(transitions, seed, *sizes)
         with contextlib.nullcontext() if self._strategy is None else self._strategy.scope():
             value_seed, improvement_seed = split_seed(seed, 2)
             step = self.train_step_counter.assign_add(1)
@@ -390,6 +408,18 @@ class ActorCriticAgent(PolicyAgent):
     def _update_from_generator(self, transitions):
         # A generator makes int64 seeds; stateless operations take their bits as two int32 on every device.
         return self.update(transitions, tf.bitcast(self._generator.make_seeds(1), tf.int32)[0, 0])
+
+
+def _warn_of_clipped_actions(specs: AgentSpecs, actor_network: network.Network) -> None:
+    """Says that a policy leaves the box, to an agent that takes such policies all the same."""
+    found = outside_box(actor_network, specs)
+    if found is not None:
+        warnings.warn(
+            f"actor_network: should stay in the action box; {type(actor_network).__name__} {found}. "
+            f"Environments clip such actions, so that {specs.algorithm} never learns their Q. Make the "
+            "network with squash=True.",
+            stacklevel=3,
+        )
 
 
 def _numbered(seed: tf.Tensor, number: int) -> tf.Tensor:

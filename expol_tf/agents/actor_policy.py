@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
@@ -11,6 +13,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.acting import ExplorationNoise, Selection
+from expol_tf.argument_types import shown
 from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
 from expol_tf.distributions import greedy_action, sample_action
@@ -18,6 +21,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.networks import EpisodeNetwork, ObservationNormalizer
 from expol_tf.number_types import SeedNumber
 from expol_tf.random import draw_seed, make_generator
+from expol_tf.shapes import as_numbers, require_shapes
 
 
 @configurable
@@ -35,7 +39,8 @@ class ActorPolicy(tf_policy.TFPolicy):
     step, when it is drawn. Where both are there, the state is a dictionary of "exploration" and "episode".
 
     `act` is the fast path, a single compiled call for a batch of observations; `action` is TF-Agents'
-    interface to the same function.
+    interface to the same function. Both take the state where the policy has one, at first that of
+    `get_initial_state(batch_size)`.
 
     Args:
       time_step_spec: TF-Agents time-step spec with one float vector as observation.
@@ -90,10 +95,33 @@ class ActorPolicy(tf_policy.TFPolicy):
         self.generator = None if greedy else make_generator(seed)
         # Acting by a flow is hundreds of small operations, which XLA makes faster.
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
-        self.act = tf.function(self._act, autograph=False, reduce_retracing=True)
+        self._compiled_act = tf.function(self._act, autograph=False, reduce_retracing=True)
+        self._size = int(time_step_spec.observation.shape[0])
+
+    def act(self, observation: Any, policy_state: Any = ()) -> tuple[Any, ...]:
+        """Acts on a batch of observations, in one compiled call.
+
+        Args:
+          observation: `[B, O]`, as the environment gives them, numbers of any type. B may be 0.
+          policy_state: The policy's state, each tensor `[B, …]`; of a policy that has none, `()`.
+
+        Returns:
+          The action `[B, A]` and the policy info; of a policy with a state (`policy_state_spec` is not `()`)
+          its next state as the third.
+
+        Raises:
+          ConfigurationError: If the observation is not made of numbers, it has another shape, or the state is
+            not this policy's.
+        """
+        observation = self._observations(observation)
+        self._require_state(policy_state, observation.shape[0])
+        if observation.shape[0] == 0:  # TFP's mixtures divide by the number of rows.
+            return self._nothing(policy_state)
+        return self._compiled_act(observation, policy_state)
 
     def greedy_action(self, observation: tf.Tensor) -> tf.Tensor:
         """Returns the greedy actions `[B, A]` at observations `[B, O]`, clipped to the box."""
+        observation = self._observations(observation)
         return self._into_box(greedy_action(self._distribution_of(observation)))
 
     def sampled_action(self, observation: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -103,25 +131,66 @@ class ActorPolicy(tf_policy.TFPolicy):
           observation: `[B, O]`, as the environment gives them.
           seed: A stateless seed, int32 `[2]`.
         """
+        observation = self._observations(observation)
+        require_shapes(("seed", seed, "2", "int"))
         return self._into_box(self._select(self._distribution_of(observation), seed))
 
     def _act(self, observation, policy_state=()):
-        """Acts on observations `[B, O]`, in one compiled call.
-
-        Returns (action `[B, A]`, policy info), and of a policy with a state (`policy_state_spec` is not `()`)
-        its next state as the third.
-        """
+        """What `act` compiles."""
         # Environments and users have arrays of any float type.
         result = self._forward(tf.cast(observation, tf.float32), self._next_seed(), policy_state)
         return result if self._has_state else result[:2]
 
     @property
     def _has_state(self):
-        return bool(tf.nest.flatten(self.policy_state_spec))
+        return any(self._has_parts)
+
+    def _observations(self, observation):
+        """Returns observations `[B, O]`, or refuses them; by Python alone, as acting asks at each step."""
+        if not tf.is_tensor(observation):
+            # An array, as a list would be traced anew for its values.
+            observation = as_numbers("observation", observation, "Give an array [B, O] of observations.")
+        shape = observation.shape
+        if not isinstance(shape, tuple):
+            shape = () if shape.rank is None else tuple(shape)
+            dtype = observation.dtype
+            if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+                raise ConfigurationError(f"observation must be real numbers; got a tensor of {dtype.name}.")
+        if len(shape) != 2 or shape[1] not in (self._size, None):
+            raise ConfigurationError(
+                f"observation must be [B, {self._size}], as the time_step_spec says; got {list(shape)}. "
+                "One observation becomes a batch of one by observation[np.newaxis]."
+            )
+        return observation
+
+    def _require_state(self, policy_state, batch_size):
+        """Refuses a state that is missing, of another structure, or not one for each of B observations."""
+        if not self._has_state and isinstance(policy_state, tuple) and not policy_state:
+            return
+        try:
+            tf.nest.assert_same_structure(policy_state, self.policy_state_spec)
+        except (TypeError, ValueError):
+            rule = "be the state of this policy" if self._has_state else "be (), as this policy has no state"
+            raise ConfigurationError(
+                f"policy_state must {rule}; got {shown(policy_state)}. Begin with "
+                "policy.get_initial_state(batch_size), and go on with the state that acting returns."
+            ) from None
+        rows = "B" if batch_size is None else str(batch_size)
+        for state, spec in zip(
+            tf.nest.flatten(policy_state), tf.nest.flatten(self.policy_state_spec), strict=True
+        ):
+            require_shapes(("policy_state", state, " ".join([rows, *map(str, spec.shape)])))
+
+    def _nothing(self, policy_state):
+        """What acting on no observation returns."""
+        specs = self.action_spec, self.info_spec
+        action, info = tf.nest.map_structure(lambda spec: tf.zeros([0, *spec.shape], spec.dtype), specs)
+        return (action, info, policy_state) if self._has_state else (action, info)
 
     def _action(self, time_step, policy_state, seed=None):
         # TF-Agents hands on what its user gave: a stateless seed, or an integer s, which is taken as (s, s).
         seed = self._next_seed() if seed is None else tf.broadcast_to(tf.cast(seed, tf.int32), [2])
+        self._require_state(policy_state, time_step.observation.shape[0])
         if self._has_state:
             # A state of zeros tells the noise that an episode begins.
             goes_on = tf.cast(~time_step.is_first(), tf.float32)[:, tf.newaxis]

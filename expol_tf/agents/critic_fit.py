@@ -15,6 +15,7 @@ from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.configurable import configurable
 from expol_tf.number_types import Count, Rate, UnitInterval
 from expol_tf.objectives import Policy
+from expol_tf.shapes import require_shapes
 
 
 @configurable
@@ -103,5 +104,10 @@ class CriticFit:
           temperature: α, a scalar.
           box: The action spec.
         """
+        require_shapes(
+            ("batch.reward", batch.reward, "N"),
+            ("batch.discount", batch.discount, "N"),
+            ("value", value, "N"),
+        )
         # The discount, not the end of an episode, masks V: a truncated episode bootstraps from V(s′).
         return batch.reward + self.gamma * batch.discount * value

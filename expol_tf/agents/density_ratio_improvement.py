@@ -62,4 +62,6 @@ class DensityRatioImprovement(PolicyImprovement):
         self, specs: AgentSpecs, actor_network: network.Network, temperature: Temperature
     ) -> str | None:
         """Returns why the policy is refused: outside of the box are no uniform actions to compare with."""
-        return None if temperature.is_zero else why_outside_box(actor_network, specs)
+        if temperature.is_zero:
+            return None
+        return why_outside_box(actor_network, specs, ", as its entropy compares it with uniform actions")

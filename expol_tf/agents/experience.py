@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -36,6 +37,40 @@ class Rollout(NamedTuple):
     policy_info: dict[str, Any]
 
 
+def require_rollout(
+    rollout: Any, observation_size: int, action_size: int, info_spec: Mapping[str, tf.TensorSpec]
+) -> None:
+    """Raises a `ConfigurationError` that names what is not as `Rollout` says.
+
+    Args:
+      rollout: What an agent was given to train on.
+      observation_size: O.
+      action_size: A.
+      info_spec: What `policy_info` must hold, by name: the `info_spec` of the agent's collect policy.
+    """
+    named = _fields(rollout, "rollout", Rollout)
+    info = named.pop("rollout.policy_info")
+    if not isinstance(info, Mapping) or set(info) != set(info_spec):
+        raise ConfigurationError(
+            f"rollout.policy_info must hold {', '.join(info_spec)}, as the agent's collect_policy records "
+            f"them; got {_names(info)}. Collect with that policy."
+        )
+    shapes = [f"B T {observation_size}", f"B T {action_size}", "B T", "B T", f"B T {observation_size}"]
+    dtypes = ["any", "float32", "float32", "float32", "any", "bool", "bool"]
+    require_shapes(
+        *zip(named, named.values(), [*shapes, "B T", "B T"], dtypes, strict=True),
+        *(
+            (
+                f"rollout.policy_info[{name!r}]",
+                info[name],
+                " ".join(["B T", *map(str, spec.shape)]),
+                "float32",
+            )
+            for name, spec in info_spec.items()
+        ),
+    )
+
+
 def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
     """Converts a batch-major trajectory `[B, T + 1, …]`, whose last frame only gives the last successor.
 
@@ -43,19 +78,20 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
     and an action that nobody took. It stays in place, not `valid`.
 
     Raises:
-      ConfigurationError: If there is no transition in it, or the densities of its actions were not recorded.
+      ConfigurationError: If it has another shape, there is no transition in it, or the densities of its
+        actions were not recorded.
     """
-    if experience.reward.shape.rank != 2 or experience.reward.shape[1] < 2:
-        raise ConfigurationError(
-            "experience: must be a batch-major trajectory [B, T + 1, …] of two frames or more, the last of "
-            f"which only gives the last successor; got a reward of shape {experience.reward.shape}."
-        )
+    _require_trajectory(experience, "Collect with the agent's collect_policy over two steps or more.")
     info = experience.policy_info
     if not isinstance(info, dict) or "log_prob" not in info:
         raise ConfigurationError(
             "experience: its policy_info must hold the actions' log_prob, recorded when they were taken; "
-            f"got {list(info) if isinstance(info, dict) else info}. Collect with the agent's collect_policy."
+            f"got {_names(info)}. Collect with the agent's collect_policy."
         )
+    require_shapes(
+        ("experience.reward", experience.reward, "B frames"),
+        ("experience.policy_info['log_prob']", info["log_prob"], "B frames"),
+    )
     this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
     return Rollout(
         observation=this.observation,
@@ -92,14 +128,49 @@ class Transitions(NamedTuple):
 
 
 def require_transitions(
-    transitions: Transitions, seed: tf.Tensor, observation_size: int, action_size: int
-) -> None:
-    """Raises a `ConfigurationError` that names what is not as `Transitions` says, or a seed that is none."""
-    named = {f"transitions.{name}": value for name, value in transitions._asdict().items()}
+    transitions: Any, seed: tf.Tensor, observation_size: int, action_size: int
+) -> Transitions:
+    """Returns transitions; raises a `ConfigurationError` that names what is not as `Transitions` says.
+
+    A number of rows that is unknown while a graph is traced is compared when it runs.
+
+    Args:
+      transitions: What an agent was given to train on.
+      seed: A stateless seed, int32 `[2]`.
+      observation_size: O.
+      action_size: A.
+    """
+    named = _fields(transitions, "transitions", Transitions)
+    for name, value in named.items():
+        # A graph would be built for any rank, and for most of them compute something else.
+        if value is not None and tf.is_tensor(value) and value.shape.rank is None:
+            raise ConfigurationError(
+                f"{name} must have a known rank; got a tensor of shape {value.shape}. Set it by "
+                "tf.ensure_shape, or in the input_signature."
+            )
     shapes = [f"N {observation_size}", f"N {action_size}", "N", "N", f"N {observation_size}", "N | None"]
     # Networks convert observations and actions themselves.
     dtypes = ["any", "any", "float32", "float32", "any", "bool"]
     require_shapes(*zip(named, named.values(), shapes, dtypes, strict=True), ("seed", seed, "2", "int"))
+    return _of_one_length(transitions, named)
+
+
+def _of_one_length(transitions: Transitions, named: Mapping[str, Any]) -> Transitions:
+    """The transitions, compared at run time where their numbers of rows are not all known."""
+    tensors = {name: value for name, value in named.items() if value is not None}
+    if all(tf.TensorShape(value.shape)[0] is not None for value in tensors.values()):
+        return transitions
+    rows = tf.shape(transitions.reward)[0]
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(value)[0],
+            rows,
+            f"{name} must have as many rows as transitions.reward. Sizes are not broadcast here: give all.",
+        )
+        for name, value in tensors.items()
+    ]
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return tf.nest.map_structure(tf.identity, transitions)
 
 
 def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transitions:
@@ -107,18 +178,16 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
 
     A frame that ends an episode is followed by the first of the next one: no action led from one to the
     other. The last frame only gives the last transitions' successors.
+
+    Raises:
+      ConfigurationError: If it has another shape, or there is no transition in it.
     """
-    batch, frames = experience.reward.shape[:2]
+    _require_trajectory(experience, "Sample sequences of num_steps=2 from the replay buffer.")
 
     def merge(tensor: tf.Tensor) -> tf.Tensor:
         """Returns `[B, T, …]` as `[B·T, …]`."""
         return tf.reshape(tensor, [-1, *tensor.shape[2:]])
 
-    if frames is None or frames < 2:
-        raise ConfigurationError(
-            f"experience: needs two frames or more, [B, T + 1]; got reward of shape [{batch}, {frames}]. "
-            "Sample sequences of num_steps=2 from the replay buffer."
-        )
     return Transitions(
         observation=merge(experience.observation[:, :-1]),
         action=merge(experience.action[:, :-1]),
@@ -128,3 +197,43 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
         # TF-Agents' environments reset in the step after LAST: no action led to the frame that follows.
         valid=merge(experience.step_type[:, :-1] != ts.StepType.LAST),
     )
+
+
+def _require_trajectory(experience: Any, remedy: str) -> None:
+    """Refuses what is no batch-major trajectory of two frames or more."""
+    _fields(experience, "experience", trajectory.Trajectory)
+    shape = tf.TensorShape(getattr(experience.reward, "shape", None))
+    if shape.rank is not None and (shape.rank < 2 or (shape[1] is not None and shape[1] < 2)):
+        raise ConfigurationError(
+            "experience: must be a batch-major trajectory [B, T + 1, …] of two frames or more, the last of "
+            f"which only gives the last successor; got a reward of shape {shape}. {remedy}"
+        )
+    # Observations first: a reward of another shape is then said to be wrong, not they.
+    names = ("observation", "action", "reward", "discount", "step_type", "next_step_type")
+    sizes = [" O", " A", "", "", "", ""]
+    require_shapes(
+        *(
+            (f"experience.{name}", getattr(experience, name), f"B frames{size}", "any")
+            for name, size in zip(names, sizes, strict=True)
+        )
+    )
+
+
+def _fields(value: Any, argument: str, kind: Any) -> dict[str, Any]:
+    """Returns the fields of a named tuple by `argument.field`; refuses what is no such tuple."""
+    if not isinstance(value, kind):
+        raise ConfigurationError(
+            f"{argument} must be a {kind.__name__}({', '.join(kind._fields)}); got {_type_name(value)}. "
+            f"Import it from {kind.__module__.rpartition('.')[0]}."
+        )
+    return {f"{argument}.{name}": getattr(value, name) for name in kind._fields}
+
+
+def _names(info: Any) -> str:
+    if isinstance(info, Mapping):
+        return ", ".join(map(str, info)) or "an empty dictionary"
+    return repr(info) if info in ((), None) else _type_name(info)
+
+
+def _type_name(value: Any) -> str:
+    return "None" if value is None else f"an object of type {type(value).__name__}"

@@ -12,7 +12,7 @@ from tf_agents.networks import network
 from expol_tf.agents.acting import Acting
 from expol_tf.agents.discriminators import Discriminator
 from expol_tf.agents.policy_agent import AgentSpecs
-from expol_tf.agents.policy_checks import why_not_squashed
+from expol_tf.agents.policy_checks import why_not_squashed, why_outside_box
 from expol_tf.agents.settings import Optimizer
 from expol_tf.agents.temperature import Temperature
 from expol_tf.bijectors import BoxSpec
@@ -161,6 +161,13 @@ class ReparameterizedImprovement(PolicyImprovement):
 
     def __post_init__(self) -> None:
         require_reduction("ReparameterizedImprovement.reduction", self.reduction)
+
+    def refusal(
+        self, specs: AgentSpecs, actor_network: network.Network, temperature: Temperature
+    ) -> str | None:
+        """Returns why the policy is refused: Q and log π would be those of actions that nobody takes."""
+        because = ", as environments clip actions and neither Q nor the entropy knows of it"
+        return why_outside_box(actor_network, specs, because)
 
     def __call__(self, *inputs: Any, box: BoxSpec) -> Improvement:
         """Returns the loss; see `PolicyImprovement`."""

@@ -16,7 +16,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
-from expol_tf.agents.experience import Rollout, rollout_from_trajectory
+from expol_tf.agents.experience import Rollout, require_rollout, rollout_from_trajectory
 from expol_tf.agents.network_checks import require_actor, require_value
 from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
 from expol_tf.agents.policy_checks import accepting_agents
@@ -176,6 +176,9 @@ class OnPolicyAgent(PolicyAgent):
         return self.train_on_rollout(rollout_from_trajectory(experience))
 
     def _compute_update(self, rollout):
+        # Here, where the graph is traced: once for each new shape, and not at each call.
+        sizes = self.time_step_spec.observation.shape[0], self.action_spec.shape[0]
+        require_rollout(rollout, *sizes, self.collect_policy.info_spec)
         # Drawn outside of what XLA compiles, so that seeds are the same with it and without.
         seeds = tf.bitcast(self._generator.make_seeds(2), tf.int32)[0]  # Two int32 pairs.
         batch, entropy_scale, target, metrics = self._compiled_evaluate(rollout)

@@ -110,19 +110,47 @@ def why_not_squashed(actor_network: network.Network, specs: AgentSpecs) -> str |
     )
 
 
-def why_outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | None:
-    """Returns what share of 1000 actions, at one observation, lies outside of the box; None if none does."""
-    # A fixed seed: whether a policy is accepted must not depend on the run.
-    action = actor_network(specs.example(1000))[0].sample(seed=tf.constant([0, 0]))
-    outside = tf.reduce_any((action < specs.action.minimum) | (action > specs.action.maximum), axis=-1)
-    share = float(tf.reduce_mean(tf.cast(outside, tf.float32)))
-    if not share:
+def why_outside_box(actor_network: network.Network, specs: AgentSpecs, because: str) -> str | None:
+    """Returns why a policy is refused that does not stay in the action box; None if it does.
+
+    Args:
+      actor_network: The policy's network.
+      specs: The specs that it is for.
+      because: Why it should stay there, which follows "needs a policy that stays in the box".
+    """
+    found = outside_box(actor_network, specs)
+    if found is None:
         return None
     return (
-        f"{specs.algorithm} with entropy needs a policy that stays in the box, as it is compared with "
-        f"uniform actions; {type(actor_network).__name__} draws {share:.1%} of its actions "
-        "outside. Make the network with squash=True."
+        f"{specs.algorithm} needs a policy that stays in the box{because}; {type(actor_network).__name__} "
+        f"{found}. Make the network with squash=True."
     )
+
+
+def outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | None:
+    """Returns what a policy does outside of the action box, at one observation; None if nothing."""
+    low, high = specs.action.minimum, specs.action.maximum
+    half = (high - low) / 2.0
+    distribution = specs.distribution(actor_network)
+    with contextlib.suppress(CapabilityError):  # A squash that is not the last step cannot be split off.
+        _, squash = split_squash(distribution)
+        if squash is not None:
+            edges = squash.forward(tf.constant([[-50.0], [50.0]]) * tf.ones_like(half))
+            # A map of its own, such as Exp, may lead anywhere; the library's own rounds at the edge.
+            if bool(tf.reduce_all((edges >= low - 1e-5 * half) & (edges <= high + 1e-5 * half))):
+                return None
+    # A fixed seed: whether a policy is accepted must not depend on the run.
+    action = actor_network(specs.example(1000))[0].sample(seed=tf.constant([0, 0]))
+    outside = tf.reduce_any((action < low) | (action > high), axis=-1)
+    share = float(tf.reduce_mean(tf.cast(outside, tf.float32)))
+    if share:
+        return f"draws {share:.1%} of its actions outside"
+    # A narrow Gaussian draws none there at first, and does later.
+    with contextlib.suppress(NotImplementedError, CapabilityError, tf.errors.InvalidArgumentError):
+        beyond = tf.constant(high + half, tf.float32)[tf.newaxis]
+        if bool(tf.reduce_all(tf.math.is_finite(distribution.log_prob(beyond)))):
+            return "has a density outside of it as well, which may become broader"
+    return None
 
 
 def require_part(argument: str, part: Any, kind: type[Part]) -> Part:

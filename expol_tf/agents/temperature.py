@@ -14,6 +14,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Finite, NonNegative, Positive
 from expol_tf.optimizers import Adam
+from expol_tf.shapes import require_shapes
 
 
 class Temperature(tf.Module):
@@ -157,7 +158,8 @@ class LearnedTemperature(Temperature):
 
     def update(self, mean_log_prob: tf.Tensor | None) -> None:
         """Takes an optimizer step on log α."""
-        assert mean_log_prob is not None, "agents without densities are refused when they are made"
+        require_shapes(("mean_log_prob", mean_log_prob, ""))
+        assert mean_log_prob is not None, "refused above"
         # The gradient in closed form, as the loss is linear in log α.
         gradient = -(mean_log_prob + self._target_entropy)
         apply_gradients(self._optimizer, [(gradient, self.log_temperature)])

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from expol_tf.checks import require_number
 from expol_tf.distributions.squashed import action_log_prob, split_squash
 from expol_tf.errors import ConfigurationError
+from expol_tf.shapes import require_shapes
 from expol_tf.tfp_types import is_transformed
 
 tfd = tfp.distributions
@@ -101,6 +102,7 @@ def sampled_kl(log_p: tf.Tensor, log_q: tf.Tensor, estimator: str = "k3") -> tf.
     Returns:
       One term for each sample, `[...]`, of which the mean is the estimate.
     """
+    require_shapes(("log_p", log_p, "..."), ("log_q", log_q, "..."))
     log_ratio = log_q - log_p
     if estimator == "k1":
         return -log_ratio

@@ -57,7 +57,9 @@ class ObservationNormalizer(tf.Module):
 
     def __call__(self, observation: tf.Tensor) -> tf.Tensor:
         """Returns the normalized observation, float32, of the same shape."""
-        normalized = (tf.cast(observation, tf.float32) - self.mean) / self.std
+        # Subtracted before it is rounded: float32 has a mean of 1e4 only to 5e-4, which can be much of a std.
+        deviation = tf.cast(tf.cast(observation, tf.float64) - self._mean, tf.float32)
+        normalized = deviation / self.std
         return normalized if self._clip is None else tf.clip_by_value(normalized, -self._clip, self._clip)
 
     def update(self, observations: tf.Tensor, valid: tf.Tensor | None = None) -> None:

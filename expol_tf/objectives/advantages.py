@@ -10,7 +10,7 @@ from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import UnitInterval
-from expol_tf.objectives.masked import masked_mean, masked_variance
+from expol_tf.objectives.masked import equal_up_to_rounding, masked_mean, masked_variance
 from expol_tf.shapes import require_shapes
 
 SCALINGS = ("standardize", "center", "standardize_all")
@@ -91,7 +91,8 @@ def scale_advantages(
 
     Dividing makes the policy step independent of the reward's scale. With an entropy bonus it would also
     rescale the reward against the entropy, which changes what is optimal. So either d = 1 ("center"), or the
-    bonus is divided too ("standardize_all").
+    bonus is divided too ("standardize_all"). Advantages that are all equal, up to rounding, give 0: no action
+    was better than another. Then d = 1.
 
     Args:
       advantages: Â `[...]`, any shape, in units of the reward.
@@ -106,10 +107,13 @@ def scale_advantages(
         raise ConfigurationError(f"scaling must be one of {SCALINGS}; got {scaling!r}.")
     # Selected, not multiplied by the mask: an invalid frame may hold NaN, and 0 · NaN is NaN.
     centred = tf.where(valid, advantages - masked_mean(advantages, valid), tf.zeros_like(advantages))
+    # Their mean is rounded, and dividing what is left of them would make it ±1.
+    equal = equal_up_to_rounding(advantages, valid)
+    centred = tf.where(equal, tf.zeros_like(centred), centred)
     one = tf.ones([], centred.dtype)
     if scaling == "center":
         return ScaledAdvantages(centred, one)
-    deviation = tf.sqrt(masked_variance(advantages, valid)) + epsilon
+    deviation = tf.where(equal, one, tf.sqrt(masked_variance(advantages, valid)) + epsilon)
     return ScaledAdvantages(centred / deviation, one if scaling == "standardize" else one / deviation)
 
 

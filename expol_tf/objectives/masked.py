@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from expol_tf.shapes import require_shapes
@@ -39,8 +40,33 @@ def masked_variance(values: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
     return masked_mean(tf.square(deviation), valid)
 
 
+def equal_up_to_rounding(values: tf.Tensor, valid: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+    """max x − min x ≤ 4·ε·max |scale| over the valid frames: whether all differences are rounding errors.
+
+    Numbers that are equal still have a variance: their mean is rounded, and they differ from it. A quotient
+    by that variance is noise. NaN and infinity are not equal to anything.
+
+    Args:
+      values: x `[...]`, any shape.
+      valid: Bool `[...]`, the frames that count; without any the answer is no.
+      scale: Numbers `[...]` of the size that x was computed from; x itself by default.
+
+    Returns:
+      A bool scalar.
+    """
+    values = tf.convert_to_tensor(values)
+    infinity = tf.constant(np.inf, values.dtype)
+    highest = tf.reduce_max(tf.where(valid, values, -infinity))
+    lowest = tf.reduce_min(tf.where(valid, values, infinity))
+    size = tf.reduce_max(tf.where(valid, abs(values if scale is None else scale), -infinity))
+    spread = highest - lowest
+    return tf.math.is_finite(spread) & (spread <= 4.0 * np.finfo(values.dtype.as_numpy_dtype).eps * size)
+
+
 def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """1 − Var[target − prediction] / Var[target]: 1 for a perfect prediction, 0 for a constant one.
+
+    It is 0 too where the targets are all equal, up to rounding: there is no variance to explain.
 
     Args:
       prediction: Predicted values `[...]`, any shape.
@@ -50,6 +76,8 @@ def explained_variance(prediction: tf.Tensor, target: tf.Tensor, valid: tf.Tenso
     require_shapes(
         ("prediction", prediction, "..."), ("target", target, "..."), ("valid", valid, "...", "bool")
     )
-    unexplained = masked_variance(target - prediction, valid)
-    # Targets that are all equal have variance 0, and the quotient would be infinite or NaN.
-    return 1.0 - unexplained / tf.maximum(masked_variance(target, valid), 1e-12)
+    unexplained, variance = masked_variance(target - prediction, valid), masked_variance(target, valid)
+    # Agents add V to Â, which V was subtracted from: what that loses has the size of V.
+    constant = equal_up_to_rounding(target, valid, tf.maximum(abs(target), abs(prediction)))
+    constant |= tf.equal(variance, 0)  # No frame is valid, or the squares vanish.
+    return tf.where(constant, tf.zeros_like(variance), 1.0 - unexplained / variance)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.checks import require_number
 from expol_tf.optimizers.flat import flat_gradient
 from expol_tf.replicas import batch_size, divided, sum_over_parts
+from expol_tf.shapes import require_shapes
 
 
 def sample_weights(valid: tf.Tensor | None, batch: Any, dtype: tf.DType) -> tf.Tensor:
@@ -86,6 +87,7 @@ def _linearized(log_prob, batch, variables, weights):
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as inner:
             inner.watch(variables)
             log_probs = log_prob(batch)
+        require_shapes(("log_prob(batch)", log_probs, "N"), ("weights", weights, "N"))
         # The value of u does not matter: Jᵀu is linear in it, and has the same derivative everywhere.
         cotangent = tf.zeros_like(log_probs)
         outer.watch(cotangent)

@@ -12,6 +12,7 @@ from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.adam import Adam
 from expol_tf.replicas import gradients, outside_of_replicas
+from expol_tf.shapes import require_shapes
 
 
 class MinibatchReport(NamedTuple):
@@ -83,7 +84,8 @@ class MinibatchAdam(tf.Module):
           seed: int32 `[2]`, the stateless seed of the shuffles and of the steps' seeds.
           valid: Bool `[N]`, the examples that the loss is a mean over; by default all.
         """
-        number = tf.nest.flatten(data)[0].shape[0]
+        require_shapes(("valid", valid, "N | None", "bool"), ("seed", seed, "2", "int"))
+        number = _rows_of_all([*tf.nest.flatten(data), valid])
         size = min(self._minibatch_size, number)
         per_epoch = number // size
         steps = self._epochs * per_epoch
@@ -102,6 +104,7 @@ class MinibatchAdam(tf.Module):
             """Returns the loss and, if there is one, the number that says stop, in the loss's dtype."""
             result = loss(minibatch, step_seed)
             value, *stop = result if isinstance(result, tuple) else (result,)
+            require_shapes(("loss", value, ""), *(("loss[1]", number, "", "any") for number in stop))
             # A number, as `gradients` adds values up over replicas, which a bool cannot be.
             return (value, *(tf.cast(number, value.dtype) for number in stop))
 
@@ -138,3 +141,15 @@ class MinibatchAdam(tf.Module):
         return MinibatchReport(
             loss_sum / count, norm_sum / count, tf.cast(taken, zero.dtype) / tf.cast(steps, zero.dtype)
         )
+
+
+def _rows_of_all(tensors: Sequence[tf.Tensor | None]) -> int:
+    """Returns N of tensors `[N, …]`; refuses others, as rows of a longer one would never be seen."""
+    shapes = [tensor.shape for tensor in tensors if tensor is not None]
+    sizes = [None if shape.rank in (0, None) else shape[0] for shape in map(tf.TensorShape, shapes)]
+    if len(set(sizes)) != 1 or sizes[0] is None:
+        raise ConfigurationError(
+            "data and valid must be tensors [N, …] of the same, known N; got the shapes "
+            f"{', '.join(str(list(shape)) for shape in shapes)}. Give every tensor a row for each example."
+        )
+    return int(sizes[0])

@@ -11,6 +11,7 @@ from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.minibatch_adam import MinibatchAdam
 from expol_tf.replicas import UpdatePart
+from expol_tf.shapes import require_shapes
 
 Prediction = Callable[[tf.Tensor], tf.Tensor]
 
@@ -91,12 +92,16 @@ class MinibatchRegression(Regression, supports_replicas=True):
         seed: tf.Tensor,
     ) -> tf.Tensor:
         """Runs all epochs and returns the mean loss over the last one; see `Regression.fit`."""
+        require_shapes(("targets", targets, "N"), ("valid", valid, "N", "bool"), ("seed", seed, "2", "int"))
 
         def loss(minibatch, _):
             """½·mean (f(x) − y)² over the examples of a minibatch that count."""
             x, y, weight = minibatch
             # Selected before the square, through which an invalid NaN would return in the gradient.
-            error = tf.where(weight, predict(x) - y, tf.zeros_like(y))
+            prediction = predict(x)
+            # Predictions [n, 1] and targets [n] would broadcast to [n, n].
+            require_shapes(("predict(inputs)", prediction, "N"), ("targets", y, "N"))
+            error = tf.where(weight, prediction - y, tf.zeros_like(y))
             count = tf.reduce_sum(tf.cast(weight, error.dtype))
             return 0.5 * tf.reduce_sum(tf.square(error)) / tf.maximum(count, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.memory import memory_errors
 from expol_tf.training.observers import Observer
-from expol_tf.training.parts import Parts, choose_parts, require_factories
+from expol_tf.training.parts import Parts, choose_parts, completed_learner
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.settings import Experiment
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
@@ -83,7 +84,8 @@ def train(
       agent: Called as `agent(time_step_spec, action_spec, actor_network, value_network,
         observation_normalizer=…)`, with a critic network in the value network's place if it is off-policy: a
         class or a `functools.partial` of one. The agent's randomness begins at the run's seed.
-      actor_network: Called with the specs of observations and actions.
+      actor_network: Called with the specs of observations and actions. A `functools.partial` of the class
+        that the algorithm has anyway keeps the algorithm's other settings; so do the parts below.
       value_network: Called with the spec of observations; for on-policy agents.
       observation_normalizer: Called with the spec of observations; None for no normalization, "auto" for what
         goes with the agent.
@@ -109,9 +111,10 @@ def train(
     """
     keywords = dict(locals())
     experiment = Experiment.of(**keywords)
-    # Before the record is made, which knows types alone.
-    require_factories(experiment.learner)
-    return run_experiment(experiment, configuration_from_call("train", keywords))
+    # Before the record is made, which knows types alone, and is to hold what the algorithm adds.
+    learner = completed_learner(experiment.learner)
+    experiment = dataclasses.replace(experiment, learner=learner)
+    return run_experiment(experiment, configuration_from_call("train", keywords | vars(learner)))
 
 
 @memory_errors()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from expol_tf.cli import home_path, require_path
 from expol_tf.errors import ConfigurationError, ExpolError, NonFiniteError, RunDirectoryError
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.runs import RunFiles, atomic_files, reading
+from expol_tf.shapes import as_numbers
 
 _SAVED_MODEL = "saved_model.pb"
 
@@ -36,13 +38,21 @@ class _ExportedPolicy(tf.Module):
         observation = tf.TensorSpec([None, size], tf.float32, "observation")
 
         def deterministic(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"action": agent.policy.greedy_action(observation)}
+            return {"action": _of_any_number(agent.policy.greedy_action, observation)}
 
         def sample(observation: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"action": sampling.sampled_action(observation, draw_seed(self.generator))}
+            seed = draw_seed(self.generator)
+            return {"action": _of_any_number(lambda rows: sampling.sampled_action(rows, seed), observation)}
 
         self.deterministic = tf.function(deterministic, input_signature=[observation], autograph=False)
         self.sample = tf.function(sample, input_signature=[observation], autograph=False)
+
+
+def _of_any_number(act: Callable[[tf.Tensor], tf.Tensor], observation: tf.Tensor) -> tf.Tensor:
+    """Actions `[B, A]` at observations `[B, O]`, also where B = 0, where TFP's mixtures divide by B."""
+    rows = tf.shape(observation)[0]
+    padded = tf.pad(observation, [[0, tf.cast(rows == 0, tf.int32)], [0, 0]])
+    return act(padded)[:rows]
 
 
 class _ExportedCritic(tf.Module):
@@ -155,18 +165,15 @@ class LoadedPolicy:
           ConfigurationError: If the observation is not made of numbers, or has another shape.
           NonFiniteError: If it is NaN or infinite.
         """
-        try:
-            values = np.asarray(observation, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"observation must be numbers of the shape [{self._size}], or [B, {self._size}] for a batch; "
-                f"got {observation!r}. Pass an observation of the task that the policy was trained on."
-            ) from error
-        if values.ndim not in (1, 2) or values.shape[-1] != self._size:
+        remedy = "Pass an observation of the task that the policy was trained on."
+        given = as_numbers("observation", observation, remedy)
+        if given.ndim not in (1, 2) or given.shape[-1] != self._size:
             raise ConfigurationError(
                 f"observation must have the shape [{self._size}], or [B, {self._size}] for a batch; "
-                f"got {list(values.shape)}. Pass an observation of the task that the policy was trained on."
+                f"got {list(given.shape)}. {remedy}"
             )
+        with np.errstate(over="ignore"):  # What float32 cannot hold is infinite, which is said below.
+            values = given.astype(np.float32)
         if not np.isfinite(values).all():
             raise NonFiniteError(f"observation must be finite; got {observation!r}.")
         function = self._model.deterministic if deterministic else self._model.sample

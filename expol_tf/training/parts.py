@@ -11,9 +11,9 @@ import gymnasium
 import tensorflow as tf
 
 from expol_tf import networks
-from expol_tf.agents import ActorCriticAgent, OnPolicyAgent, PolicyAgent
+from expol_tf.agents import ActorCriticAgent, AgentDefaults, OnPolicyAgent, PolicyAgent
 from expol_tf.errors import ConfigurationError
-from expol_tf.factories import made_class, may_make, shown_factory, takes
+from expol_tf.factories import completed, made_class, may_make, shown_factory, takes
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.runners.off_policy_runner import OffPolicyRunner
 from expol_tf.training.runners.on_policy_runner import OnPolicyRunner
@@ -90,14 +90,9 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
             f"got {normalizer!r}."
         )
     require_factories(learner)
-    cls = made_class(learner.agent)
+    learner = completed_learner(learner)
+    cls, off_policy = made_class(learner.agent), _is_off_policy(learner)
     runner_cls = None if learner.runner is None else made_class(learner.runner)
-    if cls is not None:
-        off_policy = issubclass(cls, ActorCriticAgent)
-    else:
-        off_policy = learner.critic_network is not None or (
-            runner_cls is not None and issubclass(runner_cls, OffPolicyRunner)
-        )
     name = cls.__name__ if cls is not None else getattr(learner.agent, "__name__", str(learner.agent))
     kind, needs, refused = (
         ("off-policy", "critic_network", "value_network")
@@ -117,8 +112,7 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
         )
     if off_policy:
         _require_no_seed(learner.runner)
-    base: type[PolicyAgent] = ActorCriticAgent if off_policy else OnPolicyAgent
-    defaults = (cls if cls is not None and issubclass(cls, base) else base).defaults
+    defaults = _defaults_of(learner)
     settings = defaults.runner_settings
     if isinstance(normalizer, str):
         normalizer = defaults.observation_normalizer
@@ -131,6 +125,45 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
         runner=learner.runner or (functools.partial(own, **settings) if settings else own),
         num_envs=num_envs if num_envs is not None else defaults.num_envs,
     )
+
+
+def completed_learner(learner: Learner) -> Learner:
+    """Returns the learner with the algorithm's own settings where its user gives others of the same class.
+
+    With SAC `functools.partial(GaussianActorNetwork, hidden_units=(32, 32))` is still squashed, with a
+    standard deviation that depends on the state, as SAC's own is. Settings that gin holds stay gin's.
+    """
+    require_factories(learner)
+    defaults = _defaults_of(learner)
+    values = "critic_network" if _is_off_policy(learner) else "value_network"
+    runner = OffPolicyRunner if _is_off_policy(learner) else OnPolicyRunner
+    own = {
+        "actor_network": defaults.actor_network,
+        values: defaults.values_network,
+        "observation_normalizer": defaults.observation_normalizer,
+        "runner": functools.partial(runner, **defaults.runner_settings),
+    }
+    changes = {}
+    for name, default in own.items():
+        given = getattr(learner, name)
+        if isinstance(given, functools.partial) and isinstance(default, functools.partial):
+            changes[name] = completed(given, default, held=gin.get_bindings(default.func))
+    return dataclasses.replace(learner, **changes) if changes else learner
+
+
+def _is_off_policy(learner: Learner) -> bool:
+    cls = made_class(learner.agent)
+    if cls is not None:
+        return issubclass(cls, ActorCriticAgent)
+    runner_cls = None if learner.runner is None else made_class(learner.runner)
+    of_runner = runner_cls is not None and issubclass(runner_cls, OffPolicyRunner)
+    return learner.critic_network is not None or of_runner
+
+
+def _defaults_of(learner: Learner) -> AgentDefaults:
+    cls = made_class(learner.agent)
+    base: type[PolicyAgent] = ActorCriticAgent if _is_off_policy(learner) else OnPolicyAgent
+    return (cls if cls is not None and issubclass(cls, base) else base).defaults
 
 
 # What the classes of the library are, by the arguments for which they are made.

@@ -87,3 +87,20 @@ def test_its_variables_are_checkpointed_and_not_trained():
 def test_a_clip_must_be_positive(clip):
     with pytest.raises(ConfigurationError, match="clip"):
         ObservationNormalizer(SPEC, clip=clip)
+
+
+@pytest.mark.parametrize("mean", [1e4, -3e4, 1e5 + 1 / 3])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_fault_05_a_large_mean_is_subtracted_before_it_is_rounded(mean, jit_compile):
+    """In float32 alone the mean is off by up to half of its last digit, here a quarter of a deviation."""
+    std = 2.0 ** np.floor(np.log2(abs(mean)) - 22)  # Two of the last digits.
+    data = np.random.default_rng(0).normal(mean, std, [20_000, 3]).astype(np.float32)
+    normalizer = ObservationNormalizer(SPEC, clip=None, epsilon=0.0)
+    normalizer.update(tf.constant(data))
+    normalize = tf.function(normalizer, jit_compile=jit_compile, autograph=False)
+    exact = data.astype(np.float64)
+    expected = (exact - exact.mean(axis=0)) / exact.std(axis=0)
+    np.testing.assert_allclose(normalize(tf.constant(data)), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        np.mean(normalize(tf.constant(data)), axis=0, dtype=np.float64), 0.0, atol=1e-5
+    )

@@ -11,6 +11,7 @@ from expol_tf.number_types import Count
 from expol_tf.optimizers.kfac.optimizer import Kfac
 from expol_tf.optimizers.kfac.plan import KfacCoverage
 from expol_tf.optimizers.regression import Prediction, Regression
+from expol_tf.shapes import require_shapes
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
@@ -70,6 +71,10 @@ class KfacRegression(Regression, compiles_itself=True, supports_replicas=True):
             """Returns (−½·mean (f(x) − y)², f(x) `[n]`) of a part of the batch."""
             x, y, counted = samples
             prediction = predict(x)
+            # Predictions [n, 1] and targets [n] would broadcast to [n, n].
+            require_shapes(
+                ("predict(inputs)", prediction, "N"), ("targets", y, "N"), ("valid", counted, "N", "bool")
+            )
             error = tf.where(counted, prediction - y, tf.zeros_like(y))
             count = tf.maximum(tf.reduce_sum(tf.cast(counted, y.dtype)), 1.0)
             # Negative, as `Kfac` ascends. f takes the place of log π: E[∇f ∇fᵀ] is the matrix that is wanted.

@@ -11,6 +11,7 @@ from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError, ConfigurationError
 from expol_tf.number_types import Count
+from expol_tf.shapes import require_shapes
 
 # Rows copied at once by `get_state` and `set_state`: large enough to be fast, and small beside the replay.
 _CHUNK = 8192
@@ -76,6 +77,15 @@ class UniformReplay(tf.Module):
 
     def append(self, transitions: Transitions) -> None:
         """Adds `transitions` (those that are `valid`), in place of the oldest if there is no room."""
+        size, action_size = self._sizes[:2]
+        shapes = (f"N {size}", f"N {action_size}", "N", "N", f"N {size}", "N | None")
+        dtypes = (*["any"] * 5, "bool")
+        require_shapes(
+            *(
+                (f"transitions.{name}", getattr(transitions, name), shape, dtype)
+                for name, shape, dtype in zip(Transitions._fields, shapes, dtypes, strict=True)
+            )
+        )
         rows = tf.concat(
             [
                 tf.cast(transitions.observation, tf.float32),
@@ -92,6 +102,7 @@ class UniformReplay(tf.Module):
 
     def append_rows(self, rows: tf.Tensor) -> None:
         """Adds transitions as rows (s, a, r, discount, s′), float32 `[N, 2·O + A + 2]`."""
+        require_shapes(("rows", rows, f"N {self.row_size}", "float32"))
         count = tf.shape(rows, tf.int64)[0]
         if rows.shape[0] is None or rows.shape[0] > self.capacity:
             # A row written twice by one call would hold either of both.
@@ -108,6 +119,7 @@ class UniformReplay(tf.Module):
           batch_size: N.
           seed: Stateless seed, int32 `[2]`.
         """
+        require_shapes(("seed", seed, "2", "int"))
         indices = tf.random.stateless_uniform([batch_size], seed, 0, self.size, tf.int64)
         # These rows alone are read; indexing would first read the variable as a whole.
         rows = self._rows.sparse_read(indices)
