@@ -187,10 +187,14 @@ class ActorPolicy(tf_policy.TFPolicy):
         action, info = tf.nest.map_structure(lambda spec: tf.zeros([0, *spec.shape], spec.dtype), specs)
         return (action, info, policy_state) if self._has_state else (action, info)
 
+    def _maybe_reset_state(self, time_step, policy_state):
+        # TF-Agents asks this before `_action`, and would put an initial state in the place of any other.
+        self._require_state(policy_state, time_step.observation.shape[0])
+        return super()._maybe_reset_state(time_step, policy_state)
+
     def _action(self, time_step, policy_state, seed=None):
         # TF-Agents hands on what its user gave: a stateless seed, or an integer s, which is taken as (s, s).
         seed = self._next_seed() if seed is None else tf.broadcast_to(tf.cast(seed, tf.int32), [2])
-        self._require_state(policy_state, time_step.observation.shape[0])
         if self._has_state:
             # A state of zeros tells the noise that an episode begins.
             goes_on = tf.cast(~time_step.is_first(), tf.float32)[:, tf.newaxis]
