@@ -14,6 +14,8 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import numpy as np
+
 from expol_tf.number_types import Range
 
 # A value and the type that it should have → whether it has; None leaves the answer to `fits`.
@@ -130,6 +132,27 @@ def _items(value: collections.abc.Sequence, hint: Any) -> list[tuple[Any, Any]] 
     return list(zip(value, arguments, strict=True)) if len(value) == len(arguments) else None
 
 
+def plain(value: Any, hint: Any) -> Any:
+    """Returns Python's number for one of NumPy's where the type is a number's, also inside a tuple or list.
+
+    NumPy's numbers are no Python numbers everywhere: TensorFlow takes their dtype, JSON does not write them.
+    """
+    if isinstance(value, np.generic):
+        return value.item() if _is_of_numbers(hint) else value
+    if type(value) in (list, tuple) and any(isinstance(item, np.generic) for item in value):
+        return type(value)(item.item() if isinstance(item, np.generic) else item for item in value)
+    return value
+
+
+def _is_of_numbers(hint: Any) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _is_of_numbers(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(map(_is_of_numbers, arguments))
+    return any(hint is kind for kind in (bool, int, float, str))
+
+
 def _is_instance(value: Any, cls: type) -> bool:
     if cls.__module__.startswith("tensorflow.python.ops") and cls.__name__ == "Variable":
         return hasattr(value, "assign")  # A strategy's variables are no instances of the class.
@@ -175,6 +198,8 @@ def remedy(value: Any, hint: Any) -> str:
     """Returns a sentence on what to write instead of a value, with a blank before it; "" for none."""
     if isinstance(value, float) and value.is_integer() and fits(int(value), hint):
         return f" Write {int(value)}."
+    if isinstance(value, np.ndarray) and value.ndim == 1 and fits(tuple(value), hint):
+        return f" Write {tuple(value.tolist())}."
     classes = [cls for cls in typing.get_args(hint) or (hint,) if isinstance(cls, type)]
     with contextlib.suppress(TypeError):  # Some protocols cannot be asked about classes.
         if isinstance(value, type) and any(issubclass(value, cls) for cls in classes):

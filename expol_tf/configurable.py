@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import gin
 
-from expol_tf.argument_types import mistake, type_hints
+from expol_tf.argument_types import mistake, plain, type_hints
 from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
@@ -71,7 +71,10 @@ def configurable(target: T, *, checks_types: bool = True) -> T:
 def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Callable[[Any], str]) -> Any:
     """Returns the function with its arguments checked; `owner` names it, or the object that it makes."""
     signature = inspect.signature(function)
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    parameters = signature.parameters.values()
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    by_position = [parameter.name for parameter in parameters if parameter.kind in kinds]
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -80,15 +83,17 @@ def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Calla
         for name in kwargs:
             if name not in signature.parameters and not takes_any:
                 raise ConfigurationError(_unknown(name, owner(self), self, signature))
-        given = dict(zip(signature.parameters, args, strict=False)) | kwargs
+        given = dict(zip(by_position, args, strict=False)) | kwargs
         for name, value in given.items():
             if name not in types or value is gin.REQUIRED:
                 continue
             text = mistake(f"{owner(self)}.{name}", value, types[name], signature.parameters[name].default)
             if text:
                 raise ConfigurationError(text)
+            given[name] = plain(value, types[name])
+        named = [given[name] for name in by_position[: len(args)]]
         try:
-            result = function(*args, **kwargs)
+            result = function(*named, *args[len(named) :], **{name: given[name] for name in kwargs})
         except TaskError as error:
             # Of what lies between this call and the environment's code the caller can mend nothing.
             raise error.with_traceback(error.frames) from None

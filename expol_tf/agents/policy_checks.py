@@ -135,7 +135,7 @@ def outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | None
     with contextlib.suppress(CapabilityError):  # A squash that is not the last step cannot be split off.
         _, squash = split_squash(distribution)
         if squash is not None:
-            edges = squash.forward(tf.constant([[-50.0], [50.0]]) * tf.ones_like(half))
+            edges = squash.forward(tf.constant([[-50.0], [50.0]]) * tf.ones(half.shape))
             # A map of its own, such as Exp, may lead anywhere; the library's own rounds at the edge.
             if bool(tf.reduce_all((edges >= low - 1e-5 * half) & (edges <= high + 1e-5 * half))):
                 return None

@@ -37,18 +37,20 @@ def generalized_advantages(
     gamma: float,
     gae_lambda: float,
 ) -> tf.Tensor:
-    """Âₜ = δₜ + γλ·(1 − endₜ)·Âₜ₊₁, with δₜ = rₜ + γ·discountₜ·V(s′ₜ) − V(sₜ).
+    """Âₜ = δₜ + γλ·discountₜ·(1 − endₜ)·Âₜ₊₁, with δₜ = rₜ + γ·discountₜ·V(s′ₜ) − V(sₜ).
 
     s′ₜ is the true successor of sₜ: where an episode ends it is the final observation, never the first one
     of the next episode. A truncated episode therefore bootstraps from V of its final observation
-    (discount 1), and a terminated one from 0. Both ends, and the end of the rollout, cut the λ-trace.
+    (discount 1), and a terminated one from 0. Both ends, and the end of the rollout, cut the λ-trace. A
+    discount between 0 and 1 counts as γ does, in the bootstrap and in the trace.
 
     Reference: Schulman et al. 2016, *High-Dimensional Continuous Control Using Generalized Advantage
     Estimation*, Eq. 16.
 
     Args:
       reward: Rewards rₜ `[B, T]`.
-      discount: The environment's discounts `[B, T]`: 0 where the episode terminated in s′ₜ, else 1.
+      discount: The environment's discounts `[B, T]`: 0 where the episode terminated in s′ₜ, else 1, or a
+        number between, as some environments of TF-Agents have it.
       value: V(sₜ) `[B, T]`, in units of the reward.
       next_value: V(s′ₜ) `[B, T]`, in units of the reward.
       episode_end: Bool `[B, T]`, whether the episode terminated or was truncated in this transition.
@@ -73,7 +75,7 @@ def generalized_advantages(
     # V(s′) is its value.
     delta = reward + gamma * discount * next_value - value
     # The λ-trace is cut at ends of both kinds, because the next row belongs to another episode.
-    decay = gamma * gae_lambda * (1.0 - tf.cast(episode_end, delta.dtype))
+    decay = gamma * gae_lambda * (1.0 - tf.cast(episode_end, delta.dtype)) * discount
     # The recursion runs backwards in time, so time comes first and the scan is reversed.
     advantages = tf.scan(
         lambda trace, step: step[0] + step[1] * trace,

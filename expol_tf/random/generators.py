@@ -49,7 +49,8 @@ def as_seed(seed: Seed | None) -> tf.Tensor:
       ConfigurationError: If the seed is None or anything else.
     """
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-        return tf.constant([0, int(seed)], tf.int64 if abs(seed) >= 2**31 else tf.int32)
+        number = int(seed)
+        return tf.constant([0, number], tf.int64 if abs(number) >= 2**31 else tf.int32)
     numbers = None if seed is None else tf.convert_to_tensor(seed)
     if numbers is None or not numbers.dtype.is_integer or numbers.shape.as_list() not in ([2], None):
         raise ConfigurationError(

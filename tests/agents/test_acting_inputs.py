@@ -167,7 +167,8 @@ def test_fault_13_the_collect_policy_of_ddpg_without_its_state(name):
         policy.act(OBSERVATION)
 
 
-@pytest.mark.parametrize("name", STATES)
+# Another structure TF-Agents itself refuses.
+@pytest.mark.parametrize("name", sorted(STATES.keys() - {"another structure"}))
 def test_fault_13_a_driver_without_the_state(name):
     policy, step = ddpg().collect_policy, ts.restart(tf.constant(OBSERVATION), batch_size=2)
     with pytest.raises(ConfigurationError, match=r"^policy_state must .*; got "):
