@@ -92,8 +92,10 @@ def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Calla
                 raise ConfigurationError(text)
             given[name] = plain(value, types[name])
         named = [given[name] for name in by_position[: len(args)]]
+        args = (*named, *args[len(named) :])
+        kwargs = {name: given[name] for name in kwargs}
         try:
-            result = function(*named, *args[len(named) :], **{name: given[name] for name in kwargs})
+            result = function(*args, **kwargs)
         except TaskError as error:
             # Of what lies between this call and the environment's code the caller can mend nothing.
             raise error.with_traceback(error.frames) from None

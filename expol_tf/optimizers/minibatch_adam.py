@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from expol_tf.configurable import configurable
+from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.adam import Adam
