@@ -219,7 +219,7 @@ def test_what_does_not_fit_is_refused():
     critic = CriticNetwork(OBSERVATION, ACTION, (4,))
     with pytest.raises(CapabilityError, match="log_prob"):
         SqlAgent(*SPECS, sampling, critic, soft_value=LogSumExpValue(proposal="mixture"))
-    with pytest.raises(ConfigurationError, match="CriticFit.gamma must be between 0 and 1; got 1.5"):
+    with pytest.raises(ConfigurationError, match=r"CriticFit.gamma must be in \[0, 1\]; got 1.5"):
         sac(critic_fit=CriticFit(gamma=1.5))
     with pytest.raises(ConfigurationError, match="ExpectedValue.reduction must be one of"):
         sac(soft_value=ExpectedValue(reduction="median"))

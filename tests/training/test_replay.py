@@ -138,10 +138,11 @@ def test_a_capacity_is_a_positive_whole_number(capacity: object) -> None:
 
 
 def test_a_replay_larger_than_the_machine_names_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    capacity, observation = 2**31 - 1, 10**6
     with pytest.raises(
-        ConfigurationError, match=r"replay_capacity: 10,000,000,000,000 .*400000\.00 GB.*Lower"
+        ConfigurationError, match=r"replay_capacity: 2,147,483,647 .*171798\d\d\.\d\d GB.*Lower"
     ):
-        UniformReplay(10**13, OBSERVATION, ACTION)
+        UniformReplay(capacity, observation, ACTION)
 
     def fail(shape: Any) -> None:
         # As TensorFlow does, after ten seconds.
@@ -151,7 +152,7 @@ def test_a_replay_larger_than_the_machine_names_its_size(monkeypatch: pytest.Mon
     monkeypatch.setattr(replay, "_available_memory", lambda: None)
     monkeypatch.setattr(tf, "zeros", fail)
     with pytest.raises(ConfigurationError, match=r"could not be had. Lower it"):
-        UniformReplay(10**13, OBSERVATION, ACTION)
+        UniformReplay(capacity, observation, ACTION)
 
 
 _MEMORY = """
