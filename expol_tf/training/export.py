@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -201,13 +202,14 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
             break
     else:
         raise _no_policy(RunFiles(root))
+    # TensorFlow would wait for a pipe.
+    odd = [path for path in candidate.rglob("*") if not (path.is_file() or path.is_dir())]
+    if odd:
+        raise _damaged(candidate, f"{odd[0].name} is no regular file")
     try:
         model = tf.saved_model.load(str(candidate))
     except Exception as error:  # What TensorFlow raises depends on which bytes are wrong.
-        raise RunDirectoryError(
-            f"directory: the policy in {candidate} is damaged ({atomic_files.reason(error)}). Remove that "
-            "directory and train the run again with the same arguments: it exports its policy anew."
-        ) from error
+        raise _damaged(candidate, atomic_files.reason(error)) from error
     if not all(hasattr(model, name) for name in ("deterministic", "sample", "generator_state", "signatures")):
         raise ConfigurationError(
             f"directory must be a run's root_dir or its policy directory; {candidate} holds a SavedModel, "
@@ -222,18 +224,19 @@ def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> L
         model.generator_state.assign(make_generator(seed).state)
         return LoadedPolicy(model)
     except Exception as error:  # Another model may have anything by these names.
-        raise RunDirectoryError(
-            f"directory: the policy in {candidate} is damaged ({atomic_files.reason(error)}). Remove that "
-            "directory and train the run again with the same arguments: it exports its policy anew."
-        ) from error
+        raise _damaged(candidate, atomic_files.reason(error)) from error
+
+
+def _damaged(directory: pathlib.Path, problem: str) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"directory: the policy in {directory} is damaged ({problem}). Remove that directory and train the "
+        "run again with the same arguments: it exports its policy anew."
+    )
 
 
 def _no_policy(files: RunFiles) -> ExpolError:
     if reading.is_there(files.policy):
-        return RunDirectoryError(
-            f"directory: the policy in {files.policy} is damaged: it has no {_SAVED_MODEL}. Remove that "
-            "directory and train the run again with the same arguments: it exports its policy anew."
-        )
+        return _damaged(files.policy, f"it has no {_SAVED_MODEL}")
     if files.is_run:
         return ConfigurationError(
             f"directory: the run in {files.root} has exported no policy yet. {files.when_exported()}"

@@ -67,7 +67,7 @@ def test_fault_18_load_policy_says_when_it_can_be(run: pathlib.Path) -> None:
     with pytest.raises(ConfigurationError, match=ENDED):
         load_policy(run)
     (run / "policy").mkdir()
-    with pytest.raises(RunDirectoryError, match=r"policy is damaged: it has no saved_model\.pb\. Remove"):
+    with pytest.raises(RunDirectoryError, match=r"policy is damaged \(it has no saved_model\.pb\)\. Remove"):
         load_policy(run)
 
 

@@ -49,8 +49,11 @@ def test_an_index_that_cannot_be_written_is_the_users_to_mend(tmp_path: pathlib.
 
 def test_no_index_no_rows(tmp_path: pathlib.Path) -> None:
     assert sweep_table.read_index(tmp_path) == {}
-    (tmp_path / "sweep.csv").write_bytes(b"\xff\xfe broken")
+    (tmp_path / "sweep.csv").write_bytes(b"experiment,ta")
     assert sweep_table.read_index(tmp_path) == {}
+    (tmp_path / "sweep.csv").write_bytes(b"\xff\xfe broken")
+    with pytest.raises(RunDirectoryError, match=r"sweep\.csv is damaged .*Restore it, or remove it"):
+        sweep_table.read_index(tmp_path)
 
 
 @pytest.mark.parametrize(

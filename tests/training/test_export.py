@@ -207,6 +207,32 @@ def test_a_damaged_policy_is_said_to_be_one(
     assert message.endswith("it exports its policy anew.") and "\n" not in message
 
 
+@pytest.mark.parametrize("kind", ["directory", "link to nothing", "pipe"])
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "fingerprint.pb", "."])
+def test_fault_14_a_file_of_a_policy_that_is_none(
+    agent: TrpoAgent, tmp_path: pathlib.Path, name: str, kind: str
+) -> None:
+    policy = tmp_path / "policy"
+    if name == ".":
+        path = policy
+    else:
+        export_policy(agent, policy)
+        path = policy / name
+        path.unlink()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    if (name, kind) == ("fingerprint.pb", "directory"):
+        return  # Nobody reads it.
+    with pytest.raises(
+        RunDirectoryError, match=r"^directory: the policy in \S+ is damaged \(.*it exports its"
+    ):
+        load_policy(tmp_path)
+
+
 def test_another_saved_model_is_no_policy(tmp_path: pathlib.Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path))
     with pytest.raises(ConfigurationError, match="holds a SavedModel, but no policy of this library"):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.errors import CheckpointError
-from expol_tf.training import checkpoint_files
+from expol_tf.errors import CheckpointError, RunDirectoryError
+from expol_tf.training import KeepBestPolicy, TrainingEvent, checkpoint_files
 from expol_tf.training.checkpoint_check import problem_with
 from expol_tf.training.checkpointing import CheckpointStore
 from tests.training.forged import forge
@@ -175,6 +175,15 @@ def test_fault_14_the_directory_of_checkpoints_is_none(tmp_path: pathlib.Path, k
         path.symlink_to("nowhere")
     with pytest.raises(CheckpointError, match=rf"must lie in a directory that can be read; {path}: "):
         restore(CheckpointStore(path), tf.Variable(0.0))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"return_mean": "high"}', b"\xff"])
+def test_fault_14_the_score_of_the_best_policy(tmp_path: pathlib.Path, content: bytes) -> None:
+    (tmp_path / "best_policy.json").write_bytes(content)
+    event = TrainingEvent(100, None, {"return_mean": 1.0}, None, None, tmp_path)
+    with pytest.raises(RunDirectoryError, match=r"best_policy\.json is damaged .*Remove it, and start the"):
+        KeepBestPolicy()(event)
+    assert not (tmp_path / "best_policy").exists()
 
 
 @pytest.mark.parametrize("name", [".temporary-000000000300", ".temporary-removed-checkpoint-1"])
