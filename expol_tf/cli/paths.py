@@ -8,6 +8,9 @@ from typing import Any
 
 from expol_tf.errors import ConfigurationError
 
+# Linux's.
+_LONGEST_NAME, _LONGEST_PATH = 255, 4096
+
 
 def user_directory() -> pathlib.Path:
     """Returns the directory in which the user typed the command.
@@ -21,10 +24,23 @@ def home_path(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns `path` with `~` and `~somebody` replaced by the home directory, as a shell does it.
 
     Raises:
-      ConfigurationError: There is no such user.
+      ConfigurationError: There is no such user, or no file can have this name.
     """
-    if "\0" in os.fspath(path):
-        raise ConfigurationError(f"the path {str(path)!r} must not contain a NUL character. Leave it out.")
+    text = os.fspath(path)
+    shown_path = repr(text) if len(text) <= 80 else f"{text[:80]!r}…"
+    if "\0" in text:
+        raise ConfigurationError(f"the path {shown_path} must not contain a NUL character. Leave it out.")
+    try:
+        sizes = [len(os.fsencode(part)) for part in (*pathlib.Path(text).parts, "")]
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"the path {shown_path} must be one that the file system can write; it is not Unicode."
+        ) from error
+    if max(sizes) > _LONGEST_NAME or sum(sizes) + len(sizes) > _LONGEST_PATH:
+        raise ConfigurationError(
+            f"the path {shown_path} must have names of at most {_LONGEST_NAME} bytes and be shorter than "
+            f"{_LONGEST_PATH}. Give a shorter one."
+        )
     try:
         return pathlib.Path(path).expanduser()
     except RuntimeError as error:
@@ -36,7 +52,7 @@ def home_path(path: str | os.PathLike[str]) -> pathlib.Path:
 
 def user_path(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns the path that a user means by `path`: from their directory, `~` being their home."""
-    return user_directory() / home_path(path)
+    return home_path(user_directory() / home_path(path))
 
 
 def shown(path: pathlib.Path) -> str:

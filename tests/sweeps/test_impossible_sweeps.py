@@ -135,7 +135,7 @@ def test_fault_16_a_sweep_that_would_never_be_planned(
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("~nouser/x.gin", "begins with the home"), ("a" * 5000, "does not exist"), ("gin", "is a directory")],
+    [("~nouser/x.gin", "begins with the home"), ("a" * 5000, "at most 255 bytes"), ("gin", "is a directory")],
 )
 def test_fault_16_a_sweep_file_that_cannot_be_read(
     name: str, words: str, capsys: pytest.CaptureFixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from expol_tf.cli import resume_command, run_program, user_path
+from expol_tf.cli import require_path, resume_command, run_program, user_path
 from expol_tf.errors import ConfigurationError
 from expol_tf.runs import SWEEP_TABLE
 from expol_tf.sweeps import check_runs, find_file, import_ray, plan_sweep, read_sweep, require_pool, run_sweep
@@ -63,7 +63,10 @@ def _sweep(values: flags.FlagValues, arguments: list[str]) -> int:
             print(f"{item.run.name}: {item.num_env_steps:,} steps")
         print(f"{len(checked)} runs, {sum(item.num_env_steps for item in checked):,} steps")
         return 0
-    root = user_path(values.root_dir or Path("runs", "sweeps", path.stem))
+    root = Path("runs", "sweeps", path.stem)
+    if values.root_dir is not None:
+        root = require_path("--root_dir", values.root_dir)
+    root = user_path(root)
     result = run_sweep(
         checked, root, values.address, values.max_parallel, values.cpus_per_run,
         values.gpus_per_run, values.retries, values.device,
