@@ -27,12 +27,21 @@ class FirstUpdate:
         self._runner = runner
         self._made = False
 
-    def record(self, made: bool = False) -> None:
-        """Notes that an update was made, or what the agent's counter says, and keeps the record in step."""
+    def record(self, made: bool) -> None:
+        """Notes whether an update was made by now, and writes the first one down."""
         before = self._made
-        self._made = before or made or int(self._agent.train_step_counter.numpy()) > 0
+        self._made = before or made or self._counted
         if self._made != before:
             self._run.write_trained(True)
+
+    def restore(self) -> None:
+        """Notes what the restored agent says; a run may go back to before its first update."""
+        self._made = self._counted
+        self._run.write_trained(self._made)
+
+    @property
+    def _counted(self) -> bool:
+        return int(self._agent.train_step_counter.numpy()) > 0
 
     def announce(self, env_step: int, num_env_steps: int) -> None:
         """Says at the start of a run from `env_step` to `num_env_steps` if it will make no update."""

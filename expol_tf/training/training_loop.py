@@ -288,7 +288,7 @@ class TrainingLoop:
         # An evaluation that a stop broke off may have been made again, before the run was killed.
         for note in self._tables.restore(self._env_step, self._evaluated_at, state, values):
             print(f"note: {note}")
-        self._first_update.record()
+        self._first_update.restore()
         self._tensorboard.truncate_after(self._env_step)
         return self._env_step
 
