@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from absl import logging
@@ -160,10 +161,10 @@ class SteinImprovement(PolicyImprovement):
         """Returns sentences if the particles' map has lost its inverse, or log π its bound; else nothing."""
         assert self.sampler is not None, "filled when made"
         said = []
-        remedy = (
-            f"lower SteinSampler.step_size, which is {self.sampler.step_size:g}, or set SteinSampler.step = "
-            '"per_temperature".'
-        )
+        remedy = f"lower SteinSampler.step_size, which is {self.sampler.step_size:g}"
+        # ε and ε/α: the shorter of the two depends on α.
+        shorter = "plain" if metrics.get("temperature", math.inf) < 1.0 else "per_temperature"
+        remedy += "." if self.sampler.step == shorter else f', or set SteinSampler.step = "{shorter}".'
         share = metrics.get("folded_share", 0.0)
         if share > 0:
             said.append(

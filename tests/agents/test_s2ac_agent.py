@@ -366,6 +366,14 @@ def test_warnings():
     for words in ("largest_curvature is 0.71, above 0.5", "step_size", "0.1", "per_temperature"):
         assert words in sentence
     assert not agent.warnings({"largest_curvature": 0.4})
+    # ε/α is the longer step where α is below 1: the remedy is the shorter one, unless it is in use.
+    (sentence,) = agent.warnings({"largest_curvature": 0.71, "temperature": 0.02})
+    assert sentence.endswith("which is 0.1.")
+    longer = make_agent(sampler=SteinSampler(4, 2, step="per_temperature"))
+    (sentence,) = longer.warnings({"largest_curvature": 0.71, "temperature": 0.02})
+    assert sentence.endswith('or set SteinSampler.step = "plain".')
+    (sentence,) = longer.warnings({"largest_curvature": 0.71, "temperature": 2.0})
+    assert sentence.endswith("which is 0.1.")
     found = {}
     for limit in (None, 0.75):
         sampler = SteinSampler(4, 2, 50.0, step_limit=limit, range=None)
