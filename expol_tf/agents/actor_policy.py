@@ -14,7 +14,7 @@ from tf_agents.typing import types
 
 from expol_tf.agents.acting import ExplorationNoise, Selection
 from expol_tf.argument_types import shown
-from expol_tf.bijectors import ActionBox
+from expol_tf.bijectors import ActionBox, into_box
 from expol_tf.configurable import configurable
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
@@ -249,7 +249,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         return self._selection(distribution, seed)
 
     def _into_box(self, action):
-        return tf.clip_by_value(action, self.action_spec.minimum, self.action_spec.maximum)
+        return into_box(action, self.action_spec)
 
     def _distribution_of(self, observation):
         return self._actor_network(self._normalized(observation))[0]

@@ -1,6 +1,6 @@
 """TFP bijectors of expressive policies, builders that chain them, and the box of actions."""
 
-from expol_tf.bijectors.action_box import ActionBox, BoxSpec, require_box
+from expol_tf.bijectors.action_box import ActionBox, BoxSpec, into_box, require_box
 from expol_tf.bijectors.chains import flow_chain, make_transformations
 from expol_tf.bijectors.conditioner import AffineConditioner
 from expol_tf.bijectors.coupling import AffineCoupling
@@ -16,6 +16,7 @@ __all__ = [
     "ElementwiseSpline",
     "Squash",
     "flow_chain",
+    "into_box",
     "make_transformations",
     "require_box",
     "require_squashable",

@@ -73,6 +73,30 @@ class ActionBox(NamedTuple):
         return (action - tf.constant(self.middle, action.dtype)) / tf.constant(self.half, action.dtype)
 
 
+def representable_bounds(action_spec: BoxSpec, dtype: tf.DType) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (lowest, highest) `[A]`: the numbers of a dtype that lie in the box and nearest to its bounds.
+
+    Rounded to the nearest number, a bound of a float64 box may lie outside the box: 0.1 does in float32.
+    """
+    kind = tf.as_dtype(dtype).as_numpy_dtype
+    bounds = []
+    for bound, inwards in ((action_spec.minimum, math.inf), (action_spec.maximum, -math.inf)):
+        exact = np.broadcast_to(np.asarray(bound, np.float64), action_spec.shape)
+        rounded = exact.astype(kind)
+        outside = rounded < exact if inwards > 0 else rounded > exact
+        bounds.append(np.where(outside, np.nextafter(rounded, kind(inwards)), rounded))
+    return bounds[0], bounds[1]
+
+
+def into_box(action: tf.Tensor, action_spec: BoxSpec) -> tf.Tensor:
+    """Clips actions `[..., A]` to the box, to numbers that lie in it exactly.
+
+    mid + half·x with |x| ≤ 1 is rounded three times, and can leave an asymmetric box by a unit in the last
+    place: [−2.8, 4] gave −2.8000002.
+    """
+    return tf.clip_by_value(action, *representable_bounds(action_spec, action.dtype))
+
+
 def require_box(action_spec: BoxSpec) -> None:
     """Raises a `SpaceError` unless the spec is a box with finite bounds and an interior."""
     ActionBox.of(action_spec)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.bijectors.action_box import ActionBox, BoxSpec
+from expol_tf.bijectors.action_box import ActionBox, BoxSpec, representable_bounds
 from expol_tf.configurable import configurable
 from expol_tf.errors import SpaceError
 
@@ -40,10 +40,10 @@ def require_squashable(action_spec: BoxSpec, dtype: tf.DType = tf.float32) -> No
 class Squash(tfb.Bijector):
     """a = mid + half·tanh(u), with log|∂a/∂u| = log half + log(1 − tanh² u) for each component.
 
-    It acts on each component alone. The inverse accepts every action of the closed box: near the edges it
-    returns the u of the last action that the dtype can tell from the edge (a few units in the last place,
-    relative to the half width, more where the box is far from 0), and so stays finite in value and gradient.
-    Where the pre-squash action is known, use it instead of the inverse.
+    It acts on each component alone, and its actions lie in the closed box exactly. The inverse accepts every
+    action of the closed box: near the edges it returns the u of the last action that the dtype can tell from
+    the edge (a few units in the last place, relative to the half width, more where the box is far from 0),
+    and so stays finite in value and gradient. Where the pre-squash action is known, use it instead.
 
     Reference: Haarnoja et al. 2018, *Soft Actor-Critic Algorithms and Applications*, App. C.
 
@@ -61,6 +61,7 @@ class Squash(tfb.Bijector):
             self._middle = tf.constant(middle, dtype)
             self._half = tf.constant(half, dtype)
             self._edge = tf.constant(edge, dtype)
+            self._lowest, self._highest = representable_bounds(action_spec, dtype)
             super().__init__(forward_min_event_ndims=0, dtype=dtype, parameters=parameters, name=name)
 
     @classmethod
@@ -68,7 +69,8 @@ class Squash(tfb.Bijector):
         return dict()
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
-        return self._middle + self._half * tf.tanh(u)
+        # Rounding alone can leave the box. The clip has slope 0 only there, where tanh has hardly any.
+        return tf.clip_by_value(self._middle + self._half * tf.tanh(u), self._lowest, self._highest)
 
     def _inverse(self, a: tf.Tensor) -> tf.Tensor:
         # atanh(±1) is infinite, and rounding can even put an action of the box beyond ±1, where it is NaN.

@@ -30,7 +30,7 @@ def action_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArraySpe
             f"The action space of {task} must have finite bounds, since actions are scaled to them; got "
             f"{space}. Give it some in a wrapper, for example gymnasium.wrappers.TransformAction."
         )
-    low, high = _float32_bounds(box)
+    low, high = _within(box, *_float32_bounds(box))
     return array_spec.BoundedArraySpec(box.shape, np.float32, minimum=low, maximum=high, name="action")
 
 
@@ -69,6 +69,13 @@ def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
         np.clip(box.low, limits.min, limits.max).astype(np.float32),
         np.clip(box.high, limits.min, limits.max).astype(np.float32),
     )
+
+
+def _within(box: spaces.Box, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns float32 bounds, moved by a unit in the last place where rounding has left the box."""
+    # The nearest number to a bound of a float64 box may lie outside: 0.1 becomes 0.10000000149.
+    low = np.where(low < box.low, np.nextafter(low, np.float32(np.inf)), low)
+    return low, np.where(high > box.high, np.nextafter(high, np.float32(-np.inf)), high)
 
 
 def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.bijectors import ActionBox, BoxSpec, into_box
 from expol_tf.configurable import configurable
 from expol_tf.distributions import latent_and_squash
 from expol_tf.number_types import Count, Positive
@@ -146,4 +146,4 @@ def uniform_actions(
     # Actions in the replay are those of earlier policies: a classifier of them would not estimate log π.
     action = tf.stop_gradient(distribution_at(policy, observation, box).sample(seed=seeds[0]))
     scaled = tf.random.stateless_uniform(tf.shape(action), seeds[1], -1.0, 1.0)
-    return Contrast(action, ActionBox.of(box).from_scaled(scaled), {})
+    return Contrast(action, into_box(ActionBox.of(box).from_scaled(scaled), box), {})

@@ -88,7 +88,13 @@ def discriminator_loss(
     if not matching.penalty:
         return -value, metrics
     excess = gradient_penalty(
-        discriminator, observation, contrast.policy_action, contrast.other_action, seed, box
+        discriminator,
+        observation,
+        contrast.policy_action,
+        contrast.other_action,
+        seed,
+        box,
+        matching.one_sided,
     )
     return matching.penalty * masked_mean(excess, valid) - value, metrics
 

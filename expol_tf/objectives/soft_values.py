@@ -16,7 +16,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from expol_tf.bijectors import ActionBox, BoxSpec
+from expol_tf.bijectors import ActionBox, BoxSpec, into_box
 from expol_tf.checks import require_number
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
@@ -165,7 +165,7 @@ def sampled_soft_value(
     # Other actions for every state, so that the errors of a batch's targets are independent.
     shape = tf.stack([tf.shape(observation)[0], from_box, len(scaling.half)])
     scaled = tf.random.stateless_uniform(shape, seeds[0], -1.0, 1.0)
-    action = scaling.from_scaled(scaled)
+    action = into_box(scaling.from_scaled(scaled), box)
     if policy is not None and tf.executing_eagerly():
         # In a graph it would cost a call of a policy of which the uniform proposal needs nothing.
         distribution_at(policy, observation, box)

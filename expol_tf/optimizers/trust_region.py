@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from expol_tf.configurable import configurable
 from expol_tf.number_types import AtLeastOne, Count, Fraction, NonNegative, Positive
-from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
+from expol_tf.optimizers.conjugate_gradient import conjugate_gradient, power_of_two
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flatten
 from expol_tf.optimizers.line_search import backtracking_line_search
@@ -46,7 +46,7 @@ class TrustRegion:
       max_kl: δ, in nats.
       damping: d, added to F's diagonal.
       cg_iterations: Conjugate-gradient iterations of the inner solve.
-      cg_tolerance: Squared residual at which the solve stops early.
+      cg_tolerance: Squared residual, relative to ‖∇S‖², at which the solve stops early.
       kl_slack: A step may overshoot δ by this factor, as F is a local approximation.
       max_backtracks: How many fractions are tried.
       backtrack_ratio: ρ, between 0 and 1.
@@ -100,11 +100,16 @@ class TrustRegion:
         gradient = flatten(gradient)
         samples, weights = (batch, valid) if fisher_samples is None else fisher_samples
         product = fisher_product(log_prob, samples, variables, weights, self._damping)
-        solution = conjugate_gradient(product, gradient, self._cg_iterations, self._cg_tolerance)
+        # The step does not depend on the gradient's size, and with this unit neither do its roundings.
+        unit = power_of_two(gradient)
+        solution = conjugate_gradient(product, gradient / unit, self._cg_iterations, self._cg_tolerance)
         # xᵀ(F + d·I)x without another product: the solve leaves (F + d·I)x = g − residual.
-        curvature = tf.tensordot(solution.solution, gradient - solution.residual, 1)
-        # At a stationary point both are 0: the quotient stays finite, and the null step is not accepted.
-        full_step = solution.solution * tf.sqrt(2.0 * self.max_kl / tf.maximum(curvature, 1e-20))
+        curvature = tf.tensordot(solution.solution, gradient / unit - solution.residual, 1)
+        # At a stationary point both are 0, and the null step is not accepted.
+        length = tf.where(
+            tf.equal(curvature, 0.0), tf.zeros_like(curvature), tf.sqrt(2.0 * self.max_kl / curvature)
+        )
+        full_step = solution.solution * length
 
         def trial(fraction):
             """Moves to a fraction of the full step; returns (accepted, (improvement, divergence))."""
@@ -122,5 +127,5 @@ class TrustRegion:
         assign(variables, tf.where(search.accepted, old + search.fraction * full_step, old))
         improvement, divergence = (tf.where(search.accepted, x, tf.zeros_like(x)) for x in search.measured)
         return TrustRegionReport(
-            improvement, divergence, search.fraction, tf.norm(gradient), tf.norm(solution.residual)
+            improvement, divergence, search.fraction, tf.norm(gradient), unit * tf.norm(solution.residual)
         )

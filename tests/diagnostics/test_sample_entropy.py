@@ -34,6 +34,14 @@ def test_a_uniform_density_on_the_action_box():
     assert many == pytest.approx(math.log(4), abs=0.03)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e-6, 1e-4, 1e5])
+def test_fault_08_the_entropy_shifts_with_the_scale_of_the_samples(scale):
+    samples = np.random.default_rng(3).normal(size=(3, 500, 2))
+    samples[:, :20] = samples[:, :1]  # Some coincide.
+    found, expected = (nearest_neighbour_entropy(each) for each in (scale * samples, samples))
+    np.testing.assert_allclose(found, expected + 2 * math.log(scale), rtol=1e-9, atol=1e-6)
+
+
 def test_coinciding_samples_are_low_and_finite():
     found = nearest_neighbour_entropy(np.full((4, 256, 2), 0.3))
     assert np.isfinite(found).all() and (found < -12).all()

@@ -14,20 +14,22 @@ from expol_tf.objectives import f_divergence, gradient_penalty, jsd, reverse_kl,
 from expol_tf.optimizers import Adam, CosineDecay
 
 OBSERVATION = tensor_spec.TensorSpec([1], tf.float32)
-ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0)
 SHIFT = 1.0
 NO_PENALTY = {"gradient_penalty": 0.0}
 
 
-def estimate(matching, shift=SHIFT, scale=1.0, spectral=False, steps=800, size=384, learning_rate=3e-3):
+def estimate(
+    matching, shift=SHIFT, scale=1.0, spectral=False, steps=800, size=384, learning_rate=3e-3, components=2
+):
     """Of π = N((shift, 0), scale²·I) and p = N(0, I), by 64x64 ReLU units and fresh batches."""
-    network = DiscriminatorNetwork(OBSERVATION, ACTION, (64, 64), spectral_normalization=spectral)
+    box = tensor_spec.BoundedTensorSpec([components], tf.float32, -1.0, 1.0)
+    network = DiscriminatorNetwork(OBSERVATION, box, (64, 64), spectral_normalization=spectral)
     optimizer = Adam(CosineDecay(learning_rate, steps))
     optimizer.build(network.trainable_variables)
 
     def samples(number, seed):
-        policy, target = tf.unstack(tf.random.stateless_normal([2, number, 2], seed))
-        return tf.zeros([number, 1]), tf.constant([shift, 0.0]) + scale * policy, target
+        policy, target = tf.unstack(tf.random.stateless_normal([2, number, components], seed))
+        return tf.zeros([number, 1]), tf.constant([shift, 0.0][:components]) + scale * policy, target
 
     def mean_value(observation, policy, target):
         f_policy, f_target = network((observation, policy))[0], network((observation, target))[0]
@@ -42,7 +44,9 @@ def estimate(matching, shift=SHIFT, scale=1.0, spectral=False, steps=800, size=3
             with tf.GradientTape() as tape:
                 loss = -mean_value(*batch)
                 if matching.penalty:
-                    each = gradient_penalty(lambda s, a: network((s, a))[0], *batch, seed, ACTION)
+                    each = gradient_penalty(
+                        lambda s, a: network((s, a))[0], *batch, seed, box, matching.one_sided
+                    )
                     loss += matching.penalty * tf.reduce_mean(each)
             gradients = tape.gradient(loss, network.trainable_variables)
             optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
@@ -142,3 +146,27 @@ def test_equal_densities_are_no_distance_apart():
 def test_densities_that_hardly_overlap_end_in_no_nan():
     assert np.isfinite(estimate(reverse_kl(), shift=10.0, steps=1000, learning_rate=1e-2))
     np.testing.assert_allclose(estimate(jsd(), shift=10.0, steps=300), math.log(2.0), rtol=0.01)
+
+
+@pytest.mark.parametrize("scale", [1.753, 0.4])
+def test_fault_08_the_penalty_lets_f_fold_over_one_component(scale):
+    # W₁ of two Gaussians with one mean is the difference of their standard deviations times E|N(0, 1)|: the
+    # best f is ±|x|. The two-sided penalty finds 0.018 of 0.601.
+    true = abs(scale - 1.0) * math.sqrt(2 / math.pi)
+    found = estimate(wasserstein(), 0.0, scale, steps=400, size=256, components=1)
+    assert found == pytest.approx(true, rel=0.15)
+
+
+def test_fault_08_the_penalty_is_one_sided_for_one_component_unless_told_otherwise():
+    wide = tensor_spec.BoundedTensorSpec([1], tf.float32, -2.0, 2.0)
+    actions = tf.constant([[-1.0], [0.5]])
+    penalties = {
+        (slope, one_sided): gradient_penalty(
+            lambda s, a, slope=slope: slope * a[:, 0] / 2, actions, actions, -actions, [1, 2], wide, one_sided
+        )
+        for slope in (0.5, 3.0)
+        for one_sided in (None, True, False)
+    }
+    for one_sided, below in ((None, 0.0), (True, 0.0), (False, 0.25)):
+        np.testing.assert_allclose(penalties[0.5, one_sided], [below, below], atol=1e-6)
+        np.testing.assert_allclose(penalties[3.0, one_sided], [4.0, 4.0], rtol=1e-5)

@@ -54,7 +54,18 @@ def test_stops_at_the_tolerance():
     matrix, b = positive_definite(8, 2)
     result = solve(matrix, b, tf.float64, max_iterations=8, tolerance=1e-2)
     assert 0 < int(result.iterations) < 8
-    assert np.sum(np.square(result.residual)) <= 1e-2
+    assert np.sum(np.square(result.residual)) <= 1e-2 * np.sum(np.square(b))
+
+
+# A power of two is no other problem: not a bit of the solution may differ.
+@pytest.mark.parametrize("scale", [2.0**-90, 2.0**-30, 2.0**40])
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=["float32", "float64"])
+def test_fault_08_a_small_right_hand_side_is_solved_like_a_large_one(scale, dtype):
+    matrix, b = positive_definite(8, 2)
+    small, large = (solve(matrix, each, dtype) for each in (scale * b, b))
+    assert int(small.iterations) == int(large.iterations) > 1
+    np.testing.assert_array_equal(small.solution / scale, large.solution)
+    np.testing.assert_array_equal(small.residual / scale, large.residual)
 
 
 def test_zero_has_the_solution_zero():

@@ -95,6 +95,28 @@ def test_a_quadratic_step_has_the_length_of_the_ball_and_the_natural_direction()
     assert float(report.gradient_norm) == pytest.approx(np.linalg.norm(objective))
 
 
+@pytest.mark.parametrize("size", [2.0**-100, 2.0**-40, 2.0**30])
+def test_fault_08_a_step_does_not_depend_on_the_size_of_the_gradient(size):
+    steps = []
+    for factor in (1.0, size):
+        problem = Problem(1, count=20, dtype=tf.float64)
+        policy = problem.policy
+        observation, action, weights = policy.quadrature()
+        objective = factor * np.random.default_rng(0).normal(size=(3, 2))
+        old = policy.weights.numpy()
+        # Without a surrogate at the start, of which the improvement would be lost in rounding.
+        report = TrustRegion(max_kl=DELTA).step(
+            [policy.weights],
+            lambda _, o=objective, p=problem, w=old: (tf.reduce_sum(o * (p.policy.weights - w)), p.kl()),
+            lambda _, p=policy, x=observation, a=action: p.distribution(x).log_prob(a),
+            problem.action,
+            fisher_samples=(action, weights),
+        )
+        assert float(report.accepted_step_fraction) == 1.0
+        steps.append(policy.weights.numpy() - old)
+    np.testing.assert_array_equal(steps[1], steps[0])
+
+
 def test_damping_is_part_of_the_solve_and_of_the_length():
     problem = Problem(1, count=20, dtype=tf.float64)
     policy = problem.policy

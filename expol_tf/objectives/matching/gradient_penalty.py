@@ -17,12 +17,19 @@ def gradient_penalty(
     other: tf.Tensor,
     seed: tf.Tensor,
     box: BoxSpec,
+    one_sided: bool | None = None,
 ) -> tf.Tensor:
     """(‖∇_x f(s, x)‖ − 1)² `[N]`, at x uniform on the line between two actions, both scaled to [−1, 1].
 
+    One-sided it is max(0, ‖∇_x f(s, x)‖ − 1)²: slopes below 1 cost nothing. For actions of one component the
+    two-sided penalty asks for f′ = ±1 everywhere. To fold, f would have to pass through slopes in between,
+    and so it stays the line that it is first: over a doubled standard deviation, whose best f is |x|, it
+    finds nothing of W₁. With more components f can turn its gradient without shortening it.
+
     The result has a gradient to the discriminator's parameters, and none to the actions.
 
-    Reference: Gulrajani et al. 2017, *Improved Training of Wasserstein GANs*, Eq. 3.
+    Reference: Gulrajani et al. 2017, *Improved Training of Wasserstein GANs*, Eq. 3, and its §4
+    on one- and two-sided penalties.
 
     Args:
       discriminator: f `(observation [N, O], action [N, A]) -> [N]`, with actions in action units.
@@ -31,6 +38,7 @@ def gradient_penalty(
       other: The particles `[N, A]`, in action units.
       seed: Stateless seed, int32 `[2]`.
       box: Action spec with finite bounds, shape `[A]`.
+      one_sided: Whether slopes below 1 are free; None is one-sided for A = 1 and two-sided otherwise.
     """
     require_shapes(
         ("observation", observation, "N O", "any"),
@@ -50,5 +58,8 @@ def gradient_penalty(
     slope = tape.gradient(f, x)
     # A norm has no gradient at 0 (√ has an infinite slope, and 0 · inf = NaN), and f has slope 0 wherever all
     # units of a ReLU network are off.
-    norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(slope), axis=-1), 1e-12))
-    return tf.square(norm - 1.0)
+    # The floor is absolute as the slope that is asked for is, and 1e-6 of it.
+    excess = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(slope), axis=-1), 1e-12)) - 1.0
+    if one_sided is None:
+        one_sided = len(scaling.half) == 1
+    return tf.square(tf.maximum(excess, 0.0) if one_sided else excess)

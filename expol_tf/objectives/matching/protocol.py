@@ -36,6 +36,7 @@ class Matching(NamedTuple):
       policy_loss: `f_policy [N] -> [N]`; the policy minimizes its mean.
       divergence: `mean_value -> D`, elementwise, so of any shape; D is a lower bound that the best f reaches.
       penalty: Weight of `gradient_penalty` in the discriminator's loss; 0 is none.
+      one_sided: Whether the penalty leaves slopes below 1 alone; None does so for actions of one component.
       needs_slope_bound: Whether the penalty or spectral normalization must bound the slope of f. If not, the
         best f is finite by itself.
     """
@@ -46,6 +47,7 @@ class Matching(NamedTuple):
     divergence: Callable[[tf.Tensor], tf.Tensor]
     penalty: float = 0.0
     needs_slope_bound: bool = False
+    one_sided: bool | None = None
 
 
 def checked(matching: Matching) -> Matching:

@@ -10,14 +10,17 @@ from expol_tf.objectives.matching.protocol import Matching, checked
 
 
 @configurable
-def wasserstein(gradient_penalty: NonNegative = 10.0, hinge: bool = False) -> Matching:
+def wasserstein(
+    gradient_penalty: NonNegative = 10.0, hinge: bool = False, one_sided: bool | None = None
+) -> Matching:
     """W₁(π, p) = max_f E_π f − E_p f over 1-Lipschitz f; in half-widths of the box of actions.
 
     The only Lipschitz bound here is the penalty λ·E(‖∇_x f‖ − 1)², at actions between the policy's and the
     particles', with x scaled to [−1, 1] (`gradient_penalty`). Use exactly one of two bounds:
 
     * The penalty. It is soft: over a shift of w it lets the slope reach 1 + w/(2λ), which makes the estimate
-      too large by the same factor, 5 % at λ = 10 and w = 1.
+      too large by the same factor, 5 % at λ = 10 and w = 1. For actions of one component it is one-sided,
+      max(0, ‖∇_x f‖ − 1)², as the other would keep f from folding (see `gradient_penalty`).
     * `DiscriminatorNetwork(spectral_normalization=True)`, with `gradient_penalty` 0. It is hard, in state and
       action together. But layers of norm 1 with activations in between rarely reach slope 1 where f folds. A
       shift of two Gaussians is estimated in full (0.97 to 1.00). A doubled standard deviation, for which
@@ -42,6 +45,7 @@ def wasserstein(gradient_penalty: NonNegative = 10.0, hinge: bool = False) -> Ma
     Args:
       gradient_penalty: λ ≥ 0, the weight of the penalty; 0 is none.
       hinge: Whether the discriminator maximizes the hinge form.
+      one_sided: Whether the penalty leaves slopes below 1 alone; None does so for actions of one component.
     """
 
     def value(f_policy: tf.Tensor, f_target: tf.Tensor) -> tf.Tensor:
@@ -56,5 +60,5 @@ def wasserstein(gradient_penalty: NonNegative = 10.0, hinge: bool = False) -> Ma
         return 1.0 + 0.5 * mean_value if hinge else mean_value
 
     name = "hinge" if hinge else "wasserstein"
-    matching = Matching(name, value, lambda f: f, divergence, gradient_penalty, needs_slope_bound=True)
+    matching = Matching(name, value, lambda f: f, divergence, gradient_penalty, True, one_sided)
     return checked(matching)

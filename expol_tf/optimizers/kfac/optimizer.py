@@ -298,10 +298,7 @@ class Kfac(tf.Module):
         """Solves for the exact block, if there is one: ([x], ‖residual‖) or ([], 0)."""
         if not products:
             return [], tf.zeros([], gradients[-1].dtype)
-        # Relative to the gradient: the solver's own tolerance is absolute, and would leave a gradient below
-        # 1e-5 unsolved.
-        tolerance = 1e-10 * tf.reduce_sum(tf.square(gradients[-1]))
-        solved = conjugate_gradient(products[0], gradients[-1], self._cg_iterations, tolerance)
+        solved = conjugate_gradient(products[0], gradients[-1], self._cg_iterations)
         return [solved.solution], tf.norm(solved.residual)
 
     def _when_due(self):
