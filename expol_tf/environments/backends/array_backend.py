@@ -82,8 +82,10 @@ class ArrayVectorEnvironment(StateRowsBackend):
     def _draw_states(self, rows: list[int]) -> np.ndarray:
         for row in rows:
             state = task_calls.initial_state(self._task, self._generators[row])
-            what = "the state in which an episode starts"
-            self._states[row] = returned_values.array(state, self._states.shape[1:], what, ", always")
+            if state.shape != self._states.shape[1:]:
+                what = "the state in which an episode starts"
+                returned_values.array(state, self._states.shape[1:], what, ", always")
+            self._states[row] = state
         return task_calls.observe(self._task, self._states[rows])
 
     def _spread(self, info: Mapping[str, np.ndarray], rows: Any) -> Mapping[str, np.ndarray]:

@@ -26,6 +26,8 @@ def initial_state(task: ArrayTask, generator: np.random.Generator) -> np.ndarray
         state = task.initial_state(generator)
     except BaseException as error:
         raise task_error(error, "", call) from None
+    if state.__class__ is np.ndarray and state.ndim == 1 and state.dtype.kind in "biuf":
+        return state
     # Its length is the task's own to choose.
     length = state.shape[-1] if isinstance(state, np.ndarray) and state.ndim else 1
     return returned_values.array(state, (length,), f"the state that {call} returns")
@@ -62,15 +64,18 @@ def transition(task: ArrayTask, state: np.ndarray, action: np.ndarray) -> Transi
         raise task_error(error, "", call) from None
     number = len(state)
     fields: Any = result
-    if not all(hasattr(result, name) for name in ("state", "reward", "terminated", "info")):
+    try:
+        # Looked up once, and not asked for one by one: this is done in every step.
+        _ = fields.state, fields.reward, fields.terminated, fields.info
+    except AttributeError:
         raise TaskError(
             f"{call} must return a Transition (state, reward, terminated, info); got {shown(result)}."
-        )
+        ) from None
     if not _is_plain(fields.state, state.shape):
         returned_values.array(fields.state, state.shape, f"the state of {call}", ", as it was before")
     if not _is_plain(fields.reward, (number,)):
         returned_values.array(fields.reward, (number,), f"the reward of {call}", ", one for each state")
-    if not (_is_plain(fields.terminated, (number,)) and fields.terminated.dtype == bool):
+    if not (_is_plain(fields.terminated, (number,)) and fields.terminated.dtype.kind == "b"):
         fields = fields._replace(
             terminated=returned_values.flags(fields.terminated, (number,), f"terminated of {call}")
         )
