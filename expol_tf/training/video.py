@@ -49,7 +49,8 @@ def record_video(
 
     Args:
       act: Observations `[1, O]` → actions `[1, A]`, or a tuple that begins with them.
-      task: The Gymnasium id or a function that makes an environment; see `expol_tf.environments.load_vector`.
+      task: The Gymnasium id, a function that makes an environment, or an environment made with
+        `render_mode="rgb_array"`, which stays open; see `expol_tf.environments.load_vector`.
       path: The file; `.gif`, or `.mp4` where the package imageio-ffmpeg is installed.
       episodes: The number of episodes, one after the other.
       seed: The seed of the environment; None takes entropy from the system.
@@ -76,7 +77,8 @@ def record_video(
         steps_per_s = _steps_per_s(made)
         return made
 
-    make_kwargs = {**(make_kwargs or {}), "render_mode": "rgb_array"}
+    if not isinstance(task, gymnasium.Env):
+        make_kwargs = {**(make_kwargs or {}), "render_mode": "rgb_array"}
     env = load_vector(task, 1, seed, wrappers=(*wrappers, read_rate), make_kwargs=make_kwargs)
     try:
         every = max(1, math.ceil(steps_per_s / _MAX_FRAMES_PER_S))
