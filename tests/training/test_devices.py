@@ -127,13 +127,13 @@ import expol_tf
 from expol_tf.agents import Acting, TrpoAgent
 from expol_tf.networks import GaussianActorNetwork
 
-for seed in range(2):
-    expol_tf.train(
-        f"runs/{{seed}}", "InvertedPendulum-v5",
-        agent=functools.partial(TrpoAgent, acting=Acting(jit_compile=False)),
-        actor_network=functools.partial(GaussianActorNetwork, hidden_units=(4,)),
-        num_envs=8, num_env_steps=1, eval_interval=0, seed=seed,
-    )
+expol_tf.train(
+    "run",
+    "InvertedPendulum-v5",
+    agent=functools.partial(TrpoAgent, acting=Acting(jit_compile=False)),
+    actor_network=functools.partial(GaussianActorNetwork, hidden_units=(4,)),
+    num_envs=8, num_env_steps=1, eval_interval=0,
+)
 """
 
 
