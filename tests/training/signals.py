@@ -6,25 +6,26 @@ import csv
 import os
 import pathlib
 import signal
+import sys
 from typing import Any
 
 import gymnasium
 import numpy as np
 import tensorflow as tf
 
-TIMINGS = ("wall_time_s", "env_steps_per_s")
+from tests.training import sent_signals
 
-# Steps taken over all environments, and those at which a SIGTERM is sent.
-STEPS: list[int] = []
-AT: list[int] = []
+TIMINGS = ("wall_time_s", "env_steps_per_s")
 
 
 class Signalling(gymnasium.Wrapper):
-    """Sends SIGTERM at the steps `AT`, counted over all environments of training and evaluation."""
+    """Sends SIGTERM at the steps `sent_signals.AT`, counted over all environments, evaluation's too."""
 
     def step(self, action: np.ndarray) -> Any:
-        STEPS.append(1)
-        if len(STEPS) in AT:
+        # Not by name, which would make the counts a part of the run's configuration.
+        sent = sys.modules["tests.training.sent_signals"]
+        sent.STEPS.append(1)
+        if len(sent.STEPS) in sent.AT:
             os.kill(os.getpid(), signal.SIGTERM)
         return self.env.step(action)
 
@@ -37,8 +38,8 @@ class Signalling(gymnasium.Wrapper):
 
 def send_at(*steps: int) -> None:
     """Begins counting anew."""
-    STEPS.clear()
-    AT[:] = steps
+    sent_signals.STEPS.clear()
+    sent_signals.AT[:] = steps
 
 
 def rows(path: pathlib.Path) -> list[dict[str, str]]:

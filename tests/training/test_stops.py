@@ -30,7 +30,8 @@ from expol_tf.training import (
 )
 from expol_tf.training.runners import off_policy_runner, on_policy_runner
 from tests.training import off_policy_run
-from tests.training.signals import STEPS, Signalling, last_checkpoint, require_same, rows, send_at
+from tests.training.sent_signals import STEPS
+from tests.training.signals import Signalling, last_checkpoint, require_same, rows, send_at
 from tests.training.stand_in import Counting, Forgetful, StandInAgent
 
 ITERATION = 64
