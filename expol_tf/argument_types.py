@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import inspect
 import numbers
+import os
 import sys
 import types
 import typing
@@ -79,6 +80,8 @@ def fits(value: Any, hint: Any, special: Special | None = None) -> bool:
         return callable(value)
     if hint is type or origin is type:
         return isinstance(value, type)
+    if os.PathLike in (hint, origin):
+        return isinstance(value, os.PathLike)
     if hint in _SEQUENCES or origin in _SEQUENCES:
         if not isinstance(value, collections.abc.Sequence) or isinstance(value, str | bytes):
             return False
@@ -174,6 +177,8 @@ def described(hint: Any) -> str:
         return "None"
     if hint in _CALLABLE or origin in _CALLABLE:
         return "a function or class"
+    if os.PathLike in (hint, origin):
+        return "a path"
     if origin is tuple and arguments and arguments[1:] != (Ellipsis,):
         return f"a tuple ({', '.join(map(described, arguments))})"
     if hint in _SEQUENCES or origin in _SEQUENCES:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from expol_tf.checked import checked
 from expol_tf.cli import did_you_mean, home_path, import_user_module, nearest_module
 from expol_tf.errors import ConfigurationError
 from expol_tf.papers.registry import FIGURES, RunOptions, Work
@@ -25,6 +26,7 @@ class Figure(NamedTuple):
     files: tuple[Path, ...]
 
 
+@checked
 def make_figure(
     name: str,
     output_dir: str | os.PathLike[str] | None = None,

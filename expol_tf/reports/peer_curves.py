@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports.runs import Run, RunProgress, RunRecord
@@ -17,6 +18,7 @@ from expol_tf.runs import Episodes, Evaluations, reading
 COLUMNS = ("peer", "task", "seed", "env_step", "episode_return")
 
 
+@checked
 def read_peer_curves(path: str | os.PathLike[str]) -> tuple[Run, ...]:
     """Returns a run for each peer, task and seed of a CSV file with a row a training episode.
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import SeedNumber
 from expol_tf.reports import aggregate_plots, comparison, curve_plots, tables
 from expol_tf.reports.curve_plots import Draws, Key
 from expol_tf.reports.curves import WINDOW
@@ -41,6 +43,7 @@ class Report:
     files: tuple[Path, ...]
 
 
+@checked
 def write_report(
     root_dirs: Sequence[str | os.PathLike[str]],
     output_dir: str | os.PathLike[str],
@@ -48,7 +51,7 @@ def write_report(
     repetitions: int = 2000,
     settings: str = "auto",
     min_env_steps: int = 0,
-    seed: int = 0,
+    seed: SeedNumber = 0,
     command: str = "",
     peer_csvs: Sequence[str | os.PathLike[str]] = (),
 ) -> Report:

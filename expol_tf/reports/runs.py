@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.reports import recorded
@@ -112,6 +113,7 @@ class Found:
     lost: tuple[str, ...]
 
 
+@checked
 def find_runs(root_dirs: Sequence[str | os.PathLike[str]]) -> Found:
     """Returns every run under the directories, each once.
 

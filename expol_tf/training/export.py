@@ -13,8 +13,10 @@ import tensorflow as tf
 from absl import logging
 
 from expol_tf.agents import ActorCriticAgent, PolicyAgent
+from expol_tf.checked import checked
 from expol_tf.cli import home_path, require_path
 from expol_tf.errors import ConfigurationError, ExpolError, NonFiniteError, RunDirectoryError
+from expol_tf.number_types import SeedNumber
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.runs import RunFiles, atomic_files, reading
 from expol_tf.shapes import as_numbers
@@ -182,7 +184,8 @@ class LoadedPolicy:
         return action if values.ndim == 2 else action[0]
 
 
-def load_policy(directory: str | os.PathLike[str], seed: int | None = None) -> LoadedPolicy:
+@checked
+def load_policy(directory: str | os.PathLike[str], seed: SeedNumber | None = None) -> LoadedPolicy:
     """Returns the policy that a run exported.
 
     Example:

@@ -18,11 +18,13 @@ import imageio.v2 as imageio
 import numpy as np
 from absl import logging
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError, DependencyError, TaskError
 from expol_tf.factories import shown_factory, takes
 from expol_tf.interruption import raise_if_stopped
+from expol_tf.number_types import SeedNumber
 from expol_tf.training.evaluation import MAX_STEPS
 
 _SUFFIXES = (".gif", ".mp4")
@@ -33,12 +35,13 @@ _MAX_FRAMES_PER_S = 30
 _DEFAULT_STEPS_PER_S = 30.0
 
 
+@checked
 def record_video(
     act: Callable[[np.ndarray], Any],
     task: Any,
     path: str | os.PathLike[str],
     episodes: int = 1,
-    seed: int | None = None,
+    seed: SeedNumber | None = None,
     wrappers: Sequence[Callable] = (),
     make_kwargs: Mapping[str, Any] | None = None,
     max_steps: int = MAX_STEPS,
@@ -109,6 +112,7 @@ def record_video(
         env.close()
 
 
+@checked
 def check_video_path(path: str | os.PathLike[str]) -> Path:
     """Returns the path; raises if its kind cannot be written here, before anything is computed."""
     target = home_path(path)
