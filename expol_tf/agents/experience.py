@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from expol_tf.errors import ConfigurationError
-from expol_tf.shapes import require_shapes
+from expol_tf.shapes import as_numbers, require_shapes
 
 
 class Rollout(NamedTuple):
@@ -81,7 +82,9 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
       ConfigurationError: If it has another shape, there is no transition in it, or the densities of its
         actions were not recorded.
     """
-    _require_trajectory(experience, "Collect with the agent's collect_policy over two steps or more.")
+    experience = _require_trajectory(
+        experience, "Collect with the agent's collect_policy over two steps or more."
+    )
     info = experience.policy_info
     if not isinstance(info, dict) or "log_prob" not in info:
         raise ConfigurationError(
@@ -141,6 +144,10 @@ def require_transitions(
       action_size: A.
     """
     named = _fields(transitions, "transitions", Transitions)
+    # NumPy's arrays and Python's lists are tensors to the user, and have no rank to what follows.
+    named = {name: _as_tensor(name, value) for name, value in named.items()}
+    transitions = Transitions(*named.values())
+    seed = _as_tensor("seed", seed)
     for name, value in named.items():
         # A graph would be built for any rank, and for most of them compute something else.
         if value is not None and tf.is_tensor(value) and value.shape.rank is None:
@@ -182,7 +189,7 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
     Raises:
       ConfigurationError: If it has another shape, or there is no transition in it.
     """
-    _require_trajectory(experience, "Sample sequences of num_steps=2 from the replay buffer.")
+    experience = _require_trajectory(experience, "Sample sequences of num_steps=2 from the replay buffer.")
 
     def merge(tensor: tf.Tensor) -> tf.Tensor:
         """Returns `[B, T, …]` as `[B·T, …]`."""
@@ -199,9 +206,19 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
     )
 
 
-def _require_trajectory(experience: Any, remedy: str) -> None:
-    """Refuses what is no batch-major trajectory of two frames or more."""
-    _fields(experience, "experience", trajectory.Trajectory)
+def _require_trajectory(experience: Any, remedy: str) -> trajectory.Trajectory:
+    """Returns a trajectory of tensors; refuses what is no batch-major one of two frames or more."""
+    named = _fields(experience, "experience", trajectory.Trajectory)
+    tensors = {
+        field: value if field == "policy_info" else _as_tensor(name, value)
+        for field, (name, value) in zip(experience._fields, named.items(), strict=True)
+    }
+    info = experience.policy_info
+    if isinstance(info, Mapping):
+        tensors["policy_info"] = {
+            name: _as_tensor(f"experience.policy_info[{name!r}]", value) for name, value in info.items()
+        }
+    experience = experience._replace(**tensors)
     shape = tf.TensorShape(getattr(experience.reward, "shape", None))
     if shape.rank is not None and (shape.rank < 2 or (shape[1] is not None and shape[1] < 2)):
         raise ConfigurationError(
@@ -217,6 +234,15 @@ def _require_trajectory(experience: Any, remedy: str) -> None:
             for name, size in zip(names, sizes, strict=True)
         )
     )
+    return experience
+
+
+def _as_tensor(name: str, value: Any) -> Any:
+    """Returns a tensor of what NumPy takes for an array of numbers, its floats float32; None stays."""
+    if value is None or tf.is_tensor(value) or isinstance(value, tf.Variable):
+        return value
+    array = as_numbers(name, value, "Give a tensor.")
+    return tf.convert_to_tensor(array.astype(np.float32) if array.dtype.kind == "f" else array)
 
 
 def _fields(value: Any, argument: str, kind: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
-from expol_tf.networks.mlp import built_layers, vector_size
+from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
 
 
@@ -44,6 +44,7 @@ class CriticNetwork(network.Network):
         activation: str = "relu",
         name: str = "CriticNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
         self._observation_size = vector_size(observation_spec)
         action_size = vector_size(action_spec, "action_spec")

@@ -13,7 +13,7 @@ from tf_agents.typing import types
 from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.configurable import configurable
 from expol_tf.distributions import PointMass
-from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import LayerSize
 
 tfd = tfp.distributions
@@ -43,6 +43,7 @@ class DeterministicActorNetwork(network.Network):
         activation: str = "relu",
         name: str = "DeterministicActorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)
         self._box = tensor_spec.from_spec(action_spec)
         # Checked here, as an error within `call` would reach the user through Keras, which hides the reason.

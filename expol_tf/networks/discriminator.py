@@ -13,7 +13,7 @@ from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.networks.mlp import built_layers, vector_size
+from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.networks.spectral import SpectralDense
 from expol_tf.number_types import LayerSize
 
@@ -54,6 +54,7 @@ class DiscriminatorNetwork(network.Network):
         spectral_normalization: bool = False,
         name: str = "DiscriminatorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
         if spectral_normalization and activation not in LIPSCHITZ_ACTIVATIONS:
             raise ConfigurationError(

@@ -10,7 +10,7 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.configurable import configurable
-from expol_tf.networks.mlp import vector_size
+from expol_tf.networks.mlp import require_vectors, vector_size
 from expol_tf.number_types import Positive
 
 tfd = tfp.distributions
@@ -39,6 +39,7 @@ class FixedGaussianActorNetwork(network.Network):
         variance: Positive = 0.5,
         name: str = "FixedGaussianActorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)
         vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")

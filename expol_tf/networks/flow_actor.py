@@ -24,7 +24,7 @@ from expol_tf.bijectors import (
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.networks.mlp import make_mlp, vector_size
+from expol_tf.networks.mlp import make_mlp, require_vectors, vector_size
 from expol_tf.number_types import FewOrNone, LayerSize
 
 tfb = tfp.bijectors
@@ -69,6 +69,7 @@ class FlowActorNetwork(network.Network):
         activation: str = "tanh",
         name: str = "FlowActorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)
         observation_size = vector_size(observation_spec)
         self._action_size = vector_size(action_spec, "action_spec")

@@ -14,7 +14,7 @@ from tf_agents.typing import types
 from expol_tf.bijectors import ActionBox, Squash
 from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
-from expol_tf.networks.mlp import NormalizedColumns, make_mlp, vector_size
+from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
 
 tfd = tfp.distributions
@@ -54,6 +54,7 @@ class MixtureActorNetwork(network.Network):
         activation: str = "tanh",
         name: str = "MixtureActorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)
         action_size = vector_size(action_spec, "action_spec")
         observation_size = vector_size(observation_spec)

@@ -27,6 +27,12 @@ def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "obser
     return int(observation_spec.shape[0])
 
 
+def require_vectors(observation_spec: types.NestedTensorSpec, action_spec: types.NestedTensorSpec) -> None:
+    """Raises a `SpaceError` for specs that are no float vectors, at which TF-Agents' own base class fails."""
+    vector_size(observation_spec)
+    vector_size(action_spec, "action_spec")
+
+
 def make_mlp(
     input_size: int,
     hidden_units: Sequence[int],

@@ -18,7 +18,7 @@ from expol_tf.configurable import configurable
 from expol_tf.distributions import ImplicitDistribution, PointMass
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.networks.mlp import vector_size
+from expol_tf.networks.mlp import require_vectors, vector_size
 from expol_tf.networks.noisy_dense import NoisyDense
 from expol_tf.number_types import Decay, Finite, LayerSize
 
@@ -94,6 +94,7 @@ class NoisyActorNetwork(EpisodeNetwork):
         layer_norm: bool = True,
         name: str = "NoisyActorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)
         if not hidden_units:
             raise ConfigurationError("hidden_units must name one layer size or more; got ().")

@@ -15,7 +15,7 @@ from expol_tf.configurable import configurable
 from expol_tf.distributions import ImplicitDistribution
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
-from expol_tf.networks.mlp import make_mlp, vector_size
+from expol_tf.networks.mlp import make_mlp, require_vectors, vector_size
 from expol_tf.number_types import Count, LayerSize
 
 tfd = tfp.distributions
@@ -53,6 +53,7 @@ class SamplingActorNetwork(network.Network):
         num_noises: Count | None = None,
         name: str = "SamplingActorNetwork",
     ) -> None:
+        require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)
         if not hidden_units:
             raise ConfigurationError("hidden_units must name one hidden layer or more; got none.")

@@ -28,8 +28,9 @@ class ValueNetwork(network.Network):
         hidden_units: Sequence[LayerSize] = (64, 64),
         name: str = "ValueNetwork",
     ) -> None:
+        size = vector_size(observation_spec)  # TF-Agents fails at what is no spec.
         super().__init__(observation_spec, state_spec=(), name=name)
-        self._value = make_mlp(vector_size(observation_spec), hidden_units, 1, name="value")
+        self._value = make_mlp(size, hidden_units, 1, name="value")
         self.create_variables()
 
     def call(

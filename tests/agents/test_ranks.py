@@ -304,3 +304,21 @@ def test_the_right_ranks_still_train():
     assert 0.0 < sac().update(TRANSITIONS, SEED)["critic_loss"] < 10.0
     assert sac().critic(np.zeros([5, 3]), np.zeros([5, 7, 2])).shape == [5, 7, 2]
     _fit()
+
+
+def test_arrays_are_transitions_too():
+    arrays = tf.nest.map_structure(lambda tensor: tensor.numpy(), TRANSITIONS)
+    assert np.isfinite(sac().update(arrays, np.array([1, 2], np.int32))["critic_loss"])
+    lists = arrays._replace(reward=arrays.reward.astype(np.float64).tolist())
+    assert np.isfinite(sac().update(lists, SEED)["critic_loss"])
+
+
+@pytest.mark.parametrize("field", [*TRANSITIONS._fields, "seed"])
+@pytest.mark.parametrize("wrong", [lambda x: x + 1j, lambda x: x.astype(str), lambda x: [x.tolist(), 3]])
+def test_fault_13_what_is_no_array_of_real_numbers(field, wrong):
+    if field == "seed":
+        arguments = TRANSITIONS, wrong(SEED.numpy())
+    else:
+        arguments = TRANSITIONS._replace(**{field: wrong(getattr(TRANSITIONS, field).numpy())}), SEED
+    with pytest.raises(ConfigurationError, match=rf"{field} must be an array of real numbers"):
+        sac().update(*arguments)

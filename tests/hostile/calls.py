@@ -207,7 +207,7 @@ _OPEN = (
     "write_report('ddpg'", "load_policy('ddpg', -1)", "KeepBest", "StopAtReturn",
     "load_policy('ddpg/critic')", "root_dirs='ddpg'", "find_runs", "hidden_units=()",
     "GaussianActorNetwork(o, o)", "CheckpointStore(3)",
-    "record_video(lambda o: np.zeros((1, 2)), 'expol/Multi", "hidden_units=4", "load_policy(b",
+    "record_video(lambda o: np.zeros((1, 2)), 'expol/", "hidden_units=4", "load_policy(b",
 )  # fmt: skip
 
 

@@ -266,7 +266,7 @@ def _marked(where: str, markup: str) -> None:
     page = Path("out/report.md")
     if page.exists():
         text = page.read_text()
-        for raw in ("<script", "<img", "</table", "<b>", "<!--", "javascript:x)", "![x](http"):
+        for raw in ("<script", "<img", "</table", "<b>", "<!--", "](javascript:x)", "![x](http"):
             _require(raw not in text, f"{raw!r} stands in report.md as it is")
 
 
