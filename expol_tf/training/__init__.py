@@ -26,6 +26,7 @@ _HOMES = {
     "check_experiment": "experiment",
     "check_video_path": "video",
     "configure_devices": "devices",
+    "configure_if_possible": "devices",
     "evaluate_policy": "evaluation",
     "export_critic": "export",
     "export_policy": "export",

@@ -108,26 +108,32 @@ def learner_scope() -> contextlib.AbstractContextManager[Any]:
 def ensure_configured(inter_op_threads: int | None = None) -> str:
     """Returns the device that `configure_devices` chose, calling it if nobody has.
 
-    A program that has used TensorFlow before keeps its own settings; one warning says what that costs.
-
     Args:
       inter_op_threads: The number of operations computed at once, unless gin or an earlier call sets another;
         None for the default.
     """
-    global _chosen
     if _chosen is not None:
         return _chosen
-    options: dict[str, Any] = {}
     bound = gin.get_bindings("expol_tf.configure_devices", resolve_references=False)
-    if inter_op_threads is not None and "inter_op_threads" not in bound:
-        options["inter_op_threads"] = inter_op_threads
+    if inter_op_threads is None or "inter_op_threads" in bound:
+        return configure_if_possible()
+    return configure_if_possible(inter_op_threads=inter_op_threads)
+
+
+def configure_if_possible(**options: Any) -> str:
+    """Calls `configure_devices` with what gin binds and with `options`; returns the device in use.
+
+    A process that has used TensorFlow otherwise before keeps its own settings; one warning says what that
+    costs.
+    """
+    global _chosen
     try:
         return configure_devices(**options)
     except _AlreadyBegunError as error:
         # gin adds to the message where it was called.
         reason = str(error).partition("\n")[0]
         logging.warning("Thread counts and device stay as they are, which may be slower. %s", reason)
-        _chosen = "GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0"
+        _chosen = _chosen or ("GPU:0" if tf.config.get_visible_devices("GPU") else "CPU:0")
         return _chosen
 
 

@@ -182,8 +182,14 @@ def _experiments() -> str:
 
 
 def use_device(device: str | None) -> None:
-    """Configures the device that a flag names; without it gin's binding or the default holds."""
-    from expol_tf.training import configure_devices
+    """Configures the device that a flag names; without it gin's binding or the default holds.
+
+    In a process that has computed before, the flag is an error, and what nobody asked for is a warning.
+    """
+    from expol_tf.training import configure_devices, configure_if_possible
 
     # Without the flag gin's binding holds, which an argument would override.
-    configure_devices(**({} if device is None else {"device": device}))
+    if device is None:
+        configure_if_possible()
+    else:
+        configure_devices(device=device)
