@@ -172,13 +172,15 @@ def described(hint: Any) -> str:
     if origin is Annotated:
         return described(arguments[0])
     if origin in (typing.Union, types.UnionType):
+        if any(os.PathLike in (each, typing.get_origin(each)) for each in arguments):
+            arguments = tuple(each for each in arguments if each is not str)
         return " or ".join(described(argument) for argument in arguments)
     if hint is type(None):
         return "None"
     if hint in _CALLABLE or origin in _CALLABLE:
         return "a function or class"
     if os.PathLike in (hint, origin):
-        return "a path"
+        return "a path, as a string or a pathlib.Path"
     if origin is tuple and arguments and arguments[1:] != (Ellipsis,):
         return f"a tuple ({', '.join(map(described, arguments))})"
     if hint in _SEQUENCES or origin in _SEQUENCES:

@@ -70,7 +70,7 @@ def run_program(
         rest = values(argv)[1:]
         if rest:
             raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
-    except flags.Error as error:
+    except (flags.Error, OSError, ValueError, RecursionError) as error:  # A --flagfile may be anything.
         print(f"{name}: {error}\nSee {name} --help.", file=sys.stderr)
         return USAGE_ERROR
     if values.help:

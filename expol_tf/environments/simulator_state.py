@@ -156,6 +156,12 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
     Raises:
       CheckpointError: If there are not as many states as `num_states`.
     """
+    for name, value in stacked.items():
+        if not isinstance(value, np.ndarray | np.generic):
+            raise CheckpointError(
+                f"The saved state of {task} must be arrays by name, as get_state returned it; got "
+                f"{shown(value)} for {name!r}."
+            )
     states: list[dict[str, np.ndarray]] = [{} for _ in range(num_states)]
     saved = len(stacked["observation"])
     if saved != num_states:

@@ -210,6 +210,9 @@ def load_policy(directory: str | os.PathLike[str], seed: SeedNumber | None = Non
     if odd:
         raise _damaged(candidate, f"{odd[0].name} is no regular file")
     try:
+        if (candidate / "fingerprint.pb").is_file():
+            # Loading would log a traceback of TensorFlow's own for a damaged one, and go on.
+            tf.saved_model.experimental.read_fingerprint(str(candidate))
         model = tf.saved_model.load(str(candidate))
     except Exception as error:  # What TensorFlow raises depends on which bytes are wrong.
         raise _damaged(candidate, atomic_files.reason(error)) from error

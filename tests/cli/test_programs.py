@@ -187,3 +187,13 @@ def test_fault_10_a_program_with_nothing_to_save_ends_where_it_is(
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith(f"stopping after the present operation ({number.name};")
     assert second == "expol-act: interrupted; so be it."
+
+
+def test_fault_16_a_flagfile_that_is_no_text(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "flags").write_bytes(bytes(range(256)))
+    status = programs.run_program(
+        "expol-test", lambda values: None, lambda values, arguments: 0,
+        ["expol-test", f"--flagfile={tmp_path / 'flags'}"], interrupted="",
+    )  # fmt: skip
+    assert status == programs.USAGE_ERROR
+    assert "expol-test --help" in capsys.readouterr().err

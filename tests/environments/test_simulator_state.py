@@ -182,3 +182,9 @@ def test_states_of_different_shapes_are_stacked_and_unstacked():
         assert set(copy) == {*state, "observation"}
         for name in state:
             np.testing.assert_array_equal(copy[name], state[name])
+
+
+@pytest.mark.parametrize("value", [set(), [1.0, 2.0], None, "x"])
+def test_fault_13_a_state_that_is_no_array_is_named(value) -> None:
+    with pytest.raises(CheckpointError, match="state of Task must be arrays by name.*for 'count'"):
+        unstack({"observation": np.zeros((2, 3)), "count": value}, 2, "Task")

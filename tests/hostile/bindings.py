@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import random
@@ -27,7 +28,7 @@ from tests.hostile.values import (
 _ACTIVATION = choice("relu", "tanh")
 _REDUCTION = choice("min", "mean")
 _EXPERIMENT: dict[str, Domain] = {
-    "NUM_ENVS": COUNT,
+    "NUM_ENVS": dataclasses.replace(COUNT, nullable=True),
     "NUM_ENV_STEPS": COUNT,
     "SEED": NATURAL,
     "BACKEND": choice("sync"),

@@ -184,7 +184,7 @@ _CALLS = (
     "load_vector('expol/MultiGoal-v0', 2, -1)", "load_vector('expol/MultiGoal-v0', 2, 0, 'x')",
     "load_vector('expol/MultiGoal-v0', make_kwargs={'x': 1})", "load_vector('CartPole-v1')",
     "load_vector('CartPole-v1', wrappers=[3])", "load_vector(None)",
-    "load_vector('expol/MultiGoal-v0').step(np.zeros((1, 2)))", "KeepBestPolicy()(None)",
+    "load_vector('expol/MultiGoal-v0').step(np.zeros((1, 2)))",
     "StopAtReturn('a')", "StopAtReturn(None)", "CheckpointStore(3)", "CheckpointStore('x', 0)",
     "CheckpointStore('x', 'a')", "CheckpointStore('x', 1.5)", "configure_devices(3)",
     "configure_devices('x')", "configure_devices('cpu', -1)", "configure_devices('cpu', 'a')",
@@ -204,7 +204,8 @@ _CALLS = (
 )  # fmt: skip
 # Those that may be right after all.
 _OPEN = (
-    "write_report('ddpg'", "load_policy('ddpg', -1)", "KeepBest", "StopAtReturn",
+    "num_transformations=0",
+    "write_report('ddpg'", "load_policy('ddpg', -1)", "StopAtReturn",
     "load_policy('ddpg/critic')", "root_dirs='ddpg'", "find_runs", "hidden_units=()",
     "GaussianActorNetwork(o, o)", "CheckpointStore(3)",
     "record_video(lambda o: np.zeros((1, 2)), 'expol/", "hidden_units=4", "load_policy(b",

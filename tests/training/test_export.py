@@ -233,6 +233,16 @@ def test_fault_14_a_file_of_a_policy_that_is_none(
         load_policy(tmp_path)
 
 
+def test_fault_14_a_fingerprint_that_is_none(
+    agent: TrpoAgent, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export_policy(agent, tmp_path)
+    (tmp_path / "fingerprint.pb").write_bytes(b"\x8b\xffno fingerprint")
+    with pytest.raises(RunDirectoryError, match="is damaged"):
+        load_policy(tmp_path)
+    assert "Traceback" not in caplog.text, "TensorFlow's own, which it logs and goes on"
+
+
 def test_another_saved_model_is_no_policy(tmp_path: pathlib.Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path))
     with pytest.raises(ConfigurationError, match="holds a SavedModel, but no policy of this library"):
