@@ -437,7 +437,7 @@ def test_a_critic_whose_slope_jumps_is_named(activation):
 def test_parts_out_of_range_are_refused():
     with pytest.raises(ConfigurationError, match="ParticleSelection.rule must be one of .*got 'best'"):
         ParticleSelection("best")
-    with pytest.raises(ConfigurationError, match="CriticFit.gamma must be between 0 and 1; got 1.5"):
+    with pytest.raises(ConfigurationError, match=r"CriticFit.gamma must be in \[0, 1\]; got 1.5"):
         CriticFit(gamma=1.5)
 
 
