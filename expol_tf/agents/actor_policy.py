@@ -121,8 +121,7 @@ class ActorPolicy(tf_policy.TFPolicy):
 
     def greedy_action(self, observation: tf.Tensor) -> tf.Tensor:
         """Returns the greedy actions `[B, A]` at observations `[B, O]`, clipped to the box."""
-        observation = self._observations(observation)
-        return self._into_box(greedy_action(self._distribution_of(observation)))
+        return self._greedy_action(self._observations(observation))
 
     def sampled_action(self, observation: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Returns actions `[B, A]` without exploration noise, clipped to the box.
@@ -220,7 +219,7 @@ class ActorPolicy(tf_policy.TFPolicy):
 
     def _compute(self, observation, seed, policy_state):
         if self._greedy:
-            return self.greedy_action(observation), (), policy_state
+            return self._greedy_action(observation), (), policy_state
         exploration_state, noise = self._parts(policy_state)
         if self._has_parts[1]:
             seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
@@ -247,6 +246,10 @@ class ActorPolicy(tf_policy.TFPolicy):
         if self._selection is None:
             return distribution.sample(seed=seed)
         return self._selection(distribution, seed)
+
+    def _greedy_action(self, observation):
+        # Batch dimensions are as many as come: a TF-Agents policy adds one to a batched environment's.
+        return self._into_box(greedy_action(self._distribution_of(observation)))
 
     def _into_box(self, action):
         return into_box(action, self.action_spec)
