@@ -31,9 +31,10 @@ from expol_tf.agents import (
 from expol_tf.distributions import greedy_action
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, SamplingActorNetwork
-from expol_tf.objectives import Improvement, deterministic_value, masked_mean
+from expol_tf.objectives import deterministic_value
 from expol_tf.optimizers import Adam
 from tests.agents import small_off_policy as small
+from tests.agents.own_parts import RisingQ, WithDensity, make_agent
 
 BATCH = small.as_tensors(small.make_transitions())
 
@@ -47,19 +48,6 @@ class ValueOfTheGreedyAction(SoftValue):
         return tf.reduce_min(critic(observation, greedy_action(policy(observation))), axis=-1)
 
 
-class RisingQ(PolicyImprovement):
-    """Maximizes the first critic's value; reports its mean."""
-
-    default_learning_rate = 0.03
-
-    def __call__(self, observation, policy, critic, temperature, seed, valid=None, *, box):
-        q = masked_mean(critic(observation, policy(observation).sample(seed=seed))[:, 0], valid)
-        return Improvement(-q, None, {"first_q": q})
-
-    def warnings(self, metrics):
-        return [f"first_q is {metrics['first_q']:g}"] if "first_q" in metrics else []
-
-
 @dataclasses.dataclass(frozen=True)
 class WithBonus(CriticFit):
     """y + β·(reward > 0)."""
@@ -70,24 +58,6 @@ class WithBonus(CriticFit):
         return super().target(batch, value, policy, temperature, box) + self.bonus * tf.cast(
             batch.reward > 0, tf.float32
         )
-
-
-class WithDensity(CriticFit):
-    """A target that asks for log π of the actions in the batch."""
-
-    requires = ("log_prob",)
-
-
-def make_agent(actor=None, **settings):
-    parts = dict(soft_value=DeterministicValue(), improvement=DeterministicImprovement()) | settings
-    actor = actor or small.LinearActor()
-    return ActorCriticAgent(
-        *small.SPECS,
-        actor,
-        small.QuadraticCritic(),
-        acting=Acting(seed=0, jit_compile=False),
-        **dict(temperature=FixedTemperature(0.0)) | parts,
-    )
 
 
 def squashed_gaussian():

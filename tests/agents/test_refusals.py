@@ -23,7 +23,7 @@ from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, ValueNetwork
 from tests.agents import small_off_policy as small
-from tests.agents.test_own_parts import RisingQ, WithDensity, make_agent
+from tests.agents.own_parts import RisingQ, WithDensity, make_agent
 from tests.agents.unusual_networks import CustomActorNetwork, NotReparameterized
 
 

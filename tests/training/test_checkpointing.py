@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.errors import CheckpointError
+from expol_tf.errors import CheckpointError, ConfigurationError
 from expol_tf.training import checkpointing
 from expol_tf.training.checkpointing import FORMAT_VERSION, CheckpointStore
 
@@ -240,7 +240,7 @@ def test_an_unwritable_directory_is_one_message(tmp_path):
 
 
 def test_at_least_one_is_kept(tmp_path):
-    with pytest.raises(ValueError, match="max_to_keep must be at least 1; got 0"):
+    with pytest.raises(ConfigurationError, match="max_to_keep must be 1 or more; got 0"):
         CheckpointStore(tmp_path, max_to_keep=0)
 
 
