@@ -172,7 +172,7 @@ def test_mistakes_are_named(tmp_path):
         figure(unknown)
     no_policy = write_run(tmp_path / "bare")
     (no_policy / "policy" / "saved_model.pb").unlink()
-    with pytest.raises(ConfigurationError, match="holds no policy"):
+    with pytest.raises(RunDirectoryError, match="policy is damaged .it has no saved_model.pb"):
         figure(no_policy)
     with pytest.raises(ConfigurationError, match="temperature must be positive"):
         figure(no_policy, temperature=-1.0)
