@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -32,3 +33,16 @@ def test_an_unknown_argument_is_an_error(name: str, arguments: list[str], tmp_pa
     )
     assert done.returncode in (1, 2) and done.stderr and "Traceback" not in done.stderr
     assert picture.stat().st_mtime_ns == before and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_imported_counts_as_a_failure(tmp_path):
+    tool = runpy.run_path(str(TOOLS / "compare_test_counts.py"))
+    report = tmp_path / "test.xml"
+    report.write_text(
+        '<testsuites><testsuite><testcase classname="" name="tests.agents.test_x"><error/></testcase>'
+        '<testcase classname="tests.agents.test_y" name="test_z"/></testsuite></testsuites>'
+    )
+    assert tool["outcomes"](report) == {
+        "tests/agents/test_x.py": {"failed": 1},
+        "tests/agents/test_y.py": {"passed": 1},
+    }
