@@ -365,7 +365,7 @@ def test_what_is_refused(settings, error, words):
         (DiscriminatorFit, dict(num_steps=0), "num_steps must be 1 or more; got 0"),
         (LangevinParticles, dict(num_steps=0), "num_steps must be 1 or more; got 0"),
         (LangevinParticles, dict(num_steps=5.0), "num_steps must be int; got 5.0. Write 5."),
-        (LangevinParticles, dict(step_size=0.0), "step_size must be positive and finite; got 0.0"),
+        (LangevinParticles, dict(step_size=0.0), "step_size must be positive; got 0.0"),
         (LangevinParticles, dict(step_size=float("inf")), "step_size must be positive and finite; got inf"),
         (LangevinParticles, dict(reduction="max"), "reduction must be one of .*got 'max'"),
     ],
