@@ -218,16 +218,6 @@ def test_other_bazels_keep_their_repositories(tmp_path, version, bzlmod):
     assert ("--noenable_bzlmod" in flags) == bzlmod
 
 
-def test_no_test_file_imports_another():
-    # Under Bazel a process has eight of the files and the helpers; which eight changes with every new file.
-    imported = re.compile(
-        r"^\s*(?:from|import) tests(?:\.\w+)*\.test_\w+|^from tests\.\w+ import test_", re.M
-    )
-    paths = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
-    assert len(paths) > 100
-    assert [path.name for path in paths if imported.search(path.read_text(encoding="utf-8"))] == []
-
-
 def test_bazel_ignores_the_virtual_environment():
     assert {".venv", ".bazel"} <= set((ROOT / ".bazelignore").read_text().split())
 
