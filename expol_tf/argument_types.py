@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Range
 
 # A value and the type that it should have → whether it has; None leaves the answer to `fits`.
@@ -215,6 +216,13 @@ def remedy(value: Any, hint: Any) -> str:
     if own and hasattr(value, "__name__"):
         return f" For one of your own, derive a class from {own[0]} (docs/extending.md) and call it."
     return ""
+
+
+def require(argument: str, value: Any, hint: Any, default: Any = None) -> None:
+    """Raises a `ConfigurationError` for a value that is not of a type or not in its range; see `mistake`."""
+    text = mistake(argument, value, hint, default)
+    if text:
+        raise ConfigurationError(text)
 
 
 def mistake(argument: str, value: Any, hint: Any, default: Any = None, special: Special | None = None) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from expol_tf.argument_types import mistake, type_hints
-from expol_tf.errors import ConfigurationError
+import gin
+
+from expol_tf.argument_types import plain, require, type_hints
 
 T = TypeVar("T", bound=Callable[..., Any])
+Arguments = tuple[Any, ...]
+Keywords = dict[str, Any]
 
 
 def checked(function: T) -> T:
@@ -19,16 +22,36 @@ def checked(function: T) -> T:
     Ranges (`expol_tf.number_types`) are checked too. What cannot be told cheaply passes, and so does what the
     signature does not declare, of which Python says that it is not there.
     """
-    signature = inspect.signature(function)
+    check = argument_check(inspect.signature(function))
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        hints = type_hints(function)
-        for name, value in (dict(zip(signature.parameters, args, strict=False)) | kwargs).items():
-            if name in hints:
-                text = mistake(name, value, hints[name], signature.parameters[name].default)
-                if text:
-                    raise ConfigurationError(text)
+        args, kwargs = check(type_hints(function), "", args, kwargs)
         return function(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
+
+
+def argument_check(
+    signature: inspect.Signature,
+) -> Callable[[Mapping[str, Any], str, Arguments, Keywords], tuple[Arguments, Keywords]]:
+    """Returns a function that holds the arguments of a call against types by name.
+
+    It is called with the types, what stands in front of an argument's name in messages, and the positional
+    and the keyword arguments. It returns these, NumPy's numbers as Python's.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    by_position = [each.name for each in signature.parameters.values() if each.kind in kinds]
+
+    def check(
+        types: Mapping[str, Any], owner: str, args: Arguments, kwargs: Keywords
+    ) -> tuple[Arguments, Keywords]:
+        given = dict(zip(by_position, args, strict=False)) | kwargs
+        for name, value in given.items():
+            if name in types and value is not gin.REQUIRED:
+                require(f"{owner}{name}", value, types[name], signature.parameters[name].default)
+                given[name] = plain(value, types[name])
+        named = [given[name] for name in by_position[: len(args)]]
+        return (*named, *args[len(named) :]), {name: given[name] for name in kwargs}
+
+    return check

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import gin
 
-from expol_tf.argument_types import mistake, plain, type_hints
+from expol_tf.argument_types import type_hints
+from expol_tf.checked import argument_check
 from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
@@ -73,27 +74,15 @@ def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Calla
     signature = inspect.signature(function)
     parameters = signature.parameters.values()
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    by_position = [parameter.name for parameter in parameters if parameter.kind in kinds]
+    check = argument_check(signature)
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        types = types_of()
         self = args[0] if "self" in signature.parameters else None
         for name in kwargs:
             if name not in signature.parameters and not takes_any:
                 raise ConfigurationError(_unknown(name, owner(self), self, signature))
-        given = dict(zip(by_position, args, strict=False)) | kwargs
-        for name, value in given.items():
-            if name not in types or value is gin.REQUIRED:
-                continue
-            text = mistake(f"{owner(self)}.{name}", value, types[name], signature.parameters[name].default)
-            if text:
-                raise ConfigurationError(text)
-            given[name] = plain(value, types[name])
-        named = [given[name] for name in by_position[: len(args)]]
-        args = (*named, *args[len(named) :])
-        kwargs = {name: given[name] for name in kwargs}
+        args, kwargs = check(types_of(), f"{owner(self)}.", args, kwargs)
         try:
             result = function(*args, **kwargs)
         except TaskError as error:

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import TimeLimit
 
-from expol_tf.argument_types import mistake
+from expol_tf.argument_types import require
 from expol_tf.configurable import configurable
 from expol_tf.environments.backends import (
     ArrayVectorEnvironment,
@@ -119,9 +119,7 @@ def check_task(
     task: Any, num_envs: Any = 1, backend: Any = "sync", wrappers: Any = (), make_kwargs: Any = None
 ) -> None:
     """Raises a `ConfigurationError` for arguments that `load_vector` cannot take, before anything is made."""
-    text = mistake("num_envs", num_envs, NumEnvs)
-    if text:
-        raise ConfigurationError(text)
+    require("num_envs", num_envs, NumEnvs)
     if backend not in ("sync", "envpool"):
         raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
     if not isinstance(task, str | gymnasium.Env) and not _makes_environment(task):

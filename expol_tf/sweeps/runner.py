@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from expol_tf.argument_types import mistake
+from expol_tf.argument_types import require
 from expol_tf.cli import home_path
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.number_types import NonNegative, PoolSize, WholeNumber
@@ -99,9 +99,7 @@ def require_pool(max_parallel: Any, cpus_per_run: Any, gpus_per_run: Any, retrie
         ("gpus_per_run", gpus_per_run, NonNegative),
         ("retries", retries, WholeNumber),
     ):
-        text = mistake(name, value, hint)
-        if text:
-            raise ConfigurationError(text)
+        require(name, value, hint)
     # What Ray can reserve.
     if not (0 == gpus_per_run or _SMALLEST_SHARE <= gpus_per_run <= 1 or gpus_per_run == round(gpus_per_run)):
         raise ConfigurationError(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from expol_tf.agents import TrpoAgent
-from expol_tf.argument_types import mistake, type_hints
+from expol_tf.argument_types import require, type_hints
 from expol_tf.cli import require_path
 from expol_tf.environments import check_task
 from expol_tf.errors import ConfigurationError
@@ -109,9 +109,7 @@ class Experiment:
 def _require_numbers(settings: Course | Records, *names: str) -> None:
     cls: Any = type(settings)
     for name in names:
-        text = mistake(name, getattr(settings, name), type_hints(cls)[name], getattr(cls, name))
-        if text:
-            raise ConfigurationError(text)
+        require(name, getattr(settings, name), type_hints(cls)[name], getattr(cls, name))
 
 
 def _require_observers(observers: Any) -> None:

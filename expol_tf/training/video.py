@@ -24,7 +24,7 @@ from expol_tf.environments import VectorEnvironment, load_vector
 from expol_tf.errors import ConfigurationError, DependencyError, TaskError
 from expol_tf.factories import shown_factory, takes
 from expol_tf.interruption import raise_if_stopped
-from expol_tf.number_types import SeedNumber
+from expol_tf.number_types import Count, SeedNumber, Steps
 from expol_tf.training.evaluation import MAX_STEPS
 
 _SUFFIXES = (".gif", ".mp4")
@@ -40,11 +40,11 @@ def record_video(
     act: Callable[[np.ndarray], Any],
     task: Any,
     path: str | os.PathLike[str],
-    episodes: int = 1,
+    episodes: Count = 1,
     seed: SeedNumber | None = None,
     wrappers: Sequence[Callable] = (),
     make_kwargs: Mapping[str, Any] | None = None,
-    max_steps: int = MAX_STEPS,
+    max_steps: Steps = MAX_STEPS,
 ) -> int:
     """Records whole episodes and returns the number of frames.
 
@@ -69,9 +69,6 @@ def record_video(
     """
     target = check_video_path(path)
     _require_render_mode(task)
-    for name, value in (("episodes", episodes), ("max_steps", max_steps)):
-        if value < 1:
-            raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
     choose_renderer()
     steps_per_s = _DEFAULT_STEPS_PER_S
 
