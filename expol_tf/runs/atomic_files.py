@@ -78,6 +78,21 @@ def remove_directory(path: str | os.PathLike[str], trash_name: str) -> None:
     shutil.rmtree(trash, ignore_errors=True)
 
 
+def set_aside(path: str | os.PathLike[str]) -> Path:
+    """Renames a damaged file or directory to `<name>.damaged`, or `….damaged-2` and so on; returns the new path.
+
+    Raises:
+      OSError: It cannot be renamed.
+    """
+    path = Path(path)
+    target, number = path.with_name(f"{path.name}.damaged"), 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.damaged-{number}")
+    os.rename(path, target)
+    return target
+
+
 def reason(error: Exception) -> str:
     """Returns what went wrong in one line, in the system's words: "No space left on device"."""
     if isinstance(error, OSError) and error.strerror:

@@ -138,12 +138,8 @@ def _header(path: Path) -> list[str] | None:
 
 def _set_aside(path: Path) -> list[str]:
     """Renames a table that is not this run's; returns the sentence that says so."""
-    target, number = path.with_name(f"{path.name}.damaged"), 1
-    while reading.is_there(target):
-        number += 1
-        target = path.with_name(f"{path.name}.damaged-{number}")
     try:
-        os.rename(path, target)
+        target = atomic_files.set_aside(path)
     except OSError as error:
         raise RunDirectoryError(
             f"{path} has not the columns of this run and cannot be set aside: {atomic_files.reason(error)}. "

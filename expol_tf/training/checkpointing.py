@@ -33,16 +33,8 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError
 from expol_tf.number_types import Count
 from expol_tf.runs import atomic_files, reading
-from expol_tf.training.checkpoint_files import ARRAYS as _ARRAYS
-from expol_tf.training.checkpoint_files import FORMAT_VERSION, Damaged
-from expol_tf.training.checkpoint_files import MANIFEST as _MANIFEST
-from expol_tf.training.checkpoint_files import array_kind as _array_kind
-from expol_tf.training.checkpoint_files import describe_file as _describe_file
-from expol_tf.training.checkpoint_files import manifest_digest as _manifest_digest
-from expol_tf.training.checkpoint_files import read_arrays as _read_arrays
-from expol_tf.training.checkpoint_files import read_manifest as _read_manifest
-from expol_tf.training.checkpoint_files import verify_files as _verify_files
-from expol_tf.training.checkpoint_files import write_arrays as _write_arrays
+from expol_tf.training import checkpoint_files
+from expol_tf.training.checkpoint_files import ARRAYS, FORMAT_VERSION, MANIFEST, Damaged
 
 _VARIABLES = "variables"
 _NAME = re.compile(r"checkpoint-(\d{12})(?:-(\d+))?")
@@ -170,13 +162,13 @@ class CheckpointStore:
     ) -> None:
         """Writes what is not TensorFlow's, and gives the checkpoint its name."""
         with self._writing(env_step, temporary):
-            _write_arrays(temporary / _ARRAYS, arrays)
-            files = {path.name: _describe_file(path) for path in sorted(temporary.iterdir())}
+            checkpoint_files.write_arrays(temporary / ARRAYS, arrays)
+            files = {path.name: checkpoint_files.describe_file(path) for path in sorted(temporary.iterdir())}
             manifest = {"format_version": FORMAT_VERSION, "env_step": env_step, "files": files}
             manifest["values"] = json.loads(values_json)
-            manifest["arrays"] = {name: _array_kind(array) for name, array in arrays.items()}
-            manifest["sha256"] = _manifest_digest(manifest)
-            (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+            manifest["arrays"] = {name: checkpoint_files.array_kind(array) for name, array in arrays.items()}
+            manifest["sha256"] = checkpoint_files.manifest_digest(manifest)
+            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1))
             for file in temporary.iterdir():
                 atomic_files.sync_path(file)
             atomic_files.sync_path(temporary)
@@ -262,11 +254,13 @@ class CheckpointStore:
         """Yields the checkpoints that are whole, newest first, with what they hold besides variables."""
         for path in reversed(self.paths()):
             try:
-                manifest = _read_manifest(path)
-                _verify_files(path, manifest)
-                restored = Restored(manifest["env_step"], _read_arrays(path, manifest), manifest["values"])
+                manifest = checkpoint_files.read_manifest(path)
+                checkpoint_files.verify_files(path, manifest)
+                restored = Restored(
+                    manifest["env_step"], checkpoint_files.read_arrays(path, manifest), manifest["values"]
+                )
                 if restored.env_step != int(_step(path)):
-                    raise Damaged(f"{_MANIFEST} is that of env step {restored.env_step}")
+                    raise Damaged(f"{MANIFEST} is that of env step {restored.env_step}")
                 if check is not None and (problem := check(restored)):
                     raise Damaged(problem)
             except Damaged as damage:
@@ -279,12 +273,8 @@ class CheckpointStore:
         if read_only:
             logging.warning("checkpoint %s is damaged (%s); using the one before it", path, damage)
             return
-        target, number = path.with_name(f"{path.name}.damaged"), 1
-        while target.exists():
-            number += 1
-            target = path.with_name(f"{path.name}.damaged-{number}")
         try:
-            os.rename(path, target)
+            target = atomic_files.set_aside(path)
         except OSError as error:
             raise CheckpointError(
                 f"checkpoint {path} is damaged ({damage}) and cannot be set aside: "

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,15 +258,25 @@ def _newest(base: str) -> Path:
     return sorted(Path(base, "checkpoints").glob("checkpoint-????????????"))[-1]
 
 
+def _checkpoint_files() -> Any:
+    """Returns what writes the files of checkpoints; the trials run against older versions, too."""
+    try:
+        from expol_tf.training import checkpoint_files
+    except ImportError:
+        from expol_tf.training import checkpointing
+
+        names = ("manifest_digest", "write_arrays", "describe_file")
+        return types.SimpleNamespace(**{name: getattr(checkpointing, f"_{name}") for name in names})
+    return checkpoint_files
+
+
 def _in_manifest(base: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Changes the manifest of the newest checkpoint, its own checksum kept right."""
-    from expol_tf.training import checkpointing
-
     path = _newest(base) / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
     if "sha256" in manifest:
-        manifest["sha256"] = checkpointing._manifest_digest(manifest)
+        manifest["sha256"] = _checkpoint_files().manifest_digest(manifest)
     path.write_text(json.dumps(manifest))
 
 
@@ -292,8 +303,6 @@ def _change_arrays(base: str, rng: random.Random) -> None:
     """One array less, or another one under its name, the manifest's checksums kept right."""
     import numpy as np
 
-    from expol_tf.training import checkpointing
-
     path = _newest(base) / "arrays.npz"
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -311,10 +320,10 @@ def _change_arrays(base: str, rng: random.Random) -> None:
         arrays[name] = arrays[name][..., None].repeat(2, -1)
     else:
         arrays[name + "x"] = arrays.pop(name)
-    checkpointing._write_arrays(path, arrays)
+    _checkpoint_files().write_arrays(path, arrays)
 
     def change(manifest: dict[str, Any]) -> None:
-        manifest["files"][path.name] = checkpointing._describe_file(path)
+        manifest["files"][path.name] = _checkpoint_files().describe_file(path)
 
     _in_manifest(base, change)
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from expol_tf.errors import CheckpointError, ConfigurationError
-from expol_tf.training import checkpointing
+from expol_tf.training import checkpoint_files
 from expol_tf.training.checkpointing import FORMAT_VERSION, CheckpointStore
 
 
@@ -212,7 +212,7 @@ def test_a_pickle_smuggled_in_with_matching_checksums_is_not_loaded(tmp_path, mo
         with open(path, "wb") as file:
             np.savez(file, state=np.array([{}], dtype=object))
 
-    monkeypatch.setattr("expol_tf.training.checkpointing._write_arrays", savez)
+    monkeypatch.setattr("expol_tf.training.checkpoint_files.write_arrays", savez)
     store.save(1, {"weight": weight})
     assert store.restore({"weight": weight}) is None
 
@@ -315,14 +315,14 @@ class _Gate:
 
     def __init__(self, monkeypatch):
         self.open, self.reached = threading.Event(), threading.Event()
-        write = checkpointing._write_arrays
+        write = checkpoint_files.write_arrays
 
         def held_back(path, arrays):
             self.reached.set()
             assert self.open.wait(60)
             write(path, arrays)
 
-        monkeypatch.setattr(checkpointing, "_write_arrays", held_back)
+        monkeypatch.setattr(checkpoint_files, "write_arrays", held_back)
 
 
 def test_training_goes_on_while_arrays_are_written(tmp_path, monkeypatch):
@@ -361,7 +361,7 @@ def test_a_failure_in_the_thread_is_raised_at_the_next_opportunity(tmp_path, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpointing, "_write_arrays", fail)
+        patched.setattr(checkpoint_files, "write_arrays", fail)
         store.save(2, {"weight": weight}, wait=False)
         store._writer.join()
     call = {"save": lambda: store.save(3, {"weight": weight}), "restore": lambda: store.restore({})}
