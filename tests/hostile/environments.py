@@ -309,25 +309,20 @@ def _train(task: str) -> None:
 
 
 def _load_vector(task: str) -> None:
-    import numpy as np
-
     from expol_tf.environments import load_vector
 
-    env = load_vector(_task(task), 2, 0)
-    try:
-        env.reset()
-        for _ in range(30):
-            env.step(np.zeros((2, 2), np.float32))
-    finally:
-        env.close()
+    _step(load_vector(_task(task), 2, 0))
 
 
 def _load(task: str) -> None:
-    import numpy as np
-
     from expol_tf.environments import load
 
-    env = load(_task(task), 2, 0)
+    _step(load(_task(task), 2, 0))
+
+
+def _step(env: Any) -> None:
+    import numpy as np
+
     try:
         env.reset()
         for _ in range(30):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -15,6 +14,7 @@ from expol_tf.errors import CheckpointError, RunDirectoryError
 from expol_tf.training import KeepBestPolicy, TrainingEvent, checkpoint_files
 from expol_tf.training.checkpoint_check import problem_with
 from expol_tf.training.checkpointing import CheckpointStore
+from tests.runs.damage import ANY
 from tests.training.forged import forge
 
 GENERATOR = json.dumps(np.random.default_rng(0).bit_generator.state)
@@ -140,16 +140,14 @@ def test_fault_14_a_manifest_that_is_none(store: CheckpointStore, content: bytes
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "arrays.npz", "variables.index"])
-@pytest.mark.parametrize("kind", ["directory", "link to nothing", "link to itself", "pipe"])
+@pytest.mark.parametrize("kind", ["directory", "dangling", "link to itself", "pipe"])
 def test_fault_14_a_file_of_a_checkpoint_that_is_none(store: CheckpointStore, name: str, kind: str) -> None:
     path = store.paths()[-1] / name
-    path.unlink()
-    if kind == "directory":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
+    if kind == "link to itself":
+        path.unlink()
+        path.symlink_to(path.name)
     else:
-        path.symlink_to("nowhere" if kind == "link to nothing" else path.name)
+        ANY[kind][0](path)
     assert restore(store, tf.Variable(0.0)).env_step == 100 and len(store.damaged) == 1
 
 

@@ -161,7 +161,7 @@ class Backend(VectorEnvironment):
         if self._num_steps is None:
             raise ConfigurationError(f"{self.task} must be reset before its first step: call reset().")
         # The first test costs nothing, the second one microseconds.
-        is_plain = actions.__class__ is np.ndarray and actions.dtype.kind in "biuf"
+        is_plain = actions.__class__ is np.ndarray and actions.dtype.kind in returned_values.REAL_KINDS
         if not is_plain and returned_values.real_numbers(actions) is None:
             raise ConfigurationError(
                 f"actions for {self.task} must be an array of real numbers; got {shown(actions)}. Give the "

@@ -26,7 +26,7 @@ def initial_state(task: ArrayTask, generator: np.random.Generator) -> np.ndarray
         state = task.initial_state(generator)
     except BaseException as error:
         raise task_error(error, "", call) from None
-    if state.__class__ is np.ndarray and state.ndim == 1 and state.dtype.kind in "biuf":
+    if state.__class__ is np.ndarray and state.ndim == 1 and state.dtype.kind in returned_values.REAL_KINDS:
         return state
     # Its length is the task's own to choose.
     length = state.shape[-1] if isinstance(state, np.ndarray) and state.ndim else 1
@@ -86,7 +86,11 @@ def transition(task: ArrayTask, state: np.ndarray, action: np.ndarray) -> Transi
 
 def _is_plain(value: Any, shape: tuple[int, ...]) -> bool:
     """Whether a value is what most tasks return, which needs no closer look."""
-    return value.__class__ is np.ndarray and value.shape == shape and value.dtype.kind in "biuf"
+    return (
+        value.__class__ is np.ndarray
+        and value.shape == shape
+        and value.dtype.kind in returned_values.REAL_KINDS
+    )
 
 
 def _require_info(info: Any, number: int, call: str) -> None:
