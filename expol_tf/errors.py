@@ -46,6 +46,13 @@ class DependencyError(ExpolError, ImportError):
     """An optional package or system library is needed and not installed."""
 
 
+class OutOfMemoryError(ExpolError, MemoryError):
+    """There is too little memory now. At another time, or on another machine, there may be enough.
+
+    So a program ends with another exit status than after a mistake, and a sweep tries the run again.
+    """
+
+
 class TaskError(ExpolError, RuntimeError):
     """An environment raised something, ended the program, or returned what its interface does not allow.
 

@@ -21,9 +21,12 @@ from expol_tf.cli.paths import shown, user_directory
 from expol_tf.cli.versions import installed_versions
 from expol_tf.errors import ExpolError, TaskError
 from expol_tf.interruption import StopRequest
+from expol_tf.memory import is_shortage_of_memory, memory_errors
 
 # The exit status of a mistake that the user has to correct.
 USAGE_ERROR = 2
+# That of a failure which another attempt may not have, as when the machine had too little memory.
+FAILURE = 1
 
 # --help shows the flags that are defined here among those of the program.
 flags.disclaim_key_flags()
@@ -55,8 +58,8 @@ def run_program(
       more_help: Text after the flags in --help.
 
     Returns:
-      The exit status: that of `main`, 2 for a mistake that the user has to correct, 130 for Ctrl-C, 143 for
-      SIGTERM, 129 for SIGHUP.
+      The exit status: that of `main`, 2 for a mistake that the user has to correct, 1 for too little memory,
+      130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     # A set of flags of its own: programs share names of flags, and tests call several in one process.
     values = flags.FlagValues()
@@ -84,7 +87,7 @@ def run_program(
         _silence_tensorflow()
     stop = StopRequest("the present operation", raises=True)
     try:
-        with stop:
+        with stop, memory_errors():
             return main(values, argv[1:])
     except ExpolError as error:
         if values.debug:
@@ -95,7 +98,7 @@ def run_program(
         print(f"{name}: error: {error_message(error)}", file=sys.stderr)
         if isinstance(error, TaskError) and (own := error.environment_traceback()):
             print(f"Where the environment raised it:\n{own}", file=sys.stderr)
-        return USAGE_ERROR
+        return FAILURE if is_shortage_of_memory(error) else USAGE_ERROR
     except KeyboardInterrupt as error:
         if values.debug:
             raise
@@ -103,23 +106,6 @@ def run_program(
         start = "\n" if sys.stderr.isatty() else ""
         print(f"{start}{name}: interrupted; {interrupted}", file=sys.stderr)
         return 128 + (getattr(error, "signal_number", stop.signal_number) or signal.SIGINT)
-    except Exception as error:
-        if values.debug or not _is_want_of_memory(error):
-            raise
-        print(
-            f"{name}: error: this machine has too little memory for it: "
-            f"{error_message(error).strip().partition(chr(10))[0] or type(error).__name__}\n"
-            "Make what is large smaller: NUM_ENVS, batches, the replay, iterations or networks.",
-            file=sys.stderr,
-        )
-        # Not the status of a mistake: another time the machine may have the memory.
-        return 1
-
-
-def _is_want_of_memory(error: Exception) -> bool:
-    # TensorFlow's class, which is not imported here.
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return isinstance(error, MemoryError) or "ResourceExhaustedError" in names
 
 
 def command_start(name: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from expol_tf import __version__
-from expol_tf.errors import CheckpointError
+from expol_tf.errors import CheckpointError, OutOfMemoryError
 from expol_tf.runs import atomic_files, reading
 
 # 1 was that of expol_tf 0.1, whose agents have variables of other names.
@@ -56,6 +56,7 @@ def read_arrays(directory: Path, manifest: Mapping[str, Any]) -> dict[str, np.nd
     Raises:
       Damaged: They are not there as the manifest lists them.
       CheckpointError: They cannot be read.
+      OutOfMemoryError: They do not fit into the memory.
     """
     path = directory / ARRAYS
     _require_file(path)
@@ -66,7 +67,7 @@ def read_arrays(directory: Path, manifest: Mapping[str, Any]) -> dict[str, np.nd
     except OSError as error:
         raise _read_failure(path, error) from error
     except MemoryError as error:
-        raise CheckpointError(f"cannot read {path}: it does not fit into the memory. Free some.") from error
+        raise OutOfMemoryError(f"cannot read {path}: it does not fit into the memory. Free some.") from error
     # NumPy reads foreign headers by Python's own parser, which may give up in more than one way.
     except Exception as error:
         raise Damaged(f"{path.name}: {atomic_files.reason(error)}") from error

@@ -31,6 +31,7 @@ from absl import logging
 from expol_tf.cli import home_path
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError
+from expol_tf.memory import memory_errors
 from expol_tf.number_types import Count
 from expol_tf.runs import atomic_files, reading
 from expol_tf.training import checkpoint_files
@@ -65,7 +66,7 @@ class CheckpointStore:
         self._directory = home_path(directory)
         self._max_to_keep = max_to_keep
         self._writer: threading.Thread | None = None
-        self._failure: CheckpointError | None = None
+        self._failure: Exception | None = None
 
     @property
     def directory(self) -> Path:
@@ -112,6 +113,7 @@ class CheckpointStore:
         Raises:
           CheckpointError: It cannot be written (full disk, read-only directory), or the one before could not;
             earlier ones are untouched.
+          OutOfMemoryError: There is too little memory for writing it.
           TypeError: An array has the dtype object, or a value is not JSON.
         """
         written = {name: np.asarray(array) for name, array in (arrays or {}).items()}
@@ -131,7 +133,8 @@ class CheckpointStore:
         def complete() -> None:
             try:
                 self._complete(env_step, temporary, path, written, values_json)
-            except CheckpointError as error:
+            # What a thread raises is lost: the run would go on as if it had the checkpoint.
+            except Exception as error:
                 self._failure = error
 
         self._writer = threading.Thread(target=complete, name="checkpoint")
@@ -152,7 +155,7 @@ class CheckpointStore:
         self.check()
 
     def check(self) -> None:
-        """Raises the `CheckpointError` of a checkpoint that could not be written, once, without waiting."""
+        """Raises the error of a checkpoint that could not be written, once, without waiting."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -180,10 +183,13 @@ class CheckpointStore:
     def _writing(self, env_step: int, temporary: Path) -> Iterator[None]:
         """Turns what goes wrong in the block into one message, and leaves nothing half written."""
         try:
-            yield
-        except (OSError, tf.errors.OpError) as error:
+            with memory_errors():
+                yield
+        except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise CheckpointError(self._cannot_write(env_step, error)) from error
+            if isinstance(error, OSError | tf.errors.OpError):
+                raise CheckpointError(self._cannot_write(env_step, error)) from error
+            raise
 
     def restore(
         self,
@@ -347,7 +353,8 @@ def _restore_variables(path: Path, trackables: Mapping[str, Any]) -> None:
     except (ValueError, tf.errors.OpError) as error:
         raise Damaged(f"{_VARIABLES}: {atomic_files.reason(error)}") from error
     try:
-        status = tf.train.Checkpoint(**trackables).read(str(path / _VARIABLES))
+        with memory_errors():
+            status = tf.train.Checkpoint(**trackables).read(str(path / _VARIABLES))
         # Unmatched values would be restored when their variables appear, from files that may be gone by then.
         status.assert_consumed()
     except tf.errors.DataLossError as error:

@@ -18,13 +18,13 @@ from expol_tf.configuration import Configuration, configuration_from_call, recor
 from expol_tf.environments import VectorEnvironment, load_vector, time_step_spec
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.memory import memory_errors
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.random import stream
 from expol_tf.runs import RunDirectory, describe_environment
 from expol_tf.training.checkpointing import CheckpointStore
 from expol_tf.training.devices import ensure_configured, learner_scope
 from expol_tf.training.evaluation import Evaluator
-from expol_tf.training.memory import memory_errors
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import Parts, choose_parts, completed_learner
 from expol_tf.training.runners.iteration import Runner
@@ -117,7 +117,7 @@ def train(
     return run_experiment(experiment, configuration_from_call("train", keywords | vars(learner)))
 
 
-@memory_errors()
+@memory_errors(sizes=True)
 def run_experiment(experiment: Experiment, record: Configuration) -> TrainingResult:
     """Does what `train` does, given objects instead of keywords and apart from how they were configured.
 
@@ -168,7 +168,7 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
             return loop.run(course, records)
 
 
-@memory_errors()
+@memory_errors(sizes=True)
 def check_experiment(experiment: Experiment, record: Configuration) -> str:
     """Makes all that `run_experiment` makes and resets the environments, but trains and writes nothing.
 

@@ -15,7 +15,14 @@ from absl import logging
 from expol_tf.agents import ActorCriticAgent, PolicyAgent
 from expol_tf.checked import checked
 from expol_tf.cli import home_path, require_path
-from expol_tf.errors import ConfigurationError, ExpolError, NonFiniteError, RunDirectoryError
+from expol_tf.errors import (
+    ConfigurationError,
+    ExpolError,
+    NonFiniteError,
+    OutOfMemoryError,
+    RunDirectoryError,
+)
+from expol_tf.memory import memory_errors
 from expol_tf.number_types import SeedNumber
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.runs import RunFiles, atomic_files, reading
@@ -213,7 +220,10 @@ def load_policy(directory: str | os.PathLike[str], seed: SeedNumber | None = Non
         if (candidate / "fingerprint.pb").is_file():
             # Loading would log a traceback of TensorFlow's own for a damaged one, and go on.
             tf.saved_model.experimental.read_fingerprint(str(candidate))
-        model = tf.saved_model.load(str(candidate))
+        with memory_errors():
+            model = tf.saved_model.load(str(candidate))
+    except OutOfMemoryError:
+        raise
     except Exception as error:  # What TensorFlow raises depends on which bytes are wrong.
         raise _damaged(candidate, atomic_files.reason(error)) from error
     if not all(hasattr(model, name) for name in ("deterministic", "sample", "generator_state", "signatures")):

@@ -13,6 +13,7 @@ from expol_tf.agents import ActorCriticAgent
 from expol_tf.environments import VectorEnvironment
 from expol_tf.errors import CheckpointError, ExpolError, NonFiniteError
 from expol_tf.interruption import Stopped, StopRequest
+from expol_tf.memory import memory_errors
 from expol_tf.runs import (
     Progress,
     RunDirectory,
@@ -294,7 +295,8 @@ class TrainingLoop:
 
     def _restore_runner(self, restored: Restored) -> None:
         try:
-            self._runner.set_state(restored.arrays)
+            with memory_errors():
+                self._runner.set_state(restored.arrays)
         except ExpolError:
             raise
         # A task's own `set_state` may raise anything.

@@ -16,7 +16,7 @@ import expol_tf
 from expol_tf.cli import programs
 from expol_tf.cli.paths import shown, user_path
 from expol_tf.cli.versions import installed_versions
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import ConfigurationError, OutOfMemoryError, TaskError
 from expol_tf.suggestions import did_you_mean, nearest
 
 HELP = "See expol-act --help.\n"
@@ -37,6 +37,8 @@ def act(values: flags.FlagValues, arguments: list[str]) -> int:
         raise MemoryError("Unable to allocate 25.0 GiB\nfor an array")
     if values.count == 6:
         raise type("ResourceExhaustedError", (Exception,), {})("OOM when allocating")
+    if values.count == 8:
+        raise TaskError("step() raised MemoryError.", "Valve, step 3", MemoryError())
     print(values.count, arguments)
     return values.count
 
@@ -50,13 +52,18 @@ def run(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(5, "Unable to allocate 25.0 GiB\n"), (6, "OOM when allocating")]
+    ("count", "words"),
+    [
+        (5, "this machine has too little memory for it (Unable to allocate 25.0 GiB). Lower"),
+        (6, "this machine has too little memory for it (OOM when allocating). Lower"),
+        (8, "Valve, step 3: step() raised MemoryError.\n"),
+    ],
 )
 def test_fault_16_too_little_memory_is_said(count: int, words: str, capsys: pytest.CaptureFixture) -> None:
-    assert run(f"--count={count}") == 1
+    """And has another status than a mistake has: a sweep tries the run again."""
+    assert run(f"--count={count}") == programs.FAILURE == 1
     message = capsys.readouterr().err
-    assert f"expol-act: error: this machine has too little memory for it: {words}" in message
-    assert "Make what is large smaller" in message and "for an array" not in message
+    assert message.startswith(f"expol-act: error: {words}") and message.count("\n") == 1
 
 
 def test_the_status_is_mains(capsys: pytest.CaptureFixture) -> None:
@@ -82,7 +89,9 @@ def test_a_mistake_is_one_message(
     assert not printed.out and printed.err == message
 
 
-@pytest.mark.parametrize(("count", "error"), [(2, ConfigurationError), (3, KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    ("count", "error"), [(2, ConfigurationError), (3, KeyboardInterrupt), (5, OutOfMemoryError)]
+)
 def test_debug_shows_the_traceback(count: int, error: type[BaseException]) -> None:
     with pytest.raises(error):
         run(f"--count={count}", "--debug")

@@ -84,6 +84,20 @@ def test_a_failure_is_told_in_a_line(attempt, program: str, expected: tuple) -> 
     assert (result.returncode, result.message, result.retry) == expected and not result.stopped
 
 
+def test_fault_16_a_run_that_finds_too_little_memory_is_tried_again(tmp_path: pathlib.Path) -> None:
+    """The training program itself, with a replay of 336 GB."""
+    arguments = (
+        "--gin_file=gin/sac.gin",
+        "--gin_bindings=OffPolicyRunner.replay_capacity = 2000000000",
+        f"--root_dir={tmp_path}/run",
+    )
+    log, stop = tmp_path / "run.log", tmp_path / "stop"
+    variables = sweep_process.inherited_variables()
+    result = make_attempt(Attempt(arguments, log, stop, str(tmp_path), variables, "run, attempt 1"))
+    assert (result.returncode, result.retry) == (1, True)
+    assert result.message.startswith("exit status 1: replay_capacity: 2,000,000,000 transitions of 168 bytes")
+
+
 def test_the_stop_file_is_one_signal(attempt, tmp_path: pathlib.Path) -> None:
     program = """
         import signal, sys, time

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.errors import CheckpointError, ConfigurationError
+from expol_tf.errors import CheckpointError, ConfigurationError, OutOfMemoryError
 from expol_tf.training import checkpoint_files
 from expol_tf.training.checkpointing import FORMAT_VERSION, CheckpointStore
 
@@ -350,6 +350,42 @@ def test_the_next_checkpoint_waits_for_the_last(tmp_path, monkeypatch):
     gate.open.set()
     second.join(60)
     assert [path.name[-1] for path in store.paths()] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "words"),
+    [
+        (MemoryError("no room"), OutOfMemoryError, "too little memory .*no room"),
+        (KeyError("a defect"), KeyError, "a defect"),
+    ],
+)
+def test_no_error_in_the_thread_is_lost(tmp_path, monkeypatch, raised, error, words):
+    store, weight = CheckpointStore(tmp_path), tf.Variable(1.0)
+
+    def fail(path, arrays):
+        raise raised
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint_files, "write_arrays", fail)
+        store.save(2, {"weight": weight}, wait=False)
+        with pytest.raises(error, match=words):
+            store.wait()
+    assert os.listdir(tmp_path) == []
+    store.save(3, {"weight": weight})
+
+
+def test_a_checkpoint_that_does_not_fit_into_the_memory_is_not_set_aside(tmp_path, monkeypatch):
+    store, weight = CheckpointStore(tmp_path), tf.Variable(1.0)
+    store.save(1, {"weight": weight}, {"rows": np.zeros(3)})
+
+    def fail(*arguments, **keywords):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "load", fail)
+        with pytest.raises(OutOfMemoryError, match="cannot read .*does not fit into the memory"):
+            store.restore({"weight": weight})
+    assert store.restore({"weight": weight}) is not None
 
 
 @pytest.mark.parametrize("opportunity", ["check", "wait", "save", "restore"])

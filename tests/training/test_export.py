@@ -13,7 +13,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import Acting, TrpoAgent
-from expol_tf.errors import ConfigurationError, NonFiniteError, RunDirectoryError
+from expol_tf.errors import ConfigurationError, NonFiniteError, OutOfMemoryError, RunDirectoryError
 from expol_tf.networks import (
     FlowActorNetwork,
     GaussianActorNetwork,
@@ -254,3 +254,16 @@ def test_an_observation_is_made_of_numbers(
     export_policy(agent, tmp_path)
     with pytest.raises(ConfigurationError, match="^observation must be an array of real numbers; got "):
         load_policy(tmp_path).act(observation)
+
+
+def test_a_policy_that_finds_too_little_memory_is_not_called_damaged(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_policy(make_agent(), tmp_path / "policy")
+
+    def fail(path: str) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setattr(tf.saved_model, "load", fail)
+    with pytest.raises(OutOfMemoryError, match=r"too little memory for it \(OOM when allocating\)"):
+        load_policy(tmp_path)

@@ -29,6 +29,8 @@ class Valve(gymnasium.Env):
         self.fault, self.count = fault, 0
         if fault == "maker":
             self.stick()
+        if fault == "memory of the maker":
+            raise MemoryError("no room")
 
     def stick(self):
         raise ValueError("stuck")
@@ -41,6 +43,8 @@ class Valve(gymnasium.Env):
         self.count += 1
         if self.count == 2 and self.fault == "step":
             self.stick()
+        if self.count == 2 and self.fault == "memory":
+            raise MemoryError("no room")
         if self.count == 2 and self.fault == "exit":
             sys.exit(0)
         terminated = None if self.fault == "end" else self.count % 4 == 0
@@ -60,6 +64,8 @@ _WORDS = {
     "exit": f"{_PLACE}, step 2: step() called sys.exit(0), which would end the program.",
     "end": f"{_PLACE}, step 1: terminated, which step() returns, must be True or False; got None.",
     "close": f"{_PLACE}: close() raised ValueError: stuck.",
+    "memory": f"{_PLACE}, step 2: step() raised MemoryError: no room.",
+    "memory of the maker": "The task 'valve:Valve-v0' cannot be made: its constructor raised MemoryError: no",
 }
 
 
@@ -83,10 +89,10 @@ def test_fault_17_what_the_program_says(fault: str, capfd: pytest.CaptureFixture
     ]  # fmt: skip
     status = train_main(["expol-train", *(f"--gin_bindings={each}" for each in bindings)])
     error = capfd.readouterr().err
-    assert status == 2
+    assert status == (1 if "memory" in fault else 2)
     message = next(line for line in error.splitlines() if line.startswith("expol-train: error: "))
     assert message.removeprefix("expol-train: error: ").startswith(_WORDS[fault])
-    assert failure(status, error) == f"exit status 2: {message.removeprefix('expol-train: error: ')}"
+    assert failure(status, error) == f"exit status {status}: {message.removeprefix('expol-train: error: ')}"
     frames = [line.strip() for line in error.splitlines() if line.strip().startswith("File ")]
     assert all("valve.py" in frame for frame in frames) and bool(frames) == (fault != "end")
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from expol_tf.agents import Transitions
-from expol_tf.errors import CheckpointError, ConfigurationError
+from expol_tf.errors import CheckpointError, ConfigurationError, OutOfMemoryError
 from expol_tf.training import UniformReplay
 from expol_tf.training.runners import replay
 
@@ -139,7 +139,7 @@ def test_a_capacity_is_a_positive_whole_number(capacity: object) -> None:
 
 def test_a_replay_larger_than_the_machine_names_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     capacity, observation = 2**31 - 1, 10**6
-    with pytest.raises(ConfigurationError, match=r"replay_capacity: 2,147,483,647 .*17179903\.54 GB.*Lower"):
+    with pytest.raises(OutOfMemoryError, match=r"replay_capacity: 2,147,483,647 .*17179903\.54 GB.*Lower"):
         UniformReplay(capacity, observation, ACTION)
 
     def fail(shape: Any) -> None:
@@ -149,7 +149,7 @@ def test_a_replay_larger_than_the_machine_names_its_size(monkeypatch: pytest.Mon
     # Where the system does not say what there is, TensorFlow finds out.
     monkeypatch.setattr(replay, "_available_memory", lambda: None)
     monkeypatch.setattr(tf, "zeros", fail)
-    with pytest.raises(ConfigurationError, match=r"could not be had. Lower it"):
+    with pytest.raises(OutOfMemoryError, match=r"could not be had. Lower it"):
         UniformReplay(capacity, observation, ACTION)
 
 

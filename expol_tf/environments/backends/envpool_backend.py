@@ -11,7 +11,13 @@ from expol_tf.configurable import configurable
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.faults import described
 from expol_tf.environments.registry import near_names
-from expol_tf.errors import ConfigurationError, DependencyError, UnknownEnvironmentError
+from expol_tf.errors import (
+    ConfigurationError,
+    DependencyError,
+    OutOfMemoryError,
+    UnknownEnvironmentError,
+)
+from expol_tf.memory import memory_errors
 from expol_tf.number_types import NumEnvs, SeedNumber
 from expol_tf.random import sub_environment_seeds
 
@@ -79,7 +85,10 @@ class EnvPoolVectorEnvironment(Backend):
         # EnvPool takes signed 32-bit integers.
         seeds = [value & 0x7FFFFFFF for value in sub_environment_seeds(seed, num_envs)]
         try:
-            self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
+            with memory_errors():
+                self._pool = envpool.make_gymnasium(task, num_envs=num_envs, env_seed=seeds, **kwargs)
+        except OutOfMemoryError:
+            raise
         except Exception as error:
             raise ConfigurationError(
                 f"EnvPool cannot make {task} with make_kwargs={kwargs}: {described(error)}."

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
-from expol_tf.errors import CheckpointError, ConfigurationError
+from expol_tf.errors import CheckpointError, OutOfMemoryError
 from expol_tf.number_types import Count
 from expol_tf.shapes import require_shapes
 
@@ -41,7 +41,8 @@ class UniformReplay(tf.Module):
       action_size: A.
 
     Raises:
-      ConfigurationError: If the capacity is not a positive integer, or this machine has not the memory.
+      ConfigurationError: If the capacity is not a positive integer.
+      OutOfMemoryError: If this machine has not the memory.
     """
 
     def __init__(self, capacity: Count, observation_size: Count, action_size: Count) -> None:
@@ -157,8 +158,8 @@ class UniformReplay(tf.Module):
         if available is not None and self.nbytes > available:
             raise self._too_large(f"this machine has {available / 1e9:.2f} GB left")
 
-    def _too_large(self, reason: str) -> ConfigurationError:
-        return ConfigurationError(
+    def _too_large(self, reason: str) -> OutOfMemoryError:
+        return OutOfMemoryError(
             f"replay_capacity: {self.capacity:,} transitions of {4 * self.row_size:,} bytes take "
             f"{self.nbytes / 1e9:.2f} GB; {reason}. Lower it (OffPolicyRunner.replay_capacity)."
         )
