@@ -193,7 +193,8 @@ def draw_fault(rng: random.Random, steps: int = 12, resets: int = 3) -> Fault:
         place = rng.choice(["init", "reset", "step", "step", "step", "close", "make"])
         condition = {"step": late_step, "reset": late_reset}.get(place, "")
         if place in ("make", "init"):
-            condition = rng.choice(["", "MyTask.made >= 2"])
+            # In the second copy: its maker is called when one has been made, which a task counts at once.
+            condition = rng.choice(["", f"MyTask.made >= {1 if place == 'make' else 2}"])
         return Fault(place, condition, rng.choice(_RAISED))
     if kind == 2:
         return Fault("reset", late_reset, f"observation = {rng.choice(_OBSERVATIONS)}")
