@@ -19,6 +19,7 @@ import numpy as np
 
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Range
+from expol_tf.text_types import Pattern
 
 # A value and the type that it should have → whether it has; None leaves the answer to `fits`.
 Special = Callable[[Any, Any], bool | None]
@@ -98,13 +99,16 @@ def range_problem(value: Any, hint: Any) -> str:
 
     Args:
       value: An object that `fits` the type.
-      hint: A type, which may have a `Range` for itself, for its alternatives or for the items of a sequence.
+      hint: A type, which may have a `Range` or a `Pattern` for itself, for its alternatives or for the items
+        of a sequence.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         # A symbol of a configuration, which stands for a value that is not known yet, has no range.
-        ranges = [item for item in arguments[1:] if isinstance(item, Range)]
-        problems = [item.problem(value) for item in ranges] if isinstance(value, numbers.Real) else []
+        rules = [item for item in arguments[1:] if isinstance(item, Range)]
+        problems = [rule.problem(value) for rule in rules] if isinstance(value, numbers.Real) else []
+        patterns = [item for item in arguments[1:] if isinstance(item, Pattern)]
+        problems += [pattern.problem(value) for pattern in patterns] if isinstance(value, str) else []
         return next(filter(None, problems), "") or range_problem(value, arguments[0])
     if origin in (typing.Union, types.UnionType):
         chosen = [each for each in _alternatives(value, arguments) if fits(value, each)]

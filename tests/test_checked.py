@@ -7,10 +7,15 @@ import pathlib
 import pytest
 
 from expol_tf.checked import checked
+from expol_tf.environments import load_vector
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Count
 from expol_tf.papers import make_figure
 from expol_tf.reports import find_runs, read_peer_curves, write_report
+from expol_tf.runs import plot_learning_curve, read_metrics
+from expol_tf.sweeps import read_sweep, run_sweep
+from expol_tf.testing import check_actor_network, check_agent, check_bijector, check_environment
+from expol_tf.training import evaluate_policy, export_critic, export_policy
 
 
 @checked
@@ -57,5 +62,29 @@ def test_wrong_arguments_are_named(arguments: tuple, keywords: dict, message: st
     ],
 )
 def test_fault_13_arguments_of_reports_and_figures(call, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} must be"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: evaluate_policy(object(), load_vector("Pendulum-v1"), 2), "act"),
+        (lambda: evaluate_policy(len, None, 2), "env"),
+        (lambda: evaluate_policy(len, load_vector("Pendulum-v1"), 1.5), "num_episodes"),
+        (lambda: evaluate_policy(len, load_vector("Pendulum-v1"), 1, max_steps=0), "max_steps"),
+        (lambda: export_policy(None, "policy"), "agent"),
+        (lambda: export_critic(object(), "critic"), "agent"),
+        (lambda: plot_learning_curve(3, "evaluation.csv", "curve.png"), "metrics_csv"),
+        (lambda: read_metrics(None), "path"),
+        (lambda: read_sweep(3), "name"),
+        (lambda: run_sweep(3, "sweep"), "runs"),
+        (lambda: check_actor_network(None), "make_network"),
+        (lambda: check_agent(3), "make_agent"),
+        (lambda: check_bijector("exp", 2), "bijector"),
+        (lambda: check_environment(lambda seed: None, num_steps=0), "num_steps"),
+    ],
+)
+def test_fault_13_arguments_of_functions_around_a_run(call, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} must be"):
         call()

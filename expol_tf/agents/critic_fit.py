@@ -16,6 +16,7 @@ from expol_tf.configurable import configurable
 from expol_tf.number_types import Count, Rate, UnitInterval
 from expol_tf.objectives import Policy
 from expol_tf.shapes import require_shapes
+from expol_tf.text_types import ModuleName
 
 
 @configurable
@@ -33,7 +34,7 @@ class TargetUpdate(tf.Module):
       period: Updates from one to the next, 1 or more.
     """
 
-    def __init__(self, tau: Rate = 0.005, period: Count = 1, name: str = "TargetUpdate") -> None:
+    def __init__(self, tau: Rate = 0.005, period: Count = 1, name: ModuleName = "TargetUpdate") -> None:
         super().__init__(name=name)
         self._tau = tau
         self._period = period

@@ -15,6 +15,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Finite, NonNegative, Positive
 from expol_tf.optimizers import Adam
 from expol_tf.shapes import require_shapes
+from expol_tf.text_types import ModuleName
 
 
 class Temperature(tf.Module):
@@ -59,7 +60,7 @@ class FixedTemperature(Temperature):
       temperature: 0 or more, in units of the reward per nat.
     """
 
-    def __init__(self, temperature: NonNegative = 1.0, name: str = "FixedTemperature") -> None:
+    def __init__(self, temperature: NonNegative = 1.0, name: ModuleName = "FixedTemperature") -> None:
         super().__init__(name=name)
         self._temperature = temperature
 
@@ -82,7 +83,7 @@ class ScheduledTemperature(Temperature):
     """
 
     def __init__(
-        self, schedule: Callable[[tf.Tensor], tf.Tensor], name: str = "ScheduledTemperature"
+        self, schedule: Callable[[tf.Tensor], tf.Tensor], name: ModuleName = "ScheduledTemperature"
     ) -> None:
         super().__init__(name=name)
         if not callable(schedule):
@@ -129,7 +130,7 @@ class LearnedTemperature(Temperature):
         initial_temperature: Positive = 1.0,
         target_entropy: Finite | None = None,
         optimizer: Optimizer | None = None,
-        name: str = "LearnedTemperature",
+        name: ModuleName = "LearnedTemperature",
     ) -> None:
         super().__init__(name=name)
         self._initial_temperature = initial_temperature

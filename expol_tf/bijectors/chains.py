@@ -13,6 +13,7 @@ from expol_tf.bijectors.coupling import AffineCoupling, split_sizes
 from expol_tf.bijectors.spline import ElementwiseSpline
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
+from expol_tf.text_types import FloatType
 
 tfb = tfp.bijectors
 
@@ -22,7 +23,7 @@ def make_transformations(
     num_transformations: int,
     conditioner: Callable[..., AffineConditioner] = AffineConditioner,
     context_size: int = 0,
-    dtype: str = "float32",
+    dtype: FloatType = "float32",
 ) -> list[list[keras.layers.Layer]]:
     """Creates the layers of `num_transformations` transformations g_k, with all their variables.
 

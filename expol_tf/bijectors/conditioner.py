@@ -12,6 +12,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, LayerSize, Positive, WholeNumber
+from expol_tf.text_types import Activation, FloatType
 
 # RealNVP's last layer starts this close to zero, so that a new flow is close to its base distribution.
 _LAST_LAYER_RANGE = 3e-3
@@ -47,11 +48,11 @@ class AffineConditioner(keras.layers.Layer):
         input_size: Count,
         output_size: Count,
         units: Sequence[LayerSize] = (3, 3),
-        activation: str = "relu",
+        activation: Activation = "relu",
         layer_norm: bool = True,
         log_scale_bound: Positive | None = None,
         context_size: WholeNumber = 0,
-        dtype: str = "float32",
+        dtype: FloatType = "float32",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)

@@ -13,6 +13,7 @@ import tensorflow_probability as tfp
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Count
+from expol_tf.text_types import ModuleName
 
 tfb = tfp.bijectors
 
@@ -83,7 +84,7 @@ class AffineCoupling(tfb.Bijector):
         event_size: Count,
         transformed: str = "last",
         dtype: tf.DType = tf.float32,
-        name: str = "affine_coupling",
+        name: ModuleName = "affine_coupling",
     ) -> None:
         parameters = dict(locals())
         with tf.name_scope(name) as name:

@@ -9,6 +9,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import AtLeastTwo, Count, Positive
+from expol_tf.text_types import FloatType
 
 tfb = tfp.bijectors
 
@@ -39,7 +40,7 @@ class ElementwiseSpline(keras.layers.Layer):
         event_size: Count = 1,
         num_bins: AtLeastTwo = 8,
         half_range: Positive = 4.0,
-        dtype: str = "float32",
+        dtype: FloatType = "float32",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)

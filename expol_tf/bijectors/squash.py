@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from expol_tf.bijectors.action_box import ActionBox, BoxSpec, representable_bounds
 from expol_tf.configurable import configurable
 from expol_tf.errors import SpaceError
+from expol_tf.text_types import ModuleName
 
 tfb = tfp.bijectors
 
@@ -53,7 +54,9 @@ class Squash(tfb.Bijector):
       dtype: The dtype of u and a.
     """
 
-    def __init__(self, action_spec: BoxSpec, dtype: tf.DType = tf.float32, name: str = "squash") -> None:
+    def __init__(
+        self, action_spec: BoxSpec, dtype: tf.DType = tf.float32, name: ModuleName = "squash"
+    ) -> None:
         parameters = dict(locals())
         middle, half = ActionBox.of(action_spec)
         edge = _edge(action_spec, dtype)

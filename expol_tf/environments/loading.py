@@ -120,7 +120,7 @@ def check_task(
 ) -> None:
     """Raises a `ConfigurationError` for arguments that `load_vector` cannot take, before anything is made."""
     require("num_envs", num_envs, NumEnvs)
-    if backend not in ("sync", "envpool"):
+    if not isinstance(backend, str) or backend not in ("sync", "envpool"):
         raise ConfigurationError(f'backend must be "sync" or "envpool"; got {backend!r}.')
     if not isinstance(task, str | gymnasium.Env) and not _makes_environment(task):
         raise ConfigurationError(

@@ -13,6 +13,7 @@ from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
+from expol_tf.text_types import Activation
 
 
 @configurable
@@ -41,7 +42,7 @@ class CriticNetwork(network.Network):
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (256, 256),
         num_critics: Few = 2,
-        activation: str = "relu",
+        activation: Activation = "relu",
         name: str = "CriticNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)

@@ -15,6 +15,7 @@ from expol_tf.configurable import configurable
 from expol_tf.distributions import PointMass
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import LayerSize
+from expol_tf.text_types import Activation
 
 tfd = tfp.distributions
 
@@ -40,7 +41,7 @@ class DeterministicActorNetwork(network.Network):
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (256, 256),
-        activation: str = "relu",
+        activation: Activation = "relu",
         name: str = "DeterministicActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)

@@ -16,6 +16,7 @@ from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.networks.spectral import SpectralDense
 from expol_tf.number_types import LayerSize
+from expol_tf.text_types import Activation
 
 # Activations whose slope is 1 at most.
 LIPSCHITZ_ACTIVATIONS = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
@@ -50,7 +51,7 @@ class DiscriminatorNetwork(network.Network):
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (256, 256),
-        activation: str = "relu",
+        activation: Activation = "relu",
         spectral_normalization: bool = False,
         name: str = "DiscriminatorNetwork",
     ) -> None:

@@ -26,6 +26,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, require_vectors, vector_size
 from expol_tf.number_types import FewOrNone, LayerSize
+from expol_tf.text_types import Activation
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -66,7 +67,7 @@ class FlowActorNetwork(network.Network):
         conditioner: Callable[..., AffineConditioner] = AffineConditioner,
         condition_on_observation: bool = False,
         squash: bool = False,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         name: str = "FlowActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)

@@ -16,6 +16,7 @@ from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import LayerSize
+from expol_tf.text_types import Activation
 
 tfd = tfp.distributions
 
@@ -53,7 +54,7 @@ class GaussianActorNetwork(network.Network):
         hidden_units: Sequence[LayerSize] = (64, 64),
         log_std: LogStd | None = None,
         squash: bool = False,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         name: str = "GaussianActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)

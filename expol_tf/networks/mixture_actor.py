@@ -16,6 +16,7 @@ from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
+from expol_tf.text_types import Activation
 
 tfd = tfp.distributions
 
@@ -51,7 +52,7 @@ class MixtureActorNetwork(network.Network):
         hidden_units: Sequence[LayerSize] = (64, 64),
         log_std: LogStd | None = None,
         squash: bool = False,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         name: str = "MixtureActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)

@@ -9,9 +9,11 @@ import tensorflow as tf
 from tf_agents.specs import array_spec
 from tf_agents.typing import types
 
+from expol_tf.checked import checked
 from expol_tf.checks import require_number
 from expol_tf.errors import ConfigurationError, SpaceError
 from expol_tf.keras_api import keras
+from expol_tf.text_types import Activation
 
 
 def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "observation_spec") -> int:
@@ -33,11 +35,12 @@ def require_vectors(observation_spec: types.NestedTensorSpec, action_spec: types
     vector_size(action_spec, "action_spec")
 
 
+@checked
 def make_mlp(
     input_size: int,
     hidden_units: Sequence[int],
     output_size: int,
-    activation: str = "tanh",
+    activation: Activation = "tanh",
     output_initializer: keras.initializers.Initializer | None = None,
     name: str = "mlp",
 ) -> keras.Sequential:
@@ -50,6 +53,9 @@ def make_mlp(
       activation: Keras name of the hidden layers' activation.
       output_initializer: How the last kernel is drawn; "glorot_uniform" by default.
       name: The name of the network.
+
+    Raises:
+      ConfigurationError: If a hidden layer has no units, or Keras has no such activation.
     """
     if not all(units >= 1 for units in hidden_units):
         raise ConfigurationError(f"hidden_units must be positive layer sizes; got {tuple(hidden_units)}.")
@@ -66,7 +72,7 @@ def make_mlp(
 
 def built_layers(
     hidden_units: Sequence[int],
-    activation: str,
+    activation: Activation,
     input_size: int,
     make_layer: Callable[..., keras.layers.Layer] = keras.layers.Dense,
 ) -> list[keras.layers.Layer]:

@@ -21,6 +21,7 @@ from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import require_vectors, vector_size
 from expol_tf.networks.noisy_dense import NoisyDense
 from expol_tf.number_types import Decay, Finite, LayerSize
+from expol_tf.text_types import Activation
 
 tfd = tfp.distributions
 
@@ -90,7 +91,7 @@ class NoisyActorNetwork(EpisodeNetwork):
         noise: str = "per_sample",
         initial_rho: Finite = -4.0,
         dropout: Decay = 0.5,
-        activation: str = "relu",
+        activation: Activation = "relu",
         layer_norm: bool = True,
         name: str = "NoisyActorNetwork",
     ) -> None:

@@ -8,6 +8,7 @@ from tf_agents.typing import types
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import vector_size
 from expol_tf.number_types import NonNegative, Positive
+from expol_tf.text_types import ModuleName
 
 
 @configurable
@@ -28,7 +29,7 @@ class ObservationNormalizer(tf.Module):
         observation_spec: types.NestedTensorSpec,
         clip: Positive | None = 5.0,
         epsilon: NonNegative = 1e-8,
-        name: str = "ObservationNormalizer",
+        name: ModuleName = "ObservationNormalizer",
     ) -> None:
         super().__init__(name=name)
         size = vector_size(observation_spec)

@@ -17,6 +17,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, require_vectors, vector_size
 from expol_tf.number_types import Count, LayerSize
+from expol_tf.text_types import Activation
 
 tfd = tfp.distributions
 
@@ -48,7 +49,7 @@ class SamplingActorNetwork(network.Network):
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (200, 200),
-        activation: str = "relu",
+        activation: Activation = "relu",
         noise_size: Count | None = None,
         num_noises: Count | None = None,
         name: str = "SamplingActorNetwork",

@@ -11,6 +11,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Decay, NonNegative, Positive
 from expol_tf.replicas import run_on_replicas
+from expol_tf.text_types import ModuleName
 
 
 @configurable
@@ -39,7 +40,7 @@ class Adam(tf.Module):
         beta_1: Decay = 0.9,
         beta_2: Decay = 0.999,
         epsilon: NonNegative = 1e-8,
-        name: str = "Adam",
+        name: ModuleName = "Adam",
     ) -> None:
         super().__init__(name=name)
         self._learning_rate = learning_rate

@@ -14,6 +14,7 @@ from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.adam import Adam
 from expol_tf.replicas import gradients, outside_of_replicas
 from expol_tf.shapes import require_shapes
+from expol_tf.text_types import ModuleName
 
 
 class MinibatchReport(NamedTuple):
@@ -52,7 +53,7 @@ class MinibatchAdam(tf.Module):
         epochs: Count = 10,
         minibatch_size: Count = 64,
         max_gradient_norm: Positive | None = None,
-        name: str = "MinibatchAdam",
+        name: ModuleName = "MinibatchAdam",
     ) -> None:
         super().__init__(name=name)
         # ε as in Keras, and as in runs of earlier versions. Gradients are clipped here, where their norm is

@@ -7,8 +7,10 @@ import os
 
 import numpy as np
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
+from expol_tf.number_types import Count
 from expol_tf.runs import atomic_files
 from expol_tf.runs.returns import Episodes, read_metrics
 from expol_tf.runs.tables import read_columns
@@ -17,12 +19,13 @@ _TRAINING_COLOUR = "#0072B2"
 _EVALUATION_COLOUR = "#D55E00"
 
 
+@checked
 def plot_learning_curve(
     metrics_csv: str | os.PathLike[str],
     evaluation_csv: str | os.PathLike[str],
     png: str | os.PathLike[str],
     title: str = "",
-    smoothing_episodes: int = 100,
+    smoothing_episodes: Count = 100,
 ) -> None:
     """Draws training returns (raw and as a running mean over episodes) and evaluations against env steps.
 

@@ -7,10 +7,12 @@ import os
 
 import numpy as np
 
+from expol_tf.checked import checked
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs.tables import read_columns
 
 
+@checked
 def read_metrics(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Returns the columns of `metrics.csv` that say how far a run came, [R]; without rows if it is missing.
 

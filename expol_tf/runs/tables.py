@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files, reading
@@ -231,6 +232,7 @@ def read_text_table(path: str | os.PathLike[str], remedy: str = reading.REMEDY) 
     return [dict(zip(columns, cells, strict=True)) for cells in rows]
 
 
+@checked
 def read_table(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Returns the rows of a CSV file, cells as int, float, str or None where empty. See `read_lines`."""
     return [{name: _value(cell) for name, cell in row.items()} for row in read_text_table(path)]

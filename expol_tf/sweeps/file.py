@@ -6,6 +6,7 @@ import inspect
 import os
 from typing import Any
 
+from expol_tf.checked import checked
 from expol_tf.cli import did_you_mean
 from expol_tf.configuration import Binding, Macro, Reference, expand, find_file, read_files, render, walk
 from expol_tf.errors import ConfigurationError
@@ -14,6 +15,7 @@ from expol_tf.sweeps.sweep import LogUniform, Sweep, Uniform
 _CONFIGURABLES = {"Sweep": Sweep, "Uniform": Uniform, "LogUniform": LogUniform}
 
 
+@checked
 def read_sweep(name: str | os.PathLike[str]) -> Sweep:
     """Returns the sweep that a file describes; see `Sweep`.
 

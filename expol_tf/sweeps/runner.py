@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from expol_tf.argument_types import require
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.number_types import NonNegative, PoolSize, WholeNumber
@@ -44,6 +45,7 @@ class SweepResult(NamedTuple):
         return [state for state in self.states if state.status == "failed"]
 
 
+@checked
 def run_sweep(
     runs: Sequence[CheckedRun],
     root_dir: str | os.PathLike[str],

@@ -10,8 +10,10 @@ from tf_agents.networks import network as tf_agents_network
 from tf_agents.specs import tensor_spec
 from tf_agents.typing import types
 
+from expol_tf.checked import checked
 from expol_tf.distributions import greedy_action
 from expol_tf.errors import ConfigurationError
+from expol_tf.number_types import NonNegative, SeedNumber
 from expol_tf.testing.actor_network_graphs import check_graphs, check_moving_variables, check_sample_graphs
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, perturbed
 from expol_tf.testing.network_under_test import BATCH, SAMPLES, NetworkUnderTest
@@ -19,14 +21,15 @@ from expol_tf.testing.network_under_test import BATCH, SAMPLES, NetworkUnderTest
 MakeNetwork = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], tf_agents_network.Network]
 
 
+@checked
 def check_actor_network(
     make_network: MakeNetwork,
     observation_spec: types.NestedTensorSpec | None = None,
     action_spec: types.NestedTensorSpec | None = None,
     *,
-    tolerance: float = 1e-3,
-    perturbation: float = 0.3,
-    seed: int = 0,
+    tolerance: NonNegative = 1e-3,
+    perturbation: NonNegative = 0.3,
+    seed: SeedNumber = 0,
 ) -> None:
     """Checks an actor network: `network(observation [B, O]) -> (tfd.Distribution over [B, A], state)`.
 

@@ -13,14 +13,22 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.trajectories import trajectory
 
 from expol_tf.agents import Rollout, Transitions
+from expol_tf.checked import checked
 from expol_tf.keras_api import keras
+from expol_tf.number_types import Count, NonNegative, SeedNumber
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite
 
 MakeAgent = Callable[[], tf_agent.TFAgent]
 
 
+@checked
 def check_agent(
-    make_agent: MakeAgent, *, batch_size: int = 3, num_steps: int = 8, tolerance: float = 1e-5, seed: int = 0
+    make_agent: MakeAgent,
+    *,
+    batch_size: Count = 3,
+    num_steps: Count = 8,
+    tolerance: NonNegative = 1e-5,
+    seed: SeedNumber = 0,
 ) -> None:
     """Checks an agent with flat float observations and actions: acting, training, checkpoints and seeds.
 

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from expol_tf.checked import checked
+from expol_tf.number_types import Count, NonNegative, SeedNumber
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, explained, perturbed
 
 tfb = tfp.bijectors
@@ -16,16 +18,17 @@ tfd = tfp.distributions
 _PRODUCTS = {"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "Conv2D"}
 
 
+@checked
 def check_bijector(
     bijector: tfb.Bijector,
-    event_size: int,
+    event_size: Count,
     *,
     batch_shape: Sequence[int] = (),
     dtype: tf.DType | None = None,
-    tolerance: float | None = None,
-    perturbation: float = 0.3,
+    tolerance: NonNegative | None = None,
+    perturbation: NonNegative = 0.3,
     single_evaluation: bool = True,
-    seed: int = 0,
+    seed: SeedNumber = 0,
 ) -> None:
     """Checks a bijector of vectors in ℝᴬ: its inverse, its log-determinant, its shapes and its cost.
 

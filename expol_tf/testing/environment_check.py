@@ -10,14 +10,19 @@ import numpy as np
 from tf_agents.environments import py_environment, utils
 from tf_agents.trajectories import time_step as ts
 
+from expol_tf.checked import checked
 from expol_tf.environments import returned_values, task_error
 from expol_tf.errors import TaskError
+from expol_tf.number_types import Count, SeedNumber
 from expol_tf.testing.assertions import ensure, ensure_finite
 
 MakeEnvironment = Callable[[int], py_environment.PyEnvironment]
 
 
-def check_environment(make_environment: MakeEnvironment, *, num_steps: int = 100, seed: int = 0) -> None:
+@checked
+def check_environment(
+    make_environment: MakeEnvironment, *, num_steps: Count = 100, seed: SeedNumber = 0
+) -> None:
     """Checks a batched TF-Agents environment against the conventions that agents rely on.
 
     * It passes TF-Agents' `validate_py_environment`. Time steps have the shapes of the specs and real, finite

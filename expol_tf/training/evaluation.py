@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import logging
 
+from expol_tf.checked import checked
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment, checked_reset, checked_step, load_vector
-from expol_tf.errors import ConfigurationError, TaskError
+from expol_tf.errors import TaskError
 from expol_tf.interruption import raise_if_stopped
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.random import stream
@@ -50,12 +51,13 @@ class EvaluationResult(NamedTuple):
         return "\n".join(lines)
 
 
+@checked
 def evaluate_policy(
     act: Act,
     env: VectorEnvironment,
-    num_episodes: int,
+    num_episodes: Count,
     on_end: Callable[[np.ndarray], None] | None = None,
-    max_steps: int = MAX_STEPS,
+    max_steps: Steps = MAX_STEPS,
 ) -> EvaluationResult:
     """Returns the returns of exactly `num_episodes` episodes.
 
@@ -72,11 +74,9 @@ def evaluate_policy(
       max_steps: An episode that reaches so many steps counts as truncated there; a warning says so.
 
     Raises:
+      ConfigurationError: If an argument is none of its kind.
       Stopped: If a signal asked for a stop between two steps.
     """
-    for name, value in (("num_episodes", num_episodes), ("max_steps", max_steps)):
-        if value < 1:
-            raise ConfigurationError(f"{name} must be 1 or more; got {value}.")
     shares = [num_episodes // env.num_envs + (i < num_episodes % env.num_envs) for i in range(env.num_envs)]
     remaining = np.array(shares)
     returns: list[list[float]] = [[] for _ in shares]
@@ -84,8 +84,6 @@ def evaluate_policy(
     running_return = np.zeros(env.num_envs)
     running_length = np.zeros(env.num_envs, np.int64)
     num_cut = 0
-    # Environments of somebody else's need not have it.
-    restart = getattr(env, "restart", functools.partial(VectorEnvironment.restart, env))
     observation = checked_reset(env)
     while True:
         active = remaining > 0
@@ -110,7 +108,7 @@ def evaluate_policy(
             remaining[i] -= 1
         cut &= remaining > 0
         if cut.any():
-            observation = restart(cut)
+            observation = env.restart(cut)
     if num_cut:
         logging.warning(
             "%d of %d episodes of %s had not ended after %s steps (EVAL_MAX_STEPS) and were cut off there, "

@@ -88,6 +88,7 @@ def _variables(network: Any, normalizer: Any) -> list[tf.Variable]:
     return [*network.variables, *([] if normalizer is None else normalizer.variables)]
 
 
+@checked
 def export_policy(agent: PolicyAgent, directory: str | os.PathLike[str]) -> None:
     """Writes the agent's present policy as a SavedModel with the signatures "deterministic" and "sample".
 
@@ -107,6 +108,7 @@ def export_policy(agent: PolicyAgent, directory: str | os.PathLike[str]) -> None
     _save(module, {"deterministic": module.deterministic, "sample": module.sample}, directory)
 
 
+@checked
 def export_critic(agent: ActorCriticAgent, directory: str | os.PathLike[str]) -> None:
     """Writes the agent's present critics as a SavedModel with the signature "q".
 

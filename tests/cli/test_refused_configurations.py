@@ -75,6 +75,32 @@ def test_fault_15_a_bound_number_out_of_its_range(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        (
+            "CriticNetwork.activation = 'no'",
+            "activation must be Keras's name of an activation function, such",
+        ),
+        (
+            "CriticNetwork.activation = 'PReLU'",
+            "such as relu, elu or tanh; got 'PReLU'. The default is 'relu'",
+        ),
+        ("NoisyActorNetwork.activation = ''", "NoisyActorNetwork.activation must be Keras's name"),
+        ("AffineConditioner.dtype = 'int32'", """dtype must be "float32" or "float64"; got 'int32'"""),
+        ("TargetUpdate.name = 'a b'", "name must be a name of ASCII letters, digits and _; got 'a b'"),
+        ("actor/Adam.name = ''", "Adam.name must be a name of ASCII letters, digits and _; got ''"),
+        ("LearnedTemperature.name = 'é'", "LearnedTemperature.name must be a name of ASCII letters"),
+        ("ObservationNormalizer.name = 'a/b'", "ObservationNormalizer.name must be a name of ASCII letters"),
+    ],
+)
+def test_fault_15_a_bound_text_that_names_nothing(
+    text: str, words: str, capsys: pytest.CaptureFixture
+) -> None:
+    message = bound(capsys, text)
+    assert words in message and "--gin_bindings:" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
         ("SEED = @train()", "train.seed must be int; got @train()"),
         ("train.observers = [@train()]", "@train() is the program itself"),
         ("train.backend = @train()\ntrain.backend = 'sync'", "train() is the program itself"),

@@ -77,6 +77,7 @@ def test_missing_packages_are_named():
         ({"task": "Hopper-v5", "seed": -1}, "seed"),
         ({"task": "Hopper-v5", "seed": 0.5}, "seed"),
         ({"task": "Hopper-v5", "backend": "async"}, '"sync" or "envpool"; got \'async\''),
+        ({"task": "Hopper-v5", "backend": np.zeros((2, 2))}, '"sync" or "envpool"; got array'),
         ({"task": "Hopper-v5", "make_kwargs": {"gravity": 1}}, "gravity"),
         ({"task": "Hopper-v5", "make_kwargs": {"max_episode_steps": 0}}, "max_episode_steps"),
         ({"task": CountingTask(), "num_envs": 2}, "num_envs must be 1"),

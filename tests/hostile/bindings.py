@@ -27,6 +27,9 @@ from tests.hostile.values import (
 
 _ACTIVATION = choice("relu", "tanh")
 _REDUCTION = choice("min", "mean")
+_NAME = dataclasses.replace(
+    choice("mine"), bad=lambda rng: values.pick(rng, "'a b'", "''", "'é'", "'a/b'", "3")
+)
 _EXPERIMENT: dict[str, Domain] = {
     "NUM_ENVS": dataclasses.replace(COUNT, nullable=True),
     "NUM_ENV_STEPS": COUNT,
@@ -55,6 +58,8 @@ _OFF_POLICY: dict[str, Domain] = {
     "CriticNetwork.activation": _ACTIVATION,
     "TargetUpdate.tau": UNIT,
     "TargetUpdate.period": COUNT,
+    "TargetUpdate.name": _NAME,
+    "actor/Adam.name": _NAME,
     "actor/Adam.learning_rate": RATE,
     "critic/Adam.learning_rate": RATE,
     "CriticFit.gamma": UNIT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,6 +22,7 @@ from expol_tf.networks import (
     vector_size,
 )
 from expol_tf.testing.assertions import perturbed
+from expol_tf.text_types import Activation
 
 OBSERVATION = tensor_spec.TensorSpec([3], tf.float32)
 LOW, HIGH = np.array([-0.4, 0.0]), np.array([0.4, 10.0])
@@ -131,3 +134,15 @@ def test_initial_weights_follow_the_global_seed():
 def test_mistakes_are_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_fault_15_activations_are_functions_of_keras():
+    pattern = typing.get_args(Activation)[1]
+    for name in pattern.expression.split("|"):
+        assert not isinstance(keras.activations.get(name), keras.layers.Layer)
+        assert make_mlp(3, (4,), 2, name)(STATES).shape == [4, 2]
+    functions = {name for name in vars(keras.activations) if not name.startswith("_")}
+    assert {name for name in functions if pattern.problem(name)} == {"deserialize", "get", "serialize"}
+    for name in ("no", "get", "PReLU", ""):  # A layer such as PReLU would have variables of its own.
+        with pytest.raises(ConfigurationError, match="activation must be Keras's name of an activation"):
+            make_mlp(3, (4,), 2, name)
