@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from expol_tf.agents.policy_update import PolicyBatch, PolicyObjective, PolicyUpdate
@@ -14,6 +15,10 @@ from expol_tf.replicas import compiled, means
 
 # Each change of the learning rate is by this factor.
 _RATE_FACTOR = 1.5
+# A step is scaled back where its divergence is more than so many times the desired one, so often at most.
+# Each time it becomes half as long or less.
+_TOO_FAR = 4.0
+_SCALINGS = 10
 
 
 # It compiles itself, as eigendecompositions must stay outside of what XLA compiles.
@@ -22,15 +27,17 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
     """Ascends mean[(π/π_old)·Â] + β·H[π] by one `Kfac` step whose rate is adapted to E_s KL[π_old ‖ π].
 
     The rate is divided by 1.5 after a step with KL > 2·desired_kl, and multiplied by 1.5 after one with
-    KL < desired_kl/2. A step after which the surrogate or the divergence is not finite is undone,
-    and its momentum forgotten.
+    KL < desired_kl/2. A step with KL > 4·desired_kl, which the Fisher matrix did not foresee, is scaled back to
+    √(desired_kl/KL) of its length and measured again, and so is its momentum. A step after which the surrogate
+    or the divergence is not finite is undone, and its momentum forgotten.
 
     Reference: Wu et al. 2017, *Scalable trust-region method for deep reinforcement learning using
     Kronecker-factored approximation*, §3 and 4.
 
     Args:
-      kfac: The optimizer, which serves this policy alone; by default `Kfac(clip_kl=0.05, factor_interval=2)`,
-        compiled as the agent is.
+      kfac: The optimizer, which serves this policy alone; by default one whose steps have the Fisher matrix
+        of their own batch and predict `desired_kl` where the rate allows it: `Kfac(1.0, damping=0.1,
+        clip_kl=desired_kl, momentum=0.0, factor_decay=0.9, eigen_interval=1)`, compiled as the agent is.
       desired_kl: Divergence per update that the learning rate aims at, in nats.
       min_learning_rate: The smallest rate.
       max_learning_rate: The largest rate.
@@ -69,7 +76,17 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         """
         self._jit_compile = jit_compile
         if self.kfac is None:
-            self.kfac = Kfac(clip_kl=0.05, factor_interval=2, jit_compile=jit_compile)
+            # A policy changes fast, and with it its Fisher matrix: a running mean of it lags behind, and so
+            # does a velocity.
+            self.kfac = Kfac(
+                learning_rate=1.0,
+                damping=0.1,
+                clip_kl=self._desired_kl,
+                momentum=0.0,
+                factor_decay=0.9,
+                eigen_interval=1,
+                jit_compile=jit_compile,
+            )
         example = objective.example()
         self.kfac.build(objective.variables, lambda: objective.log_prob(example)[0])
 
@@ -103,18 +120,19 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         measure = compiled(
             lambda: means(objective_and_divergence, batch, batch.valid, entropy_seed), self._jit_compile
         )
-        surrogate, kl = measure()
+        surrogate, measured_kl = measure()
+        fraction, surrogate, kl = self._scaled_back(objective.variables, old, measure, surrogate, measured_kl)
         improvement = surrogate - report.objective
         # Where the objective was not finite before, Kfac took no step, and the metrics must tell.
         undone = ~(tf.math.is_finite(improvement) & tf.math.is_finite(kl))
         undone &= tf.math.is_finite(report.objective)
         assign(objective.variables, tf.where(undone, old, flatten(objective.variables)))
         # Momentum would take what led there into the next steps.
-        self.kfac.forget_momentum(undone)
-        self._adapt(self.kfac.learning_rate, kl, taken=report.trust_region_scale > 0)
+        self.kfac.scale_momentum(tf.where(undone, tf.zeros_like(fraction), fraction))
+        self._adapt(self.kfac.learning_rate, measured_kl, taken=report.trust_region_scale > 0)
         improvement, kl, fraction = (
             tf.where(undone, tf.zeros_like(number), number)
-            for number in (improvement, kl, report.trust_region_scale)
+            for number in (improvement, kl, fraction * report.trust_region_scale)
         )
         return {
             "surrogate": improvement,
@@ -124,6 +142,32 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
             "predicted_kl": report.predicted_kl,
             "gradient_norm": report.gradient_norm,
         }
+
+    def _scaled_back(self, variables, old, measure, surrogate, kl):
+        """Shortens the step while its divergence is too large: (its fraction, surrogate, divergence) then.
+
+        A step that stays too long gets a divergence of infinity, so that it is undone.
+        """
+        new = flatten(variables)
+        limit = _TOO_FAR * self._desired_kl
+
+        def too_far(_, fraction, surrogate, kl):
+            """Whether a finite divergence is above the limit."""
+            return (kl > limit) & tf.math.is_finite(kl)
+
+        def shorten(count, fraction, surrogate, kl):
+            """The divergence is nearly quadratic in the step's length."""
+            fraction *= tf.sqrt(self._desired_kl / kl)
+            assign(variables, old + fraction * (new - old))
+            return count + 1, fraction, *measure()
+
+        _, fraction, surrogate, kl = tf.while_loop(
+            too_far,
+            shorten,
+            (tf.constant(0), tf.ones_like(kl), surrogate, kl),
+            maximum_iterations=_SCALINGS,
+        )
+        return fraction, surrogate, tf.where(kl > limit, tf.constant(np.inf, kl.dtype), kl)
 
     def _adapt(self, rate, kl, taken):
         # A divergence that is not finite counts as too large.

@@ -82,7 +82,8 @@ class SlowKfac:
         factors, exact = policy.statistics(x, a, weights)
         if self.steps % self.factor_interval == 0:
             self.history.append((self.steps, factors))
-        if self.steps % self.eigen_interval == 0:
+        first = self.steps < self.eigen_interval and self.steps % self.factor_interval == 0
+        if first or self.steps % self.eigen_interval == 0:
             self.used = self.running()
         gradient = policy.gradient(x, a, coefficients)
         fisher = scipy.linalg.block_diag(*[np.kron(A, G) for A, G in self.used], exact)

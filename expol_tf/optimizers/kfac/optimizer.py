@@ -18,6 +18,9 @@ from expol_tf.optimizers.kfac.factors import KroneckerFactors
 from expol_tf.optimizers.kfac.plan import KfacCoverage, KfacPlan, make_plan, variable_names
 from expol_tf.replicas import compiled, divided, sum_over_parts
 
+# So many of the first batches replace the running factors; after n batches they are a mean over about n / 10.
+_FOLLOWED = 10.0
+
 
 class KfacReport(NamedTuple):
     """Scalars of one step.
@@ -65,9 +68,12 @@ class Kfac(tf.Module):
     (F + d·I)x = ∇ is solved with the batch's exact Fisher matrix, by conjugate gradients that do not form it.
     `coverage` names both kinds. With `cg_iterations=0` such variables are refused by name instead.
 
-    A and G (`factors` holds a `KroneckerFactors` for each layer of `coverage`) are running means. They are
-    decomposed at the first step and every `eigen_interval` steps. A batch whose objective, gradient or
-    statistics are not finite changes nothing.
+    A and G (`factors` holds a `KroneckerFactors` for each layer of `coverage`) are running means, in which
+    the n-th batch has the weight max(1 − ρ, min(10/n, 1)), ρ the factor decay to the power of the factor
+    interval. They are decomposed every `eigen_interval` steps, and in the first `eigen_interval` steps whenever a batch enters
+    them: an output layer that begins near 0 grows so fast that the curvature of the layers before it changes
+    a thousandfold within ten steps. A batch whose objective, gradient or statistics are not finite changes
+    nothing.
 
     Example:
 
@@ -96,10 +102,10 @@ class Kfac(tf.Module):
       damping: d, which is added to F̂'s diagonal.
       clip_kl: Largest predicted divergence of a step, ½ lr²ΔᵀF̂Δ, in nats.
       momentum: m, between 0 and 1.
-      factor_decay: Weight of the past in the running factors, per step.
+      factor_decay: Weight of the past in the running factors, per step, in the long run.
       factor_interval: Every so many steps a batch enters the running factors, which is the larger part of a
         step's cost.
-      eigen_interval: Every so many steps the factors are decomposed.
+      eigen_interval: Every so many steps the factors are decomposed, once as many steps are done.
       cg_iterations: Conjugate-gradient iterations for the exact block. 0 refuses variables that need it.
       jit_compile: Whether XLA compiles everything but the eigendecompositions, which it makes slow.
     """
@@ -210,7 +216,7 @@ class Kfac(tf.Module):
 
             def unfinished(done, _):
                 """Whether steps are left before the next eigendecomposition."""
-                return (done < count) & (self._updates % self._eigen_interval != 0)
+                return (done < count) & ~self._decomposition_due()
 
             return tf.while_loop(
                 unfinished, lambda done, _: (done + 1, self._move(measure())), (done + 1, report)
@@ -221,7 +227,7 @@ class Kfac(tf.Module):
             measured = self._compiled(measure)()
             # Before this step moves: the first step already has the factors of its own batch. A batch that is
             # not finite did not enter them, so that there is nothing to decompose.
-            due = tf.equal(self._updates % self._eigen_interval, 0)
+            due = self._decomposition_due()
             tf.cond(due & measured.finite, self._refresh, lambda: None)
             return self._compiled(several)(done, measured)
 
@@ -230,6 +236,11 @@ class Kfac(tf.Module):
         if count == 1:
             return between_decompositions(*start)[1]
         return tf.while_loop(lambda done, _: done < count, between_decompositions, start)[1]
+
+    def _decomposition_due(self):
+        steps = self._updates
+        first = (steps < self._eigen_interval) & tf.equal(steps % self._factor_interval, 0)
+        return first | tf.equal(steps % self._eigen_interval, 0)
 
     def _compiled(self, function):
         # XLA's eigendecomposition on the CPU takes 10 to 50 times as long as the plain operation, so that
@@ -315,12 +326,11 @@ class Kfac(tf.Module):
         # costs I + J additions instead of I² + J².
         traces = tf.add_n([tf.linalg.trace(moment) for pair in statistics for moment in pair])
         finite &= tf.math.is_finite(traces)
-        # A running mean that begins at 0 would be too small at first. The rate (1 − ρ)/(1 − ρᵗ) at the t-th
-        # batch makes it the weighted mean Σ ρᵗ⁻ⁱ Âᵢ / Σ ρᵗ⁻ⁱ, in which the first batch counts fully. (Adam
-        # corrects the same bias when it reads its moments.)
-        done = tf.cast(self._updates // self._factor_interval, traces.dtype)
+        # 1 at first: a running mean that begins at 0 would be too small, and one in which all batches of a
+        # quickly changing model count alike is of a model that is no more.
+        entered = tf.cast(self._updates // self._factor_interval, traces.dtype) + 1.0
         decay = tf.constant(self._factor_decay**self._factor_interval, traces.dtype)
-        rate = (1.0 - decay) / (1.0 - decay ** (done + 1.0))
+        rate = tf.maximum(1.0 - decay, tf.minimum(_FOLLOWED / entered, 1.0))
         # Rate 0, not a branch: every factor is one fused update.
         rate = tf.where(finite, rate, tf.zeros_like(rate))
         for factors, pair in zip(self.factors, statistics, strict=True):
@@ -367,10 +377,11 @@ class Kfac(tf.Module):
         predicted = tf.where(finite, tf.square(scale) * predicted, tf.zeros_like(predicted))
         return KfacReport(measured.objective, scale, predicted, gradient_norm, measured.cg_residual)
 
-    def forget_momentum(self, condition: tf.Tensor | bool = True) -> None:
-        """Sets v to 0 where `condition`, a scalar, is true: after a step that the caller undid."""
+    def scale_momentum(self, factor: tf.Tensor | float) -> None:
+        """v ← factor·v, of a scalar between 0 and 1: where the caller shortened a step, or undid it (0)."""
         for velocity in self._velocities:
-            velocity.assign(tf.where(condition, tf.zeros_like(velocity), velocity))
+            # Chosen, not multiplied by 0, which would leave NaN what is NaN.
+            velocity.assign(tf.where(factor > 0.0, factor * velocity, tf.zeros_like(velocity)))
 
     def _built_plan(self) -> KfacPlan:
         if self._plan is None:
