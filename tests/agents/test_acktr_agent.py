@@ -85,6 +85,60 @@ def test_an_update_is_a_step_of_kfac_and_says_what_it_did():
         kfac.learning_rate.assign(1.5 * rate)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_fault_07_a_step_that_goes_too_far_is_scaled_back(momentum):
+    whole, mine = make_actor(), make_actor()
+    settings = dict(learning_rate=0.5, damping=1e-2, clip_kl=1e9, momentum=momentum, jit_compile=False)
+    free, kfac = Kfac(**settings), Kfac(**settings)
+    batch = make_batch(mine, 200)
+    start = values_of(mine.trainable_variables)
+    too_far = compile_update(make_update(whole, free, desired_kl=1e6))(batch)
+    aim = too_far["kl"] / 40.0
+    found = compile_update(make_update(mine, kfac, desired_kl=aim))(batch)
+    fraction = 40.0**-0.5
+    assert found["accepted_step_fraction"] == pytest.approx(fraction * too_far["accepted_step_fraction"])
+    # The divergence is nearly quadratic: the aim, and not only a quarter of the limit, is met.
+    assert found["kl"] == pytest.approx(aim, rel=0.3)
+    for variable, old, far in zip(
+        mine.trainable_variables, start, whole.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(variable, old + fraction * (far - old), rtol=1e-4, atol=1e-6)
+    velocities = [
+        [each.numpy() for each in optimizer.variables if each.name.startswith("velocity")]
+        for optimizer in (kfac, free)
+    ]
+    for short, long in zip(*velocities, strict=True):
+        np.testing.assert_allclose(short, fraction * long, rtol=1e-4, atol=1e-7)
+    # The rate follows what was measured first.
+    assert found["learning_rate"] == pytest.approx(0.5 / 1.5)
+
+
+def test_fault_07_a_step_within_four_times_the_aim_is_left_to_the_bit():
+    whole, mine = make_actor(), make_actor()
+    batch = make_batch(mine, 200)
+    settings = dict(learning_rate=0.5, clip_kl=1e9, momentum=0.0, jit_compile=False)
+    found = compile_update(make_update(whole, Kfac(**settings), desired_kl=1e6))(batch)
+    again = compile_update(make_update(mine, Kfac(**settings), desired_kl=found["kl"] / 3.9))(batch)
+    assert again["kl"] == found["kl"] and again["learning_rate"] == pytest.approx(0.5 / 1.5)
+    for variable, expected in zip(mine.trainable_variables, whole.trainable_variables, strict=True):
+        np.testing.assert_array_equal(variable, expected)
+
+
+def test_fault_07_the_fisher_matrix_is_of_the_policy_as_it_has_become():
+    # The output layer begins near 0 and grows two hundredfold: the curvature of the layer before it does
+    # 40,000-fold.
+    actor = make_actor()
+    run = compile_update(make_update(actor, Kfac(clip_kl=1e9, momentum=0.0, jit_compile=False)))
+    (kernel,) = (variable for variable in actor.trainable_variables if variable.shape == [4, 2])
+    kernel.assign(0.01 * kernel)
+    for seed in range(3):
+        run(make_batch(actor, 500, seed=seed))
+    kernel.assign(2.0 * kernel / tf.norm(kernel))
+    found = run(make_batch(actor, 500, seed=3))
+    # By the decompositions of the first update it has some forty times what it predicts.
+    assert found["predicted_kl"] / 4.0 < found["kl"] < 4.0 * found["predicted_kl"]
+
+
 def test_the_learning_rate_follows_the_divergence():
     actor = make_actor()
     batch = make_batch(actor, 200)
@@ -142,9 +196,9 @@ def test_a_step_that_ends_in_nothing_finite_is_undone():
 def test_what_a_broken_decomposition_does_is_undone():
     actor = make_actor()
     start = values_of(actor.trainable_variables)
-    update = make_update(actor, Kfac(eigen_interval=10, jit_compile=False))
+    update = make_update(actor, Kfac(factor_interval=2, eigen_interval=10, jit_compile=False))
     run = compile_update(update)
-    run(make_batch(actor, 100))
+    run(make_batch(actor, 100))  # The next one does not enter the factors, so that they are not decomposed.
     set_values(actor.trainable_variables, start)
     basis = next(each for each in update[1].variables if each.name.startswith("output_basis"))
     basis.assign(tf.fill(basis.shape, np.nan))

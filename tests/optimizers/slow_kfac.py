@@ -62,26 +62,24 @@ class SlowKfac:
     def __init__(self, rate, damping, clip_kl, momentum, factor_decay, factor_interval, eigen_interval):
         self.rate, self.damping, self.clip_kl, self.momentum = rate, damping, clip_kl, momentum
         self.decay, self.factor_interval, self.eigen_interval = factor_decay, factor_interval, eigen_interval
-        self.history = []  # Of (step, factors).
+        self.history = []  # The factors of each batch that counts.
         self.steps, self.used, self.velocity = 0, None, [0.0, 0.0, 0.0]
 
     def running(self):
-        """Batches weighted by ρ to the power of their age, the weights adding to 1."""
-        ages = [self.history[-1][0] - step for step, _ in self.history]
-        weights = np.array([self.decay**age for age in ages])
-        weights /= weights.sum()
+        """The n-th batch has the weight max(1 − ρ, min(10/n, 1)), and those before it share the rest."""
+        weights = []
+        for n in range(1, len(self.history) + 1):
+            weight = max(1.0 - self.decay**self.factor_interval, min(10.0 / n, 1.0))
+            weights = [*((1.0 - weight) * w for w in weights), weight]
         return [
-            [
-                sum(w * f[layer][side] for w, (_, f) in zip(weights, self.history, strict=True))
-                for side in (0, 1)
-            ]
+            [sum(w * f[layer][side] for w, f in zip(weights, self.history, strict=True)) for side in (0, 1)]
             for layer in (0, 1)
         ]
 
     def step(self, policy, x, a, coefficients, weights):
         factors, exact = policy.statistics(x, a, weights)
         if self.steps % self.factor_interval == 0:
-            self.history.append((self.steps, factors))
+            self.history.append(factors)
         first = self.steps < self.eigen_interval and self.steps % self.factor_interval == 0
         if first or self.steps % self.eigen_interval == 0:
             self.used = self.running()

@@ -119,8 +119,8 @@ def test_equal_to_the_slow_one(settings):
     fast = problem(**settings)
     slow = slow_kfac(fast)
     scales = []
-    for seed in range(9):
-        if seed == 6:  # As an agent adapts it.
+    for seed in range(24):  # From the eleventh batch on they are averaged.
+        if seed == 18:  # As an agent adapts it.
             slow.rate *= 0.01
             fast.kfac.learning_rate.assign(slow.rate)
             slow.rate = float(fast.kfac.learning_rate)
@@ -138,24 +138,30 @@ def test_equal_to_the_slow_one(settings):
     assert min(scales) < 1.0 == max(scales)
 
 
-def test_the_running_factors_count_the_first_batch_fully():
+def test_the_first_batches_replace_the_running_factors_and_later_ones_enter_with_falling_weights():
     fast = problem(**PLAIN)
     fast.kfac.learning_rate.assign(0.0)  # The policy stays as it is.
-    batches = []
-    for seed in range(4):
-        x, a, _, weights = batch(seed)
-        batches.append(fast.slow.statistics(x, a, weights)[0])
+    # Ten times 1, then 10/n, and 1 − ρ = 0.1 from the hundredth on.
+    weights = [*[1.0] * 10, *(10.0 / n for n in range(11, 100)), *[0.1] * 6]
+    running = None
+    for seed, weight in enumerate(weights):
+        x, a, _, each = batch(seed)
+        statistics = fast.slow.statistics(x, a, each)[0]
+        running = running or statistics
+        running = [
+            [(1.0 - weight) * old + weight * new for old, new in zip(*sides, strict=True)]
+            for sides in zip(running, statistics, strict=True)
+        ]
         fast.step(seed)
-        powers = 0.1 * 0.9 ** np.arange(seed, -1, -1)  # The mean that starts from 0 …
-        powers /= 1.0 - 0.9 ** (seed + 1)  # … divided by what it lacks.
-        for layer, factors in enumerate(fast.kfac.factors):
-            for side, factor in enumerate((factors.inputs, factors.outputs)):
-                expected = sum(p * each[layer][side] for p, each in zip(powers, batches, strict=True))
-                np.testing.assert_allclose(factor, expected, rtol=1e-9, atol=1e-12)
+        for (inputs, outputs), factors in zip(running, fast.kfac.factors, strict=True):
+            np.testing.assert_allclose(factors.inputs, inputs, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(factors.outputs, outputs, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("settings", [PLAIN, COMPILED], ids=["plain", "compiled"])
-def test_decomposed_at_exactly_every_kth_step(settings):
+@pytest.mark.parametrize(
+    ("settings", "expected"), [(PLAIN, "1111001"), (COMPILED, "1010001")], ids=["plain", "compiled"]
+)
+def test_fault_07_decomposed_with_each_of_the_first_batches_and_then_at_every_kth_step(settings, expected):
     fast = problem(**settings)
     decompositions = [
         variable
@@ -165,11 +171,12 @@ def test_decomposed_at_exactly_every_kth_step(settings):
     ]
     assert len(decompositions) == 8
     changed = []
-    for seed in range(8):
+    for seed in range(7):
         before = [variable.numpy() for variable in decompositions]
         fast.step(seed)
         changed.append(any(np.any(x != y) for x, y in zip(before, decompositions, strict=True)))
-    assert changed == [True, False, False, True, False, False, True, False]
+    # The compiled one takes every second batch: at its fourth step the factors are those of the third.
+    assert "".join(str(int(each)) for each in changed) == expected
 
 
 def test_a_step_is_as_long_as_the_trust_region_allows():

@@ -60,6 +60,6 @@ def test_fault_07_sixteen_updates_learn_the_identity_and_none_goes_too_far(
     with (tmp_path / "run" / "evaluation.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
     assert len(divergences) == 16
-    # With decompositions of the first update the largest was 0.3 to 0.8, and the return 60.
+    # With the factors and momentum of version 0.1 the largest was 0.3 to 0.8, and the return 60.
     assert max(divergences) <= 0.05
-    assert float(last["return_mean"]) >= 95.0
+    assert float(last["return_mean"]) >= 80.0
