@@ -27,9 +27,9 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
     """Ascends mean[(π/π_old)·Â] + β·H[π] by one `Kfac` step whose rate is adapted to E_s KL[π_old ‖ π].
 
     The rate is divided by 1.5 after a step with KL > 2·desired_kl, and multiplied by 1.5 after one with
-    KL < desired_kl/2. A step with KL > 4·desired_kl, which the Fisher matrix did not foresee, is scaled back to
-    √(desired_kl/KL) of its length and measured again, and so is its momentum. A step after which the surrogate
-    or the divergence is not finite is undone, and its momentum forgotten.
+    KL < desired_kl/2. A step with KL > 4·desired_kl, which the Fisher matrix did not foresee, is scaled back
+    to √(desired_kl/KL) of its length and measured again, and so is its momentum. A step after which the
+    surrogate or the divergence is not finite is undone, and its momentum forgotten.
 
     Reference: Wu et al. 2017, *Scalable trust-region method for deep reinforcement learning using
     Kronecker-factored approximation*, §3 and 4.

@@ -99,9 +99,7 @@ def test_fault_07_a_step_that_goes_too_far_is_scaled_back(momentum):
     assert found["accepted_step_fraction"] == pytest.approx(fraction * too_far["accepted_step_fraction"])
     # The divergence is nearly quadratic: the aim, and not only a quarter of the limit, is met.
     assert found["kl"] == pytest.approx(aim, rel=0.3)
-    for variable, old, far in zip(
-        mine.trainable_variables, start, whole.trainable_variables, strict=True
-    ):
+    for variable, old, far in zip(mine.trainable_variables, start, whole.trainable_variables, strict=True):
         np.testing.assert_allclose(variable, old + fraction * (far - old), rtol=1e-4, atol=1e-6)
     velocities = [
         [each.numpy() for each in optimizer.variables if each.name.startswith("velocity")]

@@ -70,10 +70,10 @@ class Kfac(tf.Module):
 
     A and G (`factors` holds a `KroneckerFactors` for each layer of `coverage`) are running means, in which
     the n-th batch has the weight max(1 − ρ, min(10/n, 1)), ρ the factor decay to the power of the factor
-    interval. They are decomposed every `eigen_interval` steps, and in the first `eigen_interval` steps whenever a batch enters
-    them: an output layer that begins near 0 grows so fast that the curvature of the layers before it changes
-    a thousandfold within ten steps. A batch whose objective, gradient or statistics are not finite changes
-    nothing.
+    interval. They are decomposed every `eigen_interval` steps, and in the first `eigen_interval` steps
+    whenever a batch enters them: an output layer that begins near 0 grows so fast that the curvature of the
+    layers before it changes a thousandfold within ten steps. A batch whose objective, gradient or statistics
+    are not finite changes nothing.
 
     Example:
 
