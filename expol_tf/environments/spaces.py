@@ -54,12 +54,15 @@ def box_bounds(space: gymnasium.Space) -> tuple[Any, ...] | None:
     if not isinstance(space, spaces.Box) or not _has_bounds(space):
         return None
     # Bytes are compared in a tenth of the time of arrays, and every reset does it.
-    return space.low.shape, space.low.tobytes(), space.high.tobytes()
+    return space.shape, space.low.tobytes(), space.high.tobytes()
 
 
 def _has_bounds(box: spaces.Box) -> bool:
     """Whether the bounds are arrays of the box's shape: a task might have replaced them."""
-    return all(isinstance(bound, np.ndarray) and bound.shape == box.shape for bound in (box.low, box.high))
+    low, high = box.low, box.high
+    return (
+        isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and low.shape == box.shape == high.shape
+    )
 
 
 def _float32_bounds(box: spaces.Box) -> tuple[np.ndarray, np.ndarray]:

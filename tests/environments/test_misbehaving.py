@@ -710,7 +710,8 @@ class ArrayTaskThat:
         ({"terminated": None}, "step 1", r"terminated of .* must be an array of bool .*got None"),
         ({"terminated": np.array(["no"])}, "step 1", r"terminated of .*dtype <U2"),
         ({"info": 3}, "step 1", r"info of .*got the int 3"),
-        ({"info": {"goal": 1}}, "step 1", r"info\['goal'\] of .* must have a row for each of 1 states"),
+        ({"info": {"goal": [1]}}, "step 1", r"info\['goal'\] of .* must be an array .*got the list \[1\]"),
+        ({"info": {"goal": 1}}, "step 1", r"info\['goal'\] of .* must be an array with a row for each of 1"),
     ],
 )
 def test_fault_17_tasks_of_arrays(backend, replaced, when, words):

@@ -57,6 +57,7 @@ class ArrayVectorEnvironment(StateRowsBackend):
         super().__init__(env, num_envs, seed, task)
         self.info: Mapping[str, np.ndarray] = {}
         self._task: ArrayTask = self._inner.task
+        self._shows = self._inner.render_mode is not None
         # Only the state's size is wanted, so no sub-environment's generator may be used up for it.
         state = task_calls.initial_state(self._task, np.random.default_rng(0))
         self._states = np.zeros((num_envs, state.size))
@@ -66,9 +67,9 @@ class ArrayVectorEnvironment(StateRowsBackend):
         # In double precision, as `ArrayTaskEnv.step` has them, so that both give the same bits.
         actions = actions.astype(np.float64)
         rows: Any = slice(None) if active is None else np.flatnonzero(active)
-        before = self._states[0].copy()
+        before = self._states[0].copy() if self._shows else None
         result = task_calls.transition(self._task, self._states[rows], actions[rows])
-        self._elapsed[rows] += 1
+        self._elapsed += 1 if active is None else active
         self._states[rows] = result.state
         self.info = self._spread(result.info or {}, rows)
         arrays.next_observation[rows] = task_calls.observe(self._task, result.state)
@@ -76,15 +77,15 @@ class ArrayVectorEnvironment(StateRowsBackend):
         arrays.terminated[rows] = result.terminated
         arrays.truncated[rows] = self._elapsed[rows] >= self._max_steps
         # Pictures are of the first sub-environment only.
-        if active is None or active[0]:
+        if before is not None and (active is None or active[0]):
             self._inner.record(before, actions[0], self._states[0])
 
     def _draw_states(self, rows: list[int]) -> np.ndarray:
+        shape = self._states.shape[1:]
         for row in rows:
             state = task_calls.initial_state(self._task, self._generators[row])
-            if state.shape != self._states.shape[1:]:
-                what = "the state in which an episode starts"
-                returned_values.array(state, self._states.shape[1:], what, ", always")
+            if state.shape != shape:
+                returned_values.array(state, shape, "the state in which an episode starts", ", always")
             self._states[row] = state
         return task_calls.observe(self._task, self._states[rows])
 

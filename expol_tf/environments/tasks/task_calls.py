@@ -9,6 +9,7 @@ import numpy as np
 
 from expol_tf.environments import returned_values
 from expol_tf.environments.faults import shown, task_error
+from expol_tf.environments.returned_values import REAL_KINDS
 from expol_tf.errors import TaskError
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ def initial_state(task: ArrayTask, generator: np.random.Generator) -> np.ndarray
     Raises:
       TaskError: If the task raises, or its state is not an array of real numbers of rank 1.
     """
-    call = f"{type(task).__name__}.initial_state()"
     try:
         state = task.initial_state(generator)
     except BaseException as error:
-        raise task_error(error, "", call) from None
-    if state.__class__ is np.ndarray and state.ndim == 1 and state.dtype.kind in returned_values.REAL_KINDS:
+        raise task_error(error, "", _call(task, "initial_state")) from None
+    if state.__class__ is np.ndarray and state.ndim == 1 and state.dtype.kind in REAL_KINDS:
         return state
     # Its length is the task's own to choose.
     length = state.shape[-1] if isinstance(state, np.ndarray) and state.ndim else 1
-    return returned_values.array(state, (length,), f"the state that {call} returns")
+    what = f"the state that {_call(task, 'initial_state')} returns"
+    return returned_values.array(state, (length,), what)
 
 
 def observe(task: ArrayTask, state: np.ndarray) -> np.ndarray:
@@ -39,16 +40,19 @@ def observe(task: ArrayTask, state: np.ndarray) -> np.ndarray:
     Raises:
       TaskError: If the task raises, or returns something else.
     """
-    call = f"{type(task).__name__}.observe()"
     try:
         observation = task.observe(state)
     except BaseException as error:
-        raise task_error(error, "", call) from None
+        raise task_error(error, "", _call(task, "observe")) from None
     shape = (len(state), *task.observation_space.shape)
-    if _is_plain(observation, shape):
+    if (
+        observation.__class__ is np.ndarray
+        and observation.shape == shape
+        and observation.dtype.kind in REAL_KINDS
+    ):
         return observation
-    rule = ", a row for each state"
-    return returned_values.array(observation, shape, f"what {call} returns", rule)
+    what = f"what {_call(task, 'observe')} returns"
+    return returned_values.array(observation, shape, what, ", a row for each state")
 
 
 def transition(task: ArrayTask, state: np.ndarray, action: np.ndarray) -> Transition:
@@ -57,47 +61,63 @@ def transition(task: ArrayTask, state: np.ndarray, action: np.ndarray) -> Transi
     Raises:
       TaskError: If the task raises, or returns something else.
     """
-    call = f"{type(task).__name__}.transition()"
     try:
         result = task.transition(state, action)
     except BaseException as error:
-        raise task_error(error, "", call) from None
-    number = len(state)
+        raise task_error(error, "", _call(task, "transition")) from None
     fields: Any = result
     try:
-        # Looked up once, and not asked for one by one: this is done in every step.
-        _ = fields.state, fields.reward, fields.terminated, fields.info
+        after, reward, terminated, info = fields.state, fields.reward, fields.terminated, fields.info
     except AttributeError:
         raise TaskError(
-            f"{call} must return a Transition (state, reward, terminated, info); got {shown(result)}."
+            f"{_call(task, 'transition')} must return a Transition (state, reward, terminated, info); got "
+            f"{shown(result)}."
         ) from None
-    if not _is_plain(fields.state, state.shape):
-        returned_values.array(fields.state, state.shape, f"the state of {call}", ", as it was before")
-    if not _is_plain(fields.reward, (number,)):
-        returned_values.array(fields.reward, (number,), f"the reward of {call}", ", one for each state")
-    if not (_is_plain(fields.terminated, (number,)) and fields.terminated.dtype.kind == "b"):
-        fields = fields._replace(
-            terminated=returned_values.flags(fields.terminated, (number,), f"terminated of {call}")
-        )
-    if fields.info is not None:
-        _require_info(fields.info, number, call)
+    # What most tasks return is recognized in a microsecond, without a call of a function.
+    ndarray, shape = np.ndarray, state.shape
+    rows = shape[:1]
+    if not (
+        after.__class__ is ndarray
+        and reward.__class__ is ndarray
+        and terminated.__class__ is ndarray
+        and after.shape == shape
+        and reward.shape == rows
+        and terminated.shape == rows
+        and after.dtype.kind in REAL_KINDS
+        and reward.dtype.kind in REAL_KINDS
+        and terminated.dtype.kind == "b"
+    ):
+        fields = _required(fields, state, _call(task, "transition"))
+    if info.__class__ is not dict:
+        if info is None:
+            return fields
+        _require_info(info, len(state), _call(task, "transition"))
+    for values in info.values():
+        if values.__class__ is not ndarray or values.shape[:1] != rows:
+            _require_info(info, len(state), _call(task, "transition"))
     return fields
 
 
-def _is_plain(value: Any, shape: tuple[int, ...]) -> bool:
-    """Whether a value is what most tasks return, which needs no closer look."""
-    return (
-        value.__class__ is np.ndarray
-        and value.shape == shape
-        and value.dtype.kind in returned_values.REAL_KINDS
-    )
+def _required(fields: Any, state: np.ndarray, call: str) -> Transition:
+    """Returns a transition after a closer look at its arrays."""
+    number = len(state)
+    returned_values.array(fields.state, state.shape, f"the state of {call}", ", as it was before")
+    returned_values.array(fields.reward, (number,), f"the reward of {call}", ", one for each state")
+    terminated = returned_values.flags(fields.terminated, (number,), f"terminated of {call}")
+    return fields._replace(terminated=terminated)
 
 
 def _require_info(info: Any, number: int, call: str) -> None:
     if not isinstance(info, Mapping):
         raise TaskError(f"info of {call} must be a dict of arrays, or None; got {shown(info)}.")
     for name, values in info.items():
-        if np.shape(values)[:1] != (number,):
+        if not isinstance(values, np.ndarray) or values.shape[:1] != (number,):
             raise TaskError(
-                f"info[{name!r}] of {call} must have a row for each of {number} states; got {shown(values)}."
+                f"info[{name!r}] of {call} must be an array with a row for each of {number} states; got "
+                f"{shown(values)}."
             )
+
+
+def _call(task: ArrayTask, name: str) -> str:
+    """Returns what a message calls a method; made for messages only, as every step would pay for it."""
+    return f"{type(task).__name__}.{name}()"
