@@ -13,6 +13,7 @@ from expol_tf.configurable import configurable
 from expol_tf.environments.checked_calls import checked_reset, checked_step
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.errors import ConfigurationError
+from expol_tf.saved_states import require_saved
 
 
 @configurable
@@ -86,14 +87,32 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
         return ts.TimeStep(step_type, step.reward.copy(), discount, step.next_observation.copy())
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Returns the vector environment's state and the current time step, as arrays."""
-        time_step = self.current_time_step()
-        current = {f"time_step.{name}": np.array(value) for name, value in time_step._asdict().items()}
+        """Returns the vector environment's state and the current time step, as arrays.
+
+        Raises:
+          ConfigurationError: If it has not been reset.
+        """
+        if self._current_time_step is None:
+            raise ConfigurationError(
+                f"{self._vector.task} must be reset before it has a state: call reset()."
+            )
+        fields = self._current_time_step._asdict()
+        current = {f"time_step.{name}": np.array(value) for name, value in fields.items()}
         return {**self._vector.get_state(), **current}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned."""
-        self._vector.set_state({name: state[name] for name in state if not name.startswith("time_step.")})
+        """Restores what `get_state` returned.
+
+        Raises:
+          CheckpointError: If it is the state of other environments.
+        """
+        remedy = "Restore what get_state of this class returned."
+        rows = np.zeros(self.batch_size, np.float32)
+        observation = np.zeros((self.batch_size, *self.observation_spec().shape), np.float32)
+        like = ts.TimeStep(rows.astype(np.int32), rows, rows, observation)._asdict()
+        own = {f"time_step.{name}": array for name, array in like.items()}
+        require_saved(state, own, self._vector.task, remedy)
+        self._vector.set_state({name: state[name] for name in state if name not in own})
         fields = {name: np.array(state[f"time_step.{name}"]) for name in ts.TimeStep._fields}
         self._current_time_step = ts.TimeStep(**fields)
         self._ended = self._current_time_step.is_last()

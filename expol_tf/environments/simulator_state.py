@@ -8,7 +8,6 @@ tasks. The environment's `np_random` is saved as well, so a task's own `get_stat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from gymnasium import wrappers
 from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import CheckpointError, TaskError
+from expol_tf.saved_states import generator_state, require_saved, set_generator_state
 
 # The attributes that are the whole state of Gymnasium's wrappers. A subclass may keep more, so it is unknown.
 _ATTRIBUTES: dict[type, tuple[str, ...]] = {
@@ -34,7 +34,10 @@ _CLASSIC_CONTROL = {
     "gymnasium.envs.classic_control.pendulum.PendulumEnv": ("state", "last_u"),
     "gymnasium.envs.classic_control.continuous_mountain_car.Continuous_MountainCarEnv": ("state",),
 }
+# Those that are None in a state that can be saved, which then lacks them.
+_MAY_BE_NONE = frozenset({"last_u"})
 _MUJOCO_TASKS = "gymnasium.envs.mujoco."
+_REMEDY = "Resume with the task and packages it was saved with."
 
 # mj_step leaves these one substep behind the state, and some tasks compute rewards and observations from them
 # before the next mj_step recomputes them. So the integration state alone restores HalfCheetah exactly, but
@@ -81,9 +84,11 @@ def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
     """Restores what `get_state` returned into `env`, which has the same layers and has been reset.
 
     Raises:
+      CheckpointError: If it is the state of another environment.
       TaskError: If a layer's own `set_state` raises.
     """
     _require_generator(env)
+    require_saved(state, {"np_random": np.array("")}, type(env.unwrapped).__name__, _REMEDY)
     set_generator_state(env.unwrapped.np_random, state["np_random"])
     for depth, layer in enumerate(layers(env)):
         prefix = f"{depth}.{type(layer).__name__}."
@@ -119,17 +124,6 @@ def _require_arrays(state: Any, call: str) -> None:
             raise TaskError(f"{call} {rule}; its {name!r} is {shown(value)}.")
 
 
-def generator_state(generator: np.random.Generator) -> np.ndarray:
-    """Returns the state of a NumPy generator as a text array of shape `[]`."""
-    # Some of NumPy's generators have an array in their state, which JSON knows as a list.
-    return np.array(json.dumps(generator.bit_generator.state, default=lambda array: array.tolist()))
-
-
-def set_generator_state(generator: np.random.Generator, state: np.ndarray) -> None:
-    """Restores `generator_state` into a generator of the same kind."""
-    generator.bit_generator.state = json.loads(str(state))
-
-
 def stack(states: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Returns N states as one dict of arrays `[N, ...]`.
 
@@ -156,14 +150,22 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
     Raises:
       CheckpointError: If there are not as many states as `num_states`.
     """
+    require_saved(stacked, {}, task, _REMEDY)
     for name, value in stacked.items():
         if not isinstance(value, np.ndarray | np.generic):
             raise CheckpointError(
                 f"The saved state of {task} must be arrays by name, as get_state returned it; got "
-                f"{shown(value)} for {name!r}."
+                f"{shown(value)} for {name!r}. {_REMEDY}"
             )
     states: list[dict[str, np.ndarray]] = [{} for _ in range(num_states)]
-    saved = len(stacked["observation"])
+    observation = stacked.get("observation")
+    if observation is None or not observation.ndim:
+        got = "none" if observation is None else shown(observation)
+        raise CheckpointError(
+            f"The saved state of {task} needs 'observation', a row for each sub-environment; got {got}. "
+            "Restore what get_state returned."
+        )
+    saved = len(observation)
     if saved != num_states:
         raise CheckpointError(
             f"The saved state of {task} has {saved} sub-environments, but num_envs is {num_states}. "
@@ -171,12 +173,22 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
         )
     # Scalars, such as the number of steps, belong to no single sub-environment.
     for name, value in stacked.items():
-        name, _, index = name.partition("#")
+        entry, _, index = name.partition("#")
         if index:
-            states[int(index)][name] = value
+            if not (index.isdecimal() and int(index) < num_states):
+                raise CheckpointError(
+                    f"The saved state of {task} has {name!r}, where the number after # must be that of one "
+                    f"of {num_states} sub-environments. {_REMEDY}"
+                )
+            states[int(index)][entry] = value
         elif value.ndim:
+            if len(value) != num_states:
+                raise CheckpointError(
+                    f"The saved state of {task} needs {name!r} with a row for each of {num_states} "
+                    f"sub-environments; got {shown(value)}. {_REMEDY}"
+                )
             for i, state in enumerate(states):
-                state[name] = value[i]
+                state[entry] = value[i]
     return states
 
 
@@ -213,11 +225,19 @@ def _set_layer(layer: Any, state: dict[str, np.ndarray]) -> None:
             layer.set_state(state)
         except BaseException as error:
             raise task_error(error, "", f"{type(layer).__name__}.set_state()") from None
-    elif _is_mujoco(layer):
+        return
+    name = type(layer).__name__
+    if _is_mujoco(layer):
+        require_saved(state, {"simulator": mujoco_state(layer.model, layer.data)}, name, _REMEDY)
         set_mujoco_state(layer.model, layer.data, state["simulator"])
-    else:
-        for name, value in state.items():
-            setattr(layer, name, value.copy() if value.ndim else value.item())
+        return
+    present = {attribute: getattr(layer, attribute) for attribute in _attributes(layer) or ()}
+    # What is None has no shape to compare with: it is a number.
+    like = {attribute: np.array(0.0 if value is None else value) for attribute, value in present.items()}
+    require_saved(state, like, name, _REMEDY, optional=_MAY_BE_NONE)
+    for attribute in present:
+        value = state.get(attribute)
+        setattr(layer, attribute, None if value is None else value.copy() if value.ndim else value.item())
 
 
 def mujoco_state(model: Any, data: Any) -> np.ndarray:
@@ -246,7 +266,8 @@ def set_mujoco_state(model: Any, data: Any, state: np.ndarray) -> None:
       state: The vector that `mujoco_state` returned.
 
     Raises:
-      CheckpointError: If the vector has another length than this model and MuJoCo version need.
+      CheckpointError: If it is no vector of numbers, or has another length than this model and MuJoCo
+        version need.
     """
     import mujoco
 
@@ -254,10 +275,10 @@ def set_mujoco_state(model: Any, data: Any, state: np.ndarray) -> None:
     start = mujoco.mj_stateSize(model, spec)
     fields = [getattr(data, field) for field in _DERIVED_FIELDS]
     expected = start + sum(field.size for field in fields)
-    if state.shape != (expected,):
+    if not isinstance(state, np.ndarray) or state.shape != (expected,) or state.dtype.kind != "f":
         raise CheckpointError(
-            f"The saved simulator state has {state.size} numbers, but this model and MuJoCo "
-            f"{mujoco.__version__} need {expected}. Resume with the task and packages it was saved with."
+            f"The saved simulator state must be an array of {expected} floating numbers for this model and "
+            f"MuJoCo {mujoco.__version__}; got {shown(state)}. {_REMEDY}"
         )
     mujoco.mj_setState(model, data, np.ascontiguousarray(state[:start]), spec)
     for field in fields:

@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium import spaces
 
 from expol_tf.configurable import configurable
-from expol_tf.environments.simulator_state import generator_state, set_generator_state
 from expol_tf.errors import SpaceError
 from expol_tf.number_types import NonNegative
+from expol_tf.saved_states import generator_state, require_saved, set_generator_state
 
 
 @configurable
@@ -66,5 +66,10 @@ class NoisyObservation(gymnasium.ObservationWrapper, gymnasium.utils.RecordConst
         return {"noise": generator_state(self._noise)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned."""
+        """Restores what `get_state` returned.
+
+        Raises:
+          CheckpointError: If it is something else.
+        """
+        require_saved(state, self.get_state(), "NoisyObservation", "Resume with the run's own wrappers.")
         set_generator_state(self._noise, state["noise"])

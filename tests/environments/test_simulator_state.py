@@ -148,7 +148,10 @@ def test_states_of_other_environments_are_refused():
     ant, hopper = (SyncVectorEnvironment([gymnasium.make(task)], 0) for task in ("Ant-v5", "Hopper-v5"))
     ant.reset()
     state = {name.replace("Ant", "Hopper"): value for name, value in ant.get_state().items()}
-    with pytest.raises(CheckpointError, match="numbers"):
+    with pytest.raises(CheckpointError, match=r"needs 'observation'.* \(1, 11\) .*got .* \(1, 105\)"):
+        hopper.set_state(state)
+    state["observation"] = np.zeros((1, 11), np.float32)
+    with pytest.raises(CheckpointError, match="needs 'simulator'.*got .*Resume with the task"):
         hopper.set_state(state)
 
 

@@ -12,6 +12,8 @@ import pytest
 from expol_tf.environments import load_vector
 from expol_tf.errors import ConfigurationError, NonFiniteError
 from expol_tf.training import OffPolicyRunner
+from expol_tf.training.runners import off_policy_runner
+from tests.damaged_states import refuse_damaged
 from tests.training.stand_in import ACTION, INITIAL_STATE, OBSERVATION, Counting, Forgetful, StandInAgent
 
 BATCH = 4
@@ -163,6 +165,23 @@ def test_a_restored_runner_goes_on_bit_for_bit(stateful: bool, saved_after: int)
     assert [restored.iterate() for _ in range(4)] == expected
     for name, array in restored.get_state().items():
         np.testing.assert_array_equal(array, runner.get_state()[name], err_msg=name)
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("stopped", [False, True], ids=["between iterations", "inside of one"])
+def test_fault_13_the_state_of_another_runner_is_refused(
+    stateful: bool, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dict(updates_per_step=0.3, warm_up_steps=11, iteration_steps=80, replay_capacity=30)
+    runner, _ = make_runner(2, stateful, "Pendulum-v1", **settings)
+    if stopped:
+        answers = iter([False] * 17)
+        monkeypatch.setattr(off_policy_runner, "stop_requested", lambda: next(answers, True))
+    runner.iterate()
+    state = runner.get_state()
+    assert ("iteration/counters" in state) == stopped and ("policy_state/0" in state) == stateful
+    refuse_damaged(runner, [name for name in state if name.endswith(("action", ".last_u"))])
+    assert np.array_equal(runner.get_state()["counters"], state["counters"])
 
 
 def test_where_environments_cannot_be_saved_the_replay_is() -> None:

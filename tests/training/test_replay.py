@@ -16,6 +16,7 @@ from expol_tf.agents import Transitions
 from expol_tf.errors import CheckpointError, ConfigurationError, OutOfMemoryError
 from expol_tf.training import UniformReplay
 from expol_tf.training.runners import replay
+from tests.damaged_states import refuse_damaged
 
 OBSERVATION, ACTION = 3, 2
 
@@ -129,6 +130,15 @@ def test_the_state_of_another_replay_is_refused(capacity: int, observation: int)
     saved.append(make_transitions(0, 12))
     with pytest.raises(CheckpointError, match="Resume with the run's own task and replay_capacity"):
         other.set_state(saved.get_state())
+
+
+@pytest.mark.parametrize("appended", [4, 12])
+def test_fault_13_damaged_states_of_a_replay(appended: int) -> None:
+    saved = UniformReplay(9, OBSERVATION, ACTION)
+    saved.append(make_transitions(0, appended))
+    refuse_damaged(saved)
+    with pytest.raises(CheckpointError, match="after -1 transitions"):
+        saved.set_state({**saved.get_state(), "appended": np.array(-1)})
 
 
 @pytest.mark.parametrize("capacity", [0, -3, 2.5, 1e6, True, "100"])

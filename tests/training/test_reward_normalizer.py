@@ -15,11 +15,12 @@ import expol_tf
 from expol_tf.agents import Acting, SacAgent, TrpoAgent
 from expol_tf.configuration import configuration_from_call, read_bindings, resolve
 from expol_tf.environments import load_vector
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import CheckpointError, ConfigurationError
 from expol_tf.networks import GaussianActorNetwork
 from expol_tf.runs import read_table
 from expol_tf.training import Experiment, OffPolicyRunner, OnPolicyRunner, RewardNormalizer, train
 from tests.agents.small_agents import box, make_agent
+from tests.damaged_states import refuse_damaged
 from tests.training.stand_in import Counting
 
 GAMMA = 0.9
@@ -82,6 +83,22 @@ def test_its_state_is_saved_to_the_bit() -> None:
     expected = first.collect()[0].reward.copy()
     second.set_state(state)
     np.testing.assert_array_equal(second.collect()[0].reward, expected)
+
+
+def test_fault_13_the_state_of_another_runner_is_refused() -> None:
+    observation = tensor_spec.TensorSpec([3], tf.float32, "observation")
+    agent = make_agent(observation=observation, action=box(-2.0, 2.0, 1))
+    settings: dict[str, Any] = dict(iteration_steps=30)
+    runner = OnPolicyRunner(
+        load_vector("Pendulum-v1", 3, 0), agent, reward_normalizer=RewardNormalizer(GAMMA), **settings
+    )
+    runner.collect()
+    runner._episodes._returns, runner._episodes._lengths = [1.0, 2.0], [3, 4]
+    state = runner.get_state()
+    assert "finished_return" in state and "reward_scale/moments" in state
+    refuse_damaged(runner, [name for name in state if name.endswith(".last_u")])
+    with pytest.raises(CheckpointError, match=r"reward_normalizer is None\. Give OnPolicyRunner the"):
+        OnPolicyRunner(load_vector("Pendulum-v1", 3, 0), agent, **settings).set_state(state)
 
 
 small: dict[str, Any] = dict(

@@ -8,12 +8,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from expol_tf.environments import simulator_state
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.faults import task_error
 from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
-from expol_tf.errors import CheckpointError
 from expol_tf.random import sub_environment_seeds
+from expol_tf.saved_states import generator_state, require_saved, set_generator_state
 
 
 class StateRowsBackend(Backend):
@@ -46,7 +45,7 @@ class StateRowsBackend(Backend):
         return {
             self._states_name: self._states.copy(),
             "elapsed_steps": self._elapsed.copy(),
-            "np_random": np.stack([simulator_state.generator_state(g) for g in self._generators]),
+            "np_random": np.stack([generator_state(g) for g in self._generators]),
             **self._get_progress(),
         }
 
@@ -56,16 +55,13 @@ class StateRowsBackend(Backend):
         Raises:
           CheckpointError: If the state is that of other environments.
         """
-        saved, expected = np.shape(state.get(self._states_name, ())), self._states.shape
-        if saved != expected:
-            raise CheckpointError(
-                f"The saved states of {self.task} have shape {saved}, but num_envs, the task and its "
-                f"packages need {expected}. Resume with the run's own num_envs, task and package versions."
-            )
+        remedy = "Resume with the run's own num_envs, task and package versions."
+        require_saved(state, self.get_state(), self.task, remedy)
+        # First, as these may be refused.
+        for generator, saved_generator in zip(self._generators, state["np_random"], strict=True):
+            set_generator_state(generator, saved_generator)
         self._states[:] = state[self._states_name]
         self._elapsed[:] = state["elapsed_steps"]
-        for generator, saved_generator in zip(self._generators, state["np_random"], strict=True):
-            simulator_state.set_generator_state(generator, saved_generator)
         self._set_progress(state)
 
     def render(self) -> np.ndarray:
@@ -83,7 +79,8 @@ class StateRowsBackend(Backend):
             self._raise_from_close(failed)
 
     def _restart(self, indices: Sequence[int]) -> None:
-        self._require_same_box(self._env)
+        # Not through the wrappers, none of which has a space of its own: that would take as long again.
+        self._require_same_box(self._inner)
         rows = list(indices)
         self._elapsed[rows] = 0
         self._arrays.observation[rows] = self._draw_states(rows)

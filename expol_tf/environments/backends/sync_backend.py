@@ -19,6 +19,7 @@ from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
 from expol_tf.errors import CapabilityError, TaskError
 from expol_tf.number_types import SeedNumber
 from expol_tf.random import sub_environment_seeds
+from expol_tf.saved_states import require_saved
 
 
 @configurable
@@ -112,6 +113,8 @@ class SyncVectorEnvironment(Backend):
             # Many tasks create some of their attributes only at the first reset.
             self.reset()
         states = simulator_state.unstack(state, self.num_envs, self.task)
+        remedy = "Resume with the run's own num_envs, task and wrappers."
+        require_saved(state, self._get_progress(), self.task, remedy)
         for row, (env, env_state) in enumerate(zip(self._envs, states, strict=True)):
             try:
                 simulator_state.set_state(env, env_state)

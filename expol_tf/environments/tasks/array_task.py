@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from expol_tf.environments.tasks import task_calls
 from expol_tf.errors import ConfigurationError
+from expol_tf.saved_states import require_saved
 
 # How many of the last transitions a picture shows.
 _HISTORY = 100
@@ -153,8 +154,18 @@ class ArrayTaskEnv(gymnasium.Env):
         return {} if self._state is None else {"state": self._state.copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned."""
-        self._state = np.array(state["state"]) if "state" in state else None
+        """Restores what `get_state` returned.
+
+        Raises:
+          CheckpointError: If it is something else.
+        """
+        present = self._state
+        if present is None:
+            if state == {}:  # That of an environment that has not been reset either.
+                return
+            present = task_calls.initial_state(self.task, np.random.default_rng(0))
+        require_saved(state, {"state": present}, type(self).__name__, "Resume with the run's own task.")
+        self._state = np.array(state["state"])
 
     def _observe(self, state: np.ndarray) -> np.ndarray:
         return np.asarray(task_calls.observe(self.task, state[np.newaxis])[0], np.float32)

@@ -9,8 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from expol_tf.environments import VectorEnvironment, VectorStep, checked_reset, checked_step
+from expol_tf.saved_states import require_saved
 
 _ENVIRONMENT_PREFIX = "environment/"
+# What to do with a state that does not fit.
+REMEDY = "Resume with the run's own configuration and num_envs."
 
 
 class RunningEpisodes:
@@ -69,12 +72,24 @@ class RunningEpisodes:
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> bool:
-        """Restores what `get_state` returned; without environments' state keeps the present ones: False."""
+        """Restores what `get_state` returned; without environments' state keeps the present ones: False.
+
+        Raises:
+          CheckpointError: If it is the state of other environments.
+        """
+        require_saved(state, {}, "the episodes", REMEDY)
+        goes_on = any(name.startswith((_ENVIRONMENT_PREFIX, "episode_")) for name in state)
+        like = {"episode_return": self._return, "episode_length": self._length} if goes_on else {}
+        if "finished_return" in state or "finished_length" in state:
+            number = np.size(state.get("finished_return", ()))
+            like |= {"finished_return": np.zeros(number), "finished_length": np.zeros(number, np.int64)}
+        require_saved(state, like, "the episodes", REMEDY)
+        if goes_on:
+            self.env.set_state(entries_below(_ENVIRONMENT_PREFIX, state))
         self._returns = np.array(state.get("finished_return", [])).tolist()
         self._lengths = np.array(state.get("finished_length", []), np.int64).tolist()
-        if "episode_return" not in state:
+        if not goes_on:
             return False
-        self.env.set_state(entries_below(_ENVIRONMENT_PREFIX, state))
         # The environments' own array, which steps overwrite, and not a copy of it.
         self.observation = self.env.current_observation()
         self._return = np.array(state["episode_return"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fractions
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +17,8 @@ from expol_tf.environments import VectorEnvironment
 from expol_tf.interruption import stop_requested
 from expol_tf.number_types import Count, Positive, SeedNumber, WholeSteps
 from expol_tf.random import stream
-from expol_tf.training.runners.episodes import RunningEpisodes, begun_anew, entries_below
+from expol_tf.saved_states import generator_state, require_saved, set_generator_state
+from expol_tf.training.runners.episodes import REMEDY, RunningEpisodes, begun_anew, entries_below
 from expol_tf.training.runners.iteration import Iteration, require_finite
 from expol_tf.training.runners.replay import UniformReplay
 
@@ -264,8 +264,7 @@ class OffPolicyRunner:
         state = self._episodes.get_state()
         state |= {_REPLAY_PREFIX + name: value for name, value in self.replay.get_state().items()}
         state["counters"] = np.array([self._env_steps, self._num_updates])
-        # As text: NumPy's generators have integers of 128 bits in their state.
-        state["warm_up_generator"] = np.array(json.dumps(self._warm_up.bit_generator.state))
+        state["warm_up_generator"] = generator_state(self._warm_up)
         if self._action is not None:
             state["action"] = self._action.copy()
         for i, tensor in enumerate(tf.nest.flatten(self._policy_state)):
@@ -276,11 +275,17 @@ class OffPolicyRunner:
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned; environments whose state it has not begin new episodes."""
+        """Restores what `get_state` returned; environments whose state it has not begin new episodes.
+
+        Raises:
+          CheckpointError: If it is the state of another runner.
+        """
+        require_saved(state, {}, "OffPolicyRunner", REMEDY)
+        require_saved(state, self._state_like(state), "OffPolicyRunner", REMEDY, optional=("action",))
         self.replay.set_state(entries_below(_REPLAY_PREFIX, state))
         self._env_steps, self._num_updates = state["counters"].tolist()
         self._updates_made.assign(self._num_updates)
-        self._warm_up.bit_generator.state = json.loads(str(state["warm_up_generator"]))
+        set_generator_state(self._warm_up, state["warm_up_generator"])
         iteration = entries_below(_ITERATION_PREFIX, state)
         self._steps_made, self._updates_before = iteration.get(
             "counters", np.array([0, self._num_updates])
@@ -291,3 +296,15 @@ class OffPolicyRunner:
             count = len(tf.nest.flatten(self._initial_policy_state))
             saved = [tf.constant(state[f"{_POLICY_STATE_PREFIX}{i}"]) for i in range(count)]
             self._policy_state = tf.nest.pack_sequence_as(self._initial_policy_state, saved)
+
+    def _state_like(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns arrays like those that a state of this runner has, but for what its parts restore."""
+        like = {"counters": np.zeros(2, np.int64), "warm_up_generator": np.array("")}
+        if any(name.startswith(_ITERATION_PREFIX) for name in state):
+            like[f"{_ITERATION_PREFIX}counters"] = np.zeros(2, np.int64)
+            like[f"{_ITERATION_PREFIX}metric_sums"] = np.zeros(self._metric_sums.shape)
+        if "episode_return" in state:
+            like["action"] = self._actions
+            for i, tensor in enumerate(tf.nest.flatten(self._initial_policy_state)):
+                like[f"{_POLICY_STATE_PREFIX}{i}"] = tensor.numpy()
+        return like

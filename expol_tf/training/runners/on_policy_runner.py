@@ -9,7 +9,7 @@ import numpy as np
 from expol_tf.agents import OnPolicyAgent, Rollout
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
-from expol_tf.errors import ConfigurationError
+from expol_tf.errors import CheckpointError, ConfigurationError
 from expol_tf.interruption import Stopped, raise_if_stopped
 from expol_tf.number_types import Count
 from expol_tf.training.runners.episodes import RunningEpisodes, entries_below
@@ -158,7 +158,17 @@ class OnPolicyRunner:
         return self._episodes.get_state() | {_SCALE_PREFIX + name: scale[name] for name in scale}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restores what `get_state` returned; environments whose state it has not begin new episodes."""
+        """Restores what `get_state` returned; environments whose state it has not begin new episodes.
+
+        Raises:
+          CheckpointError: If it is the state of another runner.
+        """
         go_on = self._episodes.set_state(state)
+        scale = entries_below(_SCALE_PREFIX, state)
         if self._reward_scale is not None:
-            self._reward_scale.set_state(entries_below(_SCALE_PREFIX, state), go_on)
+            self._reward_scale.set_state(scale, go_on)
+        elif scale:
+            raise CheckpointError(
+                "The saved state of OnPolicyRunner has a reward scale, but reward_normalizer is None. Give "
+                "OnPolicyRunner the reward_normalizer with which it was saved."
+            )

@@ -11,6 +11,7 @@ from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.errors import CheckpointError, OutOfMemoryError
 from expol_tf.number_types import Count
+from expol_tf.saved_states import require_saved
 from expol_tf.shapes import require_shapes
 
 # Rows copied at once by `get_state` and `set_state`: large enough to be fast, and small beside the replay.
@@ -141,15 +142,19 @@ class UniformReplay(tf.Module):
         Raises:
           CheckpointError: If it is of another capacity or of other spaces.
         """
-        rows, appended = state["rows"], int(state["appended"])
+        remedy = "Restore what get_state returned."
+        require_saved(state, {"appended": np.array(0)}, "the replay", remedy)
+        appended = int(state["appended"])
         expected = (min(appended, self.capacity), self.row_size)
-        if rows.shape != expected:
+        rows = state.get("rows", np.zeros(0))
+        if appended < 0 or np.shape(rows) != expected:
             raise CheckpointError(
-                f"The saved replay has rows of shape {rows.shape}, but after {appended} transitions this one "
-                f"has {expected}. Resume with the run's own task and replay_capacity."
+                f"The saved replay has rows of shape {np.shape(rows)}, but after {appended} transitions this "
+                f"one has {expected}. Resume with the run's own task and replay_capacity."
             )
+        require_saved(state, {"rows": np.broadcast_to(np.float32(0), expected)}, "the replay", remedy)
         for start in range(0, len(rows), _CHUNK):
-            chunk = tf.constant(rows[start : start + _CHUNK])
+            chunk = tf.constant(rows[start : start + _CHUNK], tf.float32)
             indices = tf.range(start, start + len(chunk), dtype=tf.int64)
             self._rows.scatter_update(tf.IndexedSlices(chunk, indices))
         self._appended.assign(appended)

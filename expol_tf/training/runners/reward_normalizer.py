@@ -8,6 +8,7 @@ import numpy as np
 
 from expol_tf.configurable import configurable
 from expol_tf.number_types import NonNegative, Positive, UnitInterval
+from expol_tf.saved_states import require_saved
 
 # Before any reward the variance is 1, with the weight of so many rewards, as in Gymnasium and
 # Stable-Baselines3: the first rewards are divided by something.
@@ -80,6 +81,12 @@ class RewardScale:
         }
 
     def set_state(self, state: dict[str, np.ndarray], episodes_go_on: bool = True) -> None:
-        """Restores what `get_state` returned, but for the returns of episodes that do not go on."""
+        """Restores what `get_state` returned, but for the returns of episodes that do not go on.
+
+        Raises:
+          CheckpointError: If it is something else.
+        """
+        remedy = "Resume with the run's own reward_normalizer and num_envs."
+        require_saved(state, self.get_state(), "the reward scale", remedy)
         self._mean, self._variance, self._count = state["moments"].tolist()
         self._returns = state["returns"].copy() if episodes_go_on else np.zeros_like(self._returns)
