@@ -15,7 +15,7 @@ from expol_tf.reports import find_runs, read_peer_curves, write_report
 from expol_tf.runs import plot_learning_curve, read_metrics
 from expol_tf.sweeps import read_sweep, run_sweep
 from expol_tf.testing import check_actor_network, check_agent, check_bijector, check_environment
-from expol_tf.training import evaluate_policy, export_critic, export_policy
+from expol_tf.training import Evaluator, evaluate_policy, export_critic, export_policy
 
 
 @checked
@@ -54,6 +54,7 @@ def test_wrong_arguments_are_named(arguments: tuple, keywords: dict, message: st
         (lambda: write_report(["runs"], 1.5), "output_dir"),
         (lambda: write_report(["runs"], "out", repetitions="a"), "repetitions"),
         (lambda: write_report(["runs"], "out", min_env_steps="a"), "min_env_steps"),
+        (lambda: write_report(["runs"], "out", min_env_steps=-1), "min_env_steps"),
         (lambda: write_report(["runs"], "out", seed=-1), "seed"),
         (lambda: write_report(["runs"], "out", peer_csvs=3), "peer_csvs"),
         (lambda: make_figure(3, "out"), "name"),
@@ -73,6 +74,8 @@ def test_fault_13_arguments_of_reports_and_figures(call, name: str) -> None:
         (lambda: evaluate_policy(len, None, 2), "env"),
         (lambda: evaluate_policy(len, load_vector("Pendulum-v1"), 1.5), "num_episodes"),
         (lambda: evaluate_policy(len, load_vector("Pendulum-v1"), 1, max_steps=0), "max_steps"),
+        (lambda: Evaluator(None, 0), "task"),
+        (lambda: Evaluator("Pendulum-v1", 0, backend="x"), "backend"),
         (lambda: export_policy(None, "policy"), "agent"),
         (lambda: export_critic(object(), "critic"), "agent"),
         (lambda: plot_learning_curve(3, "evaluation.csv", "curve.png"), "metrics_csv"),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.errors import ConfigurationError
-from expol_tf.number_types import SeedNumber
+from expol_tf.number_types import SeedNumber, WholeSteps
 from expol_tf.reports import aggregate_plots, comparison, curve_plots, tables
 from expol_tf.reports.curve_plots import Draws, Key
 from expol_tf.reports.curves import WINDOW
@@ -50,7 +50,7 @@ def write_report(
     *,
     repetitions: int = 2000,
     settings: str = "auto",
-    min_env_steps: int = 0,
+    min_env_steps: WholeSteps = 0,
     seed: SeedNumber = 0,
     command: str = "",
     peer_csvs: Sequence[str | os.PathLike[str]] = (),

@@ -11,7 +11,7 @@ from absl import logging
 
 from expol_tf.checked import checked
 from expol_tf.configurable import configurable
-from expol_tf.environments import VectorEnvironment, checked_reset, checked_step, load_vector
+from expol_tf.environments import VectorEnvironment, check_task, checked_reset, checked_step, load_vector
 from expol_tf.errors import TaskError
 from expol_tf.interruption import raise_if_stopped
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
@@ -149,6 +149,8 @@ class Evaluator:
         wrappers: Sequence[Callable] = (),
         make_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
+        # Not at the first evaluation, which may be hours later.
+        check_task(task, backend=backend, wrappers=wrappers, make_kwargs=make_kwargs)
         self._interval = interval
         self._episodes = episodes
         self._max_steps = max_steps
