@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +19,8 @@ from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
 
 T = TypeVar("T", bound=Callable[..., Any])
+# No configuration has so many calls within calls.
+_DEEP = 30
 
 
 class Made(NamedTuple):
@@ -63,10 +66,56 @@ def configurable(target: T, *, checks_types: bool = True) -> T:
         return type_hints(target) if checks_types else {}
 
     if not inspect.isclass(target):
-        return register(_checked(target, hints, lambda _: target.__name__))
+        return _without_recursion(register(_checked(target, hints, lambda _: target.__name__)))
     checked = _checked(target.__init__, hints, lambda made: type(made).__name__)
     target.__init__ = checked  # type: ignore[misc]
-    return register(target)
+    made = register(target)
+    made.__init__ = _without_recursion(made.__init__)  # type: ignore[misc]
+    return made
+
+
+class _EndlessCalls(ConfigurationError):
+    """Calls that gin has bound to each other never end."""
+
+
+def _without_recursion(function: Any) -> Any:
+    """Returns gin's function, with one sentence for bindings that would call each other without end.
+
+    gin follows `@name()` before the function itself is called, so nothing in the function can look at it.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except _EndlessCalls as error:
+            # It comes from the depth, through a thousand calls of gin's that tell nobody anything.
+            raise error.with_traceback(None) from None
+        except RecursionError as error:
+            cycle = _cycle_of_gin(error)
+            if not cycle:
+                raise
+            raise _EndlessCalls(
+                f"what gin has bound would call itself without end: {cycle}. Bind another value to an "
+                "argument of one of them, or call gin.clear_config()."
+            ) from None
+
+    return wrapper
+
+
+def _cycle_of_gin(error: RecursionError) -> str:
+    """Returns the calls that gin has made within each other; "" if the recursion is not gin's."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    frames = [frame for frame in frames if frame.f_code.co_filename == gin.config.__file__]
+    # gin evaluates a reference when it copies the value that holds it.
+    if sum(frame.f_code.co_name == "__deepcopy__" for frame in frames) < _DEEP:
+        return ""
+    called = [frame.f_locals.get("selector", "") for frame in frames if frame.f_code.co_name == "gin_wrapper"]
+    names = [f"@{selector.removeprefix('expol_tf.')}()" for selector in called]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            return " → ".join(names[names.index(name) : index + 1])
+    return ""
 
 
 def _checked(function: Any, types_of: Callable[[], dict[str, Any]], owner: Callable[[Any], str]) -> Any:

@@ -9,6 +9,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -32,7 +33,9 @@ from expol_tf.agents import (
     TrustRegionUpdate,
 )
 from expol_tf.argument_types import fits, type_hints
-from expol_tf.configuration import gin_internals
+from expol_tf.configurable import configurable
+from expol_tf.configuration import gin_internals, gin_registry
+from expol_tf.environments import load_vector
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks import GaussianActorNetwork
@@ -203,3 +206,58 @@ def test_a_subclass_that_passes_on_its_arguments_is_refused_in_its_own_name() ->
 
     with pytest.raises(ConfigurationError, match="OwnAgent has no argument 'tempreture'. Did you mean"):
         OwnAgent(*small.SPECS, tempreture=1.0)
+
+
+@pytest.mark.parametrize(
+    ("bindings", "call", "cycle"),
+    [
+        ("train.observers = [@train()]", lambda: expol_tf.train("run", "Hopper-v5"), "@train() → @train()"),
+        (
+            "load_vector.wrappers = [@load_vector()]",
+            lambda: load_vector("Hopper-v5"),
+            "@load_vector() → @load_vector()",
+        ),
+        ("Adam.learning_rate = @Adam()", lambda: Adam(), "@Adam() → @Adam()"),
+        (
+            "Adam.learning_rate = @TrustRegion()\nTrustRegion.max_kl = @Adam()",
+            lambda: Adam(),
+            "@Adam() → @TrustRegion() → @Adam()",
+        ),
+    ],
+    ids=["program", "function", "class", "two classes"],
+)
+def test_fault_16_gin_bindings_without_end(bindings: str, call: Callable, cycle: str) -> None:
+    """In a program of the user's own, which gives its bindings to gin itself."""
+    gin.parse_config(bindings)
+    try:
+        with pytest.raises(ConfigurationError) as caught:
+            call()
+    finally:
+        gin.clear_config()
+    parts = cycle.split(" → ")
+    turned = " → ".join([*parts[1:], parts[1]])  # Whose turn it is where the stack ends depends on its depth.
+    assert any(
+        f"would call itself without end: {each}. Bind" in str(caught.value) for each in (cycle, turned)
+    )
+    assert len(caught.traceback) < 20
+
+
+@configurable
+def endless() -> Any:
+    return endless()
+
+
+def test_a_recursion_of_the_users_own_stays_what_it_is() -> None:
+    with pytest.raises(RecursionError):
+        endless()
+
+
+def test_gin_knows_what_the_decorator_returns() -> None:
+    for target in (expol_tf.train, load_vector, Adam):
+        known = gin_registry.find(target)
+        assert known is not None and known.short == target.__name__
+    assert gin_registry.find(not_registered) is None
+
+
+def not_registered() -> None:
+    """A function that gin does not know."""

@@ -106,8 +106,10 @@ def _unregistered(name: str, modules: Sequence[str]) -> str | None:
 
 def find(target: Any) -> Configurable | None:
     """Returns the configurable that a class or function is registered as, or None."""
+    # What `expol_tf.configurable` returns for a function is around gin's own.
+    inner = getattr(target, "__wrapped__", None)
     for selector, entry in gin_internals.entries().items():
-        if target is entry.wrapper or target is entry.wrapped:
+        if target is entry.wrapped or any(each is entry.wrapper for each in (target, inner)):
             return _describe(selector, gin_internals.short_name(selector))
     return None
 

@@ -28,11 +28,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.configurable import configurable
-from expol_tf.errors import CheckpointError
+from expol_tf.errors import CheckpointError, ConfigurationError
 from expol_tf.memory import memory_errors
-from expol_tf.number_types import Count
+from expol_tf.number_types import Count, WholeSteps
 from expol_tf.runs import atomic_files, reading
 from expol_tf.training import checkpoint_files
 from expol_tf.training.checkpoint_files import ARRAYS, FORMAT_VERSION, MANIFEST, Damaged
@@ -87,9 +88,10 @@ class CheckpointStore:
         """The checkpoints that were set aside."""
         return sorted(self._directory.glob("*.damaged*"))
 
+    @checked
     def save(
         self,
-        env_step: int,
+        env_step: WholeSteps,
         trackables: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray] | None = None,
         values: Mapping[str, Any] | None = None,
@@ -114,6 +116,7 @@ class CheckpointStore:
           CheckpointError: It cannot be written (full disk, read-only directory), or the one before could not;
             earlier ones are untouched.
           OutOfMemoryError: There is too little memory for writing it.
+          ConfigurationError: An argument, or an object in `trackables`, is of another type.
           TypeError: An array has the dtype object, or a value is not JSON.
         """
         written = {name: np.asarray(array) for name, array in (arrays or {}).items()}
@@ -127,7 +130,7 @@ class CheckpointStore:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers()
             temporary.mkdir()
-            tf.train.Checkpoint(**trackables).write(str(temporary / _VARIABLES))
+            _checkpoint(trackables).write(str(temporary / _VARIABLES))
             path = self._next_path(env_step)
 
         def complete() -> None:
@@ -191,6 +194,7 @@ class CheckpointStore:
                 raise CheckpointError(self._cannot_write(env_step, error)) from error
             raise
 
+    @checked
     def restore(
         self,
         trackables: Mapping[str, Any],
@@ -344,17 +348,29 @@ def _plain_value(value: Any) -> Any:
     raise TypeError(f"values must be JSON (numbers, strings, lists, dicts); got {type(value).__name__}.")
 
 
+def _checkpoint(trackables: Mapping[str, Any]) -> tf.train.Checkpoint:
+    try:
+        return tf.train.Checkpoint(**trackables)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"trackables must be TensorFlow objects by name: modules, variables, optimizers, generators; "
+            f"{str(error).splitlines()[0].rstrip('.')}. Numbers go into values, NumPy's arrays into arrays."
+        ) from error
+
+
 def _restore_variables(path: Path, trackables: Mapping[str, Any]) -> None:
     """Restores strictly: a variable missing on either side, or of another shape, is an error."""
     status = None
+    checkpoint = _checkpoint(trackables)
     try:
-        # Checksums of bytes say nothing about what somebody else wrote in their place.
-        tf.train.load_checkpoint(str(path / _VARIABLES))
+        with memory_errors():
+            # Checksums of bytes say nothing about what somebody else wrote in their place.
+            tf.train.load_checkpoint(str(path / _VARIABLES))
     except (ValueError, tf.errors.OpError) as error:
         raise Damaged(f"{_VARIABLES}: {atomic_files.reason(error)}") from error
     try:
         with memory_errors():
-            status = tf.train.Checkpoint(**trackables).read(str(path / _VARIABLES))
+            status = checkpoint.read(str(path / _VARIABLES))
         # Unmatched values would be restored when their variables appear, from files that may be gone by then.
         status.assert_consumed()
     except tf.errors.DataLossError as error:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import logging
 
+from expol_tf.argument_types import shown
 from expol_tf.checked import checked
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment, check_task, checked_reset, checked_step, load_vector
-from expol_tf.errors import TaskError
+from expol_tf.errors import ConfigurationError, TaskError
 from expol_tf.interruption import raise_if_stopped
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.random import stream
@@ -174,7 +175,8 @@ class Evaluator:
         """Whether a multiple of the interval lies in (previous_env_step, env_step]."""
         return self._interval > 0 and env_step // self._interval > previous_env_step // self._interval
 
-    def evaluate(self, agent: Any, env_step: int) -> EvaluationResult:
+    @checked
+    def evaluate(self, agent: Any, env_step: WholeSteps) -> EvaluationResult:
         """Evaluates the agent's present policy; the same agent and env step give the same result.
 
         Args:
@@ -182,8 +184,15 @@ class Evaluator:
           env_step: The environment steps of training so far.
 
         Raises:
+          ConfigurationError: If the agent has no such policies.
           Stopped: If a signal asked for a stop; the agent is as it was.
         """
+        name = "policy" if self._deterministic else "collect_policy"
+        if not hasattr(agent, name):
+            raise ConfigurationError(
+                f"agent must have a {name}; got {shown(agent)}. Give an agent of expol_tf.agents, or "
+                "evaluate a function by evaluate_policy."
+            )
         env_seed, action_seed = (stream(self._seed, "evaluation", env_step, index) for index in (0, 1))
         raise_if_stopped()
         env = self._load(seed=env_seed)

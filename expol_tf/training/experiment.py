@@ -13,6 +13,7 @@ import gin
 import gymnasium
 
 from expol_tf.agents import PolicyAgent, TrpoAgent
+from expol_tf.checked import checked
 from expol_tf.configurable import Made, configurable, recorded_objects
 from expol_tf.configuration import Configuration, configuration_from_call, recorded_values
 from expol_tf.environments import VectorEnvironment, load_vector, time_step_spec
@@ -117,6 +118,7 @@ def train(
     return run_experiment(experiment, configuration_from_call("train", keywords | vars(learner)))
 
 
+@checked
 @memory_errors(sizes=True)
 def run_experiment(experiment: Experiment, record: Configuration) -> TrainingResult:
     """Does what `train` does, given objects instead of keywords and apart from how they were configured.
@@ -168,6 +170,7 @@ def run_experiment(experiment: Experiment, record: Configuration) -> TrainingRes
             return loop.run(course, records)
 
 
+@checked
 @memory_errors(sizes=True)
 def check_experiment(experiment: Experiment, record: Configuration) -> str:
     """Makes all that `run_experiment` makes and resets the environments, but trains and writes nothing.

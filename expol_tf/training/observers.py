@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from expol_tf.checked import checked
 from expol_tf.configurable import configurable
 from expol_tf.number_types import Finite
 from expol_tf.runs import atomic_files, reading
@@ -51,6 +52,7 @@ class StopAtReturn:
     def __init__(self, target: Finite) -> None:
         self._target = target
 
+    @checked
     def __call__(self, event: TrainingEvent) -> bool:
         return event.evaluation is not None and event.evaluation["return_mean"] >= self._target
 
@@ -62,6 +64,7 @@ class KeepBestPolicy:
     Its score lies beside it in `best_policy.json`, so a resumed run goes on comparing with it.
     """
 
+    @checked
     def __call__(self, event: TrainingEvent) -> None:
         if event.evaluation is None:
             return

@@ -90,6 +90,10 @@ class Experiment:
     course: Course
     records: Records
 
+    def __post_init__(self) -> None:
+        for name, hint in type_hints(Experiment).items():
+            require(name, getattr(self, name), hint)
+
     @classmethod
     def of(cls, **keywords: Any) -> Experiment:
         """Returns the experiment that `train` makes of these keywords; those left out have their defaults."""

@@ -96,7 +96,13 @@ class Backend(VectorEnvironment):
         return arrays
 
     def restart(self, where: np.ndarray) -> np.ndarray:
-        """Starts a new episode where `where`, `[N]` bool, is true; returns the observations `[N, O]`."""
+        """Starts a new episode where `where`, `[N]` bool, is true; returns the observations `[N, O]`.
+
+        Raises:
+          ConfigurationError: If `where` is something else.
+          TaskError: As `reset`.
+        """
+        self._require_mask("where", where)
         self._begin(np.flatnonzero(where).tolist())
         self._raise_if_not_finite(self._arrays.observation)
         return self._arrays.observation
@@ -175,11 +181,7 @@ class Backend(VectorEnvironment):
                 f"sub-environment; got {actions.shape}."
             )
         if active is not None:
-            is_array = isinstance(active, np.ndarray) and active.dtype == bool
-            if not is_array or active.shape != (self.num_envs,):
-                raise ConfigurationError(
-                    f"active must be an array of bool of shape ({self.num_envs},); got {shown(active)}."
-                )
+            self._require_mask("active", active)
             # A row that is not used may hold anything, and NaN there is no error.
             actions = np.where(active[:, np.newaxis], actions, self._low)
         boxed = actions.clip(self._low, self._high)
@@ -191,6 +193,13 @@ class Backend(VectorEnvironment):
                 f"{actions[row]}. The policy has diverged: resume from a checkpoint with smaller steps."
             )
         return boxed
+
+    def _require_mask(self, name: str, mask: np.ndarray) -> None:
+        is_array = isinstance(mask, np.ndarray) and mask.dtype == bool
+        if not is_array or mask.shape != (self.num_envs,):
+            raise ConfigurationError(
+                f"{name} must be an array of bool of shape ({self.num_envs},); got {shown(mask)}."
+            )
 
     def _raise_if_not_finite(self, observation: np.ndarray) -> None:
         wrong = ~np.isfinite(observation)

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from expol_tf.agents import Transitions
+from expol_tf.argument_types import require
 from expol_tf.configurable import configurable
-from expol_tf.errors import CheckpointError, OutOfMemoryError
+from expol_tf.errors import CheckpointError, ConfigurationError, OutOfMemoryError
 from expol_tf.number_types import Count
 from expol_tf.saved_states import require_saved
 from expol_tf.shapes import require_shapes
@@ -79,6 +80,7 @@ class UniformReplay(tf.Module):
 
     def append(self, transitions: Transitions) -> None:
         """Adds `transitions` (those that are `valid`), in place of the oldest if there is no room."""
+        require("transitions", transitions, Transitions)
         size, action_size = self._sizes[:2]
         shapes = (f"N {size}", f"N {action_size}", "N", "N", f"N {size}", "N | None")
         dtypes = (*["any"] * 5, "bool")
@@ -115,13 +117,19 @@ class UniformReplay(tf.Module):
         self._rows.scatter_update(tf.IndexedSlices(rows, indices))
 
     def sample(self, batch_size: int, seed: tf.Tensor) -> Transitions:
-        """Returns `batch_size` transitions; undefined while there is none.
+        """Returns `batch_size` transitions; undefined in a graph while there is none.
 
         Args:
           batch_size: N.
           seed: Stateless seed, int32 `[2]`.
+
+        Raises:
+          ConfigurationError: If there is none, outside of graphs.
         """
+        require("batch_size", batch_size, Count)
         require_shapes(("seed", seed, "2", "int"))
+        if tf.executing_eagerly() and not int(self._appended):
+            raise ConfigurationError("the replay is empty: append transitions before the first sample.")
         indices = tf.random.stateless_uniform([batch_size], seed, 0, self.size, tf.int64)
         # These rows alone are read; indexing would first read the variable as a whole.
         rows = self._rows.sparse_read(indices)

@@ -1,0 +1,93 @@
+"""Calls of the training package's objects with what they cannot take: one sentence each."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from expol_tf.agents import Transitions
+from expol_tf.environments import load_vector
+from expol_tf.errors import ConfigurationError
+from expol_tf.training import (
+    CheckpointStore,
+    Course,
+    Evaluator,
+    Experiment,
+    KeepBestPolicy,
+    Learner,
+    Records,
+    StopAtReturn,
+    Task,
+    UniformReplay,
+    check_experiment,
+    run_experiment,
+)
+
+TASK = "expol/MultiGoal-v0"
+CALLS: dict[str, tuple[Callable[[Any, pathlib.Path], Any], str]] = {
+    "keep the best": (lambda v, _: KeepBestPolicy()(v), "event must be a TrainingEvent"),
+    "stop": (lambda v, _: StopAtReturn(1.0)(v), "event must be a TrainingEvent"),
+    "step of a checkpoint": (lambda v, path: CheckpointStore(path).save(v, {}), "env_step must be int"),
+    "objects to save": (lambda v, path: CheckpointStore(path).save(1, v), "trackables must be"),
+    "an object to save": (
+        lambda v, path: CheckpointStore(path).save(1, {"weight": v}),
+        "trackables must be TensorFlow objects by name: .*weight",
+    ),
+    "arrays to save": (lambda v, path: CheckpointStore(path).save(1, {}, v), "arrays must be"),
+    "objects to restore": (lambda v, path: CheckpointStore(path).restore(v), "trackables must be"),
+    "transitions": (lambda v, _: UniformReplay(9, 2, 2).append(v), "transitions must be a Transitions"),
+    "size of a batch": (
+        lambda v, _: UniformReplay(9, 2, 2).sample(v, tf.constant([0, 1])),
+        "batch_size must",
+    ),
+    "run": (lambda v, _: run_experiment(v, v), "experiment must be an Experiment"),
+    "check": (lambda v, _: check_experiment(v, v), "experiment must be an Experiment"),
+    "agent": (lambda v, _: Evaluator(TASK, 0, 10, 1).evaluate(v, 10), "agent must have a policy; got"),
+    "noisy agent": (
+        lambda v, _: Evaluator(TASK, 0, 10, 1, deterministic=False).evaluate(v, 10),
+        "agent must have a collect_policy; got",
+    ),
+    "restart": (
+        lambda v, _: load_vector(TASK, 2, 0).restart(v),
+        r"where must be an array of bool of shape \(2,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("value", ["a", 3.5, {0}], ids=str)
+@pytest.mark.parametrize(("call", "words"), CALLS.values(), ids=CALLS)
+def test_fault_13_calls(call: Callable, words: str, value: Any, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        call(value, tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists() or not any((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("name", ["learner", "task", "course", "records"])
+def test_fault_13_parts_of_an_experiment(name: str) -> None:
+    parts = {"learner": Learner(), "task": Task(TASK), "course": Course(), "records": Records("run")}
+    with pytest.raises(ConfigurationError, match=f"{name} must be an? {name.capitalize()}; got None"):
+        Experiment(**{**parts, name: None})  # type: ignore[arg-type]
+    assert Experiment(**parts).task.task == TASK  # type: ignore[arg-type]
+
+
+def test_fault_13_an_empty_replay() -> None:
+    replay = UniformReplay(9, 2, 2)
+    with pytest.raises(ConfigurationError, match="the replay is empty: append transitions"):
+        replay.sample(3, tf.constant([0, 1]))
+    one = tf.ones([1])
+    replay.append(Transitions(tf.ones([1, 2]), tf.ones([1, 2]), one, one, tf.ones([1, 2])))
+    assert replay.sample(3, tf.constant([0, 1])).reward.numpy().tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("where", [np.array([0, 1]), [True, False], np.array([True])])
+def test_fault_13_numbers_are_not_a_mask(where: Any) -> None:
+    """Sub-environments 0 and 1 were taken for "not the first, but the second"."""
+    environment = load_vector(TASK, 2, 0)
+    environment.reset()
+    with pytest.raises(ConfigurationError, match="where must be an array of bool"):
+        environment.restart(where)
