@@ -187,12 +187,6 @@ class Evaluator:
           ConfigurationError: If the agent has no such policies.
           Stopped: If a signal asked for a stop; the agent is as it was.
         """
-        name = "policy" if self._deterministic else "collect_policy"
-        if not hasattr(agent, name):
-            raise ConfigurationError(
-                f"agent must have a {name}; got {shown(agent)}. Give an agent of expol_tf.agents, or "
-                "evaluate a function by evaluate_policy."
-            )
         env_seed, action_seed = (stream(self._seed, "evaluation", env_step, index) for index in (0, 1))
         raise_if_stopped()
         env = self._load(seed=env_seed)
@@ -201,6 +195,12 @@ class Evaluator:
         )
         try:
             _require_spaces_of(agent, env)
+            name = "policy" if self._deterministic else "collect_policy"
+            if not hasattr(agent, name):
+                raise ConfigurationError(
+                    f"agent must have a {name}; got {shown(agent)}. Give an agent of expol_tf.agents, or "
+                    "evaluate a function by evaluate_policy."
+                )
             if self._deterministic:
                 return evaluate(agent.policy.act)
             generator = agent.collect_policy.generator
