@@ -37,7 +37,7 @@ setuptools.setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    # MuJoCo, EnvPool and SciPy need 3.11 or later; TensorFlow 2.15 has no wheels for 3.12.
+    # EnvPool and SciPy need 3.11 or later; TensorFlow 2.15 has no wheels for 3.12.
     python_requires=">=3.11,<3.12",
     # A top-level package called `gin` would hide gin-config, so the tree gets a name inside ours.
     packages=[*setuptools.find_packages(include=["expol_tf", "expol_tf.*"]), "expol_tf.gin_files"],

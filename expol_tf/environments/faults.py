@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 
 import expol_tf
+from expol_tf.environments.packages import package_versions, versions_remedy
 from expol_tf.errors import ExpolError, TaskError
 
 # Frames of these are left out everywhere, those of Gymnasium in front of the environment's own.
@@ -25,7 +26,7 @@ _OLD_RESET = (
 )
 
 
-def task_error(error: BaseException, place: str, call: str) -> BaseException:
+def task_error(error: BaseException, place: str, call: str, maker: str | None = None) -> BaseException:
     """Returns what to raise in the place of what an environment raised.
 
     ```python
@@ -42,6 +43,8 @@ def task_error(error: BaseException, place: str, call: str) -> BaseException:
       error: What was raised.
       place: Which environment it was, and when.
       call: What was called.
+      maker: The module that has the environment's class or maker, if it is known. Its package is named with
+        its version, and so are those that the error went through.
     """
     if isinstance(error, TaskError):
         return error if error.place else TaskError(str(error), place, error.raised, error.frames)
@@ -53,7 +56,9 @@ def task_error(error: BaseException, place: str, call: str) -> BaseException:
     else:
         text = f"raised {described(error)}"
     old = call == "reset()" and isinstance(error, TypeError) and "unexpected keyword argument" in text
-    return TaskError(f"{call} {text}.{_OLD_RESET if old else ' Mend it.'}", place, *_own_part(error))
+    versions = package_versions(error, maker)
+    remedy = versions_remedy(versions) if versions else _OLD_RESET if old else " Mend it."
+    return TaskError(f"{call} {text}.{remedy}", place, *_own_part(error))
 
 
 def described(error: BaseException) -> str:

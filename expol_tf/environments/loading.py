@@ -29,7 +29,7 @@ from expol_tf.environments.running_statistics import refuse_normalizing_class, r
 from expol_tf.environments.vector_environment import VectorEnvironment
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import ConfigurationError
-from expol_tf.factories import may_make, shown_factory
+from expol_tf.factories import made_class, may_make, shown_factory
 from expol_tf.number_types import NumEnvs, SeedNumber
 
 Task = str | gymnasium.Env | Callable[..., gymnasium.Env]
@@ -202,7 +202,8 @@ def _made(make: Callable[[], Any], maker: Any) -> gymnasium.Env:
     try:
         env = make()
     except BaseException as error:
-        raise task_error(error, "The environment cannot be made", shown_factory(maker)) from None
+        module = getattr(made_class(maker) or maker, "__module__", None)
+        raise task_error(error, "The environment cannot be made", shown_factory(maker), module) from None
     if not isinstance(env, gymnasium.Env):
         raise ConfigurationError(
             f"{shown_factory(maker)} must return a gymnasium.Env; it returned {type(env)}. Derive its class "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import gymnasium
 
 from expol_tf.cli import import_user_module, nearest, nearest_module
 from expol_tf.environments.faults import task_error
+from expol_tf.environments.packages import package_versions, versions_remedy
 from expol_tf.errors import (
     ConfigurationError,
     DependencyError,
@@ -44,10 +46,9 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     except gymnasium.error.DependencyNotInstalled as error:
         raise DependencyError(f"The task {task!r} needs a package that is not installed: {error}") from error
     except (gymnasium.error.Error, ImportError) as error:
-        message = f"The task {task!r} cannot be made: {str(error).rstrip('.')}.{near_names(task)}"
-        raise UnknownEnvironmentError(message) from error
+        raise UnknownEnvironmentError(_unknown(task, error)) from error
     except BaseException as error:
-        raised = task_error(error, f"The task {task!r} cannot be made", "its constructor")
+        raised = task_error(error, f"The task {task!r} cannot be made", "its constructor", _maker_of(task))
         if kwargs and isinstance(error, TypeError | AssertionError) and _stays_in_gymnasium(raised):
             raise ConfigurationError(
                 f"The task {task!r} does not take make_kwargs={kwargs}: {error}"
@@ -70,8 +71,7 @@ def require_registered(task: str) -> None:
         if not any(known.rpartition("-v")[0] == name for known in gymnasium.registry):
             gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
-        message = f"The task {task!r} cannot be made: {str(error).rstrip('.')}.{near_names(task)}"
-        raise UnknownEnvironmentError(message) from error
+        raise UnknownEnvironmentError(_unknown(task, error)) from error
 
 
 def _import_module_of(task: str) -> bool:
@@ -84,6 +84,30 @@ def _import_module_of(task: str) -> bool:
             f"The task {task!r} cannot be made: there is no module {module!r}.{near}"
         )
     return False
+
+
+def _unknown(task: str, error: Exception) -> str:
+    """Returns what to say of a task that is not known, or that something is missing for."""
+    versions = package_versions(error, _maker_of(task))
+    remedy = versions_remedy(versions) if versions else near_names(task)
+    if not remedy and isinstance(error, gymnasium.error.NamespaceNotFound) and ":" not in task:
+        remedy = (
+            f" The tasks of another package are known once it is imported: write 'package:{task}' with "
+            "the name of its module (docs/third_party_tasks.md)."
+        )
+    text = str(error).strip().rstrip(".")
+    return f"The task {task!r} cannot be made: {text}{'' if text.endswith(('?', '!')) else '.'}{remedy}"
+
+
+def _maker_of(task: str) -> str | None:
+    """Returns the module of the class or function that makes a task; None for one that is not registered."""
+    try:
+        maker: Any = gymnasium.spec(task.rpartition(":")[2]).entry_point
+    except gymnasium.error.Error:
+        return None
+    while isinstance(maker, functools.partial):
+        maker = maker.func
+    return maker.partition(":")[0] if isinstance(maker, str) else getattr(maker, "__module__", None)
 
 
 def _stays_in_gymnasium(error: BaseException) -> bool:

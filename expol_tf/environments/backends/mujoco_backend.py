@@ -8,11 +8,13 @@ array operations compute the rest. This is about three times as fast as a loop o
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
 import gymnasium
 import numpy as np
+from absl import logging
 
 from expol_tf.configurable import configurable
 from expol_tf.environments.backends.state_rows import StateRowsBackend
@@ -27,15 +29,31 @@ _PLANAR_TASKS = frozenset(
 
 
 def supports(env: gymnasium.Env) -> bool:
-    """Returns whether `env` is one of these tasks as `gymnasium.make` makes it, with MuJoCo 4.0 or later."""
+    """Returns whether `env` is one of these tasks as `gymnasium.make` makes it, and MuJoCo steps batches.
+
+    MuJoCo does so from 3.17 on. For an older one a line says, once in a process, what steps the task instead.
+    """
     inner, _ = peel_time_limit(env)
     if type(inner).__module__ not in _PLANAR_TASKS or inner.render_mode == "human":
         return False
     try:
         from mujoco import batch  # noqa: F401
     except ImportError:
+        _say_that_there_is_no_batch()
         return False
     return True
+
+
+@functools.cache
+def _say_that_there_is_no_batch() -> None:
+    import mujoco
+
+    logging.warning(
+        "MuJoCo %s cannot step many simulations in one call, as 3.17 and later can: HalfCheetah, Hopper, "
+        "Walker2d and Swimmer are stepped by a loop over Gymnasium's environments, which takes about three "
+        "times as long. The results are those of this version of MuJoCo.",
+        mujoco.__version__,
+    )
 
 
 @configurable
