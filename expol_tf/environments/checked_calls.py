@@ -58,6 +58,7 @@ def _require_step(environment: VectorEnvironment, step: Any) -> None:
     for name in ("observation", "next_observation"):
         _require_observation(environment, getattr(step, name), f"{name} of step()")
     shape = (environment.num_envs,)
+    returned_values.rewards(step.reward, shape, "the reward of step()")
     _require_array(step.reward, shape, "the reward of step()", np.float32)
     for name in ("terminated", "truncated"):
         _require_array(getattr(step, name), shape, f"{name} of step()", np.bool_)

@@ -63,6 +63,21 @@ def number(value: Any, what: str) -> float:
     return float(result)
 
 
+def rewards(value: Any, shape: tuple[int, ...], what: str, rule: str = "") -> np.ndarray:
+    """Returns rewards as an array; see `array`. Those of several objectives get a sentence of their own."""
+    result = real_numbers(value)
+    if result is not None and result.ndim and result.shape[:-1] == shape and result.shape[-1] > 1:
+        count = result.shape[-1]
+        expected = f"an array of real numbers of shape {shape}{rule}" if shape else "a real number"
+        raise TaskError(
+            f"{what} must be {expected}; got {_named(value, result)}. A task with {count} objectives is "
+            "trained on their weighted sum: pass wrappers=[functools.partial("
+            f"mo_gymnasium.wrappers.LinearReward, weight=…)] with an array of {count} weights, or a wrapper "
+            "of your own that returns one number."
+        )
+    return array(value, shape, what, rule) if shape else np.asarray(number(value, what))
+
+
 def observation(value: Any, shape: tuple[int, ...], call: str) -> np.ndarray:
     """Returns the observation that `call` returned; see `array`."""
     return array(value, shape, f"the observation that {call} returns", ", as the observation space says")
@@ -95,7 +110,7 @@ def step_result(result: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, float,
         )
     return (
         observation(result[0], shape, "step()"),
-        number(result[1], "the reward that step() returns"),
+        float(rewards(result[1], (), "the reward that step() returns")),
         bool(flags(result[2], (), "terminated, which step() returns,")),
         bool(flags(result[3], (), "truncated, which step() returns,")),
     )

@@ -2,8 +2,9 @@
 
 The state of an environment is that of all its layers: the wrappers, and the environment itself. A layer is
 known if it has its own `get_state() -> dict of arrays` and `set_state(dict)`, if it is one of Gymnasium's
-wrappers that keep at most a counter, or if it is one of Gymnasium's MuJoCo or continuous classic-control
-tasks. The environment's `np_random` is saved as well, so a task's own `get_state` can leave it out.
+wrappers that are listed here and in `wrapper_state`, or if it is one of Gymnasium's MuJoCo or continuous
+classic-control tasks. The environment's `np_random` is saved as well, so a task's own `get_state` can leave
+it out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gymnasium import wrappers
 
 from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.wrapper_chain import layers
+from expol_tf.environments.wrapper_state import LAYER_STATES, REMEDY
 from expol_tf.errors import CheckpointError, TaskError
 from expol_tf.saved_states import generator_state, require_saved, set_generator_state
 
@@ -29,6 +31,12 @@ _ATTRIBUTES: dict[type, tuple[str, ...]] = {
     wrappers.FlattenObservation: (),
     wrappers.DtypeObservation: (),
     wrappers.RescaleObservation: (),
+    wrappers.ReshapeObservation: (),
+    wrappers.FilterObservation: (),
+    wrappers.ClipAction: (),
+    wrappers.ClipReward: (),
+    wrappers.RepeatAction: (),
+    wrappers.TimeAwareObservation: ("timesteps",),
 }
 _CLASSIC_CONTROL = {
     "gymnasium.envs.classic_control.pendulum.PendulumEnv": ("state", "last_u"),
@@ -37,7 +45,6 @@ _CLASSIC_CONTROL = {
 # Those that are None in a state that can be saved, which then lacks them.
 _MAY_BE_NONE = frozenset({"last_u"})
 _MUJOCO_TASKS = "gymnasium.envs.mujoco."
-_REMEDY = "Resume with the task and packages it was saved with."
 
 # mj_step leaves these one substep behind the state, and some tasks compute rewards and observations from them
 # before the next mj_step recomputes them. So the integration state alone restores HalfCheetah exactly, but
@@ -57,11 +64,7 @@ def can_save(env: gymnasium.Env) -> bool:
 
 def unknown_layers(env: gymnasium.Env) -> list[gymnasium.Env]:
     """Returns the layers of `env` whose state cannot be saved."""
-    return [
-        layer
-        for layer in layers(env)
-        if not (_saves_itself(layer) or _is_mujoco(layer) or _attributes(layer) is not None)
-    ]
+    return [layer for layer in layers(env) if not _is_known(layer)]
 
 
 def get_state(env: gymnasium.Env) -> dict[str, np.ndarray]:
@@ -88,7 +91,7 @@ def set_state(env: gymnasium.Env, state: dict[str, np.ndarray]) -> None:
       TaskError: If a layer's own `set_state` raises.
     """
     _require_generator(env)
-    require_saved(state, {"np_random": np.array("")}, type(env.unwrapped).__name__, _REMEDY)
+    require_saved(state, {"np_random": np.array("")}, type(env.unwrapped).__name__, REMEDY)
     set_generator_state(env.unwrapped.np_random, state["np_random"])
     for depth, layer in enumerate(layers(env)):
         prefix = f"{depth}.{type(layer).__name__}."
@@ -150,12 +153,12 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
     Raises:
       CheckpointError: If there are not as many states as `num_states`.
     """
-    require_saved(stacked, {}, task, _REMEDY)
+    require_saved(stacked, {}, task, REMEDY)
     for name, value in stacked.items():
         if not isinstance(value, np.ndarray | np.generic):
             raise CheckpointError(
                 f"The saved state of {task} must be arrays by name, as get_state returned it; got "
-                f"{shown(value)} for {name!r}. {_REMEDY}"
+                f"{shown(value)} for {name!r}. {REMEDY}"
             )
     states: list[dict[str, np.ndarray]] = [{} for _ in range(num_states)]
     observation = stacked.get("observation")
@@ -178,18 +181,23 @@ def unstack(stacked: dict[str, np.ndarray], num_states: int, task: str) -> list[
             if not (index.isdecimal() and int(index) < num_states):
                 raise CheckpointError(
                     f"The saved state of {task} has {name!r}, where the number after # must be that of one "
-                    f"of {num_states} sub-environments. {_REMEDY}"
+                    f"of {num_states} sub-environments. {REMEDY}"
                 )
             states[int(index)][entry] = value
         elif value.ndim:
             if len(value) != num_states:
                 raise CheckpointError(
                     f"The saved state of {task} needs {name!r} with a row for each of {num_states} "
-                    f"sub-environments; got {shown(value)}. {_REMEDY}"
+                    f"sub-environments; got {shown(value)}. {REMEDY}"
                 )
             for i, state in enumerate(states):
                 state[entry] = value[i]
     return states
+
+
+def _is_known(layer: gymnasium.Env) -> bool:
+    known = _saves_itself(layer) or _is_mujoco(layer) or type(layer) in LAYER_STATES
+    return known or _attributes(layer) is not None
 
 
 def _saves_itself(layer: gymnasium.Env) -> bool:
@@ -215,6 +223,8 @@ def _get_layer(layer: Any) -> dict[str, Any]:
             raise task_error(error, "", f"{type(layer).__name__}.get_state()") from None
     if _is_mujoco(layer):
         return {"simulator": mujoco_state(layer.model, layer.data)}
+    if type(layer) in LAYER_STATES:
+        return LAYER_STATES[type(layer)].get(layer)
     values = {name: getattr(layer, name) for name in _attributes(layer) or ()}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -228,13 +238,16 @@ def _set_layer(layer: Any, state: dict[str, np.ndarray]) -> None:
         return
     name = type(layer).__name__
     if _is_mujoco(layer):
-        require_saved(state, {"simulator": mujoco_state(layer.model, layer.data)}, name, _REMEDY)
+        require_saved(state, {"simulator": mujoco_state(layer.model, layer.data)}, name, REMEDY)
         set_mujoco_state(layer.model, layer.data, state["simulator"])
+        return
+    if type(layer) in LAYER_STATES:
+        LAYER_STATES[type(layer)].set(layer, state)
         return
     present = {attribute: getattr(layer, attribute) for attribute in _attributes(layer) or ()}
     # What is None has no shape to compare with: it is a number.
     like = {attribute: np.array(0.0 if value is None else value) for attribute, value in present.items()}
-    require_saved(state, like, name, _REMEDY, optional=_MAY_BE_NONE)
+    require_saved(state, like, name, REMEDY, optional=_MAY_BE_NONE)
     for attribute in present:
         value = state.get(attribute)
         setattr(layer, attribute, None if value is None else value.copy() if value.ndim else value.item())
@@ -278,7 +291,7 @@ def set_mujoco_state(model: Any, data: Any, state: np.ndarray) -> None:
     if not isinstance(state, np.ndarray) or state.shape != (expected,) or state.dtype.kind != "f":
         raise CheckpointError(
             f"The saved simulator state must be an array of {expected} floating numbers for this model and "
-            f"MuJoCo {mujoco.__version__}; got {shown(state)}. {_REMEDY}"
+            f"MuJoCo {mujoco.__version__}; got {shown(state)}. {REMEDY}"
         )
     mujoco.mj_setState(model, data, np.ascontiguousarray(state[:start]), spec)
     for field in fields:

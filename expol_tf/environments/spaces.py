@@ -42,7 +42,8 @@ def observation_spec(space: gymnasium.Space, task: str) -> array_spec.BoundedArr
       task: The task's name, for the message.
 
     Raises:
-      SpaceError: If the space is not a box of floats of rank 1 with low < high in every component.
+      SpaceError: If the space is not a box of floats of rank 1 with low ≤ high in every component. One in
+        which both are equal is constant, as Meta-World's goals are, and may stay: nothing is scaled to it.
     """
     box = _float_box(space, "observation", task)
     low, high = _float32_bounds(box)
@@ -108,12 +109,17 @@ def _float_box(space: gymnasium.Space, kind: str, task: str) -> spaces.Box:
         raise SpaceError(wrong + f"Its rank is {len(space.shape)}, not 1. {remedy}")
     if space.shape[0] == 0:
         raise SpaceError(wrong + "The box is empty: it has no components.")
-    flat = np.flatnonzero(~(space.low < space.high))
-    if flat.size:
-        if np.isnan(space.low[flat[0]]) or np.isnan(space.high[flat[0]]):
-            raise SpaceError(wrong + f"A bound of component {flat[0]} is NaN.")
+    # Actions are scaled to their box, so that each component needs some width; nothing is to observations.
+    in_order = space.low <= space.high if kind == "observation" else space.low < space.high
+    wrong_ones = np.flatnonzero(~in_order)
+    if wrong_ones.size:
+        component = wrong_ones[0]
+        low, high = space.low[component], space.high[component]
+        if np.isnan(low) or np.isnan(high):
+            raise SpaceError(wrong + f"A bound of component {component} is NaN.")
+        sign, remedy = ("==", "Leave that one out") if low == high else (">", "Exchange the two")
         raise SpaceError(
-            wrong + f"The box is degenerate: low == high in component {flat[0]}. Leave that one out."
+            wrong + f"The box is degenerate: low {sign} high in component {component}. {remedy}."
         )
     return space
 

@@ -145,7 +145,8 @@ def _checked(
     }  # fmt: skip
     try:
         for name, shape in shapes.items():
-            returned_values.array(getattr(step, name), shape, f"the {name} that {call} returns")
+            check = returned_values.rewards if name == "reward" else returned_values.array
+            check(getattr(step, name), shape, f"the {name} that {call} returns")
     except TaskError as error:
         raise AssertionError(f"{place}: {error}") from error
     return step

@@ -99,9 +99,12 @@ class TrainingLoop:
     def run(self, course: Course, records: Records) -> TrainingResult:
         """Trains until the end, an observer or a signal; what is reached by then is saved and exported."""
         if not self._env.can_save_state:
+            # Other backends than the loop over Gymnasium's environments are one piece.
+            layers = getattr(self._env, "unsaved_layers", ()) or (type(self._env).__name__,)
             print(
-                f"note: {self._env.task} on this backend cannot save its state: a resumed run starts new "
-                "episodes and is not bit for bit the uninterrupted one."
+                f"note: {self._env.task} cannot save its state: no get_state and set_state in "
+                f"{' and '.join(layers)}. A resumed run starts new episodes and is not bit for bit the "
+                "uninterrupted one."
             )
         total = course.num_env_steps
         self._first_update.announce(self._env_step, total)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from expol_tf.environments import NoisyObservation, SyncVectorEnvironment, load_vector
 from expol_tf.environments.registry import make_registered
@@ -115,6 +118,126 @@ def test_any_step_of_an_episode_can_be_saved(num_before, tmp_path):
         return SyncVectorEnvironment([gymnasium.make("Reacher-v5", max_episode_steps=70)], seed, "Reacher-v5")
 
     check_resumption(make, tmp_path / "state.npz", num_steps=75, num_before=num_before)
+
+
+class NestedCountingTask(SavableCountingTask):
+    """Observes a dict that holds a tuple, with arrays of several dtypes."""
+
+    def __init__(self, end_probability=0.15):
+        super().__init__(end_probability)
+        whole = spaces.Box(0, 1000, (1,), np.int32)
+        self.observation_space = spaces.Dict(
+            {"draws": spaces.Tuple((spaces.Box(-9, 9, (2,), np.float64), whole)), "count": whole}
+        )
+
+    def _observe(self, action):
+        first, second, draw = super()._observe(action)
+        count = np.array([self.count], np.int32)
+        return {"draws": (np.array([second, draw]), 2 * count), "count": count}
+
+
+FLATTEN, STACK = gymnasium.wrappers.FlattenObservation, gymnasium.wrappers.FrameStackObservation
+WRAPPERS = {
+    "RecordEpisodeStatistics": (gymnasium.wrappers.RecordEpisodeStatistics,),
+    "FrameStackObservation": (functools.partial(STACK, stack_size=3), FLATTEN),
+    "FrameStackObservation of zeros": (functools.partial(STACK, stack_size=3, padding_type="zero"), FLATTEN),
+    "TimeAwareObservation": (gymnasium.wrappers.TimeAwareObservation,),
+    "TimeAwareObservation in [0, 1]": (
+        functools.partial(gymnasium.wrappers.TimeAwareObservation, normalize_time=True),
+    ),
+    "DelayObservation": (functools.partial(gymnasium.wrappers.DelayObservation, delay=3),),
+    "DelayObservation by none": (functools.partial(gymnasium.wrappers.DelayObservation, delay=0),),
+    "StickyAction": (
+        functools.partial(
+            gymnasium.wrappers.StickyAction, repeat_action_probability=0.4, repeat_action_duration=(1, 4)
+        ),
+    ),
+    "RepeatAction": (functools.partial(gymnasium.wrappers.RepeatAction, num_repeats=2),),
+    "ClipReward": (functools.partial(gymnasium.wrappers.ClipReward, min_reward=-1, max_reward=1),),
+    "ReshapeObservation": (functools.partial(gymnasium.wrappers.ReshapeObservation, shape=(3, 1)), FLATTEN),
+}
+
+
+@pytest.mark.parametrize("num_before", [0, 2, 37])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_client_07_common_wrappers_resume_bit_for_bit(wrapper, num_before, tmp_path):
+    rows = check_resumption(
+        lambda seed: load_vector(make_with_both_ends, 3, seed, wrappers=WRAPPERS[wrapper]),
+        tmp_path / "state.npz",
+        num_steps=40,
+        num_before=num_before,
+    )
+    assert not np.array_equal(rows[0], rows[1])
+
+
+@pytest.mark.parametrize("name", ["FrameStackObservation", "DelayObservation"])
+def test_client_07_queues_of_nested_observations_resume_bit_for_bit(name, tmp_path):
+    wrappers = (*WRAPPERS[name][:1], FLATTEN)
+    check_resumption(
+        lambda seed: load_vector(NestedCountingTask, 3, seed, wrappers=wrappers),
+        tmp_path / "state.npz",
+        num_steps=40,
+    )
+
+
+def test_client_07_episode_statistics_go_on():
+    """What the wrapper counts is the episode's own, over all of its parts."""
+    saved, restored = (
+        load_vector(make_with_both_ends, 2, 3, wrappers=WRAPPERS["RecordEpisodeStatistics"]) for _ in range(2)
+    )
+    saved.reset()
+    actions = random_actions(saved.action_spec, 60, 2)
+    for action in actions[:33]:
+        saved.step(action)
+    restored.set_state(saved.get_state())
+    for action in actions[33:]:
+        saved.step(action), restored.step(action)
+    for one, other in zip(saved._envs, restored._envs, strict=True):
+        assert one.episode_count == other.episode_count > 3
+        assert one.return_queue == other.return_queue and one.length_queue == other.length_queue
+        assert len(one.time_queue) == len(other.time_queue)
+        assert (one.episode_returns, one.episode_lengths) == (other.episode_returns, other.episode_lengths)
+        # The clock goes on, and does not begin at another process's zero.
+        assert abs(one.episode_start_time - other.episode_start_time) < 5.0
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "entry", "value"),
+    [
+        ("RecordEpisodeStatistics", "return_queue", np.zeros((1, 3, 3))),
+        ("RecordEpisodeStatistics", "episode_count", np.array([0.5])),
+        ("RecordEpisodeStatistics", "elapsed_time", None),
+        ("FrameStackObservation", "obs_queue.0", np.zeros((1, 2, 3))),
+        ("FrameStackObservation", "obs_queue.length", np.array(["a"])),
+        ("DelayObservation", "observation_queue.0", None),
+        ("TimeAwareObservation", "timesteps", np.zeros((1, 4), int)),
+        ("StickyAction", "last_action", np.zeros((1, 7))),
+        ("StickyAction", "num_repeats", None),
+    ],
+)
+def test_client_07_a_wrapper_s_state_of_another_kind_is_refused(wrapper, entry, value):
+    environment = load_vector(make_with_both_ends, 1, 0, wrappers=WRAPPERS[wrapper])
+    environment.reset()
+    environment.step(np.zeros((1, 2), np.float32))
+    state = environment.get_state()
+    (name,) = (name for name in state if name.endswith(f"{wrapper}.{entry}"))
+    changed = {key: each for key, each in state.items() if key != name}
+    changed |= {} if value is None else {name: value}
+    with pytest.raises(CheckpointError, match=f"{wrapper} needs {entry!r}"):
+        environment.set_state(changed)
+    environment.set_state(state)
+
+
+@pytest.mark.parametrize(
+    "base", [gymnasium.wrappers.TimeAwareObservation, gymnasium.wrappers.DelayObservation]
+)
+def test_client_07_a_subclass_of_a_known_wrapper_is_not_taken_for_it(base):
+    class Own(base):
+        """May keep anything."""
+
+    arguments = {"delay": 1} if base is gymnasium.wrappers.DelayObservation else {}
+    assert can_save(base(make_with_both_ends(), **arguments))
+    assert not can_save(Own(make_with_both_ends(), **arguments))
 
 
 def test_layers_that_cannot_be_saved_are_named():

@@ -29,6 +29,9 @@ class SyncVectorEnvironment(Backend):
     The environments step themselves. Only the TimeLimit that `gymnasium.make` puts outermost is counted here,
     for all of them at once. The state can be saved if every layer (the wrappers and the environment) is known
     to `simulator_state` or has its own `get_state` and `set_state`.
+
+    Attributes:
+      unsaved_layers: Names of the layers, from the outermost in, whose state cannot be saved.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class SyncVectorEnvironment(Backend):
         super().__init__(task, len(self._envs), first.observation_space, first.action_space)
         for row, env in enumerate(self._envs):
             self._require_spaces_of_first(row, env)
-        self.can_save_state = all(simulator_state.can_save(env) for env in self._envs)
+        unknown = (layer for env in self._envs for layer in simulator_state.unknown_layers(env))
+        self.unsaved_layers = tuple(dict.fromkeys(type(layer).__name__ for layer in unknown))
+        self.can_save_state = not self.unsaved_layers
         self._seeds: list[int | None] = list(sub_environment_seeds(seed, self.num_envs))
         inner, self._limits = zip(*(peel_time_limit(env) for env in self._envs), strict=True)
         self._steps = [env.step for env in inner]
@@ -216,10 +221,10 @@ class SyncVectorEnvironment(Backend):
 
     def _require_saving(self) -> None:
         if not self.can_save_state:
-            layer = next(layer for env in self._envs for layer in simulator_state.unknown_layers(env))
+            has, it = ("has", "it") if len(self.unsaved_layers) == 1 else ("have", "them")
             raise CapabilityError(
-                f"The state of {self.task} cannot be saved: {type(layer).__name__} has no get_state and "
-                "set_state. Give it both, or go on with new episodes."
+                f"The state of {self.task} cannot be saved: {' and '.join(self.unsaved_layers)} {has} no "
+                f"get_state and set_state. Give {it} both, or go on with new episodes."
             )
 
 

@@ -102,7 +102,7 @@ def _required(fields: Any, state: np.ndarray, call: str) -> Transition:
     """Returns a transition after a closer look at its arrays."""
     number = len(state)
     returned_values.array(fields.state, state.shape, f"the state of {call}", ", as it was before")
-    returned_values.array(fields.reward, (number,), f"the reward of {call}", ", one for each state")
+    returned_values.rewards(fields.reward, (number,), f"the reward of {call}", ", one for each state")
     terminated = returned_values.flags(fields.terminated, (number,), f"terminated of {call}")
     return fields._replace(terminated=terminated)
 
