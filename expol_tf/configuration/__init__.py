@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from expol_tf.configuration import gin_syntax, resources
 from expol_tf.configuration.call_configuration import configuration_from_call
-from expol_tf.configuration.configuration import EXPERIMENT_MACROS, UNWRITABLE_MARK, Configuration
+from expol_tf.configuration.configuration import (
+    EXPERIMENT_MACROS,
+    UNWRITABLE_MARK,
+    Configuration,
+    unwritable_entries,
+)
 from expol_tf.configuration.gin_syntax import (
     Binding,
     Macro,
@@ -38,5 +43,6 @@ __all__ = [
     "render",
     "resolve",
     "resources",
+    "unwritable_entries",
     "walk",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
@@ -11,7 +11,7 @@ import gin
 from expol_tf.configuration import gin_registry
 from expol_tf.configuration.configuration import NOT_WRITTEN, Configuration
 from expol_tf.configuration.gin_internals import ConfigurableReference
-from expol_tf.configuration.gin_syntax import Binding, Key, map_leaves, render
+from expol_tf.configuration.gin_syntax import Binding, Key, map_leaves, references, render
 from expol_tf.configuration.resolution import held_configuration
 from expol_tf.descriptions import describe
 
@@ -54,7 +54,15 @@ def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configur
             bindings[entry] = Binding(*entry, item, f"{name}()")
     changed = dataclasses.replace(base, bindings=bindings, unwritable=unwritable, chosen=())
     changed.check()
-    return changed
+    given = [binding for key, binding in bindings.items() if base.bindings.get(key) is not binding]
+    return dataclasses.replace(changed, imports=tuple(dict.fromkeys([*base.imports, *_modules(given)])))
+
+
+def _modules(bindings: Sequence[Binding]) -> list[str]:
+    """Returns the modules that another process must import to know what bindings refer to."""
+    names = references([binding.value for binding in bindings])
+    selectors = {gin_registry.look_up(name.rpartition("/")[2]).selector for name in names}
+    return sorted(filter(None, map(gin_registry.module_to_import, selectors)))
 
 
 class _FreshObject:

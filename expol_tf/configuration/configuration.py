@@ -54,6 +54,13 @@ _CHOSEN_TITLE = "# What was made because nothing above says otherwise:"
 UNWRITABLE_MARK = "# Python objects that a gin file cannot express; pass them again from Python:"
 
 
+def unwritable_entries(text: str) -> dict[str, str]:
+    """Returns what only Python code could give a run, parameter → description, from its `config.gin`."""
+    _, mark, lines = text.partition(UNWRITABLE_MARK)
+    entries = (line.removeprefix("# ").partition(" = ") for line in lines.splitlines() if " = " in line)
+    return {name: description for name, _, description in entries} if mark else {}
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """A checked configuration.

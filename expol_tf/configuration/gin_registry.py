@@ -15,6 +15,7 @@ import numpy as np
 
 from expol_tf.argument_types import fits, mistake, type_hints
 from expol_tf.cli import did_you_mean
+from expol_tf.code_digests import is_importable, is_installed
 from expol_tf.configuration import gin_internals
 from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render
 from expol_tf.errors import ConfigurationError
@@ -70,6 +71,8 @@ def look_up(name: str, location: str = "", parameter: str = "", modules: Sequenc
       ConfigurationError: If there is none, with the new or the nearest known name, or if there are several.
     """
     matches = gin_internals.selectors(name)
+    if not matches and (wrapper := _wrapper_named(name, modules)) is not None:
+        matches = [wrapper.selector]
     ours = [match for match in matches if match.startswith(OURS)]
     if len(matches) > 1 and len(ours) == 1:
         matches = ours
@@ -114,13 +117,67 @@ def find(target: Any) -> Configurable | None:
     return None
 
 
+def as_wrapper(target: Any) -> Configurable | None:
+    """Returns a class of environments' wrappers of an installed package as a configurable; None for another.
+
+    Gymnasium's wrappers need no registering: `@gymnasium.wrappers.FlattenObservation` is known by its module,
+    and so are those of packages of tasks. Nothing else becomes configurable by a name alone, as a run's
+    configuration may come from a stranger.
+    """
+    gymnasium = sys.modules.get("gymnasium")
+    if gymnasium is None or not (isinstance(target, type) and issubclass(target, gymnasium.Wrapper)):
+        return None
+    if not (is_installed(target.__module__) and is_importable(target)):
+        return None
+    if target.__module__.startswith(OURS):
+        return None
+    if target not in _wrappers:
+        _wrappers[target] = public_module(target)
+        gin.external_configurable(target, module=_wrappers[target])
+    return find(target)
+
+
+def public_module(cls: type) -> str:
+    """Returns the shortest name of a module from which a class can be imported under its own name."""
+    parts = cls.__module__.split(".")
+    modules = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    has_it = (module for module in modules if getattr(sys.modules.get(module), cls.__name__, None) is cls)
+    return next(has_it, cls.__module__)
+
+
+# Those that were registered here, and the module of each.
+_wrappers: dict[type, str] = {}
+
+
+def _wrapper_named(name: str, modules: Sequence[str]) -> Configurable | None:
+    prefix, _, last = name.rpartition(".")
+    targets = (getattr(sys.modules.get(module), last, None) for module in (prefix, *modules))
+    return next(filter(None, map(as_wrapper, targets)), None)
+
+
+def module_to_import(selector: str) -> str | None:
+    """Returns the module that another process must import to know a configurable; None for the library's own.
+
+    What a script or an interactive session registered is in no such module.
+    """
+    wrapped = gin_internals.entries()[selector].wrapped
+    prefix = selector.rpartition(".")[0]
+    module = prefix if prefix in sys.modules else wrapped.__module__
+    if module == "__main__" or module.partition(".")[0] in _LIBRARIES:
+        return None
+    # Code of an installed package does not register itself; who did so is not known.
+    return module if wrapped in _wrappers or not is_installed(module) else None
+
+
 def is_foreign(selector: str, root: str) -> bool:
     """Whether a configurable is of the user's own, or another library's, code, and not of the root's library.
 
     Such code may read its settings at any time. TF-Agents' own classes are not foreign: nothing here makes
-    them, and a setting on one is meant for ours.
+    them, and a setting on one is meant for ours. Nor are wrappers that nobody registered.
     """
     wrapped = gin_internals.entries()[selector].wrapped
+    if wrapped in _wrappers:
+        return False
     library = root.rpartition(".")[0]
     return selector.rpartition(".")[0] != library and wrapped.__module__.partition(".")[0] not in _LIBRARIES
 
@@ -200,7 +257,7 @@ def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = Non
         return map_leaves(lambda item: as_gin_value(item, f"{scope}_{next(count)}", extra), value)
     made = dataclasses.is_dataclass(value) and not isinstance(value, type)
     if made or isinstance(value, functools.partial):
-        known = find(type(value) if made else value.func)
+        known = find(type(value)) if made else _find_or_wrapper(value.func)
         if known is None or extra is None:
             return value
         if made:
@@ -215,8 +272,12 @@ def as_gin_value(value: Any, scope: str = "", extra: dict[Key, Any] | None = Non
                 return value
             extra[scope, known.selector, parameter] = inner
         return Reference(f"{scope}/{known.short}", evaluate=made)
-    known = find(value) if callable(value) else None
+    known = _find_or_wrapper(value) if callable(value) else None
     return value if known is None else Reference(known.short)
+
+
+def _find_or_wrapper(target: Any) -> Configurable | None:
+    return find(target) or as_wrapper(target)
 
 
 def _set_fields(value: Any, known: Configurable) -> dict[str, Any]:
@@ -255,7 +316,8 @@ def _describe(selector: str, short: str) -> Configurable:
         short,
         tuple(base.__name__ for base in entry.wrapped.__mro__) if is_class else (),
         parameters,
-        type_hints(entry.wrapped),
+        # Gymnasium's own hints are for readers: its RescaleAction says np.floating and takes a float.
+        {} if entry.wrapped in _wrappers else type_hints(entry.wrapped),
         not entry.allowlist and any(parameter.kind is parameter.VAR_KEYWORD for parameter in given),
     )
 

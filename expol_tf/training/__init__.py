@@ -32,6 +32,8 @@ _HOMES = {
     "export_policy": "export",
     "load_policy": "export",
     "record_video": "video",
+    "RecordedTask": "task_record",
+    "recorded_task": "task_record",
     "require_device_name": "devices",
     "run_experiment": "experiment",
     "train": "experiment",

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import gin
 from absl import flags
 
 from expol_tf.cli import user_path
 from expol_tf.cli.commands.train import import_library, run_with_gin, use_device
-from expol_tf.configuration import Binding, Macro, Reference, gin_syntax, resolve
 from expol_tf.errors import ConfigurationError, RunDirectoryError
 from expol_tf.runs import LOCK, DirectoryLock, RunFiles, reading
-
-# What the evaluation of a policy takes from its run's configuration.
-_TASK = ("train.task", "train.wrappers", "train.make_kwargs", "train.eval_max_steps")
 
 
 def evaluate_main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +47,6 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
         raise RunDirectoryError(
             f"--root_dir: the run in {files.root} has exported no policy yet. {files.when_exported()}"
         )
-    statements = _needed_statements(gin_syntax.read_files([str(files.config)]))
     from expol_tf.training import check_video_path, record_video
 
     if values.video_path:
@@ -61,64 +55,25 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> int:
     import_library()
     from expol_tf.environments import load_vector
     from expol_tf.random import stream
-    from expol_tf.training import evaluate_policy, load_policy
+    from expol_tf.training import evaluate_policy, load_policy, recorded_task
 
-    resolve(statements).apply()
-    given = gin.get_bindings("expol_tf.train")
-    if "task" not in given:
-        raise ConfigurationError(
-            f"{files.config} names no task: the run was started from Python with an environment of its own. "
-            "Evaluate it there, with expol_tf.load_policy."
-        )
-    use_device(values.device)
-    policy = load_policy(files.root, stream(values.seed, "acting"))
-    task = given["task"]
-    options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
-    # Runs of earlier versions have no limit of their own.
-    limit = {"max_steps": given["eval_max_steps"]} if "eval_max_steps" in given else {}
+    with recorded_task(files) as recorded:
+        use_device(values.device)
+        policy = load_policy(files.root, stream(values.seed, "acting"))
+        task, options = recorded.task, recorded.options
 
-    def act(observation: Any) -> Any:
-        return policy.act(observation, deterministic=values.deterministic)
+        def act(observation: Any) -> Any:
+            return policy.act(observation, deterministic=values.deterministic)
 
-    seed = stream(values.seed, "evaluation")
-    env = load_vector(task, min(values.episodes, 10), seed, **options)
-    try:
-        result = evaluate_policy(act, env, values.episodes, **limit)
-    finally:
-        env.close()
-    actions = "greedy" if values.deterministic else "sampled"
-    print(result.table(f"{task}, {values.episodes} episodes, {actions} actions"))
-    if values.video_path:
-        frames = record_video(act, task, video_path, 1, seed, **options, **limit)
-        print(f"{frames} frames in {video_path}")
+        seed = stream(values.seed, "evaluation")
+        env = load_vector(task, min(values.episodes, 10), seed, **options)
+        try:
+            result = evaluate_policy(act, env, values.episodes, **recorded.limit)
+        finally:
+            env.close()
+        actions = "greedy" if values.deterministic else "sampled"
+        print(result.table(f"{task}, {values.episodes} episodes, {actions} actions"))
+        if values.video_path:
+            frames = record_video(act, task, video_path, 1, seed, **options, **recorded.limit)
+            print(f"{frames} frames in {video_path}")
     return 0
-
-
-def _needed_statements(statements: Sequence[Any]) -> list[Any]:
-    """Returns the imports, and the bindings of task and devices with whatever these refer to.
-
-    The exported policy needs nothing else, and the names of the rest may be those of another version.
-    """
-    bindings = [item for item in statements if isinstance(item, Binding)]
-    pending = [
-        binding
-        for binding in bindings
-        if binding.name.removeprefix("expol_tf.") in _TASK or _last(binding.selector) == "configure_devices"
-    ]
-    needed: list[Binding] = []
-    while pending:
-        binding = pending.pop()
-        if binding in needed:
-            continue
-        needed.append(binding)
-        for leaf in gin_syntax.walk(binding.value):
-            if isinstance(leaf, Macro):
-                pending += [other for other in bindings if other.is_macro and other.selector == leaf.name]
-            elif isinstance(leaf, Reference):
-                name = _last(leaf.name.rpartition("/")[2])
-                pending += [item for item in bindings if not item.is_macro and _last(item.selector) == name]
-    return [item for item in statements if not isinstance(item, Binding) or item in needed]
-
-
-def _last(selector: str) -> str:
-    return selector.rpartition(".")[2]

@@ -15,9 +15,9 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.interruption import raise_if_stopped
 from expol_tf.papers.entropy.measured import Measured, measure
 from expol_tf.papers.reported import reported
-from expol_tf.reports import Run, literal
+from expol_tf.reports import Run
 from expol_tf.runs import RunFiles
-from expol_tf.training import CheckpointStore, load_policy
+from expol_tf.training import CheckpointStore, load_policy, recorded_task
 
 # Entropies differ by several nats from state to state, so that many are needed, with few samples each. In
 # more components than these the nearest-neighbour estimate may not count then, and the marginals bound it.
@@ -89,13 +89,19 @@ def run_entropy(run: Run, seed: int) -> RunEntropy:
 
 
 def _environment(run: Run) -> gymnasium.Env:
-    kwargs = literal(run.record.values.get("train.make_kwargs")) or {}
+    """Returns the run's environment with its wrappers, as the record has them."""
     module, colon, _ = run.task.partition(":")
     try:
         if colon:
             # Gymnasium would import it from anywhere.
             import_user_module(module)
-        return gymnasium.make(run.task, disable_env_checker=True, **kwargs)
+        with recorded_task(RunFiles(run.directory)) as recorded:
+            env: gymnasium.Env = gymnasium.make(run.task, disable_env_checker=True, **recorded.make_kwargs)
+            for wrapper in recorded.wrappers:
+                env = wrapper(env)
+        return env
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--root_dir: {error}") from error
     except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"--root_dir must hold runs of tasks that Gymnasium can make; {run.directory} is of {run.task} "

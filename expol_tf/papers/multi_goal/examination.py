@@ -5,9 +5,9 @@ After Haarnoja et al. 2017, Figure 1, and Messaoud et al. 2024, Figures 6, 7, 12
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -150,9 +150,10 @@ def goal_run(
       obstacle: Whether to test it with the wall, whatever it was trained on.
 
     Raises:
-      ConfigurationError: If its task is another one, or its γ is not recorded.
+      ConfigurationError: If its task is another one, it had wrappers, or its γ is not recorded.
     """
     kwargs = literal(run.record.values.get("train.make_kwargs")) or {}
+    _require_plain(run, kwargs)
     try:
         env = gymnasium.make(run.task, disable_env_checker=True, **kwargs)
         physics = getattr(env.unwrapped, "task", None)
@@ -174,6 +175,21 @@ def goal_run(
         temperature=_temperature(run) if temperature is None else temperature,
         reported_entropy=reported(run, "entropy"),
     )
+
+
+def _require_plain(run: Run, kwargs: Any) -> None:
+    """Raises a `ConfigurationError` for a run whose environment is more than its task's physics."""
+    wrappers = run.record.values.get("train.wrappers")
+    if literal(wrappers):
+        raise ConfigurationError(
+            "--root_dir: this figure looks at the physics of the task and would leave wrappers out; "
+            f"{run.directory} was trained with wrappers = {wrappers}. Leave it out."
+        )
+    if not isinstance(kwargs, Mapping):
+        raise ConfigurationError(
+            f"--root_dir: the record of {run.directory} cannot say what make_kwargs of expol_tf.train were, "
+            f"which only the program had that trained the run: {kwargs}. Leave it out."
+        )
 
 
 def best_of(run: GoalRun, seed: int = 0, extent: Extent | None = None) -> Behaviour:
