@@ -99,6 +99,20 @@ def learner_strategy(
     return strategy
 
 
+def require_strategy(algorithm: str, made_under: tf.distribute.Strategy | None) -> None:
+    """Raises a `ConfigurationError` unless an agent was made under the strategy that it is called under.
+
+    Args:
+      algorithm: The agent's class name.
+      made_under: What `learner_strategy` returned for it.
+    """
+    if made_under is not tf.distribute.get_strategy():
+        raise ConfigurationError(
+            f"strategy: {algorithm} is trained in a replica of a strategy that it was not made under. Make "
+            "its networks, its train_step_counter and the agent inside `with strategy.scope():`."
+        )
+
+
 def divided() -> bool:
     """Whether work is divided over replicas here: under a strategy, but outside of its replicas."""
     return tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context()
@@ -220,6 +234,39 @@ def run_on_replicas(function: Callable[[], Any]) -> None:
         tf.distribute.get_strategy().run(function)
     else:
         function()
+
+
+def in_replica() -> bool:
+    """Whether this is called inside a replica, where TF-Agents' `Learner(strategy=…)` calls `agent.train`."""
+    return tf.distribute.has_strategy() and not tf.distribute.in_cross_replica_context()
+
+
+def with_whole_batch(function: Callable[[Any], Result], part: Any) -> Result:
+    """Calls a function once, outside of the replicas, with the parts of the batch that they hold.
+
+    To be called in each replica, with its part, and not within a `tf.function` that the replica calls.
+
+    Args:
+      function: Takes the batch, the parts one after the other; it returns tensors.
+      part: A structure of tensors `[n, …]`.
+
+    Returns:
+      What the function returns divided by the number of replicas, so that their sum is what it returned.
+    """
+
+    def merged(strategy: tf.distribute.Strategy, parts: Any) -> Any:
+        """Joins the parts and calls the function."""
+        batch = tf.nest.map_structure(
+            lambda each: tf.concat(strategy.experimental_local_results(each), axis=0), parts
+        )
+        return function(batch)
+
+    context = tf.distribute.get_replica_context()
+    share = 1.0 / context.num_replicas_in_sync
+    # Divided here, in each replica: what is one tensor in all of them a strategy refuses to add up.
+    return tf.nest.map_structure(
+        lambda value: tf.cast(share, value.dtype) * value, context.merge_call(merged, args=(part,))
+    )
 
 
 def outside_of_replicas(function: Callable[[], Result]) -> Result:

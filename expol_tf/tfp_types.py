@@ -17,6 +17,7 @@ def _plain_class(cls: Any) -> Any:
 
 
 CHAIN = _plain_class(tfb.Chain)
+INDEPENDENT = _plain_class(tfd.Independent)
 MIXTURE_SAME_FAMILY = _plain_class(tfd.MixtureSameFamily)
 # Its components may be of different families.
 MIXTURE = _plain_class(tfd.Mixture)

@@ -121,7 +121,7 @@ REFUSED = {
     ),
     "a learning rate for an optimizer": (
         lambda: CriticFit(optimizer=1e-3),
-        r"CriticFit.optimizer must be an Adam or an Optimizer or None; got 0\.001\.",
+        r"CriticFit.optimizer must be an Adam or an Optimizer or an OptimizerV2 or None; got 0\.001\.",
     ),
     "zero for an optimizer": (
         lambda: ReparameterizedImprovement(optimizer=0),

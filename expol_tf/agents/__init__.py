@@ -19,6 +19,7 @@ from expol_tf.agents.discriminators import ActionContrast, Discriminator, Discri
 from expol_tf.agents.experience import (
     Rollout,
     Transitions,
+    padded_rollout,
     rollout_from_trajectory,
     transitions_from_trajectory,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "TrustRegionUpdate",
     "ValueInParts",
     "Variant",
+    "padded_rollout",
     "rollout_from_trajectory",
     "transitions_from_trajectory",
 ]

@@ -19,7 +19,7 @@ from expol_tf.agents.acting import Acting
 from expol_tf.agents.critic_fit import CriticFit, TargetUpdate
 from expol_tf.agents.discriminators import Discriminator
 from expol_tf.agents.experience import Transitions, require_transitions, transitions_from_trajectory
-from expol_tf.agents.gradient_step import BatchLoss, Metrics, build_optimizer, descend
+from expol_tf.agents.gradient_step import BatchLoss, Metrics, descend
 from expol_tf.agents.improvements import Companion, ImprovementLoss, PolicyImprovement
 from expol_tf.agents.network_checks import require_actor, require_critic
 from expol_tf.agents.network_functions import critic_of, discriminator_of, policy_of
@@ -41,8 +41,14 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks import CriticNetwork, GaussianActorNetwork, LogStd, ObservationNormalizer, vector_size
 from expol_tf.objectives import Contrast, discriminator_loss, masked_mean
-from expol_tf.optimizers import Adam
-from expol_tf.replicas import learner_strategy, split_seed
+from expol_tf.optimizers import Adam, build_optimizer
+from expol_tf.replicas import (
+    in_replica,
+    learner_strategy,
+    require_strategy,
+    split_seed,
+    with_whole_batch,
+)
 from expol_tf.shapes import as_numbers, require_shapes
 
 
@@ -399,10 +405,19 @@ class ActorCriticAgent(PolicyAgent):
             next_observation=self._normalize(transitions.next_observation),
         )
 
+    # A user's tf.function may convert what it calls, and cannot convert all of this.
+    @tf.autograph.experimental.do_not_convert
     def _train(self, experience, weights=None):
         if weights is not None:
             raise ConfigurationError("weights: this agent weighs all transitions alike. Pass none.")
-        metrics = self._compiled_update(transitions_from_trajectory(experience))
+        transitions = transitions_from_trajectory(experience)
+        if in_replica():
+            # TF-Agents' Learner divides the batch, and adds up what its replicas return; the update divides
+            # it by itself. It is not compiled here: what merges replicas must be in the Learner's own graph.
+            require_strategy(type(self).__name__, self._strategy)
+            metrics = with_whole_batch(self._update_from_generator, transitions)
+        else:
+            metrics = self._compiled_update(transitions)
         return tf_agent.LossInfo(loss=metrics["critic_loss"] + metrics["actor_loss"], extra=metrics)
 
     def _update_from_generator(self, transitions):

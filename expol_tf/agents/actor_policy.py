@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tf_agents.networks import network
 from tf_agents.policies import tf_policy
 from tf_agents.specs import tensor_spec
@@ -18,10 +19,13 @@ from expol_tf.bijectors import ActionBox, into_box
 from expol_tf.configurable import configurable
 from expol_tf.distributions import greedy_action, sample_action
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks import EpisodeNetwork, ObservationNormalizer
+from expol_tf.networks import EpisodeNetwork, ObservationNormalizer, call_network
 from expol_tf.number_types import SeedNumber
 from expol_tf.random import draw_seed, make_generator
 from expol_tf.shapes import as_numbers, require_shapes
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
 
 
 @configurable
@@ -30,7 +34,12 @@ class ActorPolicy(tf_policy.TFPolicy):
 
     The sampling policy draws from its own `tf.random.Generator`, which checkpoints and exports carry along,
     and reports in `policy_info` what training needs: `log_prob` `[B]` of the action (where the distribution
-    has one) and, where actions are squashed, `pre_squash_action` `[B, A]`.
+    has one) and, where actions are squashed, `pre_squash_action` `[B, A]`. Off-policy agents, which need
+    neither, make it with `reports_density=False`: its info is `()` then, as that of TF-Agents' random
+    policies is.
+
+    `distribution` returns the network's, whose `mode()` is this policy's greedy action: TF-Agents'
+    `GreedyPolicy` acts by it. In a `tf.function` it can be asked, but not returned.
 
     With exploration noise its actions are samples and noise, clipped to the box, of which no density is
     reported. Noise that has a memory is the policy's state, reset with each episode. So is the noise of a
@@ -53,6 +62,7 @@ class ActorPolicy(tf_policy.TFPolicy):
       exploration: Noise added to samples, if any.
       selection: How the sampling policy takes an action of a distribution, instead of drawing one: a function
         of the distribution and a seed. No density is reported then.
+      reports_density: Whether the sampling policy's info is what on-policy training needs; else it is `()`.
     """
 
     def __init__(
@@ -66,11 +76,12 @@ class ActorPolicy(tf_policy.TFPolicy):
         jit_compile: bool = True,
         exploration: ExplorationNoise | None = None,
         selection: Selection | None = None,
+        reports_density: bool = True,
     ) -> None:
         for name, value in (("exploration", exploration), ("selection", selection)):
             if greedy and value is not None:
                 raise ConfigurationError(f"{name}: a greedy policy does not explore. Pass greedy=False.")
-        noisy = greedy or exploration is not None or selection is not None
+        without_info = greedy or exploration is not None or selection is not None or not reports_density
         specs = (
             () if exploration is None else exploration.state_spec(action_spec.shape[0]),
             () if greedy else _episode_spec(actor_network),
@@ -79,7 +90,7 @@ class ActorPolicy(tf_policy.TFPolicy):
             time_step_spec,
             action_spec,
             policy_state_spec=_joined(*specs),
-            info_spec=() if noisy else _info_spec(actor_network, time_step_spec),
+            info_spec=() if without_info else _info_spec(actor_network, time_step_spec),
             # TF-Agents would clip samples too, and the recorded log π is that of the action
             # before any clipping.
             clip=False,
@@ -92,6 +103,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._actor_network = actor_network
         self._observation_normalizer = observation_normalizer
         self._greedy = greedy
+        self._reports_density = reports_density
         self.generator = None if greedy else make_generator(seed)
         # Acting by a flow is hundreds of small operations, which XLA makes faster.
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
@@ -204,18 +216,19 @@ class ActorPolicy(tf_policy.TFPolicy):
         return policy_step.PolicyStep(action, policy_state, info)
 
     def _distribution(self, time_step, policy_state):
-        if tf.inside_function():
-            # PolicySaver would write a Gaussian in such a way that only where TFP is imported it can be read.
-            raise NotImplementedError(
-                "distribution: a compiled function returns tensors, never distributions. Call it outside of "
-                "tf.function, or call the actor network there."
-            )
         # No action has been taken that the info could tell of, but TF-Agents insists on its structure.
         batch = tf.shape(time_step.step_type)
         info = tf.nest.map_structure(
             lambda spec: tf.zeros(tf.concat([batch, spec.shape], 0), spec.dtype), self.info_spec
         )
-        return policy_step.PolicyStep(self._distribution_of(time_step.observation), policy_state, info)
+        distribution = self._distribution_of(tf.cast(time_step.observation, tf.float32))
+        if tf.inside_function() and hasattr(distribution, "_type_spec"):
+            # PolicySaver would write it in such a way that only where TFP is imported it can be read. What
+            # has a part that is no composite tensor, it leaves out.
+            distribution = tfd.TransformedDistribution(distribution, _Unchanged())
+        # TF-Agents' GreedyPolicy asks for the mode, which TFP does not know of most policies.
+        distribution.mode = lambda: self._greedy_action(time_step.observation)
+        return policy_step.PolicyStep(distribution, policy_state, info)
 
     def _compute(self, observation, seed, policy_state):
         if self._greedy:
@@ -240,7 +253,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         if self._selection is not None:
             return self._selection(distribution, seed), (), state
         sample = sample_action(distribution, seed)
-        return sample.action, _info(sample), state
+        return sample.action, _info(sample) if self._reports_density else (), state
 
     def _select(self, distribution, seed):
         if self._selection is None:
@@ -255,7 +268,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         return into_box(action, self.action_spec)
 
     def _distribution_of(self, observation):
-        return self._actor_network(self._normalized(observation))[0]
+        return call_network(self._actor_network, self._normalized(observation))[0]
 
     def _normalized(self, observation):
         normalizer = self._observation_normalizer
@@ -271,6 +284,24 @@ class ActorPolicy(tf_policy.TFPolicy):
         if self.generator is None:  # The greedy action needs none.
             return tf.zeros([2], tf.int32)
         return draw_seed(self.generator)
+
+
+class _Unchanged(tfb.Bijector):
+    """y = x. Unlike `tfb.Identity` it is no composite tensor, nor is a distribution that it is a part of."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            forward_min_event_ndims=0, is_constant_jacobian=True, parameters={}, name="unchanged"
+        )
+
+    def _forward(self, x):
+        return tf.identity(x)
+
+    def _inverse(self, y):
+        return tf.identity(y)
+
+    def _forward_log_det_jacobian(self, x):
+        return tf.zeros([], x.dtype)
 
 
 def _joined(exploration, episode):
@@ -305,9 +336,18 @@ def _info(sample):
 
 def _info_spec(actor_network, time_step_spec):
     observation = tensor_spec.from_spec(time_step_spec.observation)
-    # The network is asked for a distribution: only that tells whether there is a density and a squash.
-    distribution, _ = actor_network(tf.zeros([1, *observation.shape], observation.dtype))
-    info = _info(sample_action(distribution, tf.zeros([2], tf.int32)))
+    spec = tf.TensorSpec([1, *observation.shape], observation.dtype)
+
+    def asked(observation: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What is recorded of one action."""
+        # The network is asked for a distribution: only that tells whether there is a density and a squash.
+        distribution = call_network(actor_network, observation)[0]
+        return dict(_info(sample_action(distribution, tf.zeros([2], tf.int32))))
+
+    # In a graph, as there the policy acts and trains, and what is constant is known. First in eager code,
+    # where a network may make its variables.
+    call_network(actor_network, tf.zeros(spec.shape, spec.dtype))
+    info = tf.function(asked, autograph=False).get_concrete_function(spec).structured_outputs
     return (
         {name: tensor_spec.TensorSpec(each.shape[1:], tf.float32, name) for name, each in dict(info).items()}
     ) or ()

@@ -76,7 +76,9 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
     """Converts a batch-major trajectory `[B, T + 1, …]`, whose last frame only gives the last successor.
 
     A frame of step type LAST is the boundary between two episodes: it holds the final observation of one,
-    and an action that nobody took. It stays in place, not `valid`.
+    and an action that nobody took. It stays in place, not `valid`. Where it is missing (TF-Agents'
+    `EpisodicReplayBuffer` keeps no such frames), a truncated episode's last transition has no successor to
+    bootstrap from, and is not `valid` either.
 
     Raises:
       ConfigurationError: If it has another shape, there is no transition in it, or the densities of its
@@ -96,6 +98,9 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
         ("experience.policy_info['log_prob']", info["log_prob"], "B frames"),
     )
     this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
+    ends = tf.equal(this.next_step_type, ts.StepType.LAST)
+    # Some buffers leave LAST frames out: what follows is the first observation of another episode.
+    successor_is_known = ~ends | tf.equal(experience.step_type[:, 1:], ts.StepType.LAST)
     return Rollout(
         observation=this.observation,
         action=this.action,
@@ -104,9 +109,37 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
         discount=this.discount,
         next_observation=experience.observation[:, 1:],
         # The transition into a LAST frame ends the episode; the one out of it is no transition.
-        episode_end=tf.equal(this.next_step_type, ts.StepType.LAST),
-        valid=tf.not_equal(this.step_type, ts.StepType.LAST),
+        episode_end=ends,
+        valid=tf.not_equal(this.step_type, ts.StepType.LAST)
+        # Where the episode terminated nobody asks for V of the successor.
+        & (successor_is_known | tf.equal(this.discount, 0.0)),
         policy_info=this.policy_info,
+    )
+
+
+def padded_rollout(rollout: Rollout) -> Rollout:
+    """Returns a rollout `[B, T′, …]`, T′ the next power of two, whose new frames are not `valid`.
+
+    A graph is traced for each T, and whole episodes are of any length: up to 2048 steps there are 12 powers.
+
+    Args:
+      rollout: `[B, T, …]`; it is returned itself where T is a power of two, or not known.
+    """
+    time = tf.TensorShape(rollout.reward.shape)[1]
+    if time is None or time & (time - 1) == 0:
+        return rollout
+    missing = (1 << time.bit_length()) - time
+
+    def filled(tensor: tf.Tensor) -> tf.Tensor:
+        """The tensor with its last frame repeated, at which densities are as finite as elsewhere."""
+        return tf.concat([tensor, tf.repeat(tensor[:, -1:], missing, axis=1)], axis=1)
+
+    padded = tf.nest.map_structure(filled, rollout)
+    frame = np.arange(time + missing)
+    return padded._replace(
+        # The λ-trace ends with the last step: advantages are sums over what was recorded.
+        episode_end=padded.episode_end | tf.constant(frame >= time - 1),
+        valid=padded.valid & tf.constant(frame < time),
     )
 
 

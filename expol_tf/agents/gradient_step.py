@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 from tf_agents.networks import network
 
 from expol_tf.agents.experience import Transitions
-from expol_tf.agents.settings import Optimizer
-from expol_tf.errors import ConfigurationError
-from expol_tf.optimizers import Adam
-from expol_tf.replicas import gradients, run_on_replicas
+from expol_tf.optimizers import Optimizer, apply_gradients
+from expol_tf.replicas import gradients
 
 Metrics = dict[str, tf.Tensor]
 # A batch and a stateless seed → what the loss is given besides the batch; no gradient flows through it.
@@ -44,32 +42,3 @@ def descend(
     if variables:  # A policy may consist of its critic alone.
         apply_gradients(optimizer, list(zip(gradient, variables, strict=True)))
     return value, metrics
-
-
-def build_optimizer(optimizer: Optimizer, variables: Sequence[tf.Variable]) -> None:
-    """Creates an optimizer's variables for these; an optimizer belongs to one network.
-
-    Raises:
-      ConfigurationError: If the optimizer was built before.
-    """
-    # Keras would ignore the second network without a word, until the first step fails; Adam says so itself.
-    if not isinstance(optimizer, Adam) and getattr(optimizer, "_built", getattr(optimizer, "built", False)):
-        raise ConfigurationError(
-            f"{optimizer.name}: it already has variables of another network, and was given a second one. "
-            "Make one for each network and each agent."
-        )
-    optimizer.build(variables)
-
-
-def apply_gradients(optimizer: Optimizer, pairs: Sequence[tuple[tf.Tensor, tf.Variable]]) -> None:
-    """Takes an optimizer's step; under a strategy all replicas take the same one.
-
-    Args:
-      optimizer: An `expol_tf.optimizers.Adam` or a Keras optimizer.
-      pairs: Gradients of the whole batch, and their variables.
-    """
-    if isinstance(optimizer, Adam) or not tf.distribute.has_strategy():
-        optimizer.apply_gradients(pairs)
-    else:
-        # The gradients are added up already; a Keras optimizer in a replica would do it again.
-        run_on_replicas(lambda: optimizer.apply_gradients(pairs, skip_gradients_aggregation=True))

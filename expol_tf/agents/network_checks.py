@@ -12,6 +12,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.errors import ConfigurationError
+from expol_tf.networks import call_network
 
 _ACTOR = "network(observation) -> (distribution, state)"
 _CRITIC = "network((observation, action)) -> (Q [N, C], state)"
@@ -34,7 +35,7 @@ def require_actor(
     """
     spec = tensor_spec.from_spec(time_step_spec.observation)
     _require_network(argument, actor_network, _ACTOR, (spec,))
-    result = actor_network(tf.zeros([1, *spec.shape], spec.dtype))
+    result = call_network(actor_network, tf.zeros([1, *spec.shape], spec.dtype))
     distribution = result[0] if isinstance(result, tuple) else result
     if not isinstance(result, tuple) or not hasattr(distribution, "event_shape"):
         raise ConfigurationError(
@@ -65,7 +66,7 @@ def require_value(value_network: network.Network, example: tf.Tensor) -> None:
     """
     spec = tf.TensorSpec(example.shape[1:], example.dtype)
     _require_network("value_network", value_network, _VALUE, (spec,))
-    result = value_network(example)
+    result = call_network(value_network, example)
     value = result[0] if isinstance(result, tuple) else result
     # V [N, 1] would broadcast with the advantages [N] to [N, N].
     if not isinstance(result, tuple) or not tf.is_tensor(value) or value.shape != example.shape[:1]:
@@ -80,6 +81,13 @@ def _require_network(argument: str, given: Any, form: str, specs: tuple[Any, ...
     if not callable(given) or isinstance(given, type):
         raise ConfigurationError(
             f"{argument} must be {form}; got {given!r}. Make a network for the agent's specs."
+        )
+    if tf.nest.flatten(getattr(given, "state_spec", ())):
+        raise ConfigurationError(
+            f"{argument} must have no state, as agents train on single transitions; got a "
+            f"{type(given).__name__} with the state_spec {given.state_spec}. Use a network without recurrent "
+            "layers (of TF-Agents', ActorDistributionNetwork and ValueNetwork), and observations of several "
+            "steps, such as those of gymnasium.wrappers.FrameStackObservation."
         )
     made_for = getattr(given, "input_tensor_spec", None)
     if made_for is None:  # The network does not say.

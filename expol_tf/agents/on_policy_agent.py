@@ -16,7 +16,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_agents.typing import types
 
 from expol_tf.agents.acting import Acting
-from expol_tf.agents.experience import Rollout, require_rollout, rollout_from_trajectory
+from expol_tf.agents.experience import Rollout, padded_rollout, require_rollout, rollout_from_trajectory
 from expol_tf.agents.network_checks import require_actor, require_value
 from expol_tf.agents.policy_agent import AgentDefaults, AgentSpecs, PolicyAgent
 from expol_tf.agents.policy_checks import accepting_agents
@@ -26,10 +26,10 @@ from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
 from expol_tf.distributions import require
 from expol_tf.errors import ConfigurationError
-from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork, vector_size
+from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork, call_network, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
 from expol_tf.optimizers import MinibatchRegression, Regression
-from expol_tf.replicas import UpdatePart, compiled, learner_strategy
+from expol_tf.replicas import UpdatePart, compiled, in_replica, learner_strategy
 
 _DENSITIES = {"log_prob", "sample_and_log_prob"}
 
@@ -40,7 +40,8 @@ class OnPolicyAgent(PolicyAgent):
 
     TRPO, PPO and ACKTR differ in `policy_update` and `value_fit` alone. `train` takes TF-Agents trajectories,
     `train_on_rollout` the transitions that the library's own runner collects; both run the same compiled
-    graph, which is traced anew for every new `[B, T]`.
+    graph, which is traced anew for every new `[B, T]`. Drivers that gather whole episodes give another T each
+    time: `train` fills a trajectory up to the next power of two with frames that do not count.
 
     Constructed in the scope of a `tf.distribute.MirroredStrategy` (with its networks), it is a data-parallel
     learner: what is added up over samples is computed by all replicas, each on its part of the batch, and
@@ -71,6 +72,7 @@ class OnPolicyAgent(PolicyAgent):
         observation_normalizer=ObservationNormalizer,
         num_envs=32,
     )
+    learns_on_policy: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -170,10 +172,19 @@ class OnPolicyAgent(PolicyAgent):
             metrics = self._compiled_train(rollout)
         return tf_agent.LossInfo(loss=-metrics["surrogate"], extra=metrics)
 
+    # A user's tf.function may convert what it calls, and cannot convert all of this.
+    @tf.autograph.experimental.do_not_convert
     def _train(self, experience, weights=None):
         if weights is not None:
             raise ConfigurationError("weights: this agent weighs all transitions alike. Pass none.")
-        return self.train_on_rollout(rollout_from_trajectory(experience))
+        if in_replica():
+            algorithm = type(self).__name__
+            raise ConfigurationError(
+                f"strategy: {algorithm} divides whole rollouts over the devices by itself, and cannot be "
+                "called in a replica, as tf_agents' Learner(strategy=…) does. Call agent.train(experience) "
+                "from a loop of your own, or use expol_tf.training.OnPolicyRunner."
+            )
+        return self.train_on_rollout(padded_rollout(rollout_from_trajectory(experience)))
 
     def _compute_update(self, rollout):
         # Here, where the graph is traced: once for each new shape, and not at each call.
@@ -197,7 +208,7 @@ class OnPolicyAgent(PolicyAgent):
         )
 
     def _value_of(self, observation):
-        return self._value_network(observation)[0]
+        return call_network(self._value_network, observation)[0]
 
     def _evaluate(self, rollout):
         """Returns the policy's batch, the entropy's scale, the value targets `[N]`, N = B·T, and metrics."""

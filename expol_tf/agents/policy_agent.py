@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -20,8 +20,8 @@ from expol_tf.agents.actor_policy import ActorPolicy
 from expol_tf.agents.network_checks import require_actor
 from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.distributions import capabilities
-from expol_tf.errors import CapabilityError
-from expol_tf.networks import ObservationNormalizer
+from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.networks import ObservationNormalizer, call_network
 from expol_tf.random import make_generator, stream
 
 # What networks' distributions can do, as long as the networks live.
@@ -48,7 +48,7 @@ class AgentSpecs(NamedTuple):
 
     def distribution(self, actor_network: network.Network) -> tfp.distributions.Distribution:
         """Returns the network's distribution at one observation."""
-        return actor_network(self.example())[0]
+        return call_network(actor_network, self.example())[0]
 
     def capabilities(self, actor_network: network.Network) -> frozenset[str]:
         """Returns what the network's distributions can do; see `expol_tf.distributions.capabilities`."""
@@ -84,9 +84,11 @@ class PolicyAgent(tf_agent.TFAgent):
 
     Attributes:
       defaults: The parts that `expol_tf.train` adds; each algorithm has its own.
+      learns_on_policy: Whether training needs the densities of collected actions, in `policy_info`.
     """
 
     defaults: ClassVar[AgentDefaults]
+    learns_on_policy: ClassVar[bool] = False
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -132,6 +134,8 @@ class PolicyAgent(tf_agent.TFAgent):
                 seed=_stream(acting.seed, "acting"),
                 exploration=acting.exploration,
                 selection=acting.selection,
+                # Off policy nobody reads densities, and random policies that fill a replay have none.
+                reports_density=self.learns_on_policy,
             ),
             train_sequence_length=train_sequence_length,
             train_step_counter=train_step_counter,
@@ -154,6 +158,16 @@ class PolicyAgent(tf_agent.TFAgent):
         """
         del specs, actor_network
         return None
+
+    @property
+    def _actor_net(self) -> NoReturn:
+        # The first thing that TF-Agents' PPOLearner asks an agent for, together with the next.
+        raise _not_for_ppo_learner(type(self).__name__, self.learns_on_policy)
+
+    @property
+    def update_normalizers_in_train(self) -> NoReturn:
+        """Raises a `ConfigurationError`: TF-Agents' `PPOLearner`, which asks, is for its own PPO agent."""
+        raise _not_for_ppo_learner(type(self).__name__, self.learns_on_policy)
 
     @property
     def actor_network(self) -> network.Network:
@@ -197,6 +211,19 @@ class PolicyAgent(tf_agent.TFAgent):
     def _normalize(self, observation: tf.Tensor) -> tf.Tensor:
         normalizer = self._observation_normalizer
         return observation if normalizer is None else normalizer(observation)
+
+
+def _not_for_ppo_learner(algorithm: str, on_policy: bool) -> ConfigurationError:
+    fits = (
+        "call agent.train(experience) for each batch that a driver gathered, or use "
+        "expol_tf.training.OnPolicyRunner: one call does all epochs, minibatches and the normalizer's update"
+        if on_policy
+        else "use tf_agents.train.learner.Learner, or expol_tf.training.OffPolicyRunner"
+    )
+    return ConfigurationError(
+        f"agent: PPOLearner reads private parts of tf_agents' own PPOAgent, which {algorithm} has not. "
+        f"Instead, {fits}."
+    )
 
 
 def _stream(seed: int | None, name: str) -> int | None:

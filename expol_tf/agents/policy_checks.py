@@ -13,6 +13,7 @@ from expol_tf.agents.policy_agent import AgentSpecs, PolicyAgent
 from expol_tf.argument_types import described, shown
 from expol_tf.distributions import require, split_squash
 from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.networks import call_network
 
 Part = TypeVar("Part")
 
@@ -35,7 +36,7 @@ def _all_agents(base: type[PolicyAgent]) -> list[type[PolicyAgent]]:
 def copy_of_network(network_: network.Network, name: str, example: Any) -> network.Network:
     """Returns a network of the same kind with variables of its own and the same values."""
     copy = network_.copy(name=name)
-    copy(example)  # A network may create its variables when it is first called.
+    call_network(copy, example)  # A network may create its variables when it is first called.
     own = {variable.ref() for variable in network_.variables}
     if len(copy.variables) != len(network_.variables) or any(
         variable.ref() in own for variable in copy.variables
@@ -65,7 +66,7 @@ def copy_of_policy(actor_network: network.Network, specs: AgentSpecs) -> network
 
 def count_critics(critic_network: network.Network, example: tuple[tf.Tensor, tf.Tensor]) -> int:
     """Returns C, the number of values that a critic network gives; raises for any other shape."""
-    q = critic_network(example)[0]
+    q = call_network(critic_network, example)[0]
     if not isinstance(q, tf.Tensor) or q.shape.rank not in (1, 2) or q.shape[0] != example[0].shape[0]:
         raise ConfigurationError(
             "critic_network must return Q of shape [N] or [N, C] for N observations and actions; got "
@@ -140,7 +141,7 @@ def outside_box(actor_network: network.Network, specs: AgentSpecs) -> str | None
             if bool(tf.reduce_all((edges >= low - 1e-5 * half) & (edges <= high + 1e-5 * half))):
                 return None
     # A fixed seed: whether a policy is accepted must not depend on the run.
-    action = actor_network(specs.example(1000))[0].sample(seed=tf.constant([0, 0]))
+    action = call_network(actor_network, specs.example(1000))[0].sample(seed=tf.constant([0, 0]))
     outside = tf.reduce_any((action < low) | (action > high), axis=-1)
     share = float(tf.reduce_mean(tf.cast(outside, tf.float32)))
     if share:

@@ -21,6 +21,7 @@ from expol_tf.distributions import (
     split_squash,
 )
 from expol_tf.errors import ConfigurationError
+from expol_tf.networks import call_network
 from expol_tf.number_types import NonNegative, SampleSize
 from expol_tf.objectives import masked_mean
 from expol_tf.removed_names import answers_renamed_fields
@@ -105,7 +106,7 @@ class PolicyObjective:
 
     def distribution(self, observation: tf.Tensor) -> tfd.Distribution:
         """Returns π(·|s) for observations `[N, O]`, as the network takes them."""
-        return self._actor_network(observation)[0]
+        return call_network(self._actor_network, observation)[0]
 
     def log_prob(self, batch: PolicyBatch) -> tuple[tf.Tensor, tfd.Distribution]:
         """Returns log π(a|s) `[N]` of the batch's actions, and the distribution π(·|s) it came from."""

@@ -9,10 +9,8 @@ from typing import Any, TypeAlias, TypeVar
 from tf_agents.networks import network
 from tf_agents.typing import types
 
-from expol_tf.keras_api import keras
-from expol_tf.optimizers import Adam
+from expol_tf.optimizers import Optimizer as Optimizer
 
-Optimizer: TypeAlias = Adam | keras.optimizers.Optimizer
 # The specs of observations and actions → a network.
 NetworkFactory: TypeAlias = Callable[[types.NestedTensorSpec, types.NestedTensorSpec], network.Network]
 

@@ -7,13 +7,11 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from expol_tf.agents.gradient_step import apply_gradients, build_optimizer
-from expol_tf.agents.settings import Optimizer
 from expol_tf.checks import refuse_misspelt_attributes
 from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Finite, NonNegative, Positive
-from expol_tf.optimizers import Adam
+from expol_tf.optimizers import Adam, Optimizer, apply_gradients, build_optimizer
 from expol_tf.shapes import require_shapes
 from expol_tf.text_types import ModuleName
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -10,7 +11,7 @@ import tensorflow_probability as tfp
 from expol_tf.bijectors import Squash
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.errors import CapabilityError
-from expol_tf.tfp_types import CHAIN, is_transformed
+from expol_tf.tfp_types import CHAIN, INDEPENDENT, is_transformed
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -35,18 +36,31 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.
 
     A squash is a map of single components with constant parameters and a slope that varies: `Squash`, or
     another such as `tfb.Tanh`. It is the bijector of a `TransformedDistribution` or of one of the library's
-    own distributions, or the last step of such a bijector that is a `Chain` (the one written first).
+    own distributions, or the last step of such a bijector that is a `Chain` (the one written first). Constant
+    maps of single components may follow it, such as the `Shift` and `Scale` that take tanh to a box: they
+    are part of the squash that is returned then. A `TransformedDistribution` may consist of these alone, with
+    another one below it, and `Independent` may stand around all.
+
+    Whether a parameter that is a tensor is constant is known in graphs, where agents act and train. In eager
+    code it may come from a variable: it does not count as constant.
 
     Raises:
       CapabilityError: If the bijector is a chain with a `Squash` at another step.
     """
+    if isinstance(distribution, INDEPENDENT):
+        inner, squash = split_squash(distribution.distribution)
+        if squash is None:
+            return distribution, None
+        return tfd.Independent(inner, distribution.reinterpreted_batch_ndims), squash
     if not (isinstance(distribution, ImageDistribution) or is_transformed(distribution)):
         return distribution, None
     bijector = distribution.bijector
     if bijector is None:
         return distribution, None
     if not (isinstance(bijector, CHAIN) and bijector.bijectors):
-        return (distribution.distribution, bijector) if _is_squash(bijector) else (distribution, None)
+        if _is_squash(bijector):
+            return distribution.distribution, bijector
+        return _split_below(distribution, [bijector]) if _is_fixed_affine(bijector) else (distribution, None)
     # A Chain applies its bijectors from right to left, so the first one written is the last step.
     last, *rest = bijector.bijectors
     if _is_squash(last):
@@ -57,7 +71,17 @@ def split_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.
             f"Chain([{', '.join(type(step).__name__ for step in bijector.bijectors)}]). Give the box of "
             "actions to the Squash instead of mapping what it returns."
         )
-    return distribution, None
+    # A chain in a chain is applied step by step as well.
+    steps = _steps(bijector)
+    outer = list(itertools.takewhile(_is_fixed_affine, steps))
+    if len(outer) == len(steps):
+        return _split_below(distribution, outer)
+    last, *rest = steps[len(outer) :]
+    if not _is_squash(last):
+        return distribution, None
+    inner = distribution.distribution
+    latent = tfd.TransformedDistribution(inner, tfb.Chain(rest)) if rest else inner
+    return latent, tfb.Chain([*outer, last]) if outer else last
 
 
 def latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution, tfb.Bijector]:
@@ -77,15 +101,36 @@ def latent_and_squash(distribution: tfd.Distribution) -> tuple[tfd.Distribution,
     return latent, squash
 
 
+def _split_below(
+    distribution: tfd.Distribution, outer: list[tfb.Bijector]
+) -> tuple[tfd.Distribution, tfb.Bijector | None]:
+    """As `split_squash`, where all steps of a distribution are constant maps and another may be below it."""
+    if not is_transformed(distribution):
+        return distribution, None
+    below, squash = split_squash(distribution.distribution)
+    return (distribution, None) if squash is None else (below, tfb.Chain([*outer, squash]))
+
+
+def _steps(bijector: tfb.Bijector) -> list[tfb.Bijector]:
+    """The steps of a chain, those of chains in it among them."""
+    if not isinstance(bijector, CHAIN):
+        return [bijector]
+    return [step for part in bijector.bijectors for step in _steps(part)]
+
+
+def _is_fixed_affine(bijector: tfb.Bijector) -> bool:
+    """Whether it moves and stretches each component by constants."""
+    return bijector.forward_min_event_ndims == 0 and bijector.is_constant_jacobian and _is_fixed(bijector)
+
+
+def _is_fixed(bijector: tfb.Bijector) -> bool:
+    return not bijector.trainable_variables and not _has_tensors(bijector)
+
+
 def _is_squash(bijector: tfb.Bijector) -> bool:
     # A map with parameters that a network made, or one that mixes components, is part of the policy, not of
     # the box: u would have another image once the parameters move. A map of constant slope has no edges.
-    return (
-        bijector.forward_min_event_ndims == 0
-        and not bijector.is_constant_jacobian
-        and not bijector.trainable_variables
-        and not _has_tensors(bijector)
-    )
+    return bijector.forward_min_event_ndims == 0 and not bijector.is_constant_jacobian and _is_fixed(bijector)
 
 
 def _has_tensors(bijector: tfb.Bijector) -> bool:
@@ -94,7 +139,19 @@ def _has_tensors(bijector: tfb.Bijector) -> bool:
         return True
     parameters = tf.nest.flatten(list(bijector.parameters.values()))
     inner = (value for value in parameters if isinstance(value, tfb.Bijector))
-    return any(tf.is_tensor(value) for value in parameters) or any(map(_has_tensors, inner))
+    return any(map(_may_move, parameters)) or any(map(_has_tensors, inner))
+
+
+def _may_move(value: Any) -> bool:
+    """Whether a parameter may change when variables do."""
+    if not tf.is_tensor(value):
+        return False
+    if isinstance(value, tf.Variable):
+        return True
+    if isinstance(value, tf.__internal__.EagerTensor):
+        # Where a graph is traced, what has a value already has this one for ever.
+        return not tf.inside_function()
+    return tf.get_static_value(value) is None
 
 
 def sample_action(distribution: tfd.Distribution, seed: tf.Tensor | None) -> ActionSample:

@@ -9,7 +9,7 @@ from expol_tf.environments.backends import (
 )
 from expol_tf.environments.checked_calls import checked_reset, checked_step
 from expol_tf.environments.faults import task_error
-from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
+from expol_tf.environments.gymnasium_env import GymnasiumEnvironment, SingleGymnasiumEnvironment
 from expol_tf.environments.loading import check_task, load, load_vector
 from expol_tf.environments.registry import require_registered
 from expol_tf.environments.simulator_state import mujoco_state, set_mujoco_state
@@ -49,6 +49,7 @@ __all__ = [
     "MultiGoalTask",
     "NoisyObservation",
     "QuadraticReward",
+    "SingleGymnasiumEnvironment",
     "SyncVectorEnvironment",
     "TaskStep",
     "Transition",

@@ -56,7 +56,7 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
         return True
 
     @property
-    def batch_size(self) -> int:
+    def batch_size(self) -> int | None:
         """The number of sub-environments."""
         return self._vector.num_envs
 
@@ -70,15 +70,15 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
 
     def _reset(self) -> ts.TimeStep:
         observation = checked_reset(self._vector).copy()
-        self._ended = np.zeros(self.batch_size, bool)
-        return ts.restart(observation, batch_size=self.batch_size)
+        self._ended = np.zeros(self._vector.num_envs, bool)
+        return ts.restart(observation, batch_size=self._vector.num_envs)
 
     def _step(self, action: np.ndarray) -> ts.TimeStep:
         starting = self._ended
         # The vector environment reset them within their last step, so that now it must leave them alone.
         step = checked_step(self._vector, action, None if not starting.any() else ~starting)
         self._ended = step.terminated | step.truncated
-        step_type = np.full(self.batch_size, ts.StepType.MID, np.int32)
+        step_type = np.full(self._vector.num_envs, ts.StepType.MID, np.int32)
         step_type[self._ended] = ts.StepType.LAST
         step_type[starting] = ts.StepType.FIRST
         # Truncation is not termination: an episode that was cut off keeps its discount of 1.
@@ -107,15 +107,16 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
           CheckpointError: If it is the state of other environments.
         """
         remedy = "Restore what get_state of this class returned."
-        rows = np.zeros(self.batch_size, np.float32)
-        observation = np.zeros((self.batch_size, *self.observation_spec().shape), np.float32)
+        batch = () if self.batch_size is None else (self.batch_size,)
+        rows = np.zeros(batch, np.float32)
+        observation = np.zeros((*batch, *self.observation_spec().shape), np.float32)
         like = ts.TimeStep(rows.astype(np.int32), rows, rows, observation)._asdict()
         own = {f"time_step.{name}": array for name, array in like.items()}
         require_saved(state, own, self._vector.task, remedy)
         self._vector.set_state({name: state[name] for name in state if name not in own})
         fields = {name: np.array(state[f"time_step.{name}"]) for name in ts.TimeStep._fields}
         self._current_time_step = ts.TimeStep(**fields)
-        self._ended = self._current_time_step.is_last()
+        self._ended = np.reshape(self._current_time_step.is_last(), [-1])
 
     def render(self, mode: str = "rgb_array") -> Any:
         """Returns an RGB picture `[height, width, 3]` of the first sub-environment."""
@@ -126,3 +127,40 @@ class GymnasiumEnvironment(py_environment.PyEnvironment):
     def close(self) -> None:
         """Frees what the sub-environments hold."""
         self._vector.close()
+
+
+class SingleGymnasiumEnvironment(GymnasiumEnvironment):
+    """The same with one environment and without the leading dimension, as TF-Agents' own environments are.
+
+    Its arrays are those of the batched one: `[O]`, `[A]` and scalars. TF-Agents' `ParallelPyEnvironment`,
+    `BatchedPyEnvironment`, `HistoryWrapper`, `Actor` and Reverb's observers take such environments.
+    """
+
+    def __init__(self, vector_environment: VectorEnvironment):
+        """Adapts a vector environment of one environment."""
+        if vector_environment.num_envs != 1:
+            raise ConfigurationError(
+                "vector_environment must be of one environment, as there is no batch dimension; got "
+                f"num_envs={vector_environment.num_envs}. Use GymnasiumEnvironment."
+            )
+        super().__init__(vector_environment)
+
+    @property
+    def batched(self) -> bool:
+        """False: observations and actions have no leading dimension."""
+        return False
+
+    @property
+    def batch_size(self) -> None:
+        """None, as there is no batch."""
+        return None
+
+    def _reset(self) -> ts.TimeStep:
+        return _first_row(super()._reset())
+
+    def _step(self, action: np.ndarray) -> ts.TimeStep:
+        return _first_row(super()._step(np.asarray(action)[np.newaxis]))
+
+
+def _first_row(step: ts.TimeStep) -> ts.TimeStep:
+    return ts.TimeStep(*(np.asarray(field[0]) for field in step))

@@ -23,7 +23,7 @@ from expol_tf.environments.backends import (
     mujoco_backend,
 )
 from expol_tf.environments.faults import task_error
-from expol_tf.environments.gymnasium_env import GymnasiumEnvironment
+from expol_tf.environments.gymnasium_env import GymnasiumEnvironment, SingleGymnasiumEnvironment
 from expol_tf.environments.registry import make_registered
 from expol_tf.environments.running_statistics import refuse_normalizing_class, refuse_running_statistics
 from expol_tf.environments.vector_environment import VectorEnvironment
@@ -44,15 +44,30 @@ def load(
     backend: str = "sync",
     wrappers: Sequence[Wrapper] = (),
     make_kwargs: Mapping[str, Any] | None = None,
+    batched: bool = True,
 ) -> GymnasiumEnvironment:
-    """Returns `num_envs` copies of `task` as one batched TF-Agents `PyEnvironment`.
+    """Returns `num_envs` copies of `task` as one TF-Agents `PyEnvironment`.
 
-    Arguments and errors are those of `load_vector`; `GymnasiumEnvironment` says how episodes end.
+    The other arguments and the errors are those of `load_vector`; `GymnasiumEnvironment` says how episodes
+    end.
 
     Example:
       `TFPyEnvironment(expol_tf.environments.load("Hopper-v5", num_envs=16, seed=0))`
+
+    Args:
+      batched: Whether arrays have a leading dimension of `num_envs`. False, with num_envs=1, for what takes
+        one environment at a time: TF-Agents' `ParallelPyEnvironment`, `BatchedPyEnvironment`,
+        `HistoryWrapper`, and an `Actor` with a Reverb observer.
     """
-    return GymnasiumEnvironment(load_vector(task, num_envs, seed, backend, wrappers, make_kwargs))
+    if not isinstance(batched, bool):
+        raise ConfigurationError(f"batched must be True or False; got {batched!r}.")
+    if not batched and num_envs != 1:
+        raise ConfigurationError(
+            f"batched=False must go with num_envs=1, as there is no dimension for several; got {num_envs}. "
+            "Make several such environments, or leave batched=True."
+        )
+    vector = load_vector(task, num_envs, seed, backend, wrappers, make_kwargs)
+    return GymnasiumEnvironment(vector) if batched else SingleGymnasiumEnvironment(vector)
 
 
 @functools.partial(configurable, checks_types=False)

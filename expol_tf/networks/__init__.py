@@ -1,5 +1,6 @@
 """TF-Agents networks from an observation to a distribution or a value."""
 
+from expol_tf.networks.calls import call_network
 from expol_tf.networks.critic import CriticEnsemble, CriticNetwork, values_at
 from expol_tf.networks.deterministic_actor import DeterministicActorNetwork
 from expol_tf.networks.discriminator import DiscriminatorNetwork
@@ -34,6 +35,7 @@ __all__ = [
     "SamplingActorNetwork",
     "SteinActorNetwork",
     "ValueNetwork",
+    "call_network",
     "make_mlp",
     "values_at",
     "vector_size",

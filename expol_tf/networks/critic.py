@@ -11,6 +11,7 @@ from tf_agents.typing import types
 
 from expol_tf.bijectors import ActionBox
 from expol_tf.configurable import configurable
+from expol_tf.networks.calls import call_network
 from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
 from expol_tf.text_types import Activation
@@ -133,7 +134,7 @@ def values_at(
         """Q `[N, M, C]` of actions `[N, M, A]`, from N·M rows."""
         particles, size = _num_particles(action), action.shape[-1]
         rows = (tf.repeat(observation, particles, axis=0), tf.reshape(action, [-1, size]))
-        q = critic_network(rows)[0]
+        q = call_network(critic_network, rows)[0]
         q = tf.reshape(q, [-1, particles, 1 if q.shape.rank == 1 else q.shape[-1]])
         return q[..., :num_critics]
 

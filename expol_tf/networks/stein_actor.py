@@ -12,6 +12,7 @@ from tf_agents.networks import network
 from expol_tf.configurable import configurable
 from expol_tf.distributions import SteinDistribution, SteinSampler, split_squash
 from expol_tf.errors import CapabilityError, ConfigurationError
+from expol_tf.networks.calls import call_network
 from expol_tf.networks.critic import values_at
 from expol_tf.objectives import reduce_critics, require_reduction
 
@@ -106,7 +107,7 @@ class SteinActorNetwork(network.Network):
         training: bool = False,
     ) -> tuple[tfd.Distribution, tuple]:
         """Returns (the distribution over actions `[B, A]`, `()`) for observations `[B, O]`."""
-        initial, squash = split_squash(self._initial_network(observation)[0])
+        initial, squash = split_squash(call_network(self._initial_network, observation)[0])
         if squash is None or not isinstance(initial, tfd.MultivariateNormalDiag):
             raise CapabilityError(
                 "initial_network: must give a squashed Gaussian, whose particles are moved before the "

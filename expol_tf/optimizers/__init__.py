@@ -2,8 +2,10 @@
 
 from expol_tf.optimizers.adam import Adam
 from expol_tf.optimizers.conjugate_gradient import ConjugateGradientResult, conjugate_gradient
+from expol_tf.optimizers.constraints import is_constrained, project, projected
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flat_gradient, flatten, unflatten
+from expol_tf.optimizers.keras_steps import Optimizer, apply_gradients, build_optimizer
 from expol_tf.optimizers.kfac import (
     Kfac,
     KfacCoverage,
@@ -39,17 +41,23 @@ __all__ = [
     "MinibatchAdam",
     "MinibatchRegression",
     "MinibatchReport",
+    "Optimizer",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
     "Regression",
     "TrustRegion",
     "TrustRegionReport",
+    "apply_gradients",
     "assign",
     "backtracking_line_search",
+    "build_optimizer",
     "conjugate_gradient",
     "fisher_product",
     "flat_gradient",
     "flatten",
+    "is_constrained",
+    "project",
+    "projected",
     "unflatten",
 ]
 

@@ -10,6 +10,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Decay, NonNegative, Positive
+from expol_tf.optimizers.constraints import project
 from expol_tf.replicas import run_on_replicas
 from expol_tf.text_types import ModuleName
 
@@ -20,7 +21,7 @@ class Adam(tf.Module):
 
     TensorFlow's own kernel does all of it in one pass over a variable. Keras's optimizer, whose interface
     this has, needs a dozen operations a variable, which in an update of small networks is a sixth of the
-    time.
+    time. As Keras's optimizers do, it applies the `constraint` of each variable that has one after the step.
 
     Reference: Kingma & Ba 2015, *Adam: A Method for Stochastic Optimization*, Alg. 1, in the order of
     computation of its §2.
@@ -111,6 +112,7 @@ class Adam(tf.Module):
                 epsilon=number(self._epsilon),
                 grad=gradient,
             )
+        project([variable for _, variable in pairs])
 
 
 def _zeros(variable, name):

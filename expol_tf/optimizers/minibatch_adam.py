@@ -12,9 +12,12 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, NonNegative, Positive
 from expol_tf.optimizers.adam import Adam
+from expol_tf.optimizers.keras_steps import Optimizer, apply_gradients, build_optimizer
 from expol_tf.replicas import gradients, outside_of_replicas
 from expol_tf.shapes import require_shapes
 from expol_tf.text_types import ModuleName
+
+_LEARNING_RATE = 3e-4
 
 
 class MinibatchReport(NamedTuple):
@@ -45,27 +48,31 @@ class MinibatchAdam(tf.Module):
       epochs: Passes over the data.
       minibatch_size: Examples in a gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
+      optimizer: A Keras optimizer of any kind that takes the steps in the place of Adam, with the learning
+        rate that it was made with. `learning_rate` must be left out then.
     """
 
     def __init__(
         self,
-        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = 3e-4,
+        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = _LEARNING_RATE,
         epochs: Count = 10,
         minibatch_size: Count = 64,
         max_gradient_norm: Positive | None = None,
         name: ModuleName = "MinibatchAdam",
+        optimizer: Optimizer | None = None,
     ) -> None:
         super().__init__(name=name)
+        require_one_learning_rate(name, learning_rate, _LEARNING_RATE, optimizer)
         # ε as in Keras, and as in runs of earlier versions. Gradients are clipped here, where their norm is
         # known: it is a metric.
-        self.optimizer = Adam(learning_rate, None, epsilon=1e-7, name=name)
+        self.optimizer: Optimizer = optimizer or Adam(learning_rate, None, epsilon=1e-7, name=name)
         self._epochs = epochs
         self._minibatch_size = minibatch_size
         self._max_gradient_norm = max_gradient_norm
 
     def build(self, variables: Sequence[tf.Variable]) -> None:
         """Creates the moments of these variables; to be called once, before any `minimize`."""
-        self.optimizer.build(variables)
+        build_optimizer(self.optimizer, variables)
 
     def minimize(
         self,
@@ -124,7 +131,7 @@ class MinibatchAdam(tf.Module):
 
             def apply() -> tf.Tensor:
                 """Moves the variables and returns that the loop was not stopped."""
-                self.optimizer.apply_gradients(zip(gradient, variables, strict=True))
+                apply_gradients(self.optimizer, list(zip(gradient, variables, strict=True)))
                 return tf.constant(False)
 
             # Also where it is NaN.
@@ -142,6 +149,24 @@ class MinibatchAdam(tf.Module):
         taken = begun - tf.cast(stopped, begun.dtype)
         return MinibatchReport(
             loss_sum / count, norm_sum / count, tf.cast(taken, zero.dtype) / tf.cast(steps, zero.dtype)
+        )
+
+
+def require_one_learning_rate(
+    name: str, learning_rate: Any, default: float, optimizer: Optimizer | None
+) -> None:
+    """Raises a `ConfigurationError` if there is an optimizer, which has its own rate, and a learning rate.
+
+    Args:
+      name: Who was given them.
+      learning_rate: The learning rate.
+      default: What it is where the user gives none.
+      optimizer: The optimizer, or None.
+    """
+    if optimizer is not None and learning_rate != default:
+        raise ConfigurationError(
+            f"{name}.learning_rate must be left out where an optimizer is given, which has its own; got "
+            f"{learning_rate}. Give it to the optimizer."
         )
 
 

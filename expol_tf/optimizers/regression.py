@@ -9,9 +9,12 @@ import tensorflow as tf
 from expol_tf.configurable import configurable
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, NonNegative, Positive
-from expol_tf.optimizers.minibatch_adam import MinibatchAdam
+from expol_tf.optimizers.keras_steps import Optimizer
+from expol_tf.optimizers.minibatch_adam import MinibatchAdam, require_one_learning_rate
 from expol_tf.replicas import UpdatePart
 from expol_tf.shapes import require_shapes
+
+_LEARNING_RATE = 1e-3
 
 Prediction = Callable[[tf.Tensor], tf.Tensor]
 
@@ -64,18 +67,27 @@ class MinibatchRegression(Regression, supports_replicas=True):
       epochs: Passes over the data.
       minibatch_size: Examples in a gradient step; all of them where there are fewer.
       max_gradient_norm: A longer gradient is scaled down to this Euclidean norm; None leaves it.
+      optimizer: A Keras optimizer of any kind in the place of Adam; see `MinibatchAdam`.
     """
 
     def __init__(
         self,
-        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
+        learning_rate: NonNegative | keras.optimizers.schedules.LearningRateSchedule = _LEARNING_RATE,
         epochs: Count = 5,
         minibatch_size: Count = 64,
         max_gradient_norm: Positive | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         super().__init__(name="MinibatchRegression")
+        require_one_learning_rate("MinibatchRegression", learning_rate, _LEARNING_RATE, optimizer)
+        rate = {} if optimizer is not None else {"learning_rate": learning_rate}
         self.adam = MinibatchAdam(
-            learning_rate, epochs, minibatch_size, max_gradient_norm, name="MinibatchRegression"
+            **rate,
+            epochs=epochs,
+            minibatch_size=minibatch_size,
+            max_gradient_norm=max_gradient_norm,
+            name="MinibatchRegression",
+            optimizer=optimizer,
         )
 
     def build(self, predict: Prediction, variables: Sequence[tf.Variable], example: tf.Tensor) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from expol_tf.configurable import configurable
 from expol_tf.number_types import AtLeastOne, Count, Fraction, NonNegative, Positive
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient, power_of_two
+from expol_tf.optimizers.constraints import projected
 from expol_tf.optimizers.fisher import fisher_product
 from expol_tf.optimizers.flat import assign, flatten
 from expol_tf.optimizers.line_search import backtracking_line_search
@@ -37,7 +38,8 @@ class TrustRegion:
 
     Acceptable: KL ≤ `kl_slack`·δ, the surrogate improves, and everything is finite; if no f is, θ stays
     exactly as it was. F is the Fisher matrix in Gauss–Newton form, so the inner system is positive definite
-    on every batch.
+    on every batch. Where variables have a Keras `constraint`, every θ that is tried is projected by it, and
+    improvement and KL are measured at the projected θ.
 
     Reference: Schulman et al. 2015, *Trust Region Policy Optimization*, App. C. The factor 2 in the step
     length comes from KL ≈ ½ xᵀF x; see `docs/errata.md`.
@@ -113,7 +115,7 @@ class TrustRegion:
 
         def trial(fraction):
             """Moves to a fraction of the full step; returns (accepted, (improvement, divergence))."""
-            assign(variables, old + fraction * full_step)
+            assign(variables, projected(variables, old + fraction * full_step))
             # All measurements share a seed. Otherwise the improvement would be a difference of samples too.
             new_surrogate, divergence = means(measure, batch, valid, seed)
             improvement = new_surrogate - old_surrogate
@@ -124,7 +126,8 @@ class TrustRegion:
 
         search = backtracking_line_search(trial, 2, self._backtrack_ratio, self._max_backtracks, old.dtype)
         # Chosen, not multiplied by a fraction of 0, which would leave NaN where the step is NaN.
-        assign(variables, tf.where(search.accepted, old + search.fraction * full_step, old))
+        new = projected(variables, old + search.fraction * full_step)
+        assign(variables, tf.where(search.accepted, new, old))
         improvement, divergence = (tf.where(search.accepted, x, tf.zeros_like(x)) for x in search.measured)
         return TrustRegionReport(
             improvement, divergence, search.fraction, tf.norm(gradient), unit * tf.norm(solution.residual)

@@ -14,6 +14,7 @@ from expol_tf.checked import checked
 from expol_tf.distributions import greedy_action
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import NonNegative, SeedNumber
+from expol_tf.testing.actor_network_density import check_density
 from expol_tf.testing.actor_network_graphs import check_graphs, check_moving_variables, check_sample_graphs
 from expol_tf.testing.assertions import ensure, ensure_close, ensure_finite, perturbed
 from expol_tf.testing.network_under_test import BATCH, SAMPLES, NetworkUnderTest
@@ -41,6 +42,9 @@ def check_actor_network(
     * `log_prob` of a sample is what `experimental_sample_and_log_prob` returned with it. This must hold for a
       copy of the sample, which TFP's bijectors do not find in their cache. If the policy is squashed to the
       box, `log_prob` and its gradient are finite on the whole closed box.
+    * The density of actions integrates to 1, also after some steps of training. A network whose masks hold at
+      first alone has a density at first alone. The integral is estimated by importance sampling, to about
+      1 %.
     * `greedy_action` is deterministic and finite.
     * All results are the same in a `tf.function` with a batch of unknown size. They follow the variables when
       these change between two calls within a graph or a `tf.while_loop`; a bijector that the network keeps
@@ -85,6 +89,10 @@ def check_actor_network(
     with perturbed(network.trainable_variables, perturbation, seed):
         _check_shapes(subject)
         _check_greedy(subject)
+    # Before the others: a mask that is lost shows in many of them, and only here by its name.
+    if {"sample", "log_prob"} <= subject.capabilities:
+        check_density(subject)
+    with perturbed(network.trainable_variables, perturbation, seed):
         if "sample_and_log_prob" in subject.capabilities:
             _check_samples(subject)
         if "log_prob" in subject.capabilities:

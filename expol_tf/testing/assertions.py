@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from expol_tf.optimizers import project
+
 
 def ensure(condition: Any, message: str) -> None:
     """Raises `AssertionError(message)` unless the condition holds, even under `python -O`."""
@@ -73,4 +75,6 @@ def perturbed(variables: Sequence[tf.Variable], scale: float, seed: int) -> Iter
         for variable in variables:
             value = variable.numpy()
             variable.assign(value + (scale * generator.standard_normal(value.shape)).astype(value.dtype))
+        # Masks and the like: no optimizer would lead to other values.
+        project(variables)
         yield

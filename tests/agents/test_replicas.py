@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.agents import off_policy_devices
+from tests.agents import learner_devices, off_policy_devices
 from tests.agents.two_devices import CHECKS, SLOW_CHECKS
 
 
@@ -39,6 +39,16 @@ def off_policy_failures():
 @pytest.mark.parametrize("name", [check.__name__ for check in off_policy_devices.CHECKS])
 def test_two_devices_off_policy(name, off_policy_failures):
     assert off_policy_failures[name] == ""
+
+
+@pytest.fixture(scope="module")
+def learner_failures():
+    return run(learner_devices.CHECKS, "learner_devices")
+
+
+@pytest.mark.parametrize("name", [check.__name__ for check in learner_devices.CHECKS])
+def test_client_03_learner_over_two_devices(name, learner_failures):
+    assert learner_failures[name] == ""
 
 
 @pytest.mark.slow

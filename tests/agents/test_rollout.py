@@ -41,6 +41,18 @@ def test_transitions_of_a_trajectory():
     np.testing.assert_array_equal(rollout.policy_info["log_prob"][0], [-0.0, -1.0, -2.0, -3.0, -4.0, -5.0])
 
 
+def test_client_05_episodes_without_their_last_frames():
+    """As TF-Agents' EpisodicReplayBuffer keeps them: the successor of what was cut off is not there."""
+    kept = [0, 1, 3, 5, 6]
+    rollout = rollout_from_trajectory(
+        tf.nest.map_structure(lambda each: tf.gather(each, kept, axis=1), one_trajectory())
+    )
+    # Not the second step, which was cut off; the third terminated, and needs no successor.
+    np.testing.assert_array_equal(rollout.valid, [[True, False, True, True]])
+    np.testing.assert_array_equal(rollout.episode_end, [[False, True, True, False]])
+    np.testing.assert_array_equal(rollout.discount, [[1.0, 1.0, 0.0, 1.0]])
+
+
 def test_a_single_frame_is_refused():
     single = tf.nest.map_structure(lambda tensor: tensor[:, :1], one_trajectory())
     with pytest.raises(ConfigurationError, match=r"experience: .*two frames or more.*got .*\(1, 1\)"):

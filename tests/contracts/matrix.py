@@ -170,9 +170,9 @@ the table:
 * *no …* names what the policy lacks. The footnotes give the error messages.
 
 Columns are actor networks: `GaussianActorNetwork`, `MixtureActorNetwork`, `FlowActorNetwork` (off policy with
-`squash=True`), `SamplingActorNetwork`, `NoisyActorNetwork`, `DeterministicActorNetwork`, and
-`SteinActorNetwork` over a Gaussian. In the row of S²AC the column is the initial network, because S²AC makes
-the Stein policy itself.
+`squash=True`), the MAF and the IAF of [autoregressive_flows.md](autoregressive_flows.md),
+`SamplingActorNetwork`, `NoisyActorNetwork`, `DeterministicActorNetwork`, and `SteinActorNetwork` over a
+Gaussian. In the row of S²AC the column is the initial network, because S²AC makes the Stein policy itself.
 
 The command `python -m tests.contracts.matrix > docs/matrix.md` writes this page.
 """

@@ -54,6 +54,7 @@ from expol_tf.networks import (
 )
 from expol_tf.objectives import jsd
 from expol_tf.optimizers import Adam, Kfac, KfacRegression, MinibatchAdam, MinibatchRegression, TrustRegion
+from tests.agents.autoregressive import IafActorNetwork, MafActorNetwork
 
 _OBSERVATION = tensor_spec.TensorSpec([1], tf.float32, "observation")
 _ACTION = tensor_spec.BoundedTensorSpec([2], tf.float32, -1.0, 1.0, "action")
@@ -80,6 +81,14 @@ def _flow(critic: network.Network | None, squash: bool) -> network.Network:
     return FlowActorNetwork(_OBSERVATION, _ACTION, num_transformations=1, hidden_units=_UNITS, squash=squash)
 
 
+def _maf(critic: network.Network | None, squash: bool) -> network.Network:
+    return MafActorNetwork(_OBSERVATION, _ACTION, _UNITS, squash=squash)
+
+
+def _iaf(critic: network.Network | None, squash: bool) -> network.Network:
+    return IafActorNetwork(_OBSERVATION, _ACTION, _UNITS, squash=squash)
+
+
 def _sampling(critic: network.Network | None, squash: bool) -> network.Network:
     return SamplingActorNetwork(_OBSERVATION, _ACTION, _UNITS)
 
@@ -104,6 +113,8 @@ POLICIES = {
     "Gaussian": _gaussian,
     "mixture": _mixture,
     "flow": _flow,
+    "MAF": _maf,
+    "IAF": _iaf,
     "sampling": _sampling,
     "noisy": _noisy,
     "deterministic": _deterministic,

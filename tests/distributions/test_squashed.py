@@ -83,6 +83,63 @@ def test_what_a_policy_learns_is_no_squash(bijector):
         latent_and_squash(policy)
 
 
+SCALE, SHIFT = tf.constant([2.0, 0.5]), np.array([1.0, -3.0], np.float32)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda base, flow: tfd.TransformedDistribution(
+            base, tfb.Chain([tfb.Shift(SHIFT), tfb.Scale(SCALE), tfb.Tanh(), flow])
+        ),
+        lambda base, flow: tfd.TransformedDistribution(
+            base,
+            tfb.Chain([tfb.Chain([tfb.Shift(SHIFT), tfb.Scale(SCALE)]), tfb.Chain([tfb.Tanh(), flow])]),
+        ),
+        lambda base, flow: tfd.TransformedDistribution(
+            tfd.TransformedDistribution(base, tfb.Chain([tfb.Tanh(), flow])),
+            tfb.Chain([tfb.Shift(SHIFT), tfb.Scale(SCALE)]),
+        ),
+    ],
+    ids=["one chain", "chains of a chain", "distributions"],
+)
+def test_client_04_constant_maps_after_the_squash_belong_to_it(make):
+    """In a graph, where a tensor that has a value is known to keep it."""
+    flow = coupling()
+    policy = make(gaussian(), flow)
+    assert split_squash(policy) == (policy, None)  # In eager code it might be a variable's.
+
+    @tf.function(autograph=False)
+    def ask():
+        sample = sample_action(make(gaussian(), flow), SEED)
+        u = sample.pre_squash_action
+        by_u = action_log_prob(make(gaussian(), flow), sample.action, u)
+        # As if it were far out, where nothing can be inverted.
+        return sample, by_u, action_log_prob(make(gaussian(), flow), sample.action, 300.0 + u)
+
+    sample, by_u, far = ask()
+    np.testing.assert_allclose(
+        sample.action, SHIFT + SCALE.numpy() * np.tanh(sample.pre_squash_action), rtol=1e-5
+    )
+    np.testing.assert_allclose(sample.log_prob, policy.log_prob(tf.identity(sample.action)), rtol=1e-3)
+    np.testing.assert_allclose(by_u, sample.log_prob, rtol=1e-4)
+    assert np.all(np.isfinite(far))
+
+
+@pytest.mark.parametrize("shift", [tf.Variable([1.0, 0.0]), tf.Variable([1.0, 0.0], trainable=False)])
+def test_client_04_a_map_after_the_squash_that_may_move_is_none_of_it(shift):
+    def ask(shift):
+        return split_squash(
+            tfd.TransformedDistribution(gaussian(), tfb.Chain([tfb.Shift(shift), tfb.Tanh()]))
+        )[1]
+
+    found = []
+    for given in (lambda: shift, lambda: shift + 0.0, lambda: tf.exp(shift)):
+        tf.function(lambda given=given: found.append(ask(given())), autograph=False)()
+        found.append(ask(given()))
+    assert found == [None] * 6
+
+
 def test_a_chain_whose_squash_is_not_last_is_refused():
     chain = tfb.Chain([tfb.Shift([0.5, 1.0]), Squash(BOX), tfb.Shift([1.0, 1.0])])
     policy = tfd.TransformedDistribution(gaussian(), chain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -12,9 +14,13 @@ from expol_tf.bijectors import AffineConditioner, AffineCoupling, Squash
 from expol_tf.distributions import ImplicitDistribution, PointMass
 from expol_tf.keras_api import keras
 from expol_tf.testing import check_actor_network
+from expol_tf.testing.actor_network_density import integral
+from expol_tf.testing.network_under_test import NetworkUnderTest
+from tests.agents.autoregressive import IafActorNetwork, MafActorNetwork
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
+OBSERVATION = tensor_spec.TensorSpec([3], tf.float32, "observation")
 
 
 class Right(network.Network):
@@ -208,6 +214,47 @@ class ImplicitOfFixedBatch(Implicit):
         return super()._make(tf.reshape(mean, [int(mean.shape[0]), 2]))
 
 
+class MaskedAtFirst(Right):
+    """A masked autoregressive step whose kernel is masked by its initializer alone."""
+
+    def _prepare(self):
+        mask = tf.constant([[0.0, 1.0], [0.0, 0.0]])
+        self._kernel = tf.Variable(mask * 0.5)
+
+    def _make(self, mean):
+        flow = tfb.MaskedAutoregressiveFlow(
+            lambda x: (tf.zeros_like(x), tf.tanh(x @ self._masked())), unroll_loop=True
+        )
+        return tfd.TransformedDistribution(super()._make(mean), flow)
+
+    def _masked(self):
+        return self._kernel
+
+
+class MaskedInCall(MaskedAtFirst):
+    def _masked(self):
+        return self._kernel * [[0.0, 1.0], [0.0, 0.0]]
+
+
+class MaskedByAConstraint(MaskedAtFirst):
+    def _prepare(self):
+        mask = tf.constant([[0.0, 1.0], [0.0, 0.0]])
+        self._kernel = tf.Variable(mask * 0.5, constraint=lambda x: x * mask)
+
+
+class WrongVolume(Right):
+    """Forgets the volume of a scale, in both of its densities."""
+
+    def _make(self, mean):
+        scale = tfb.Inline(
+            forward_fn=lambda x: 1.3 * x,
+            inverse_fn=lambda y: y / 1.3,
+            forward_log_det_jacobian_fn=lambda x: tf.zeros_like(x),
+            forward_min_event_ndims=0,
+        )
+        return tfd.TransformedDistribution(super()._make(mean), scale)
+
+
 class MixingPoints(Right):
     def _make(self, mean):
         return PointMass(mean + self._log_std + tf.reduce_mean(mean, axis=0))
@@ -237,11 +284,38 @@ class MixingPoints(Right):
         (ImplicitThatRemembers, "Samples .* follow the variables"),
         (ImplicitOfFixedBatch, "batch of unknown size"),
         (MixingPoints, "other observations of the batch"),
+        (WrongVolume, "must be 1 as the network is made; got 1.6"),
     ],
 )
 def test_a_broken_network_is_found(make, words):
     with pytest.raises(AssertionError, match=words):
         check_actor_network(make)
+
+
+def test_client_01_masks_that_training_destroys_are_found():
+    with pytest.raises(AssertionError, match=r"must be 1 after a step of training; got .*kernel_constraint"):
+        check_actor_network(MaskedAtFirst)
+
+
+@pytest.mark.parametrize("make", [MaskedInCall, MaskedByAConstraint, MafActorNetwork, IafActorNetwork])
+def test_client_01_masks_that_are_kept_pass(make):
+    check_actor_network(make)
+
+
+def test_client_01_a_squashed_maf_passes():
+    check_actor_network(functools.partial(MafActorNetwork, squash=True))
+
+
+def test_client_01_distributions_on_the_box_alone_pass():
+    class OnTheBox(Right):
+        def _make(self, mean):
+            beta = tfd.Independent(tfd.Beta(2.0 + tf.exp(mean), 2.0 + tf.exp(self._log_std) + 0.0 * mean), 1)
+            beta.greedy_action = lambda: beta.mean()
+            return beta
+
+    unit = tensor_spec.BoundedTensorSpec([2], tf.float32, 0.0, 1.0)
+    subject = NetworkUnderTest(OnTheBox(OBSERVATION, unit), tf.zeros([6, 3]), unit, 1e-3, 0)
+    assert integral(subject)[0] == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_network_of_another_kind_is_found():

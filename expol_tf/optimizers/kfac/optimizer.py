@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.number_types import Count, Decay, Positive, WholeNumber
 from expol_tf.optimizers.conjugate_gradient import conjugate_gradient
+from expol_tf.optimizers.constraints import is_constrained, project
 from expol_tf.optimizers.fisher import fisher_product, sample_weights
 from expol_tf.optimizers.flat import unflatten
 from expol_tf.optimizers.kfac.factors import KroneckerFactors
@@ -28,7 +30,7 @@ class KfacReport(NamedTuple):
     Attributes:
       objective: Before the step.
       trust_region_scale: η, 1 where the step was short enough; 0 where it was not finite, and not taken.
-      predicted_kl: ½ lr²η²⟨∇, Δ⟩, the divergence of the step ηΔ, before momentum.
+      predicted_kl: ½ lr²η²⟨∇, Δ⟩, the divergence of the step ηΔ, before momentum and without constraints.
       gradient_norm: ‖∇‖.
       cg_residual: ‖(F + d·I)x − ∇‖ of the exact block; 0 where there is none.
     """
@@ -74,6 +76,9 @@ class Kfac(tf.Module):
     whenever a batch enters them: an output layer that begins near 0 grows so fast that the curvature of the
     layers before it changes a thousandfold within ten steps. A batch whose objective, gradient or statistics
     are not finite changes nothing.
+
+    Variables with a Keras `constraint` are projected by it after a step. η and the predicted divergence are
+    those of the step without the projection; a warning says so when such variables are given.
 
     Example:
 
@@ -158,6 +163,14 @@ class Kfac(tf.Module):
                 "variables: with cg_iterations=0 each must be the kernel or the bias of dense layers and "
                 f"nothing else; these are not: {variable_names(plan.rest)}. Use keras.layers.Dense for them, "
                 "leave them out, or give cg_iterations: they get the exact Fisher matrix."
+            )
+        constrained = [variable for variable in plan.variables if is_constrained(variable)]
+        if constrained:
+            warnings.warn(
+                f"variables: these have a constraint: {variable_names(constrained)}. Kfac projects them "
+                "after each step; predicted_kl, and the trust region that is made of it, are those of the "
+                "step without the projection. TrustRegion measures the divergence with it.",
+                stacklevel=2,
             )
         dtype = plan.variables[0].dtype
         self._plan = plan
@@ -371,6 +384,7 @@ class Kfac(tf.Module):
         if plan.rest:
             for variable, step in zip(plan.rest, unflatten(steps[-1], plan.rest), strict=True):
                 variable.assign_add(step)
+        project(plan.variables, finite)
         # A batch that changed nothing does not count: the running means weigh batches by how many there were.
         self._updates.assign_add(tf.cast(finite, tf.int64))
         gradient_norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
