@@ -103,7 +103,7 @@ class TrainingLoop:
             layers = getattr(self._env, "unsaved_layers", ()) or (type(self._env).__name__,)
             print(
                 f"note: {self._env.task} cannot save its state: no get_state and set_state in "
-                f"{' and '.join(layers)}. A resumed run starts new episodes and is not bit for bit the "
+                f"{', '.join(layers)}. A resumed run starts new episodes and is not bit for bit the "
                 "uninterrupted one."
             )
         total = course.num_env_steps

@@ -45,7 +45,7 @@ CASES = {
     "the environment": (Drift, (), "Drift"),
     "a wrapper of one's own": (SavingDrift, (Forgetful,), "Forgetful"),
     "a wrapper of Gymnasium's with any function": (SavingDrift, (TRANSFORM,), "TransformReward"),
-    "both": (Drift, (gymnasium.wrappers.RecordEpisodeStatistics, Forgetful), "Forgetful and Drift"),
+    "both": (Drift, (gymnasium.wrappers.RecordEpisodeStatistics, Forgetful), "Forgetful, Drift"),
     "nothing": (SavingDrift, (gymnasium.wrappers.RecordEpisodeStatistics,), None),
 }
 

@@ -223,7 +223,7 @@ class SyncVectorEnvironment(Backend):
         if not self.can_save_state:
             has, it = ("has", "it") if len(self.unsaved_layers) == 1 else ("have", "them")
             raise CapabilityError(
-                f"The state of {self.task} cannot be saved: {' and '.join(self.unsaved_layers)} {has} no "
+                f"The state of {self.task} cannot be saved: {', '.join(self.unsaved_layers)} {has} no "
                 f"get_state and set_state. Give {it} both, or go on with new episodes."
             )
 
