@@ -13,7 +13,7 @@ from expol_tf.errors import ExpolError, OutOfMemoryError, TaskError
 
 # What NumPy and TensorFlow say of sizes that no memory has.
 _TOO_LARGE = re.compile(
-    r"array is too big|maximum allowed dimension|too large to convert|overflow|tensor used for shape",
+    r"array is too big|maximum allowed dimension|overflow|tensor used for shape",
     re.IGNORECASE,
 )
 # What TensorFlow says beside its message: "{{function_node …}} …", "… [Op:Fill]".

@@ -40,10 +40,12 @@ class Range:
     Attributes:
       rule: One of the keys of `RULES`, such as "positive" or "0 or more".
       most: The largest number.
+      least: The smallest positive number. The rule says whether 0 and negative numbers are allowed.
     """
 
     rule: str
     most: float = _FLOAT32_MAX
+    least: float = 0.0
 
     def problem(self, value: Any) -> str:
         """Returns what the number must be and is not, such as "positive"; "" if it is in the range."""
@@ -52,6 +54,8 @@ class Range:
             return f"{self.rule} and finite" if value == math.inf and has_no_end else self.rule
         if abs(value) > self.most:
             return f"{self.rule} and at most {self.most:,}"
+        if 0 < value < self.least:
+            return f"{self.least:g} or more"
         if self.rule == "positive" and value < _FLOAT32_TINY:
             return f"positive, and {_FLOAT32_TINY:g} or more, as it is 0 in float32 otherwise"
         return ""
@@ -78,6 +82,9 @@ NumThreads = Annotated[int, Range("0 or more", 2**10)]
 PoolSize = Annotated[int, Range("1 or more", 2**10)]
 # A kernel has the square of it, and an orthogonal one takes the cube to draw.
 LayerSize = Annotated[int, Range("1 or more", 2**13)]
+# Updates per environment step, kept as a fraction with a denominator of a million. At most so many updates of
+# one step of all environments fit into the counter of TensorFlow's loop.
+UpdateRate = Annotated[float, Range("positive", most=10_000, least=1e-6)]
 Finite = Annotated[float, Range("finite")]
 Positive = Annotated[float, Range("positive")]
 NonNegative = Annotated[float, Range("0 or more")]

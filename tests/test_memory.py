@@ -56,3 +56,8 @@ def test_an_environment_may_notice_it() -> None:
     assert is_shortage_of_memory(TaskError("step() raised MemoryError.", raised=MemoryError()))
     assert not is_shortage_of_memory(TaskError("step() raised ValueError.", raised=ValueError()))
     assert not is_shortage_of_memory(TaskError("step() must return five values."))
+
+
+def test_fault_22_a_number_too_large_for_a_type_is_no_matter_of_memory() -> None:
+    with pytest.raises(OverflowError), memory_errors(sizes=True):
+        np.array([0], np.int64)[0] = 10**30

@@ -15,7 +15,7 @@ from expol_tf.agents import Transitions
 from expol_tf.configurable import configurable
 from expol_tf.environments import VectorEnvironment
 from expol_tf.interruption import stop_requested
-from expol_tf.number_types import Count, Positive, SeedNumber, WholeSteps
+from expol_tf.number_types import Count, SeedNumber, UpdateRate, WholeSteps
 from expol_tf.random import stream
 from expol_tf.saved_states import generator_state, require_saved, set_generator_state
 from expol_tf.training.runners.episodes import REMEDY, RunningEpisodes, begun_anew, entries_below
@@ -65,7 +65,8 @@ class OffPolicyRunner:
       agent: Whose `collect_policy.act` and `update` are called.
       replay_capacity: Transitions that the replay keeps.
       batch_size: Transitions of an update.
-      updates_per_step: Updates per environment step, on average; 0.5 is one after every second step.
+      updates_per_step: Updates per environment step, on average, between 1e-6 and 10,000; 0.5 is one after
+        every second step.
       warm_up_steps: Environment steps, over all environments, with uniform actions and without updates;
         rounded up to a multiple of the number of environments.
       iteration_steps: Environment steps of an iteration over all environments; rounded up likewise.
@@ -84,7 +85,7 @@ class OffPolicyRunner:
         agent: OffPolicyLearner,
         replay_capacity: Count = 1_000_000,
         batch_size: Count = 256,
-        updates_per_step: Positive = 1.0,
+        updates_per_step: UpdateRate = 1.0,
         warm_up_steps: WholeSteps = 10_000,
         iteration_steps: Count = 1000,
         seed: SeedNumber | None = None,
