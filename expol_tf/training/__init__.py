@@ -35,6 +35,7 @@ _HOMES = {
     "RecordedTask": "task_record",
     "recorded_task": "task_record",
     "require_device_name": "devices",
+    "require_iteration": "settings",
     "run_experiment": "experiment",
     "train": "experiment",
 }

@@ -29,7 +29,7 @@ from expol_tf.training.evaluation import Evaluator
 from expol_tf.training.observers import Observer
 from expol_tf.training.parts import Parts, choose_parts, completed_learner
 from expol_tf.training.runners.iteration import Runner
-from expol_tf.training.settings import Experiment
+from expol_tf.training.settings import Experiment, require_iteration
 from expol_tf.training.training_loop import TrainingLoop, TrainingResult
 
 
@@ -95,7 +95,7 @@ def train(
       critic_network: Called with the specs of observations and actions; for off-policy agents.
       num_envs: Environments stepped as one batch.
       num_env_steps: The run ends with the first iteration that reaches so many steps, over all environments.
-        A larger value extends a run.
+        A larger value extends a run. An iteration of more steps is refused, unless it has 10,000 or fewer.
       seed: The seed of every random stream.
       backend: "sync" or "envpool".
       wrappers: Functions env → env around each environment.
@@ -233,6 +233,9 @@ def _made(
             with learner_scope():
                 agent = parts.make_agent(experiment.learner.agent, specs, env.action_spec, seed)
             runner = parts.make_runner(env, agent, seed)
+        name = f"{type(runner).__name__}.iteration_steps"
+        steps = experiment.course.num_env_steps
+        require_iteration(name, runner.iteration_steps, steps, env.num_envs)
         evaluator = Evaluator(
             task.task, seed, records.eval_interval, records.eval_episodes,
             max_steps=records.eval_max_steps, **options,

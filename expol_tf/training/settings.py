@@ -21,6 +21,8 @@ from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.training.observers import Observer
 
 Factory = Callable[..., Any]
+# A first try of so many steps may be shorter than one iteration. One beyond it was not meant.
+_LONGEST_FIRST_ITERATION = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,3 +131,24 @@ def _require_observers(observers: Any) -> None:
                 "observers must be a list of functions that take a TrainingEvent; got "
                 f"{shown_factory(observer)} in it. Give functions, or objects such as KeepBestPolicy()."
             )
+
+
+def require_iteration(name: str, iteration_steps: int, num_env_steps: int, num_envs: int = 1) -> None:
+    """Raises a `ConfigurationError` if an iteration takes far more environment steps than the whole run.
+
+    A run ends with an iteration, so `num_env_steps` alone would not end it. Runs of at most one iteration of
+    10,000 steps are allowed, as first tries are.
+
+    Args:
+      name: The name of the setting, such as "OffPolicyRunner.iteration_steps".
+      iteration_steps: Environment steps of an iteration over all environments.
+      num_env_steps: Environment steps of the run.
+      num_envs: The number of environments, to a multiple of which the former may have been rounded up.
+    """
+    most = max(num_env_steps, _LONGEST_FIRST_ITERATION)
+    if iteration_steps - num_envs >= most:
+        raise ConfigurationError(
+            f"{name} must be at most the length of the run, num_env_steps, or {_LONGEST_FIRST_ITERATION:,} "
+            f"if that is less, as a run ends with a whole iteration; got {iteration_steps:,} for a run of "
+            f"{num_env_steps:,}. Lower it, or set NUM_ENV_STEPS (num_env_steps) to more."
+        )

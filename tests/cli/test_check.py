@@ -57,6 +57,10 @@ def test_fault_15_a_good_configuration_is_checked_in_one_line(
     ("binding", "words"),
     [
         ("OnPolicyRunner.iteration_steps = 65", "must be a multiple of the number of environments"),
+        (
+            "OnPolicyRunner.iteration_steps = 64000000",
+            "OnPolicyRunner.iteration_steps must be at most the length of the run",
+        ),
         ("TASK = 'CartPole-v1'", "Discrete"),
         ("TASK = 'Pendulun-v1'", "Pendulum-v1"),
         ("train.critic_network = @CriticNetwork", "critic_network must not be given for TrpoAgent"),

@@ -36,6 +36,10 @@ def refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture, text: str, *f
             {"grid": {"OffPolicyRunner.batch_size": [8, 0]}},
             "batch_size must be 1 or more; got 0",
         ),
+        (
+            {"grid": {"OffPolicyRunner.iteration_steps": [20_000, 1_000_001]}},
+            "OffPolicyRunner.iteration_steps must be at most the length of the run",
+        ),
     ],
 )
 def test_fault_15_every_run_is_checked(arguments: dict, words: str, capsys: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from expol_tf.agents import Transitions
+from expol_tf.agents import SacAgent, Transitions
+from expol_tf.configuration import configuration_from_call
 from expol_tf.environments import load_vector
 from expol_tf.errors import ConfigurationError
 from expol_tf.training import (
@@ -20,6 +22,7 @@ from expol_tf.training import (
     Experiment,
     KeepBestPolicy,
     Learner,
+    OffPolicyRunner,
     Records,
     StopAtReturn,
     Task,
@@ -91,3 +94,26 @@ def test_fault_13_numbers_are_not_a_mask(where: Any) -> None:
     environment.reset()
     with pytest.raises(ConfigurationError, match="where must be an array of bool"):
         environment.restart(where)
+
+
+@pytest.mark.parametrize("num_envs", [1, 7])
+def test_fault_08_an_iteration_is_no_longer_than_the_run(num_envs: int, tmp_path: pathlib.Path) -> None:
+    """From Python, where no configuration is checked beforehand."""
+
+    def start(iteration_steps: int, num_env_steps: int) -> str:
+        task = Task("Pendulum-v1", num_envs)
+        learner = Learner(
+            SacAgent, runner=functools.partial(OffPolicyRunner, iteration_steps=iteration_steps)
+        )
+        course = Course(num_env_steps=num_env_steps)
+        experiment = Experiment(learner, task, course, Records(tmp_path / "run"))
+        return check_experiment(experiment, configuration_from_call("train", experiment.keywords))
+
+    with pytest.raises(
+        ConfigurationError, match="iteration_steps must be at most .* got 2,000,00.* run of 60"
+    ):
+        start(2_000_000_000, 60)
+    # It is rounded up to a multiple of seven; a first try may be as short as one iteration.
+    assert start(20_001, 20_001).startswith("checked")
+    assert start(1000, 60).startswith("checked")
+    assert not (tmp_path / "run").exists()

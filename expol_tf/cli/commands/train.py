@@ -17,7 +17,15 @@ import gin
 from absl import flags
 
 from expol_tf.cli import RUN_PACKAGES, require_path, resume_command, run_program, user_path
-from expol_tf.configuration import UNWRITABLE_MARK, Configuration, applied, check_macros, gin_syntax, resolve
+from expol_tf.configuration import (
+    UNWRITABLE_MARK,
+    Configuration,
+    applied,
+    check_macros,
+    gin_syntax,
+    recorded_values,
+    resolve,
+)
 from expol_tf.configuration import resources as _resources
 from expol_tf.errors import ConfigurationError
 from expol_tf.runs import RunFiles, reading
@@ -120,6 +128,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
         from expol_tf.training import require_device_name
 
         require_device_name(values.device)
+    _require_iterations(configuration)
     if values.print_config:
         print(configuration.text, end="")
         return 0
@@ -137,6 +146,16 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
         return 0
     print("Resume with:\n ", resume_command("expol-train", root, arguments), file=sys.stderr)
     return 128 + result.interrupted_by
+
+
+def _require_iterations(configuration: Configuration) -> None:
+    """Refuses an iteration that is longer than the run, also for --print_config: sweeps check runs by it."""
+    from expol_tf.training import require_iteration
+
+    values = recorded_values(configuration.text)
+    for name, value in values.items():
+        if name.endswith("Runner.iteration_steps") and isinstance(value, int):
+            require_iteration(name, value, values["train.num_env_steps"])
 
 
 def _recorded_configuration(root_dir: str | None) -> str:
