@@ -74,11 +74,11 @@ setuptools.setup(
     },
     entry_points={
         "console_scripts": [
-            "expol-train = expol_tf.cli.commands.train:train_main",
-            "expol-evaluate = expol_tf.cli.commands.evaluate:evaluate_main",
-            "expol-sweep = expol_tf.cli.commands.sweep:sweep_main",
-            "expol-report = expol_tf.cli.commands.report:report_main",
-            "expol-figures = expol_tf.cli.commands.figures:figures_main",
+            "expol-train = expol_tf.console:train",
+            "expol-evaluate = expol_tf.console:evaluate",
+            "expol-sweep = expol_tf.console:sweep",
+            "expol-report = expol_tf.console:report",
+            "expol-figures = expol_tf.console:figures",
         ],
         # Gymnasium before 1.0 looks here; later ones know the tasks once expol_tf.environments is imported.
         "gymnasium.envs": ["expol = expol_tf.gymnasium_plugin:register_tasks"],

@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.cli.commands.evaluate import evaluate_main
+from expol_tf import console
 
 if __name__ == "__main__":
-    sys.exit(evaluate_main())
+    sys.exit(console.evaluate())

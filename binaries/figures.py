@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.cli.commands.figures import figures_main
+from expol_tf import console
 
 if __name__ == "__main__":
-    sys.exit(figures_main())
+    sys.exit(console.figures())

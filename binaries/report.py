@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.cli.commands.report import report_main
+from expol_tf import console
 
 if __name__ == "__main__":
-    sys.exit(report_main())
+    sys.exit(console.report())

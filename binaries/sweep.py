@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.cli.commands.sweep import sweep_main
+from expol_tf import console
 
 if __name__ == "__main__":
-    sys.exit(sweep_main())
+    sys.exit(console.sweep())

@@ -2,7 +2,7 @@
 
 import sys
 
-from expol_tf.cli.commands.train import train_main
+from expol_tf import console
 
 if __name__ == "__main__":
-    sys.exit(train_main())
+    sys.exit(console.train())

@@ -12,7 +12,6 @@ Fields of a NamedTuple are answered as well, by a decorator.
 from __future__ import annotations
 
 import functools
-import importlib.abc
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -25,7 +24,8 @@ from expol_tf.renamed import MOVED, moved, renamed
 T = TypeVar("T")
 
 
-class _RemovedNames(importlib.abc.MetaPathFinder):
+# No `importlib.abc.MetaPathFinder`, whose import takes as long as that of all else here.
+class _RemovedNames:
     """Finds nothing, and says so with the answer for names in the table; about others it keeps silent."""
 
     def find_spec(

@@ -6,11 +6,13 @@ whatever can be said without it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import re
 import shlex
 import signal
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ from expol_tf.memory import is_shortage_of_memory, memory_errors
 USAGE_ERROR = 2
 # That of a failure which another attempt may not have, as when the machine had too little memory.
 FAILURE = 1
+_LARGEST_FLAG_FILE = 10**6
 
 # --help shows the flags that are defined here among those of the program.
 flags.disclaim_key_flags()
@@ -69,28 +72,37 @@ def run_program(
     flags.DEFINE_bool("debug", False, f"Show {shows}.", flag_values=values)
     flags.DEFINE_bool("help", False, "Show this.", short_name="h", flag_values=values)
     argv = list(sys.argv if argv is None else argv)
-    try:
-        rest = values(argv)[1:]
-        if rest:
-            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
-    except (flags.Error, OSError, ValueError, RecursionError) as error:  # A --flagfile may be anything.
-        print(f"{name}: {error}\nSee {name} --help.", file=sys.stderr)
-        return USAGE_ERROR
-    if values.help:
-        print(f"usage: {name} [flags]\n{values.module_help(define_flags.__module__)}{more_help}")
-        return 0
-    if values.version:
-        for package, version in installed_versions(packages).items():
-            print(package, version or "(not installed)")
-        return 0
-    if uses_tensorflow and not values.debug:
-        _silence_tensorflow()
     stop = StopRequest("the present operation", raises=True)
     try:
-        with stop, memory_errors():
-            return main(values, argv[1:])
-    except ExpolError as error:
-        if values.debug:
+        with stop:
+            status = _parse(name, values, argv)
+            if status is not None:
+                return status
+            if values.help:
+                print(f"usage: {name} [flags]\n{values.module_help(define_flags.__module__)}{more_help}")
+                return 0
+            if values.version:
+                for package, version in installed_versions(packages).items():
+                    print(package, version or "(not installed)")
+                return 0
+            if uses_tensorflow and not values.debug:
+                _silence_tensorflow()
+            with memory_errors():
+                return main(values, argv[1:])
+    except (Exception, KeyboardInterrupt) as error:
+        debug = values.is_parsed() and values.debug
+        # Where a stop reaches the import of a library in C, that may raise an error of its own in place of
+        # the KeyboardInterrupt, as NumPy does.
+        if isinstance(error, KeyboardInterrupt) or stop.signal_number is not None:
+            if debug:
+                raise
+            # The terminal shows ^C on the line, perhaps after a progress bar.
+            start = "\n" if sys.stderr.isatty() else ""
+            print(f"{start}{name}: interrupted; {interrupted}", file=sys.stderr)
+            return 128 + (getattr(error, "signal_number", stop.signal_number) or signal.SIGINT)
+        if not isinstance(error, ExpolError):
+            raise
+        if debug:
             if isinstance(error, TaskError) and error.raised is not None:
                 # With all frames: of the error itself only the environment's are left.
                 traceback.print_exception(error.raised)
@@ -99,13 +111,49 @@ def run_program(
         if isinstance(error, TaskError) and (own := error.environment_traceback()):
             print(f"Where the environment raised it:\n{own}", file=sys.stderr)
         return FAILURE if is_shortage_of_memory(error) else USAGE_ERROR
-    except KeyboardInterrupt as error:
-        if values.debug:
-            raise
-        # The terminal shows ^C on the line, perhaps after a progress bar.
-        start = "\n" if sys.stderr.isatty() else ""
-        print(f"{start}{name}: interrupted; {interrupted}", file=sys.stderr)
-        return 128 + (getattr(error, "signal_number", stop.signal_number) or signal.SIGINT)
+
+
+def _parse(name: str, values: flags.FlagValues, argv: list[str]) -> int | None:
+    """Gives the flags their values; returns the exit status where that cannot be done, otherwise None."""
+    try:
+        _require_flag_files(argv[1:])
+        rest = values(argv)[1:]
+        if rest:
+            raise flags.Error(f"Unexpected argument {rest[0]!r}: every option starts with --.")
+    except (flags.Error, OSError, ValueError, RecursionError) as error:  # A --flagfile may be anything.
+        print(f"{name}: {error}\nSee {name} --help.", file=sys.stderr)
+        return USAGE_ERROR
+    return None
+
+
+def _require_flag_files(arguments: Sequence[str]) -> None:
+    """Refuses a --flagfile that could be read without end, or whose opening waits: devices, pipes, huge ones.
+
+    The files that are named in such files are looked at, too.
+    """
+    names, seen = _flag_files(arguments), set()
+    while names:
+        path = os.path.expanduser(names.pop().strip())
+        if path in seen:
+            continue
+        seen.add(path)
+        try:
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FLAG_FILE:
+                raise flags.Error(
+                    f"--flagfile must name a regular file of at most {_LARGEST_FLAG_FILE:,} bytes; got "
+                    f"{path!r}. Write the flags into a file, one a line."
+                )
+            names += _flag_files(pathlib.Path(path).read_text().splitlines())
+        except (OSError, ValueError):
+            continue  # Reading the flags says why.
+
+
+def _flag_files(arguments: Sequence[str]) -> list[str]:
+    """Returns the names that are given as `--flagfile=name` or `--flagfile name`."""
+    names = [match[1] for text in arguments if (match := re.match(r"--?flagfile=(.*)", text, re.DOTALL))]
+    pairs = itertools.pairwise(arguments)
+    return names + [value for flag, value in pairs if flag in ("--flagfile", "-flagfile")]
 
 
 def command_start(name: str) -> list[str]:

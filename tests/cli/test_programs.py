@@ -6,7 +6,9 @@ import os
 import pathlib
 import shlex
 import signal
+import subprocess
 import sys
+import time
 
 import gin
 import pytest
@@ -206,3 +208,101 @@ def test_fault_16_a_flagfile_that_is_no_text(tmp_path: pathlib.Path, capsys: pyt
     )  # fmt: skip
     assert status == programs.USAGE_ERROR
     assert "expol-test --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "form", [["--flagfile={}"], ["-flagfile={}"], ["--flagfile", "{}"], ["-flagfile", "{}"]]
+)
+@pytest.mark.parametrize("kind", ["device", "pipe", "directory", "large", "named in a file"])
+def test_fault_10_a_flag_file_has_an_end(
+    form: list[str], kind: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "flags"
+    if kind == "device":
+        path = pathlib.Path("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "large":
+        with path.open("w") as file:
+            file.truncate(2**40)
+    else:
+        path.write_text("# flags\n--count=7\n--flagfile=/dev/zero\n")
+    assert run(*(text.format(path) for text in form)) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(
+        "expol-act: --flagfile must name a regular file of at most 1,000,000 bytes; got"
+    )
+    assert message.endswith(HELP) and message.count("\n") == 2
+
+
+def test_a_flag_file_holds_flags(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "inner").write_text("--count=7\n")
+    (tmp_path / "outer").write_text(f"--flagfile={tmp_path}/inner\n--flagfile={tmp_path}/outer\n")
+    assert run(f"--flagfile={tmp_path}/outer") == 7
+    capsys.readouterr()
+    assert run(f"--flagfile={tmp_path}/none") == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_fault_11_an_import_may_turn_a_stop_into_an_error_of_its_own(capsys: pytest.CaptureFixture) -> None:
+    def imports(values: flags.FlagValues, arguments: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("you should not try to import numpy from its source directory") from error
+        raise AssertionError("an instruction later")
+
+    status = programs.run_program("expol-act", define_flags, imports, ["anything"], interrupted="so be it.")
+    assert status == 130
+    assert capsys.readouterr().err.endswith("expol-act: interrupted; so be it.\n")
+
+
+def test_fault_11_a_stop_while_flags_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def stopped(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(programs, "installed_versions", stopped)
+    assert run("--version") == 130
+    assert capsys.readouterr().err.endswith("expol-act: interrupted; so be it.\n")
+
+
+# Says when the import of the command begins, and takes its time.
+_SLOW_IMPORT = """
+import importlib, sys, time
+from expol_tf import console
+
+def import_module(name):
+    print("begun", flush=True)
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        raise ImportError("turned into another error") from error
+
+importlib.import_module = import_module
+sys.exit(getattr(console, sys.argv[1])())
+"""
+
+
+@pytest.mark.parametrize("program", ["train", "evaluate", "sweep", "report", "figures"])
+def test_fault_11_a_stop_while_a_program_is_imported(program: str) -> None:
+    """And where the signal is ignored, as in the background of a shell, it stays so."""
+    for ignored in (False, True):
+        with subprocess.Popen(
+            [sys.executable, "-c", _SLOW_IMPORT, program],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as process:  # fmt: skip
+            assert process.stdout is not None and process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
+            if ignored:
+                time.sleep(0.3)
+                assert process.poll() is None
+                process.kill()
+            output, error = process.communicate(timeout=30)
+            assert not output and not error
+            assert process.returncode == (-signal.SIGKILL if ignored else -signal.SIGINT)
