@@ -5,11 +5,14 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import importlib
+import importlib.util
 import inspect
+import itertools
 import sys
 import sysconfig
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,13 +70,15 @@ def _constant_text(constant: Any) -> str:
 
 
 def global_values(function: types.FunctionType) -> dict[str, Any]:
-    """Returns the globals that a function reads, by name; of a module of the user's what it reads of that."""
+    """Returns what a function reads from outside of itself, by name.
+
+    These are globals, and what the function imports in its body. Of a module of the user's it is what the
+    function reads of that, or the module, where it reads more than attributes. A function that calls
+    `globals()` may read all of them. Modules of the user's that it imports are imported, as calling it would.
+    """
     values = {}
-    for first, *rest in _loaded_globals(function.__code__):
-        if first not in function.__globals__:
-            continue  # A builtin, or a name that there is not yet.
-        name, value = first, function.__globals__[first]
-        for attribute in rest:
+    for name, value, attributes in _reads(function.__code__, function.__globals__, {}):
+        for attribute in attributes:
             if not isinstance(value, types.ModuleType) or is_installed(value.__name__):
                 break
             if not hasattr(value, attribute):
@@ -83,20 +88,89 @@ def global_values(function: types.FunctionType) -> dict[str, Any]:
     return values
 
 
-def _loaded_globals(code: types.CodeType) -> Iterator[list[str]]:
-    """Yields the global names that code reads, each with the attributes that it goes on to read."""
-    instructions = list(dis.get_instructions(code))
+def module_values(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the user has put into the names of a module, in alphabetical order."""
+    own = (name for name in names if not (name.startswith("__") and name.endswith("__")))
+    return {name: names[name] for name in sorted(own)}
+
+
+# A name, its value, and the attributes that the code goes on to read.
+_Read = tuple[str, Any, list[str]]
+
+
+def _reads(
+    code: types.CodeType, names: dict[str, Any], imported: Mapping[str, tuple[str, Any]]
+) -> Iterator[_Read]:
+    """Yields what code reads of `names`, which are its globals, and of the modules that it imports.
+
+    `imported` has the modules that code around it imported, by the variables that hold them.
+    """
+    instructions = [item for item in dis.get_instructions(code) if item.opname != "EXTENDED_ARG"]
+    imported = dict(imported)
     for index, instruction in enumerate(instructions):
+        if instruction.opname != "IMPORT_NAME":
+            continue
+        level, parts = instructions[index - 2].argval, instructions[index - 1].argval
+        package = _resolved(str(instruction.argval), level, names)
+        if package is None or is_installed(package):
+            continue
+        module, following = _module(package), instructions[index + 1 :]
+        if parts:
+            for part in parts:
+                yield f"import {package}.{part}", _part_of(module, package, part), []
+        elif following[0].opname == "IMPORT_FROM":  # `import a.b as c`, which stores the last module.
+            store = next((item for item in following if item.opname.startswith("STORE_")), following[0])
+            imported[str(store.argval)] = (f"import {package}", module)
+        else:
+            top = package.partition(".")[0]
+            imported[str(following[0].argval)] = (f"import {top}", _module(top))
+    for index, instruction in enumerate(instructions):
+        chain = [
+            str(item.argval)
+            for item in itertools.takewhile(
+                lambda item: item.opname in ("LOAD_ATTR", "LOAD_METHOD"), instructions[index + 1 :]
+            )
+        ]
+        name = str(instruction.argval)
+        if instruction.opname in ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_NAME", "LOAD_GLOBAL"):
+            if name in imported:
+                yield (*imported[name], chain)
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            chain = [str(instruction.argval)]
-            for following in instructions[index + 1 :]:
-                if following.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
-                    break
-                chain.append(str(following.argval))
-            yield chain
+            if name in names:
+                yield name, names[name], chain
+            elif name == "globals":
+                yield "globals()", _own_module(names), []
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _loaded_globals(constant)
+            yield from _reads(constant, names, imported)
+
+
+def _resolved(name: str, level: int, names: Mapping[str, Any]) -> str | None:
+    """Returns the full name of a module that code imports, None where it is relative to nothing."""
+    package = names.get("__package__") or str(names.get("__name__", "")).rpartition(".")[0]
+    try:
+        return importlib.util.resolve_name("." * level + name, package)
+    except (ImportError, ValueError):
+        return None
+
+
+def _module(name: str) -> types.ModuleType | None:
+    """Returns a module of the user's, None if it cannot be imported: the code can do no more."""
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit):
+        return None
+
+
+def _part_of(module: types.ModuleType | None, name: str, part: str) -> Any:
+    """Returns what `from module import part` gives."""
+    return getattr(module, part) if hasattr(module, part) else _module(f"{name}.{part}")
+
+
+def _own_module(names: dict[str, Any]) -> Any:
+    """Returns the module whose globals these are, or what the user has put into them."""
+    module = sys.modules.get(str(names.get("__name__")))
+    return module if module is not None and vars(module) is names else module_values(names)
 
 
 @functools.cache
@@ -105,12 +179,22 @@ def is_installed(module: str) -> bool:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top == __name__.partition(".")[0]:
         return True
-    file = getattr(sys.modules.get(module), "__file__", None)
+    file = getattr(sys.modules.get(module), "__file__", None) or _file_of(top)
     if file is None:
         return False
     path, own = Path(file), sysconfig.get_paths()
     installed = (Path(own[name]).resolve() for name in ("purelib", "platlib"))
     return not _PLACES.isdisjoint(path.parts) or any(map(path.resolve().is_relative_to, installed))
+
+
+def _file_of(top: str) -> str | None:
+    """Returns where a top-level module or package lies, which need not be imported yet."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # It was made by a program, as `__main__` is.
+        return None
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
+    return next((place for place in places if place and Path(place).exists()), None)
 
 
 def is_importable(target: Any) -> bool:

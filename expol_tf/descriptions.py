@@ -13,7 +13,7 @@ import copyreg
 import enum
 import functools
 import logging
-import os
+import pathlib
 import re
 import sys
 import types
@@ -32,6 +32,7 @@ from expol_tf.code_digests import (
     global_values,
     is_importable,
     is_installed,
+    module_values,
 )
 
 # A longer text is cut, and ends in the digest of the whole.
@@ -80,7 +81,8 @@ def describe(value: Any, known: Known = lambda value: None) -> Description:
     """Returns the description of any object.
 
     Args:
-      value: The object. Nothing is called that pickling it would not call.
+      value: The object. Nothing is called that pickling it would not call. Modules of the user's that its
+        functions import are imported.
       known: Is asked first, about every object in it.
     """
     describer = _Describer(known)
@@ -91,7 +93,8 @@ class _Describer:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._texts: dict[int, str] = {}
-        self._open: set[int] = set()
+        # The objects that are being described, with how many there were before each.
+        self._open: dict[int, int] = {}
         self._path: list[str] = []
         # Held, so that no other object gets the identity of one of them.
         self._held: list[Any] = []
@@ -104,13 +107,15 @@ class _Describer:
     def text(self, value: Any) -> str:
         """Returns the text of an object, the same each time it comes up."""
         if type(value) in _ATOMS:
-            return self._known(value) or repr(value)
+            return self._known(value) or _written_atom(value)
         key = id(value)
         if key in self._texts:
             return self._texts[key]
         if key in self._open:
-            return "…"  # It is inside of itself.
-        self._open.add(key)
+            # It is inside of itself, so many levels further down.
+            levels = len(self._open) - self._open[key]
+            return "…" if levels == 1 else f"…{levels}"
+        self._open[key] = len(self._open)
         self._held.append(value)
         try:
             if len(self._held) > _MOST_PARTS:
@@ -119,8 +124,10 @@ class _Describer:
                 text = self._known(value) or self._compound(value)
         except RecursionError:
             text = self._left_over(value, "nested too deeply")
+        except Exception:  # Its class fails when it is asked for what it holds.
+            text = self._left_over(value)
         finally:
-            self._open.remove(key)
+            del self._open[key]
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST * 3 // 4]}… sha256={digest(text)}"
         self._texts[key] = text
@@ -138,7 +145,7 @@ class _Describer:
         if type(value).__module__ == "typing":
             return self._written(value)
         if callable(getattr(value, "python_function", None)):
-            return f"tf.function({self.text(value.python_function)})"
+            return self._tf_function(value)
         return self._object(value)
 
     def _part(self, name: str, value: Any) -> str:
@@ -171,7 +178,17 @@ class _Describer:
     def _partial(self, value: functools.partial) -> str:
         items = [self._part("func", value.func), *self._parts(value.args)]
         items += [f"{name}={self._part(name, item)}" for name, item in value.keywords.items()]
-        return f"partial({', '.join(items)})"
+        inner = f"partial({', '.join(items)})"
+        if type(value) is functools.partial and vars(value):
+            inner += f" with {', '.join(self._named(vars(value)))}"
+        return self._derived(value, functools.partial, inner)
+
+    def _tf_function(self, value: Any) -> str:
+        items = [self.text(value.python_function)]
+        for name, usual in _OF_FUNCTIONS.items():
+            option = getattr(value, name, usual)
+            items += [] if option is usual or option == usual else self._named({name: option})
+        return f"tf.function({', '.join(items)})"
 
     def _mapping(self, value: Mapping) -> str:
         # The items that are there, whatever the class does when it is asked for them.
@@ -181,7 +198,9 @@ class _Describer:
         return self._derived(value, dict, f"{{{inner}}}", **({"default_factory": factory} if factory else {}))
 
     def _list(self, value: list | collections.deque) -> str:
-        return self._derived(value, list, f"[{', '.join(self._parts(value))}]")
+        limit = getattr(value, "maxlen", None) if isinstance(value, collections.deque) else None
+        more = {} if limit is None else {"maxlen": limit}
+        return self._derived(value, list, f"[{', '.join(self._parts(value))}]", **more)
 
     def _tuple(self, value: tuple) -> str:
         items = self._parts(tuple.__iter__(value))
@@ -195,22 +214,29 @@ class _Describer:
 
     def _atom(self, value: Any) -> str:
         base = next(cls for cls in type(value).__mro__ if cls in _ATOMS)
-        return self._derived(value, base, base.__repr__(value))  # type: ignore[call-arg]
+        return self._derived(value, base, _written_atom(value, base))
 
     def _bytes(self, value: Any) -> str:
         content = bytes(value)
         shown = repr(content) if len(content) <= 32 else f"<{len(content)} bytes, sha256={digest(content)}>"
-        return self._derived(value, bytes, shown)
+        more = {}
+        if isinstance(value, memoryview) and (value.format, value.ndim) != ("B", 1):
+            more = {"format": value.format, "shape": value.shape}
+        return self._derived(value, bytes, shown, **more)
 
     def _array(self, value: np.ndarray | np.generic) -> str:
         array = np.asarray(value)
-        shape = "×".join(map(str, array.shape)) or "1"
+        # A scalar is none of the arrays that hold one number.
+        shape = "×".join(map(str, array.shape)) if array.size != 1 else str(array.shape)
+        shape = "1" if isinstance(value, np.generic) else shape
+        # Records, and types of packages' own, are all the same void to `dtype.str`.
+        kind = array.dtype.str if array.dtype.kind != "V" else str(array.dtype)
         if array.dtype.hasobject:
             content = self.text(array.tolist())
         else:
             content = f"sha256={digest(np.ascontiguousarray(array).tobytes())}"
         more = {"mask": np.asarray(value.mask)} if isinstance(value, np.ma.MaskedArray) else {}
-        inner = f"array({array.dtype.str} {shape}, {content})"
+        inner = f"array({kind} {shape}, {content})"
         return inner if isinstance(value, np.generic) else self._derived(value, np.ndarray, inner, **more)
 
     def _tensor(self, value: Any) -> str:
@@ -219,11 +245,20 @@ class _Describer:
         except Exception:  # It has no value yet: it belongs to a graph.
             return self._left_over(value)
 
-    def _path_like(self, value: os.PathLike) -> str:
-        return f"path({os.fspath(value)!r})"
+    def _pure_path(self, value: pathlib.PurePath) -> str:
+        inner = f"path({str(value)!r})"
+        if type(value) is type(pathlib.Path()):
+            return inner
+        # Of its slots the library makes caches, so that they say nothing more.
+        items = [inner, *self._named(getattr(value, "__dict__", {}))]
+        return f"{self._class(type(value))}({', '.join(items)})"
 
     def _module(self, value: types.ModuleType) -> str:
-        return f"<module {value.__name__}>"
+        name = value.__name__
+        if is_installed(name):
+            return f"<module {name}>"
+        items = [f"{key}={self._part(key, item)}" for key, item in module_values(vars(value)).items()]
+        return f"<module {name}{': ' if items else ''}{', '.join(items)}>"
 
     def _logger(self, value: logging.Logger) -> str:
         return f"<logger {value.name}>"
@@ -235,7 +270,12 @@ class _Describer:
         return f"weakref({self.text(value())})"
 
     def _wrapper(self, value: Any) -> str:
-        return f"{type(value).__name__}({self._part('func', next(iter(_functions(value)), None))})"
+        wrapped = _wrapped(value)
+        if len(wrapped) == 1:
+            items = [self._part(name, item) for name, item in wrapped.items()]
+        else:
+            items = self._named(wrapped)
+        return f"{type(value).__name__}({', '.join([*items, *_cache_options(value)])})"
 
     def _method(self, value: types.MethodType) -> str:
         return f"{self.text(value.__func__)} of {self._part('__self__', value.__self__)}"
@@ -283,7 +323,7 @@ class _Describer:
             functions = list(_functions(member))
             for function in functions:
                 text, code = self._function_and_code(function)
-                parts += [f"{key} {type(member).__name__}", text, *code]
+                parts += [f"{key} {type(member).__name__}", *_cache_options(member), text, *code]
                 shown += [f"{key}={text}"] if ": " in text else []
             if not functions and not _OF_PYTHON.fullmatch(key) and not isinstance(member, _SLOTS):
                 values[key] = member
@@ -317,7 +357,7 @@ class _Describer:
             return self._object(value)
         if seen is None:
             inner = _Describer(self._known)
-            inner._open.add(id(value))
+            inner._open[id(value)] = 0
             seen = _first_seen[value] = inner.description(inner._object(value))
         self._codes += seen.codes
         self._leftover += [".".join([*self._path, place]) for place in seen.leftover]
@@ -377,20 +417,49 @@ _KINDS: tuple[tuple[Any, Callable[[_Describer, Any], str]], ...] = (
     (tuple, _Describer._tuple),
     ((set, frozenset), _Describer._set),
     ((np.ndarray, np.generic), _Describer._array),
-    (os.PathLike, _Describer._path_like),
+    (pathlib.PurePath, _Describer._pure_path),
     (weakref.ReferenceType, _Describer._reference),
 )
 
 
+# Names of what a wrapper wraps: a method, or what makes a property.
+_WRAPPED = ("__func__", "fget", "fset", "fdel", "func", "__wrapped__")
+# What `tf.function` was told besides the function, with what it is told nothing.
+_OF_FUNCTIONS: dict[str, Any] = {
+    "_jit_compile": None,
+    "_autograph": True,
+    "_reduce_retracing": False,
+    "input_signature": None,
+    "_experimental_autograph_options": None,
+    "_attributes": {},
+}
+
+
+def _wrapped(wrapper: Any) -> dict[str, Any]:
+    """Returns what a method or property wraps, by name; a static method has it under two names."""
+    found = ((name, getattr(wrapper, name, None)) for name in _WRAPPED)
+    return {
+        name: value for name, value in {id(item[1]): item for item in found}.values() if value is not None
+    }
+
+
 def _functions(member: Any) -> list[types.FunctionType]:
-    """Returns the functions that a class has as this member: a method, or what makes a property."""
-    names = ("__func__", "fget", "fset", "fdel", "func", "__wrapped__")
-    found: list[Any] = [member]
-    if isinstance(member, _WRAPPERS):
-        found = [getattr(member, name, None) for name in names]
-    # A static method has what it wraps under two names.
-    unique = {id(function): function for function in found}.values()
-    return [function for function in unique if isinstance(function, types.FunctionType)]
+    """Returns the functions that a class has as this member, none if it holds anything else too."""
+    found = [*_wrapped(member).values()] if isinstance(member, _WRAPPERS) else [member]
+    return found if all(isinstance(item, types.FunctionType) for item in found) else []
+
+
+def _cache_options(wrapper: Any) -> list[str]:
+    options = getattr(wrapper, "cache_parameters", None)
+    return [f"{name}={value}" for name, value in options().items()] if callable(options) else []
+
+
+def _written_atom(value: Any, base: Any = None) -> str:
+    kind: Any = base or type(value)
+    try:
+        return kind.__repr__(value)
+    except ValueError:  # An integer of more digits than Python writes.
+        return hex(value)
 
 
 def _name(target: Any) -> str:
@@ -444,4 +513,4 @@ def _content(cell: types.CellType) -> Any:
 
 def _listed(part: Any) -> Any:
     """Returns a part of what pickling gives; items, which come as an iterator, as a list."""
-    return list(part) if hasattr(part, "__next__") else part
+    return list(part) if hasattr(part, "__next__") and not isinstance(part, type) else part
