@@ -27,7 +27,7 @@ from expol_tf.environments.gymnasium_env import GymnasiumEnvironment, SingleGymn
 from expol_tf.environments.registry import make_registered
 from expol_tf.environments.running_statistics import refuse_normalizing_class, refuse_running_statistics
 from expol_tf.environments.vector_environment import VectorEnvironment
-from expol_tf.environments.wrapper_chain import layers
+from expol_tf.environments.wrapper_chain import layers, require_readable
 from expol_tf.errors import ConfigurationError
 from expol_tf.factories import made_class, may_make, shown_factory
 from expol_tf.number_types import NumEnvs, SeedNumber
@@ -192,8 +192,10 @@ def _make(task: Task, kwargs: dict[str, Any], wrappers: Sequence[Wrapper]) -> gy
         env = _made(functools.partial(task, **kwargs), task)
     for wrapper in wrappers:
         env = _made(functools.partial(wrapper, env), wrapper)
+    require_readable(env)
     refuse_running_statistics(env)
-    return _with_spaces(env)
+    _require_time_limit(env)
+    return env
 
 
 def _require_keywords(factory: Callable[..., gymnasium.Env], kwargs: dict[str, Any]) -> None:
@@ -227,18 +229,12 @@ def _made(make: Callable[[], Any], maker: Any) -> gymnasium.Env:
     return env
 
 
-def _with_spaces(env: gymnasium.Env) -> gymnasium.Env:
-    """Returns `env` once it is known to have both spaces and a time limit that can be."""
+def _require_time_limit(env: gymnasium.Env) -> None:
+    """Refuses a time limit of no steps that a factory or wrapper has set."""
     name = type(env.unwrapped).__name__
-    for space in ("observation_space", "action_space"):
-        try:
-            getattr(env, space)
-        except BaseException as error:
-            raise task_error(error, name, f"its {space}") from None
     for layer in layers(env):
         limit = getattr(layer, "_max_episode_steps", 1) if isinstance(layer, TimeLimit) else 1
         if not limit > 0:
             raise ConfigurationError(
                 f"max_episode_steps of {name} must be a positive integer; its TimeLimit has {limit!r}."
             )
-    return env

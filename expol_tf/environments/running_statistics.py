@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium
 
+from expol_tf.environments.faults import task_error
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import ConfigurationError
 
@@ -35,12 +36,16 @@ _REMEDY = (
 def refuse_running_statistics(env: gymnasium.Env) -> None:
     """Raises a `ConfigurationError` if a layer of `env` keeps running statistics that still learn.
 
-    A layer whose `update_running_mean` is False applies what it was given, and passes.
+    A layer whose `update_running_mean` is False applies what it was given, and passes. One that fails when it
+    is asked for that, or for what it holds, raises a `TaskError`.
     """
     for layer in layers(env):
-        if getattr(layer, "update_running_mean", True) is False:
-            continue
-        found = next(_statistics(layer), None)
+        try:
+            if getattr(layer, "update_running_mean", True) is False:
+                continue
+            found = next(_statistics(layer), None)
+        except BaseException as error:
+            raise task_error(error, type(layer).__name__, "reading its attributes") from None
         if found is not None:
             raise ConfigurationError(f"{type(layer).__name__} keeps running statistics ({found}): {_REMEDY}")
 

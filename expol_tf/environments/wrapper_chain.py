@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
+from expol_tf.environments.faults import shown, task_error
+from expol_tf.errors import TaskError
+
 
 def layers(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
-    """Yields `env`, then what it wraps, down to the environment itself."""
+    """Yields `env`, then what it wraps, down to the environment itself.
+
+    Raises:
+      TaskError: If a wrapper does not say what it wraps.
+    """
     while isinstance(env, gymnasium.Wrapper):
         yield env
-        env = env.env
+        env = _environment_of(env, "env")
     yield env
+
+
+def require_readable(env: gymnasium.Env) -> None:
+    """Raises a `TaskError` if `env` fails when it is asked for what every environment has."""
+    for _ in layers(env):
+        pass
+    unwrapped = _environment_of(env, "unwrapped")
+    for space in ("observation_space", "action_space"):
+        _asked(env, space, type(unwrapped).__name__)
+
+
+def _environment_of(env: gymnasium.Env, attribute: str) -> gymnasium.Env:
+    inner = _asked(env, attribute, type(env).__name__)
+    if not isinstance(inner, gymnasium.Env):
+        raise TaskError(f"its {attribute} must be a gymnasium.Env; got {shown(inner)}.", type(env).__name__)
+    return inner
+
+
+def _asked(env: gymnasium.Env, attribute: str, name: str) -> Any:
+    try:
+        return getattr(env, attribute)
+    except BaseException as error:
+        raise task_error(error, name, f"its {attribute}") from None
 
 
 def peel_time_limit(env: gymnasium.Env) -> tuple[gymnasium.Env, TimeLimit | None]:

@@ -741,3 +741,58 @@ def test_a_task_error_can_be_sent_to_another_process():
     sent = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(sent, TaskError) and str(sent) == str(caught.value)
     assert sys.exc_info() == (None, None, None)
+
+
+class Recursing(gymnasium.Wrapper):
+    """Delegates to an attribute that it never sets."""
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+
+class Unready(gymnasium.Wrapper):
+    """Cannot say yet whether its statistics learn."""
+
+    @property
+    def update_running_mean(self):
+        raise RuntimeError("not yet")
+
+
+class Bottomless(gymnasium.Wrapper):
+    """Looks for the environment in the wrong place."""
+
+    @property
+    def unwrapped(self):
+        return self.nothing.unwrapped
+
+
+class Empty(Bottomless):
+    """Has nothing inside."""
+
+    unwrapped = None
+
+
+class Uninitialized(gymnasium.Wrapper):
+    """Does not call its base class."""
+
+    def __init__(self, env):
+        self.inner = env
+
+
+UNREADABLE = {
+    Recursing: "Recursing: reading its attributes raised RecursionError",
+    Unready: "Unready: reading its attributes raised RuntimeError: not yet",
+    Bottomless: "Bottomless: its unwrapped raised AttributeError: 'Bottomless' object has no attribute",
+    Empty: "Empty: its unwrapped must be a gymnasium.Env; got None",
+    Uninitialized: "Uninitialized: its env raised AttributeError",
+}
+
+
+@pytest.mark.parametrize("wrapper", UNREADABLE)
+@pytest.mark.parametrize("way", ["loaded", "given"])
+def test_fault_17_a_wrapper_that_fails_before_the_first_reset(wrapper, way):
+    with pytest.raises(TaskError, match=UNREADABLE[wrapper]):
+        if way == "loaded":
+            load_vector(Misbehaving, 2, wrappers=[wrapper])
+        else:
+            SyncVectorEnvironment([wrapper(Misbehaving())])

@@ -15,7 +15,7 @@ from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.returned_values import FLAGS, NUMBERS
 from expol_tf.environments.running_statistics import refuse_running_statistics
-from expol_tf.environments.wrapper_chain import peel_time_limit, step_limit
+from expol_tf.environments.wrapper_chain import peel_time_limit, require_readable, step_limit
 from expol_tf.errors import CapabilityError, TaskError
 from expol_tf.number_types import SeedNumber
 from expol_tf.random import sub_environment_seeds
@@ -52,12 +52,13 @@ class SyncVectorEnvironment(Backend):
 
         Raises:
           SpaceError: If the spaces are not supported.
-          TaskError: If the sub-environments have different spaces.
+          TaskError: If the sub-environments have different spaces, or one raises when it is asked for them.
           ConfigurationError: If one keeps running statistics, which would be its own.
         """
         self._envs = list(envs)
         self._borrowed = borrowed
         for env in self._envs:
+            require_readable(env)
             refuse_running_statistics(env)
         first = self._envs[0]
         task = task or type(first.unwrapped).__name__
