@@ -88,6 +88,14 @@ OBJECTIVES = {
         functools.partial(objectives.scale_advantages, scaling="center"),
         dict(advantages=tf.zeros([4]), valid=VALID),
     ),
+    "without_rounding": (
+        functools.partial(objectives.without_rounding, gamma=0.9, gae_lambda=0.9),
+        dict(advantages=tf.zeros([2, 3]), valid=tf.fill([2, 3], True), size=tf.zeros([2, 3])),
+    ),
+    "AdvantageEstimation.without_rounding": (
+        ESTIMATION.without_rounding,
+        dict(advantages=tf.zeros([2, 3]), valid=tf.fill([2, 3], True), size=tf.zeros([2, 3])),
+    ),
     "masked_mean": (objectives.masked_mean, dict(values=tf.zeros([4]), valid=VALID)),
     "masked_variance": (objectives.masked_variance, dict(values=tf.zeros([4]), valid=VALID)),
     "explained_variance": (

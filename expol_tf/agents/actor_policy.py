@@ -101,6 +101,13 @@ class ActorPolicy(tf_policy.TFPolicy):
         self._selection = selection
         self._half = tf.constant(ActionBox.of(action_spec)[1], tf.float32)
         self._actor_network = actor_network
+        self._size = int(time_step_spec.observation.shape[0])
+        if observation_normalizer is not None and observation_normalizer.size != self._size:
+            raise ConfigurationError(
+                f"observation_normalizer must be of observations [{self._size}], as the time_step_spec says; "
+                f"got one of [{observation_normalizer.size}]. Make it with "
+                "ObservationNormalizer(time_step_spec.observation)."
+            )
         self._observation_normalizer = observation_normalizer
         self._greedy = greedy
         self._reports_density = reports_density
@@ -108,7 +115,6 @@ class ActorPolicy(tf_policy.TFPolicy):
         # Acting by a flow is hundreds of small operations, which XLA makes faster.
         self._forward = tf.function(self._compute, jit_compile=jit_compile, autograph=False)
         self._compiled_act = tf.function(self._act, autograph=False, reduce_retracing=True)
-        self._size = int(time_step_spec.observation.shape[0])
 
     def act(self, observation: Any, policy_state: Any = ()) -> tuple[Any, ...]:
         """Acts on a batch of observations, in one compiled call.
@@ -127,7 +133,7 @@ class ActorPolicy(tf_policy.TFPolicy):
         """
         observation = self._observations(observation)
         self._require_state(policy_state, observation.shape[0])
-        if observation.shape[0] == 0:  # TFP's mixtures divide by the number of rows.
+        if observation.shape[0] == 0:
             return self._nothing(policy_state)
         return self._compiled_act(observation, policy_state)
 
@@ -144,6 +150,8 @@ class ActorPolicy(tf_policy.TFPolicy):
         """
         observation = self._observations(observation)
         require_shapes(("seed", seed, "2", "int"))
+        if observation.shape[0] == 0:
+            return self._nothing(())[0]
         return self._into_box(self._select(self._distribution_of(observation), seed))
 
     def _act(self, observation, policy_state=()):
@@ -193,7 +201,7 @@ class ActorPolicy(tf_policy.TFPolicy):
             require_shapes(("policy_state", state, " ".join([rows, *map(str, spec.shape)])))
 
     def _nothing(self, policy_state):
-        """What acting on no observation returns."""
+        """What acting on no observation returns. TFP's mixtures divide by the number of rows."""
         specs = self.action_spec, self.info_spec
         action, info = tf.nest.map_structure(lambda spec: tf.zeros([0, *spec.shape], spec.dtype), specs)
         return (action, info, policy_state) if self._has_state else (action, info)
@@ -204,6 +212,9 @@ class ActorPolicy(tf_policy.TFPolicy):
         return super()._maybe_reset_state(time_step, policy_state)
 
     def _action(self, time_step, policy_state, seed=None):
+        if time_step.observation.shape[0] == 0:
+            action, info, *_ = self._nothing(policy_state)
+            return policy_step.PolicyStep(action, policy_state, info)
         # TF-Agents hands on what its user gave: a stateless seed, or an integer s, which is taken as (s, s).
         seed = self._next_seed() if seed is None else tf.broadcast_to(tf.cast(seed, tf.int32), [2])
         if self._has_state:

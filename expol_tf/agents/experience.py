@@ -56,6 +56,18 @@ def require_rollout(
             f"rollout.policy_info must hold {', '.join(info_spec)}, as the agent's collect_policy records "
             f"them; got {_names(info)}. Collect with that policy."
         )
+    for name, value in named.items():
+        # What follows reads shapes and dtypes, and a list of lists would be a tensor for each number.
+        if isinstance(value, list | tuple):
+            raise ConfigurationError(
+                f"{name} must be a tensor or an array; got a {type(value).__name__}. Give np.asarray({name})."
+            )
+    shape = tf.TensorShape(getattr(rollout.reward, "shape", None))
+    if shape.rank == 2 and 0 in shape.as_list():
+        raise ConfigurationError(
+            f"rollout must hold a step of one environment or more; got [B, T] = {shape.as_list()}. Collect "
+            "first."
+        )
     shapes = [f"B T {observation_size}", f"B T {action_size}", "B T", "B T", f"B T {observation_size}"]
     dtypes = ["any", "float32", "float32", "float32", "any", "bool", "bool"]
     require_shapes(
@@ -188,6 +200,9 @@ def require_transitions(
                 f"{name} must have a known rank; got a tensor of shape {value.shape}. Set it by "
                 "tf.ensure_shape, or in the input_signature."
             )
+    if tf.TensorShape(getattr(transitions.reward, "shape", None)) == [0]:
+        # Means over them would be NaN, and so would be all that an optimizer remembers.
+        raise ConfigurationError("transitions must hold one or more; got none. Sample before you update.")
     shapes = [f"N {observation_size}", f"N {action_size}", "N", "N", f"N {observation_size}", "N | None"]
     # Networks convert observations and actions themselves.
     dtypes = ["any", "any", "float32", "float32", "any", "bool"]

@@ -223,15 +223,12 @@ class OnPolicyAgent(PolicyAgent):
         # Successors are evaluated by themselves: where an episode ends, the next row is another
         # episode's first state.
         next_value = self._value_of(self._normalize(merge(rollout.next_observation)))
-        advantage = merge(
-            self._advantages.estimate(
-                rollout.reward,
-                rollout.discount,
-                tf.reshape(value, [batch, time]),
-                tf.reshape(next_value, [batch, time]),
-                rollout.episode_end,
-            )
+        values, next_values = (tf.reshape(each, [batch, time]) for each in (value, next_value))
+        advantage = self._advantages.estimate(
+            rollout.reward, rollout.discount, values, next_values, rollout.episode_end
         )
+        size = tf.reduce_max(tf.abs(tf.stack([rollout.reward, values, next_values])), axis=0)
+        advantage = merge(self._advantages.without_rounding(advantage, rollout.valid, size))
         valid = merge(rollout.valid)
         info = {name: merge(tensor) for name, tensor in rollout.policy_info.items()}
         scaled = self._advantages.scale(advantage, valid, self._entropy_weight)

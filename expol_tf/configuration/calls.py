@@ -68,6 +68,12 @@ class _Calls:
         known = gin_registry.look_up(name, binding.location)
         node = (inner or scope, known.selector)
         refuse_program(reference, known, self._configuration.root, binding.location)
+        if known.selector == "gin.constant":
+            # gin looks the scope up among the constants, and ends in a KeyError where there is none.
+            raise ConfigurationError(
+                f"{binding.location}: {_shown(binding)} = {reference}: gin.constant is how gin reads a "
+                "constant. Write the constant's name after a percent sign, %NAME."
+            )
         if not reference.evaluate:
             # Whoever gets it calls it later: that is no call within this one.
             self._pending.append(node)

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from expol_tf.bijectors import Squash
 from expol_tf.distributions.image import ImageDistribution
 from expol_tf.errors import CapabilityError
+from expol_tf.shapes import require_shapes
 from expol_tf.tfp_types import CHAIN, INDEPENDENT, is_transformed
 
 tfb = tfp.bijectors
@@ -186,9 +187,17 @@ def action_log_prob(
 
     Args:
       distribution: A distribution over actions `[..., A]`.
-      action: a `[..., A]`.
-      pre_squash_action: u `[..., A]`, or None where it is not known.
+      action: a `[..., A]`, with further axes before those of the distribution or not.
+      pre_squash_action: u in the shape of a, or None where it is not known.
     """
+    if distribution.batch_shape.rank is not None:
+        # TFP would broadcast N actions against N others, to [N, N] densities.
+        sizes = [*distribution.batch_shape.as_list(), *distribution.event_shape.as_list()]
+        written = " ".join(f"b{axis}" if size is None else str(size) for axis, size in enumerate(sizes))
+        require_shapes(
+            ("action", action, f"* {written}"),
+            ("pre_squash_action", pre_squash_action, f"* {written} | None"),
+        )
     inner, squash = split_squash(distribution)
     # A TFP bijector that outlives a call remembers the pre-image of a tensor that it has seen, even if its
     # parameters have changed since or the tensor is of another graph. It has not seen a copy of the tensor.

@@ -8,6 +8,7 @@ from tf_agents.typing import types
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import vector_size
 from expol_tf.number_types import NonNegative, Positive
+from expol_tf.shapes import require_shapes
 from expol_tf.text_types import ModuleName
 
 
@@ -41,6 +42,11 @@ class ObservationNormalizer(tf.Module):
         self._squares = tf.Variable(tf.zeros([size], tf.float64), trainable=False, name="squared_deviations")
 
     @property
+    def size(self) -> int:
+        """O, the number of an observation's components."""
+        return self._mean.shape[0]
+
+    @property
     def count(self) -> tf.Variable:
         """The number of observations so far, a float64 scalar."""
         return self._count
@@ -57,7 +63,8 @@ class ObservationNormalizer(tf.Module):
         return tf.cast(tf.sqrt(variance + self._epsilon), tf.float32)
 
     def __call__(self, observation: tf.Tensor) -> tf.Tensor:
-        """Returns the normalized observation, float32, of the same shape."""
+        """Returns the normalized observation, float32, of the same shape `[..., O]`."""
+        require_shapes(("observation", observation, f"* {self.size}", "any"))
         # Subtracted before it is rounded: float32 has a mean of 1e4 only to 5e-4, which can be much of a std.
         deviation = tf.cast(tf.cast(observation, tf.float64) - self._mean, tf.float32)
         normalized = deviation / self.std
@@ -70,8 +77,10 @@ class ObservationNormalizer(tf.Module):
           observations: o `[..., O]`.
           valid: Bool `[...]`, which of them count; None for all.
         """
-        size = observations.shape[-1]
-        batch = tf.cast(tf.reshape(observations, [-1, size]), tf.float64)
+        require_shapes(
+            ("observations", observations, f"... {self.size}", "any"), ("valid", valid, "... | None", "bool")
+        )
+        batch = tf.cast(tf.reshape(observations, [-1, self.size]), tf.float64)
         weight = tf.ones_like(batch[:, :1])
         if valid is not None:
             counts = tf.reshape(valid, [-1, 1])

@@ -6,6 +6,7 @@ from expol_tf.objectives.advantages import (
     ScaledAdvantages,
     generalized_advantages,
     scale_advantages,
+    without_rounding,
 )
 from expol_tf.objectives.batch_parts import improvement_in_parts, soft_value_in_parts
 from expol_tf.objectives.contrasts import Contrast, langevin_particles, uniform_actions
@@ -79,6 +80,7 @@ __all__ = [
     "reverse_kl",
     "sampled_soft_value",
     "scale_advantages",
+    "without_rounding",
     "soft_value_in_parts",
     "uniform_actions",
     "wasserstein",

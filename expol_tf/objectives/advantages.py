@@ -86,6 +86,29 @@ def generalized_advantages(
     return tf.transpose(advantages)
 
 
+def without_rounding(
+    advantages: tf.Tensor, valid: tf.Tensor, size: tf.Tensor, gamma: float, gae_lambda: float
+) -> tf.Tensor:
+    """Returns Â, or their mean in the place of all where the differences are rounding errors.
+
+    A one-step error δ = r + γV(s′) − V(s) is rounded in proportion to r and V, not to itself, and the λ-trace
+    adds up to Σₖ (γλ)ᵏ of these errors. What differs by no more is equal: divided by its deviation it would
+    be ±1.
+
+    Args:
+      advantages: Â `[B, T]`, in units of the reward.
+      valid: Bool `[B, T]`, the frames that count.
+      size: The larger of |r| and |V| `[B, T]`, in units of the reward.
+      gamma: γ in [0, 1].
+      gae_lambda: λ in [0, 1].
+    """
+    require_shapes(("advantages", advantages, "B T"), ("valid", valid, "B T", "bool"), ("size", size, "B T"))
+    steps = advantages.shape[1]
+    terms = sum((gamma * gae_lambda) ** step for step in range(steps))
+    equal = equal_up_to_rounding(advantages, valid, size * terms)
+    return tf.where(equal, masked_mean(advantages, valid), advantages)
+
+
 def scale_advantages(
     advantages: tf.Tensor, valid: tf.Tensor, scaling: str, epsilon: float = 1e-8
 ) -> ScaledAdvantages:
@@ -153,6 +176,10 @@ class AdvantageEstimation:
         return generalized_advantages(
             reward, discount, value, next_value, episode_end, self.gamma, self.gae_lambda
         )
+
+    def without_rounding(self, advantages: tf.Tensor, valid: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        """Returns Â `[B, T]`, all alike where they differ by rounding alone, as `without_rounding` does."""
+        return without_rounding(advantages, valid, size, self.gamma, self.gae_lambda)
 
     def scale(self, advantages: tf.Tensor, valid: tf.Tensor, entropy_weight: float = 0.0) -> ScaledAdvantages:
         """Centres Â `[...]` and scales it as an objective with this entropy bonus needs it.

@@ -174,9 +174,9 @@ def _rows_of_all(tensors: Sequence[tf.Tensor | None]) -> int:
     """Returns N of tensors `[N, …]`; refuses others, as rows of a longer one would never be seen."""
     shapes = [tensor.shape for tensor in tensors if tensor is not None]
     sizes = [None if shape.rank in (0, None) else shape[0] for shape in map(tf.TensorShape, shapes)]
-    if len(set(sizes)) != 1 or sizes[0] is None:
+    if len(set(sizes)) != 1 or not sizes[0]:
         raise ConfigurationError(
-            "data and valid must be tensors [N, …] of the same, known N; got the shapes "
+            "data and valid must be tensors [N, …] of the same, known N, 1 or more; got the shapes "
             f"{', '.join(str(list(shape)) for shape in shapes)}. Give every tensor a row for each example."
         )
     return int(sizes[0])

@@ -139,6 +139,15 @@ def test_fault_12_act_on_zero_rows(policy, kind):
         assert some.shape == (0, *one.shape[1:])
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "mixture", "flow"])
+def test_fault_12_a_policy_of_tf_agents_acts_on_zero_rows(kind):
+    policy = agent(kind).collect_policy
+    step = policy.action(ts.restart(tf.zeros([0, 3]), 0))
+    assert step.action.shape == (0, 2)
+    tf.nest.assert_same_structure(step.info, policy.action(ts.restart(tf.zeros([1, 3]), 1)).info)
+    assert policy.sampled_action(np.zeros([0, 3]), tf.constant([1, 2])).shape == (0, 2)
+
+
 def test_fault_12_a_policy_with_a_state_acts_on_zero_rows():
     policy = ddpg().collect_policy
     action, info, state = policy.act(np.zeros([0, 3]), policy.get_initial_state(0))

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tf_agents.trajectories import trajectory
 
 from expol_tf.agents import (
@@ -18,9 +19,11 @@ from expol_tf.agents import (
     rollout_from_trajectory,
     transitions_from_trajectory,
 )
-from expol_tf.distributions import sampled_kl
+from expol_tf.distributions import action_log_prob, sampled_kl
 from expol_tf.errors import ConfigurationError
-from expol_tf.optimizers import MinibatchAdam, MinibatchRegression, fisher_product
+from expol_tf.keras_api import keras
+from expol_tf.networks import ObservationNormalizer
+from expol_tf.optimizers import KfacRegression, MinibatchAdam, MinibatchRegression, fisher_product
 from expol_tf.training import UniformReplay
 from tests.agents import small_agents, small_off_policy
 
@@ -253,7 +256,7 @@ CALLS = {
     "predictions [N, 1]": (lambda: _fit(keeps_axis=True), r"^predict\(inputs\) must be \[N\]; got \(4, 1\)"),
     "data of two lengths": (
         lambda: _minimize((tf.zeros([2]), tf.zeros([4]))),
-        r"^data and valid must be tensors \[N, …\] of the same, known N; got the shapes \[2\], \[4\]",
+        r"^data and valid must be tensors \[N, …\] of the same, known N, 1 or .* got the shapes \[2\], \[4\]",
     ),
     "a mask of another length": (
         lambda: _minimize(valid=tf.fill([3], True)),
@@ -322,3 +325,69 @@ def test_fault_13_what_is_no_array_of_real_numbers(field, wrong):
         arguments = TRANSITIONS._replace(**{field: wrong(getattr(TRANSITIONS, field).numpy())}), SEED
     with pytest.raises(ConfigurationError, match=rf"{field} must be an array of real numbers"):
         sac().update(*arguments)
+
+
+def test_fault_01_densities_of_other_numbers_of_actions_are_refused():
+    """Six distributions against six actions with an axis too many were 36 densities."""
+    policy = tfp.distributions.MultivariateNormalDiag(tf.zeros([6, 2]), tf.ones([6, 2]))
+    action = tf.reshape(tf.range(12.0), [6, 2])
+    np.testing.assert_array_equal(action_log_prob(policy, action), policy.log_prob(action))
+    assert action_log_prob(policy, tf.stack([action] * 3)).shape == (3, 6)  # Three samples of each.
+    for wrong in (action[:, tf.newaxis], action[0], action[:1], action[:, :1]):
+        with pytest.raises(ConfigurationError, match=r"^action must .*; got "):
+            action_log_prob(policy, wrong)
+
+
+def test_fault_01_a_normalizer_takes_observations_of_its_own_size():
+    normalizer = ObservationNormalizer(small_agents.OBSERVATION)
+    normalizer.update(tf.ones([8, 3]))
+    for wrong in (tf.ones([2, 1]), tf.ones([2, 2]), tf.ones([4])):
+        with pytest.raises(ConfigurationError, match="^observations must be .*3"):
+            normalizer.update(wrong)
+        with pytest.raises(ConfigurationError, match="^observation must be .*3"):
+            normalizer(wrong)
+    with pytest.raises(ConfigurationError, match="^valid must "):
+        normalizer.update(tf.ones([8, 3]), valid=tf.ones([1], bool))
+    assert float(normalizer.count) == 8.0
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_fault_01_an_agent_takes_a_normalizer_of_its_own_observations(size):
+    other = ObservationNormalizer(tf.TensorSpec([size], tf.float32))
+    with pytest.raises(ConfigurationError, match=rf"^observation_normalizer must be of .*\[3\].*\[{size}\]"):
+        small_agents.make_agent(observation_normalizer=other)
+    with pytest.raises(ConfigurationError, match=r"^observation_normalizer must be of observations \[3\]"):
+        small_off_policy.sac(observation_normalizer=other)
+
+
+def test_fault_01_no_transitions_are_no_batch():
+    agent = small_off_policy.sac()
+    none = tf.nest.map_structure(lambda tensor: tensor[:0], TRANSITIONS)
+    with pytest.raises(ConfigurationError, match="^transitions must hold one or more; got none"):
+        agent.update(none, SEED)
+
+
+def test_fault_13_a_rollout_without_steps_or_of_lists():
+    agent = small_agents.make_agent()
+    rollout = tf.nest.map_structure(tf.constant, small_agents.make_rollout(agent))
+    for empty in (lambda tensor: tensor[:, :0], lambda tensor: tensor[:0]):
+        with pytest.raises(ConfigurationError, match="^rollout must hold a step of one environment or more"):
+            agent.train_on_rollout(tf.nest.map_structure(empty, rollout))
+    with pytest.raises(ConfigurationError, match="^rollout.reward must be a tensor or an array; got a list"):
+        agent.train_on_rollout(rollout._replace(reward=rollout.reward.numpy().tolist()))
+
+
+@pytest.mark.parametrize("make", [MinibatchRegression, functools.partial(KfacRegression, jit_compile=False)])
+def test_fault_13_no_examples_are_no_regression(make):
+    layer = keras.layers.Dense(1)
+    layer.build([None, 3])
+
+    def predict(inputs):
+        return layer(inputs)[:, 0]
+
+    regression = make()
+    regression.build(predict, layer.trainable_variables, tf.zeros([2, 3]))
+    fit = tf.function(regression.fit, autograph=False)
+    none = tf.zeros([0, 3]), tf.zeros([0]), tf.zeros([0], bool)
+    with pytest.raises(ConfigurationError, match="1 or more|one sample or more"):
+        fit(predict, layer.trainable_variables, *none, SEED)

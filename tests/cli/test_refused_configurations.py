@@ -124,6 +124,12 @@ def test_fault_15_a_bound_text_that_names_nothing(
         ("train.seed = %gin.REQUIRED", "%gin.REQUIRED stands for a value that is still missing"),
         ("train.seed = 1j", "train.seed must be int; got 1j"),
         ("train.seed = @gin.singleton()", "singleton needs a value for 'constructor'. Write one/singleton"),
+        (
+            "train.seed = @gin.constant()",
+            "how gin reads a constant. Write the constant's name after a percent sign, %NAME",
+        ),
+        ("train.seed = @x/gin.constant()", "how gin reads a constant"),
+        ("train.observers = [@gin.constant]", "how gin reads a constant"),
         ("train.observers = [@gin.singleton()]", "singleton needs a value for 'constructor'"),
         ("FlowActorNetwork.num_transformations = 1000000", "must be 0 or more and at most 1,000"),
         ("CriticNetwork.num_critics = 1000000", "must be 1 or more and at most 1,000"),

@@ -177,7 +177,7 @@ def test_the_pre_image_keeps_densities_exact_where_the_action_has_lost_them(far)
 def test_densities_follow_a_policy_whose_bijector_is_kept():
     shift = tf.Variable([0.5, 1.0])
     policy = tfd.TransformedDistribution(gaussian(), tfb.Chain([Squash(BOX), tfb.Shift(shift)]))
-    action = tf.constant(MIDDLE + HALF * [[0.1, -0.2]] * 3, tf.float32)
+    action = tf.constant(MIDDLE + HALF * np.array([[0.1, -0.2]] * 3), tf.float32)
 
     @tf.function(autograph=False)
     def before_and_after(given):

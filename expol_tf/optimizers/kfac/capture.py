@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from expol_tf.errors import ConfigurationError
+
 
 class Evaluation(NamedTuple):
     """A layer's product x·W, `outputs` `[R, out]` of `inputs` `[R, in]`; equal inputs have equal `value`."""
@@ -41,6 +43,10 @@ def dense_layers(log_probs: tf.Tensor, variables: Sequence[tf.Variable]) -> list
     """
     uses = _Uses(log_probs, variables)
     samples = log_probs.shape.num_elements()
+    if samples == 0:
+        raise ConfigurationError(
+            "log_prob must be of one sample or more; got none. Give a batch with samples."
+        )
     layers = []
     for kernel, bias, products in uses.layers():
         rows = [product.inputs[0].shape[0] for product in products]
