@@ -31,12 +31,21 @@ def may_make(factory: Callable[..., Any], base: type) -> bool:
 
 def takes(factory: Callable[..., Any], *arguments: Any, **keywords: Any) -> bool:
     """Whether a factory can be called with these arguments, and perhaps more; True where it does not tell."""
+    return _binds(inspect.Signature.bind_partial, factory, *arguments, **keywords)
+
+
+def takes_only(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether a function can be called with these arguments and no more; True where it does not tell."""
+    return _binds(inspect.Signature.bind, function, *arguments)
+
+
+def _binds(bind: Callable[..., Any], function: Callable[..., Any], *arguments: Any, **keywords: Any) -> bool:
     try:
-        signature = inspect.signature(factory)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):  # Some built-in functions have none.
         return True
     try:
-        signature.bind_partial(*arguments, **keywords)
+        bind(signature, *arguments, **keywords)
     except TypeError:
         return False
     return True

@@ -7,8 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import tensorflow as tf
+
+from expol_tf.argument_types import shown
 from expol_tf.checked import checked
 from expol_tf.configurable import configurable
+from expol_tf.errors import ConfigurationError
+from expol_tf.factories import shown_factory
 from expol_tf.number_types import Finite
 from expol_tf.runs import atomic_files, reading
 from expol_tf.training.export import export_policy
@@ -37,8 +43,33 @@ class TrainingEvent(NamedTuple):
     root_dir: Path
 
 
-# Called after every iteration; a true result ends the run there, with a checkpoint, as if it had finished.
+# Called after every iteration; True ends the run there, with a checkpoint, as if it had finished.
 Observer = Callable[[TrainingEvent], bool | None]
+
+
+def asks_for_end(observer: Observer, event: TrainingEvent) -> bool:
+    """Calls an observer and returns whether it ends the run there.
+
+    Raises:
+      ConfigurationError: It returned something else than True, False or None, or it called `sys.exit`.
+    """
+    try:
+        answer = observer(event)
+    except SystemExit as error:
+        raise ConfigurationError(
+            f"observers: {shown_factory(observer)} must return True to end the run; at env_step "
+            f"{event.env_step} it called sys.exit({error.code!r}), which would end the program without a "
+            "checkpoint."
+        ) from error
+    if answer is None:
+        return False
+    is_array = isinstance(answer, np.ndarray | tf.Tensor) and answer.shape == () and answer.dtype == bool
+    if not (is_array or isinstance(answer, bool | np.bool_)):
+        raise ConfigurationError(
+            f"observers: {shown_factory(observer)} must return True, False or None; at env_step "
+            f"{event.env_step} it returned {shown(answer)}. True ends the run."
+        )
+    return bool(answer)
 
 
 @configurable

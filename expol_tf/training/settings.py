@@ -16,7 +16,7 @@ from expol_tf.argument_types import require, type_hints
 from expol_tf.cli import require_path
 from expol_tf.environments import check_task
 from expol_tf.errors import ConfigurationError
-from expol_tf.factories import shown_factory
+from expol_tf.factories import shown_factory, takes_only
 from expol_tf.number_types import Count, NumEnvs, SeedNumber, Steps, WholeSteps
 from expol_tf.training.observers import Observer
 
@@ -130,6 +130,11 @@ def _require_observers(observers: Any) -> None:
             raise ConfigurationError(
                 "observers must be a list of functions that take a TrainingEvent; got "
                 f"{shown_factory(observer)} in it. Give functions, or objects such as KeepBestPolicy()."
+            )
+        if not takes_only(observer, "event"):
+            raise ConfigurationError(
+                "observers must be a list of functions that take a TrainingEvent; got "
+                f"{shown_factory(observer)} in it, which cannot be called with one argument."
             )
 
 

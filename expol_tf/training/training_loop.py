@@ -25,7 +25,7 @@ from expol_tf.training.checkpointing import CheckpointStore, Restored
 from expol_tf.training.evaluation import EVALUATION_COLUMNS, Evaluator
 from expol_tf.training.export import export_critic, export_policy
 from expol_tf.training.first_update import FirstUpdate
-from expol_tf.training.observers import TrainingEvent
+from expol_tf.training.observers import TrainingEvent, asks_for_end
 from expol_tf.training.runners.episodes import EpisodeStatistics
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.settings import Course, Records
@@ -163,7 +163,7 @@ class TrainingLoop:
             self._env_step, self._unseen["metrics"], evaluation, recent, self._agent, self._run.root
         )
         # A list: every observer is called, whatever the ones before it answer.
-        ends = any([observer(event) for observer in course.observers])
+        ends = any([asks_for_end(observer, event) for observer in course.observers])
         if ends:
             progress.message(f"stopped by an observer at env_step {self._env_step}")
             self._evaluate(final=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +28,12 @@ from expol_tf.training import (
     Records,
     StopAtReturn,
     Task,
+    TrainingEvent,
     UniformReplay,
     check_experiment,
     run_experiment,
 )
+from expol_tf.training.observers import asks_for_end
 
 TASK = "expol/MultiGoal-v0"
 CALLS: dict[str, tuple[Callable[[Any, pathlib.Path], Any], str]] = {
@@ -117,3 +121,38 @@ def test_fault_08_an_iteration_is_no_longer_than_the_run(num_envs: int, tmp_path
     assert start(20_001, 20_001).startswith("checked")
     assert start(1000, 60).startswith("checked")
     assert not (tmp_path / "run").exists()
+
+
+EVENT = TrainingEvent(64, None, None, None, None, pathlib.Path("run"))
+
+
+@pytest.mark.parametrize(
+    "answer", [np.array([1, 2]), np.array([True]), math.nan, "text", 0, [], {"stop": False}], ids=str
+)
+def test_fault_20_answers_of_observers(answer: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match="must return True, False or None; at env_step 64 it returned"
+    ):
+        asks_for_end(lambda event: answer, EVENT)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("kind", [bool, np.bool_, np.asarray, tf.constant])
+def test_fault_20_truth_values_of_observers(kind: Callable, ends: bool) -> None:
+    assert asks_for_end(lambda event: kind(ends), EVENT) is ends
+    assert asks_for_end(lambda event: None, EVENT) is False
+
+
+@pytest.mark.parametrize("code", [0, 3, "enough"])
+def test_fault_20_an_observer_that_ends_the_program(code: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"must return True to end .* called sys.exit\({code!r}\)"):
+        asks_for_end(lambda event: sys.exit(code), EVENT)
+
+
+def test_fault_20_a_run_asks_its_observers_so(tmp_path: pathlib.Path) -> None:
+    runner = functools.partial(OffPolicyRunner, iteration_steps=8)
+    course = Course(num_env_steps=8, observers=[lambda event: sys.exit(0)])
+    learner, records = Learner(SacAgent, runner=runner), Records(tmp_path / "run", eval_interval=0)
+    experiment = Experiment(learner, Task(TASK), course, records)
+    with pytest.raises(ConfigurationError, match=r"at env_step 8 it called sys.exit\(0\)"):
+        run_experiment(experiment, configuration_from_call("train", experiment.keywords))

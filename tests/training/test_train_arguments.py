@@ -77,6 +77,12 @@ def test_observers_are_a_list_of_functions(observers: Any, got: str, tmp_path: p
     assert message.startswith(f"observers must be a list of functions that take a TrainingEvent; got {got} ")
 
 
+@pytest.mark.parametrize("observer", [lambda: None, lambda event, more: None, lambda **event: None])
+def test_fault_20_observers_take_one_argument(observer: Any, tmp_path: pathlib.Path) -> None:
+    message = refused(tmp_path, observers=[observer])
+    assert "<lambda> in it, which cannot be called with one argument." in message
+
+
 def test_right_observers_pass() -> None:
     assert len(Course(observers=(print, StopAtReturn(0.0), lambda event: None)).observers) == 3
 
