@@ -21,6 +21,9 @@ REMEDY = "Restore it from a copy, or leave this run out: give another root_dir."
 # No record of a run is nested deeper; Python's own functions give up at a thousand.
 _DEEPEST = 100
 
+# Whole numbers up to here are themselves in double precision; no run counts further.
+LARGEST = 2**53
+
 # Says what is wrong with a value, None if nothing is.
 Check = Callable[[Any], str | None]
 
@@ -140,6 +143,11 @@ def optional(check: Check) -> Check:
     return lambda value: None if value is _MISSING or value is None else check(value)
 
 
+def nullable(check: Check) -> Check:
+    """Returns a check that also accepts null; the entry must be there."""
+    return lambda value: None if value is None else check(value)
+
+
 def mapping(check: Check) -> Check:
     """Returns a check of all values of an object."""
 
@@ -174,16 +182,26 @@ def is_count(value: Any) -> str | None:
     return None if good else f"must be a whole number, 0 or more; got {_shown(value)}"
 
 
+def is_bounded_count(value: Any) -> str | None:
+    """Checks for a whole number from 0 to `LARGEST`, as numbers of steps and of episodes are."""
+    good = is_count(value) is None and value <= LARGEST
+    return None if good else f"must be a whole number from 0 to 2**53; got {_shown(value)}"
+
+
 def is_real(value: Any) -> str | None:
-    """Checks for a number, which may be infinite or NaN."""
-    good = isinstance(value, int | float) and not isinstance(value, bool)
+    """Checks for a number, which may be infinite or NaN; a whole one must be exact in double precision."""
+    good = isinstance(value, float) or _is_exact(value)
     return None if good else f"must be a number; got {_shown(value)}"
 
 
-def is_number(value: Any) -> str | None:
-    """Checks for a finite number."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return None if good else f"must be a finite number; got {_shown(value)}"
+def is_duration(value: Any) -> str | None:
+    """Checks for a finite number from 0 on."""
+    good = (isinstance(value, float) and 0 <= value < math.inf) or (_is_exact(value) and value >= 0)
+    return None if good else f"must be a finite number, 0 or more; got {_shown(value)}"
+
+
+def _is_exact(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def is_flag(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from expol_tf.errors import RunDirectoryError
 from expol_tf.runs import atomic_files, reading
-from expol_tf.runs.reading import entries, is_text, mapping, sequence
+from expol_tf.runs.reading import entries, is_text, optional, sequence
 from expol_tf.runs.run_files import RunFiles
 from expol_tf.runs.tables import CsvTable
 
@@ -20,8 +21,25 @@ _REMEDY = "Remove it, and start the same command again: the run goes on without 
 # Gaps that a message names one by one.
 _NAMED = 3
 
-# The part of a checkpoint's values that `RunTables.get_values` returns.
-TABLES_SCHEMA = mapping(entries(columns=sequence(is_text), sha256=is_text))
+# The checksum of a table without rows.
+_OF_NO_ROWS = hashlib.sha256().hexdigest()
+
+
+def _is_columns(value: Any) -> str | None:
+    """Checks for the columns of a table: one line of different names, among them the step."""
+    if problem := sequence(is_text)(value):
+        return problem
+    if broken := [name for name in value if any(sign in name for sign in "\n\r\0")]:
+        return f"must be names of one line; got {broken[0]!r}"
+    if twice := [name for i, name in enumerate(value) if name in value[:i]]:
+        return f"must have different names; got {twice[0]!r} twice"
+    return None if "env_step" in value else "must have 'env_step' among its names"
+
+
+_TABLE = entries(columns=_is_columns, sha256=is_text)
+# The part of a checkpoint's values that `RunTables.get_values` returns. A table appears with its first row,
+# but the columns of the evaluations are known before.
+TABLES_SCHEMA = entries(**{"metrics.csv": optional(_TABLE), "evaluation.csv": _TABLE})
 
 
 class RunTables:
@@ -71,6 +89,40 @@ class RunTables:
             table.path.name: {"columns": list(table.columns), "sha256": table.written()[1]}
             for table in self._tables()
         }
+
+    def problem_with(
+        self, env_step: int, state: Mapping[str, np.ndarray], values: Mapping[str, Mapping[str, Any]]
+    ) -> str | None:
+        """Returns what is wrong with what a checkpoint knows of the tables, None if nothing is.
+
+        Args:
+          env_step: The checkpoint's; no row is from later.
+          state: The checkpoint's arrays, those of `get_state` among them.
+          values: What `get_values` returned, of the form `TABLES_SCHEMA`.
+        """
+        own = {
+            self._run.metrics_csv.name: self._first_columns,
+            self._run.evaluation_csv.name: self._evaluations.columns,
+        }
+        for file, columns in own.items():
+            name, known = f"{_PREFIX}{file}", values.get(file)
+            rows = state.get(name)
+            if known is None:
+                if rows is not None:
+                    return f"manifest.json: values: 'tables' has no {file!r}"
+                continue
+            # A row of this run could not be written to a table without them.
+            if lacking := [column for column in columns if column not in known["columns"]]:
+                return f"manifest.json: values: 'tables' {file!r} 'columns' has no {lacking[0]!r}"
+            if rows is None:
+                return f"arrays.npz: it has no {name!r}"
+            if rows.ndim != 1 or rows.dtype.kind != "i":
+                return f"arrays.npz: {name!r} must be integers of rank 1; got {rows.dtype} of rank {rows.ndim}"
+            if np.any((rows < 0) | (rows > env_step)):
+                return f"arrays.npz: {name!r} must be steps from 0 to {env_step}"
+            if (len(rows) == 0) != (known["sha256"] == _OF_NO_ROWS):
+                return f"arrays.npz: {name!r} has {len(rows)} rows, which are not those of its checksum"
+        return None
 
     def restore(
         self,

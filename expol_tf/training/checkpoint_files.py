@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -24,12 +25,14 @@ MANIFEST = "manifest.json"
 ARRAYS = "arrays.npz"
 
 _SCHEMA = reading.entries(
-    env_step=reading.is_count,
-    files=reading.mapping(reading.entries(bytes=reading.is_count, sha256=reading.is_text)),
+    env_step=reading.is_bounded_count,
+    files=reading.mapping(reading.entries(bytes=reading.is_bounded_count, sha256=reading.is_text)),
     values=reading.is_object,
     # The first runs of 0.2 do not list them.
     arrays=reading.optional(reading.mapping(reading.is_text)),
 )
+# The names that TensorFlow gives its files; a path, or a name that no file can have, is none.
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 class Damaged(Exception):
@@ -122,8 +125,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if problem := _SCHEMA(manifest):
         raise Damaged(f"{MANIFEST}: {problem}")
     missing = {ARRAYS, "variables.index"} - manifest["files"].keys()
-    if missing or any(Path(name).name != name for name in manifest["files"]):
-        raise Damaged(f"{MANIFEST}: its files are {', '.join(map(repr, manifest['files']))}")
+    if missing or not all(map(_FILE.fullmatch, manifest["files"])):
+        raise Damaged(f"{MANIFEST}: its files are {', '.join(map(repr, manifest['files']))[:300]}")
     return manifest
 
 

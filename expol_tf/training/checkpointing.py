@@ -31,7 +31,7 @@ from absl import logging
 from expol_tf.checked import checked
 from expol_tf.cli import home_path
 from expol_tf.configurable import configurable
-from expol_tf.errors import CheckpointError, ConfigurationError
+from expol_tf.errors import CheckpointError, ConfigurationError, ExpolError, TaskError
 from expol_tf.memory import memory_errors
 from expol_tf.number_types import Count, WholeSteps
 from expol_tf.runs import atomic_files, reading
@@ -200,10 +200,13 @@ class CheckpointStore:
         trackables: Mapping[str, Any],
         read_only: bool = False,
         check: Callable[[Restored], str | None] | None = None,
+        rest: Callable[[Restored], None] | None = None,
     ) -> Restored | None:
         """Restores the newest good checkpoint into `trackables`; damaged newer ones are set aside.
 
-        Nothing of a damaged one is restored.
+        Nothing of a damaged one is restored. A checkpoint whose files are whole, but whose content is refused
+        (by `check`, by the shapes of `trackables` or by `rest`), counts as damaged if an older one is taken.
+        If none is, it may be that of another configuration: it stays where it is, and the refusal is raised.
 
         Args:
           trackables: The objects given to `save`, by the same names. Every variable of theirs must be in the
@@ -211,17 +214,19 @@ class CheckpointStore:
           read_only: Leave damaged checkpoints and the leftovers of killed writers where they are, because
             another process may be training in this directory.
           check: Says what is wrong with values or arrays, such as an entry that is not there; None if
-            nothing is. A checkpoint with which something is wrong counts as damaged.
+            nothing is. Called before anything of the checkpoint is restored.
+          rest: Restores what is not in `trackables`, all of it, and raises a `CheckpointError` or a
+            `TaskError` for what only its owner can refuse. An older checkpoint is then restored over it.
 
         Returns:
           What else the checkpoint holds, or None when there is no good checkpoint.
 
         Raises:
-          CheckpointError: The newest checkpoint has the format of another version, does not fit `trackables`,
-            or cannot be read.
+          CheckpointError: The newest checkpoint has the format of another version or cannot be read, or it is
+            refused and no older one is taken.
         """
         self.wait()
-        restored = self._restore_newest(trackables, read_only, check)
+        restored = self._restore_newest(trackables, read_only, check, rest)
         if not read_only:
             # Not before: the checkpoints of another version are left as they are.
             try:
@@ -248,19 +253,31 @@ class CheckpointStore:
         trackables: Mapping[str, Any],
         read_only: bool,
         check: Callable[[Restored], str | None] | None,
+        rest: Callable[[Restored], None] | None,
     ) -> Restored | None:
-        for path, restored in self._good(read_only, check):
+        refused: list[tuple[Path, str, ExpolError]] = []
+        for path, restored in self._good(read_only):
             try:
+                if check is not None and (problem := check(restored)):
+                    refused.append((path, problem, CheckpointError(_refusal(path, problem))))
+                    continue
                 _restore_variables(path, trackables)
+                if rest is not None:
+                    rest(restored)
             except Damaged as damage:
                 self._set_aside(path, str(damage), read_only)
-                continue
-            return restored
+            except (CheckpointError, TaskError) as error:
+                refused.append((path, str(error), error))
+            else:
+                for newer, problem, _ in refused:
+                    self._set_aside(newer, problem, read_only)
+                return restored
+        if refused:
+            # The newest one's: it is the one that the user expects to go on from.
+            raise refused[0][2]
         return None
 
-    def _good(
-        self, read_only: bool, check: Callable[[Restored], str | None] | None = None
-    ) -> Iterator[tuple[Path, Restored]]:
+    def _good(self, read_only: bool) -> Iterator[tuple[Path, Restored]]:
         """Yields the checkpoints that are whole, newest first, with what they hold besides variables."""
         for path in reversed(self.paths()):
             try:
@@ -271,8 +288,6 @@ class CheckpointStore:
                 )
                 if restored.env_step != int(_step(path)):
                     raise Damaged(f"{MANIFEST} is that of env step {restored.env_step}")
-                if check is not None and (problem := check(restored)):
-                    raise Damaged(problem)
             except Damaged as damage:
                 self._set_aside(path, str(damage), read_only)
                 continue
@@ -332,6 +347,14 @@ class CheckpointStore:
             f"{atomic_files.reason(error)}; {state}. Free space or make the directory writable, "
             "then start the same command again."
         )
+
+
+def _refusal(path: Path, problem: str) -> str:
+    return (
+        f"checkpoint {path} does not hold what this run saves ({problem}), and there is no older one that "
+        "does. Resume with the configuration, the task and the packages that wrote it, restore it from a "
+        "copy, or start anew in another root_dir."
+    )
 
 
 def _step(path: Path) -> str:

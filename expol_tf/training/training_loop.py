@@ -262,7 +262,14 @@ class TrainingLoop:
     def restore(self) -> int:
         """Goes back to the newest good checkpoint, or to the beginning; returns its env step."""
         fresh = self._runner.get_state()
-        restored = self._store.restore({"agent": self._agent}, check=lambda it: problem_with(it, fresh))
+
+        def check(restored: Restored) -> str | None:
+            problem = problem_with(restored, fresh)
+            # The first runs of 0.2 know nothing of their tables.
+            tables = {} if problem else restored.values.get("tables") or {}
+            return problem or self._tables.problem_with(restored.env_step, restored.arrays, tables)
+
+        restored = self._store.restore({"agent": self._agent}, check=check, rest=self._restore_runner)
         if restored is not None:
             self._env_step = self._saved_at = restored.env_step
             self._iteration = restored.values["iteration"]
@@ -273,7 +280,6 @@ class TrainingLoop:
             self._is_midway = restored.values.get("is_midway") or False
             self._unseen = restored.values.get("unseen")
             self._is_saved = True
-            self._restore_runner(restored)
         elif self._store.damaged:
             raise CheckpointError(
                 f"{self._store.directory}: one checkpoint at least must be whole for the run to go on; all "

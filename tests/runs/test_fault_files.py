@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
 import shutil
+from typing import Any
 
+import numpy as np
 import pytest
 
 import expol_tf
@@ -332,6 +335,54 @@ def test_fault_14_evaluations_that_a_checkpoint_knows(run: RunFiles, known: tupl
     run.evaluation_csv.write_text("env_step,length_mean\n500,3\n")
     notes = tables(run).restore(1000, 1000, *known)
     assert len(notes) == 2 and run.evaluation_csv.with_name("evaluation.csv.damaged").is_file()
+
+
+def forged(*path: str, value: object = None) -> Any:
+    """Changes an array or a value of what a checkpoint knows, or removes it."""
+
+    def change(state: dict, values: dict) -> None:
+        place: Any = state if path[0].startswith("rows/") else values
+        for name in path[:-1]:
+            place = place[name]
+        if value is None:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (forged("rows/metrics.csv"), "it has no 'rows/metrics.csv'"),
+        (forged("rows/evaluation.csv"), "it has no 'rows/evaluation.csv'"),
+        (forged("rows/metrics.csv", value=np.zeros(0, np.int64)), "has 0 rows, which are not those"),
+        (forged("rows/metrics.csv", value=np.array("text")), "must be integers of rank 1; got <U4 of rank 0"),
+        (forged("rows/evaluation.csv", value=np.array(["a", "b"])), "'rows/evaluation.csv' must be integers"),
+        (forged("rows/metrics.csv", value=np.zeros([10, 1], np.int64)), "rank 1; got int64 of rank 2"),
+        (forged("rows/metrics.csv", value=np.zeros(10)), "must be integers of rank 1; got float64"),
+        (forged("rows/metrics.csv", value=np.array([-1])), "must be steps from 0 to 1000"),
+        (forged("rows/metrics.csv", value=np.array([1001])), "must be steps from 0 to 1000"),
+        (forged("metrics.csv"), "'tables' has no 'metrics.csv'"),
+        (forged("metrics.csv", "columns", value=["env_step", "kl"]), "'columns' has no 'iteration'"),
+        (forged("evaluation.csv", "columns", value=["env_step"]), "'columns' has no 'return_mean'"),
+        (forged("metrics.csv", "sha256", value=hashlib.sha256().hexdigest()), "has 10 rows, which are not those"),
+    ],
+)
+def test_fault_14_what_a_checkpoint_knows_of_rows_is_none(
+    run: RunFiles, known: tuple[dict, dict], change: Any, words: str
+) -> None:
+    assert tables(run).problem_with(1000, *known) is None
+    change(*known)
+    assert words in tables(run).problem_with(1000, *known)
+
+
+def test_a_checkpoint_of_no_rows_is_whole(run: RunFiles) -> None:
+    new = tables(run)
+    assert new.problem_with(0, new.get_state(), new.get_values()) is None
+    # The first runs of 0.2 know nothing of their tables.
+    assert new.problem_with(1000, {}, {}) is None
 
 
 @pytest.mark.parametrize("name", [".metrics.csv.tmp", ".lock"])

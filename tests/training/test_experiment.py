@@ -258,6 +258,45 @@ def test_fault_14_a_run_goes_on_without_a_checkpoints_entry_and_without_rows(fin
     assert "rows" not in capsys.readouterr().out
 
 
+def _without_observation_size(manifest, arrays):
+    name = "environment/observation"
+    arrays[name] = np.zeros([4, 9], np.float32)
+    manifest["arrays"][name] = "<f4 [4, 9]"
+
+
+def _without_simulator(manifest, arrays):
+    (name,) = [name for name in arrays if name.endswith(".simulator")]
+    arrays[name] = arrays[name][:, :-1].copy()
+    del manifest["arrays"]
+
+
+def _without_rows(manifest, arrays):
+    del arrays["rows/metrics.csv"], manifest["arrays"]["rows/metrics.csv"]
+
+
+def _without_columns(manifest, arrays):
+    manifest["values"]["tables"]["metrics.csv"]["columns"].remove("kl")
+
+
+def _without_unseen(manifest, arrays):
+    manifest["values"]["unseen"] = {}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_without_observation_size, _without_simulator, _without_rows, _without_columns, _without_unseen],
+)
+def test_fault_14_an_older_checkpoint_is_taken_for_one_that_this_run_cannot_have(
+    finished, copied, capsys, damage
+):
+    newest = sorted((copied / "checkpoints").iterdir())[-1]
+    forge(newest, damage)
+    expol_tf.train(copied, **small)
+    assert "resumed at env_step 1536" in capsys.readouterr().out
+    assert list((copied / "checkpoints").glob(f"{newest.name}.damaged"))
+    assert rows(copied / "metrics.csv") == rows(finished / "metrics.csv")
+
+
 def test_fault_14_a_run_that_has_lost_its_checkpoints_keeps_its_rows(finished, copied):
     shutil.rmtree(copied / "checkpoints")
     with pytest.raises(CheckpointError, match="one checkpoint at least must be there"):

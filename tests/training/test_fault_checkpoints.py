@@ -13,7 +13,7 @@ import tensorflow as tf
 from expol_tf.errors import CheckpointError, RunDirectoryError
 from expol_tf.training import KeepBestPolicy, TrainingEvent, checkpoint_files
 from expol_tf.training.checkpoint_check import problem_with
-from expol_tf.training.checkpointing import CheckpointStore
+from expol_tf.training.checkpointing import CheckpointStore, Restored
 from tests.runs.damage import ANY
 from tests.training.forged import forge
 
@@ -22,7 +22,7 @@ ARRAYS = {
     "environment/observation": np.zeros([2, 4], np.float32),
     "environment/elapsed_steps": np.zeros(2, np.int64),
     "environment/np_random": np.array([GENERATOR, GENERATOR]),
-    "environment/0.OwnTask.own": np.zeros(3),
+    "environment/0.OwnTask.own": np.zeros([2, 3]),
     "episode_return": np.zeros(2),
     "episode_length": np.zeros(2, np.int64),
     "counters": np.array([10, 3]),
@@ -35,8 +35,25 @@ VALUES = {
     "wall_time_s": 1.5,
     "evaluated_at": 0,
     "episodes": {"episodes": 2, "recent": [1.0, 2.0], "returns": [2.0], "lengths": [9]},
-    "tables": {"metrics.csv": {"columns": ["env_step"], "sha256": "0"}},
+    "tables": {name: {"columns": ["env_step"], "sha256": "0"} for name in ("metrics.csv", "evaluation.csv")},
+    "is_midway": False,
+    "unseen": {"metrics": {"env_step": 100}, "evaluation": {"return_mean": 1.0}},
 }
+# A run that was saved now and then has these as well.
+BESIDES = {
+    "action": np.zeros([2, 1], np.float32),
+    "finished_return": np.zeros(3),
+    "finished_length": np.ones(3, np.int64),
+    "iteration/counters": np.array([3, 7]),
+    "iteration/metric_sums": np.zeros(4),
+}
+# Of an on-policy run.
+SCALE = {"reward_scale/returns": np.zeros(2), "reward_scale/moments": np.array([0.0, 1.0, 1e-4])}
+# No double has room for it.
+HUGE = 10**400
+NO_GENERATORS = ('{"bit_generator": "PCG64"}', '{"bit_generator": 5}', "[]", "[" * 10_000)
+MAY_BE_MISSING = ("tables", "is_midway", "unseen")
+COLUMNS = ("values", "tables", "metrics.csv", "columns")
 
 
 def listed(change: Any) -> Any:
@@ -55,6 +72,11 @@ def without(name: str) -> Any:
 
 def text(name: str) -> Any:
     return lambda manifest, arrays: arrays.update({name: np.array("text")})
+
+
+def array(name: str, value: Any) -> Any:
+    """Gives an array another value, and the list of arrays as well."""
+    return listed(lambda manifest, arrays: arrays.update({name: np.asarray(value)}))
 
 
 def entry(*path: str, value: Any = None) -> Any:
@@ -77,7 +99,7 @@ DAMAGES = {
     **{f"text in {name}": text(name) for name in ARRAYS},
     **{f"no {name}, not listed": listed(without(name)) for name in ARRAYS if "OwnTask" not in name},
     **{f"text in {name}, listed": listed(text(name)) for name in ARRAYS if "OwnTask" not in name},
-    **{f"no values.{name}": entry("values", name) for name in VALUES if name != "tables"},
+    **{f"no values.{name}": entry("values", name) for name in VALUES if name not in MAY_BE_MISSING},
     **{f"text in values.{name}": entry("values", name, value="text") for name in VALUES},
     **{f"no values.episodes.{name}": entry("values", "episodes", name) for name in VALUES["episodes"]},
     **{f"text in episodes.{n}": entry("values", "episodes", n, value="text") for n in VALUES["episodes"]},
@@ -93,6 +115,43 @@ DAMAGES = {
     "no variables": entry("files", "variables.index"),
     "no arrays": entry("forget", value=True),
     "a file elsewhere": entry("files", "../../outside", value={"bytes": 1, "sha256": "0"}),
+    **{f"huge {name}": entry("values", name, value=HUGE)
+       for name in ("iteration", "wall_time_s", "evaluated_at")},
+    **{f"huge in episodes.{name}": entry("values", "episodes", name, value=[HUGE])
+       for name in ("recent", "returns", "lengths")},
+    "2**53 + 1 iterations": entry("values", "iteration", value=2**53 + 1),
+    "huge number of episodes": entry("values", "episodes", "episodes", value=HUGE),
+    "negative wall time": entry("values", "wall_time_s", value=-1.0),
+    "evaluated after it": entry("values", "evaluated_at", value=201),
+    "more returns than lengths": entry("values", "episodes", "returns", value=[1.0, 2.0]),
+    "more recent than all": entry("values", "episodes", "recent", value=[1.0, 2.0, 3.0]),
+    "nothing unseen": entry("values", "unseen", value={}),
+    "unseen without metrics": entry("values", "unseen", "metrics"),
+    "unseen without evaluation": entry("values", "unseen", "evaluation"),
+    "an evaluation without return": entry("values", "unseen", "evaluation", "return_mean"),
+    "no table of evaluations": entry("values", "tables", "evaluation.csv"),
+    **{f"columns {value}": entry(*COLUMNS, value=value)
+       for value in (["a"], [], ["env_step", "env_step"], ["env_step", "a\nb"], ["env_step", "a\0b"])},
+    **{f"a file named {name[:9]!r}": entry("files", name, value={"bytes": 1, "sha256": "0"})
+       for name in ("a\0b", "..", "", "a" * 300, "\u00e4")},
+    "three counters": array("counters", [10, 3, 0]),
+    "a negative counter": array("counters", [10, -1]),
+    "a huge counter": array("counters", [2**53 + 1, 3]),
+    "more rows than appended": array("replay/rows", np.zeros([1, 7], np.float32)),
+    "rows of other spaces": array("replay/rows", np.zeros([0, 9], np.float32)),
+    "negative appended": array("replay/appended", -1),
+    "observations of another size": array("environment/observation", np.zeros([2, 5], np.float32)),
+    "observations of other environments": array("environment/observation", np.zeros([3, 4], np.float32)),
+    "negative elapsed steps": array("environment/elapsed_steps", [-1, 0]),
+    "a task's array of other environments": array("environment/0.OwnTask.own", np.zeros(5)),
+    "a task's array of no environment": array("environment/0.OwnTask.own", 0.0),
+    "a task's array of a third environment": array("environment/0.OwnTask.more#2", 0.0),
+    **{f"{name} with the generator {state[:24]}": array(name, np.full(ARRAYS[name].shape, state))
+       for name in ("warm_up_generator", "environment/np_random")
+       for state in (*NO_GENERATORS, GENERATOR.replace("PCG64", "MT19937"))},
+    **{f"text in {name}": array(name, "text") for name in BESIDES},
+    **{f"a matrix in {name}": array(name, np.zeros([2, 2, 2], BESIDES[name].dtype)) for name in BESIDES},
+    **{f"{name} alone": array(name, BESIDES[name]) for name in BESIDES if name != "action"},
     "no table's columns": entry("values", "tables", "metrics.csv", "columns"),
     "no table's checksum": entry("values", "tables", "metrics.csv", "sha256"),
 }  # fmt: skip
@@ -118,6 +177,66 @@ def test_a_whole_one_is_restored(store: CheckpointStore) -> None:
     forge(store.paths()[-1], lambda manifest, arrays: manifest.pop("arrays"))
     forge(store.paths()[-1], entry("values", "tables"))
     assert restore(store, weight).values["iteration"] == 2 and not store.damaged
+
+
+def test_what_is_there_now_and_then_is_whole(store: CheckpointStore) -> None:
+    newest = store.paths()[-1]
+    forge(newest, listed(lambda manifest, arrays: arrays.update(BESIDES)))
+    # One's own array of another size, and one for some of the sub-environments.
+    forge(newest, array("environment/0.OwnTask.own", np.zeros([2, 5])))
+    forge(newest, array("environment/0.OwnTask.more#1", 0.0))
+    forge(newest, entry("values", "unseen", value={"metrics": None, "evaluation": None}))
+    assert restore(store, tf.Variable(0.0)).env_step == 200 and not store.damaged
+
+
+@pytest.mark.parametrize(
+    "moments", [[0.0, 1.0], [0.0, np.nan, 1.0], [0.0, -1.0, 1.0], [np.inf, 1.0, 1.0], [0.0, 1.0, 0.0]]
+)
+def test_fault_14_moments_that_are_none(moments: list[float]) -> None:
+    fresh = {**ARRAYS, **SCALE}
+    assert problem_with(Restored(100, fresh, VALUES), fresh) is None
+    damaged = {**fresh, "reward_scale/moments": np.array(moments)}
+    assert "'reward_scale/moments' must be" in problem_with(Restored(100, damaged, VALUES), fresh)
+
+
+def test_fault_14_what_only_its_owner_can_refuse_is_set_aside(store: CheckpointStore, caplog: Any) -> None:
+    taken = []
+
+    def rest(restored: Restored) -> None:
+        if restored.env_step == 200:
+            raise CheckpointError("The saved state needs 'own'.")
+        taken.append(restored.env_step)
+
+    weight = tf.Variable(0.0)
+    assert store.restore({"weight": weight}, rest=rest, read_only=True).env_step == 100 and not store.damaged
+    assert store.restore({"weight": weight}, rest=rest).env_step == 100 and weight.numpy() == 1.0
+    assert taken == [100, 100] and [path.name for path in store.damaged] == [
+        "checkpoint-000000000200.damaged"
+    ]
+    assert "is damaged (The saved state needs 'own'.); set aside as" in caplog.text
+
+
+def test_fault_14_variables_of_another_shape_are_set_aside(tmp_path: pathlib.Path) -> None:
+    store = CheckpointStore(tmp_path)
+    store.save(1, {"weight": tf.Variable(tf.ones([3]))})
+    store.save(2, {"weight": tf.Variable(tf.ones([4]))})
+    weight = tf.Variable(tf.zeros([3]))
+    assert store.restore({"weight": weight}).env_step == 1 and len(store.damaged) == 1
+    np.testing.assert_array_equal(weight, np.ones(3))
+
+
+def test_a_checkpoint_of_something_else_stays_where_no_older_one_is_taken(store: CheckpointStore) -> None:
+    paths = store.paths()
+    for path in paths:
+        forge(path, array("environment/observation", np.zeros([2, 5], np.float32)))
+    with pytest.raises(
+        CheckpointError, match=r"0200 does not hold what this run saves \(arrays.npz: 'environment/"
+    ) as it:
+        restore(store, tf.Variable(0.0))
+    assert "shape [2, 4]; got float32 [2, 5]), and there is no older one that does. Resume with" in str(
+        it.value
+    )
+    assert store.paths() == paths and not store.damaged
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
