@@ -88,6 +88,9 @@ def _without_recursion(function: Any) -> Any:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except TaskError as error:
+            # As below: gin and this function are between the caller and the environment's code too.
+            raise error.with_traceback(error.frames) from None
         except _EndlessCalls as error:
             # It comes from the depth, through a thousand calls of gin's that tell nobody anything.
             raise error.with_traceback(None) from None

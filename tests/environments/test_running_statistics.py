@@ -136,3 +136,167 @@ def test_what_learns_nothing_passes() -> None:
     load_vector(
         "Pendulum-v1", wrappers=[functools.partial(wrappers.RescaleAction, min_action=-1, max_action=1)]
     )
+
+
+SHARED = RunningMoments()
+
+
+class CallableMoments:
+    """Learns when it is called."""
+
+    def __init__(self) -> None:
+        self.mean, self.var, self.count = np.zeros(3), 1.0, 0
+
+    def __call__(self, value: np.ndarray) -> np.ndarray:
+        self.count += 1
+        self.mean += (value - self.mean) / self.count
+        return value - self.mean
+
+
+class Holder:
+    """Holds another object."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+
+class OfClass(gymnasium.Wrapper):
+    rms = RunningMeanStd(shape=(3,))
+
+
+class MadeAtFirstUse(gymnasium.ObservationWrapper):
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        if not hasattr(self, "rms"):
+            self.rms = RunningMeanStd(shape=(3,))
+        return observation
+
+
+class MadeAtFirstStep(gymnasium.RewardWrapper):
+    def reward(self, reward: Any) -> Any:
+        self.rms = RunningMeanStd()
+        return reward
+
+
+class UsesAGlobal(gymnasium.ObservationWrapper):
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        SHARED.update(float(observation[0]))
+        return observation
+
+
+def with_closure(env: gymnasium.Env) -> gymnasium.Env:
+    moments = RunningMoments()
+
+    def observe(observation: np.ndarray) -> np.ndarray:
+        moments.update(float(observation[0]))
+        return observation
+
+    return wrappers.TransformObservation(env, observe, None)
+
+
+def with_method(env: gymnasium.Env) -> gymnasium.Env:
+    return wrappers.TransformObservation(env, CallableMoments().__call__, None)
+
+
+HIDDEN: dict[str, Callable] = {
+    "class": OfClass,
+    "first use": MadeAtFirstUse,
+    "first step": MadeAtFirstStep,
+    "global": UsesAGlobal,
+    "closure": with_closure,
+    "method": with_method,
+    "called": lambda env: HoldsStatistics(env, CallableMoments()),
+    "nested": lambda env: HoldsStatistics(env, {"all": {"observation": RunningMeanStd(shape=(3,))}}),
+    "in an object": lambda env: HoldsStatistics(env, Holder(RunningMoments())),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_fault_04_running_statistics_are_found_wherever_a_wrapper_holds_them(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=NAMES):
+        env = load_vector("Pendulum-v1", 2, seed=0, wrappers=[HIDDEN[name]])
+        env.reset()
+        env.step(np.zeros((2, 1), np.float32))
+
+
+def welford(*names: str) -> Callable[[gymnasium.Env], gymnasium.Env]:
+    """The wrapper class of Welford's algorithm with these names of count, mean and squares."""
+    count, mean, squares = names
+
+    class Welford(gymnasium.ObservationWrapper):
+        def __init__(self, env: gymnasium.Env) -> None:
+            super().__init__(env)
+            vars(self).update({count: 0, mean: np.zeros(3), squares: np.zeros(3)})
+
+        def observation(self, observation: np.ndarray) -> np.ndarray:
+            held = vars(self)
+            held[count] += 1
+            difference = observation - held[mean]
+            held[mean] = held[mean] + difference / held[count]
+            held[squares] += difference * (observation - held[mean])
+            return observation - held[mean]
+
+    return Welford
+
+
+class MovingReward(gymnasium.RewardWrapper):
+    scale = 1.0
+
+    def reward(self, reward: Any) -> Any:
+        self.scale = 0.99 * self.scale + 0.01 * abs(float(reward))
+        return reward / self.scale
+
+
+class Ordinary(gymnasium.Wrapper):
+    """Holds numbers that change, as many wrappers do, and sets them when an episode begins."""
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        self.episodes = self.all_steps = 0
+
+    def reset(self, **options: Any) -> Any:
+        observation, info = self.env.reset(**options)
+        self.episodes += 1
+        self.total, self.steps, self.last = 0.0, 0, observation
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = self.env.step(action)
+        self.total += float(reward)
+        self.steps += 1
+        self.all_steps += 1
+        self.last = observation
+        return observation, reward, *rest
+
+
+def warnings_of(wrapper: Callable, caplog: pytest.LogCaptureFixture) -> str:
+    env = load_vector("Pendulum-v1", 2, seed=0, wrappers=[wrapper], make_kwargs={"max_episode_steps": 5})
+    env.reset()
+    for _ in range(3 * 6):
+        env.step(np.ones((2, 1), np.float32))
+    return caplog.text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("n", "mean", "S"),
+        ("k", "M", "S"),
+        ("t", "mu", "sigma2"),
+        ("count", "obs_mean", "obs_var"),
+        ("count", "mean", "sum_sq"),
+    ],
+)
+def test_fault_04_statistics_under_other_names_are_warned_of(
+    names: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    text = warnings_of(welford(*names), caplog)
+    assert text.count("no reset sets anew") == 1
+    assert f"anew: {', '.join(sorted(names))}. If" in text and "observation_normalizer" in text
+
+
+def test_fault_04_a_moving_average_of_rewards_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert "MovingReward has numbers" in warnings_of(MovingReward, caplog)
+
+
+def test_wrappers_that_learn_nothing_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert "sets anew" not in warnings_of(Ordinary, caplog)

@@ -14,7 +14,7 @@ from expol_tf.environments import returned_values, simulator_state, spaces
 from expol_tf.environments.backends.backend import Backend
 from expol_tf.environments.faults import shown, task_error
 from expol_tf.environments.returned_values import FLAGS, NUMBERS
-from expol_tf.environments.running_statistics import refuse_running_statistics
+from expol_tf.environments.running_statistics import CarriedNumbers, refuse_running_statistics
 from expol_tf.environments.wrapper_chain import peel_time_limit, require_readable, step_limit
 from expol_tf.errors import CapabilityError, TaskError
 from expol_tf.number_types import SeedNumber
@@ -80,12 +80,17 @@ class SyncVectorEnvironment(Backend):
             env.action_space is box for env, box in zip(self._unwrapped, self._boxes, strict=True)
         )
         self._elapsed = np.zeros(self.num_envs, np.int64)
+        # What is made at the first step is seen after that.
+        self._was_stepped = False
+        self._carried: CarriedNumbers | None = CarriedNumbers(first)
         self._max_steps = np.array([step_limit(limit) for limit in self._limits], np.int64)
 
     def reset(self) -> np.ndarray:
         """Starts a new episode in every sub-environment and returns the observations `[N, O]`."""
         is_first = self._num_steps is None
         observation = super().reset()
+        if is_first:
+            self._refuse_statistics()
         if is_first and self.can_save_state:
             # So that a state that cannot be saved is known now and not at the first checkpoint.
             self._get_row(0)
@@ -185,16 +190,24 @@ class SyncVectorEnvironment(Backend):
                     self._require_same_box(self._envs[i])
         except BaseException as error:
             raise task_error(error, self._place(i), "step()") from None
+        if not self._was_stepped:
+            self._was_stepped = True
+            self._refuse_statistics()
         # Truncations of the task's own stay.
         np.logical_or(truncations, self._elapsed >= self._max_steps, out=truncations)
 
     def _restart(self, indices: Sequence[int]) -> None:
         for i in indices:
             env = self._envs[i]
+            carried = self._carried if i == 0 else None
             try:
+                if carried:
+                    carried.before_reset()
                 result = env.reset(seed=self._seeds[i])
                 observation = returned_values.first_observation(result, self.observation_spec.shape)
                 self._require_same_box(env)
+                if carried and not carried.after_reset(int(self._elapsed[i])):
+                    self._carried = None
             except BaseException as error:
                 raise task_error(error, self._reset_place(i), "reset()") from None
             self._boxes[i] = self._unwrapped[i].action_space
@@ -202,6 +215,11 @@ class SyncVectorEnvironment(Backend):
             self._elapsed[i] = 0
             # Only the first episode is seeded: the later ones go on with the generator that it left.
             self._seeds[i] = None
+
+    def _refuse_statistics(self) -> None:
+        """Looks again for what a wrapper makes when it is first used."""
+        for env in self._envs:
+            refuse_running_statistics(env)
 
     def _require_spaces_of_first(self, row: int, env: gymnasium.Env) -> None:
         first = self._envs[0]
