@@ -21,6 +21,7 @@ from expol_tf.configuration.gin_syntax import (
     render,
     walk,
 )
+from expol_tf.configuration.objects import check_objects
 from expol_tf.configuration.recorded_values import recorded_values
 from expol_tf.configuration.resolution import applied, check_macros, resolve
 
@@ -33,6 +34,7 @@ __all__ = [
     "Reference",
     "applied",
     "check_macros",
+    "check_objects",
     "configuration_from_call",
     "expand",
     "find_file",

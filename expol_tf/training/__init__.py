@@ -24,6 +24,7 @@ _HOMES = {
     "TrainingResult": "training_loop",
     "UniformReplay": "runners.replay",
     "check_experiment": "experiment",
+    "check_parts": "parts",
     "check_video_path": "video",
     "configure_devices": "devices",
     "configure_if_possible": "devices",

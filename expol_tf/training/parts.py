@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import gin
@@ -16,7 +18,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.factories import completed, made_class, may_make, shown_factory, takes
 from expol_tf.training.runners.iteration import Runner
 from expol_tf.training.runners.off_policy_runner import OffPolicyRunner
-from expol_tf.training.runners.on_policy_runner import OnPolicyRunner
+from expol_tf.training.runners.on_policy_runner import DEFAULT_STEPS, OnPolicyRunner, require_whole_steps
 from expol_tf.training.settings import Factory, Learner
 
 
@@ -116,15 +118,34 @@ def choose_parts(learner: Learner, num_envs: int | None = None) -> Parts:
     settings = defaults.runner_settings
     if isinstance(normalizer, str):
         normalizer = defaults.observation_normalizer
+    if num_envs is None:
+        num_envs = defaults.num_envs
+    runner = learner.runner or (functools.partial(own, **settings) if settings else own)
+    made, given = _runner_settings(runner)
+    # What is around a runner of ours, or comes from a scope of gin's, may give it other steps.
+    if made is OnPolicyRunner:
+        require_whole_steps(given.get("iteration_steps", DEFAULT_STEPS), num_envs)
     return Parts(
         off_policy=off_policy,
         actor_network=learner.actor_network or defaults.actor_network,
         value_network=None if off_policy else learner.value_network or defaults.values_network,
         critic_network=learner.critic_network or defaults.values_network if off_policy else None,
         observation_normalizer=normalizer,
-        runner=learner.runner or (functools.partial(own, **settings) if settings else own),
-        num_envs=num_envs if num_envs is not None else defaults.num_envs,
+        runner=runner,
+        num_envs=num_envs,
     )
+
+
+def check_parts(bound: Mapping[str, Any]) -> None:
+    """Raises a `ConfigurationError` for parts that do not go together, without making any.
+
+    Args:
+      bound: What gin holds for `train`, by argument, its references as they are.
+    """
+    # gin resolves a reference when it is copied. Those to tasks and wrappers might make environments.
+    names = [field.name for field in dataclasses.fields(Learner) if field.name in bound]
+    learner = Learner(**{name: copy.deepcopy(bound[name]) for name in names})
+    choose_parts(learner, copy.deepcopy(bound.get("num_envs")))
 
 
 def completed_learner(learner: Learner) -> Learner:
@@ -229,12 +250,23 @@ def _require_no_seed(runner: Factory | None) -> None:
     """Raises a `ConfigurationError` for a seed of a runner, as the runner gets that of the run."""
     if not _makes_one_of(runner or OffPolicyRunner, (OffPolicyRunner,)):
         return
-    given: dict[str, Any] = dict(gin.get_bindings("expol_tf.OffPolicyRunner"))
-    while isinstance(runner, functools.partial):
-        given = {**given, **runner.keywords}
-        runner = runner.func
+    _, given = _runner_settings(runner or OffPolicyRunner)
     if given.get("seed") is not None:
         raise ConfigurationError(
             f"OffPolicyRunner.seed must be left out here, as the runner gets the run's seed; got "
             f"{given['seed']!r}. Set SEED (in Python: the argument seed of expol_tf.train) instead."
         )
+
+
+def _runner_settings(runner: Factory) -> tuple[Factory, dict[str, Any]]:
+    """Returns what partials are around, and what gin and they set on it; theirs win, the outermost's most."""
+    partials: list[dict[str, Any]] = []
+    while isinstance(runner, functools.partial):
+        partials.append(runner.keywords)
+        runner = runner.func
+    cls = made_class(runner)
+    owner = OffPolicyRunner if cls is not None and issubclass(cls, OffPolicyRunner) else OnPolicyRunner
+    given = dict(gin.get_bindings(owner))
+    for keywords in reversed(partials):
+        given |= keywords
+    return runner, given

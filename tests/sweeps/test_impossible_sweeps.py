@@ -40,12 +40,43 @@ def refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture, text: str, *f
             {"grid": {"OffPolicyRunner.iteration_steps": [20_000, 1_000_001]}},
             "OffPolicyRunner.iteration_steps must be at most the length of the run",
         ),
+        # Rules between settings.
+        (
+            {
+                "experiments": {"a": "gin/gaussian_acktr.gin"},
+                "bindings": ["KroneckerUpdate.max_learning_rate = 0.1"],
+                "grid": {"KroneckerUpdate.min_learning_rate": [0.1, 0.2]},
+            },
+            "KroneckerUpdate.min_learning_rate must be at most max_learning_rate; got 0.2 and 0.1",
+        ),
+        (
+            {
+                "experiments": {"a": "gin/gaussian_ppo.gin"},
+                "grid": {"LogStd.bounds": [(-1.0, 1.0), (1.0, -1.0)]},
+            },
+            "LogStd.bounds must be (low, high) with low < high",
+        ),
+        (
+            {"experiments": {"a": "gin/gaussian_trpo.gin"}, "grid": {"NUM_ENVS": [32, 30]}},
+            "iteration_steps must be a multiple of the number of environments; got 2048 steps for 30",
+        ),
+        (
+            {
+                "experiments": {"a": "gin/gaussian_trpo.gin"},
+                "grid": {"NUM_ENVS": [4, 16], "OnPolicyRunner.iteration_steps": [8]},
+            },
+            "got 8 steps for 16 environments",
+        ),
+        (
+            {"bindings": ["train.runner = @OnPolicyRunner"]},
+            "runner must be one for off-policy agents such as SacAgent; got OnPolicyRunner",
+        ),
     ],
 )
 def test_fault_15_every_run_is_checked(arguments: dict, words: str, capsys: pytest.CaptureFixture) -> None:
     """As `check_runs` does it, in this process."""
     statuses = []
-    for run in plan_sweep(Sweep({"a": "gin/sac.gin"}, **arguments)):
+    for run in plan_sweep(Sweep(**{"experiments": {"a": "gin/sac.gin"}, **arguments})):
         flags = [f"--gin_file={file}" for file in run.gin_files]
         flags += [f"--gin_bindings={text}" for text in run.gin_bindings]
         statuses.append(train_main(["expol-train", *flags, "--print_config"]))

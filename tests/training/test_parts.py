@@ -194,3 +194,53 @@ def test_gin_references_tell_their_class() -> None:
         finally:
             gin.clear_config()
     assert received[0].off_policy and underlying(received[0].actor_network) is DeterministicActorNetwork
+
+
+@pytest.mark.parametrize(
+    ("runner", "bindings", "num_envs", "got"),
+    [
+        (None, "", 30, "2048 steps for 30"),
+        (None, "OnPolicyRunner.iteration_steps = 100", None, "100 steps for 32"),
+        (
+            functools.partial(OnPolicyRunner, iteration_steps=8),
+            "OnPolicyRunner.iteration_steps = 64",
+            16,
+            "8 steps",
+        ),
+        (
+            functools.partial(functools.partial(OnPolicyRunner, iteration_steps=64), iteration_steps=8),
+            "",
+            16,
+            "8 steps for 16",
+        ),
+    ],
+    ids=["default", "gin", "partial", "two partials"],
+)
+def test_fault_15_steps_of_an_iteration_are_held_against_the_environments(
+    runner: Any, bindings: str, num_envs: int | None, got: str
+) -> None:
+    gin.parse_config(bindings)
+    try:
+        with pytest.raises(ConfigurationError, match=f"multiple of the number of environments; got {got}"):
+            choose_parts(Learner(PpoAgent, runner=runner), num_envs)
+        # Of a function nobody knows how many it will take.
+        assert choose_parts(Learner(PpoAgent, runner=lambda env, agent: None), num_envs).runner is not None
+        assert choose_parts(
+            Learner(PpoAgent, runner=functools.partial(OnPolicyRunner, iteration_steps=960)), 30
+        )
+    finally:
+        gin.clear_config()
+
+
+def test_the_runner_in_a_scope_has_steps_of_its_own() -> None:
+    gin.parse_config("long/OnPolicyRunner.iteration_steps = 60\nchoose.runner = @long/OnPolicyRunner")
+    try:
+        runner = choose()
+        assert choose_parts(Learner(PpoAgent, runner=runner), 30).runner is runner
+    finally:
+        gin.clear_config()
+
+
+@gin.configurable
+def choose(runner: Any = None) -> Any:
+    return runner

@@ -22,6 +22,7 @@ from expol_tf.configuration import (
     Configuration,
     applied,
     check_macros,
+    check_objects,
     gin_syntax,
     recorded_values,
     resolve,
@@ -130,6 +131,11 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
         require_device_name(values.device)
     _require_iterations(configuration)
     if values.print_config:
+        with applied(configuration):
+            from expol_tf.training import check_parts
+
+            check_objects(configuration)
+            check_parts(gin.get_bindings("expol_tf.train", resolve_references=False))
         print(configuration.text, end="")
         return 0
     root = _root(values.root_dir, files, configuration)

@@ -25,7 +25,18 @@ ALGORITHM_COLUMNS = (
     "value_loss",
     "explained_variance",
 )
+DEFAULT_STEPS = 2048
 _SCALE_PREFIX = "reward_scale/"
+
+
+def require_whole_steps(iteration_steps: int, num_envs: int) -> None:
+    """Raises a `ConfigurationError` unless all environments make the same number of steps in an iteration."""
+    if iteration_steps < num_envs or iteration_steps % num_envs:
+        raise ConfigurationError(
+            f"OnPolicyRunner.iteration_steps must be a multiple of the number of environments; got "
+            f"{iteration_steps} steps for {num_envs} environments. "
+            f"Take {max(1, round(iteration_steps / num_envs)) * num_envs}, or another NUM_ENVS."
+        )
 
 
 @configurable
@@ -52,15 +63,10 @@ class OnPolicyRunner:
         self,
         env: VectorEnvironment,
         agent: OnPolicyAgent,
-        iteration_steps: Count = 2048,
+        iteration_steps: Count = DEFAULT_STEPS,
         reward_normalizer: RewardNormalizer | None = None,
     ) -> None:
-        if iteration_steps < env.num_envs or iteration_steps % env.num_envs:
-            raise ConfigurationError(
-                f"OnPolicyRunner.iteration_steps must be a multiple of the number of environments; got "
-                f"{iteration_steps} steps for {env.num_envs} environments. "
-                f"Take {max(1, round(iteration_steps / env.num_envs)) * env.num_envs}, or another NUM_ENVS."
-            )
+        require_whole_steps(iteration_steps, env.num_envs)
         self._agent = agent
         self.iteration_steps = iteration_steps
         self._reward_scale: RewardScale | None = None
