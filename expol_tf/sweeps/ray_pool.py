@@ -9,7 +9,9 @@ import re
 import secrets
 import socket
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from expol_tf.errors import ConfigurationError, DependencyError
@@ -101,11 +103,14 @@ class RayPool:
                 object_store_memory=_OBJECT_STORE_BYTES, _temp_dir=str(temporary),
             )  # fmt: skip
         else:
-            options["address"] = self._address
+            temporary = Path(self._leaving.enter_context(tempfile.TemporaryDirectory(prefix="expol_")))
+            # The nodes' servers run already, so that workers have this process's imports from Ray.
+            variables = {"PYTHONPATH": inherited_variables()["PYTHONPATH"]}
+            options |= dict(address=self._address, runtime_env={"env_vars": variables})
         try:
             if self._address is not None:
                 _require_listener(self._address)
-            with self._apart() if self._address is None else contextlib.nullcontext():
+            with self._apart(temporary):
                 self._ray.init(**options)
         except (OSError, ValueError, RuntimeError) as error:
             if self._address is None:
@@ -120,15 +125,15 @@ class RayPool:
 
     @staticmethod
     @contextlib.contextmanager
-    def _apart() -> Iterator[None]:
-        """Lets Ray start in its own directory, with this process's imports.
+    def _apart(place: Path) -> Iterator[None]:
+        """Lets Ray start in a directory without modules, with this process's imports.
 
         Ray puts the directory where it is started in front of its workers' paths, where a user's file that is
         called like a module of the standard library would stand in for it.
         """
         directory, former = os.getcwd(), os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = inherited_variables()["PYTHONPATH"]
-        os.chdir(os.environ[leftovers.OF_RAY])
+        os.chdir(place)
         try:
             yield
         finally:

@@ -37,8 +37,8 @@ Sweep.seeds = (0, 1)
 Sweep.bindings = [{small!r}, "NUM_ENV_STEPS = {steps}"]
 """
 PENDULUM = '"gin/tasks/pendulum.gin"'
-# The task's name is looked up when a run makes its environment.
-MISSING = '["gin/tasks/pendulum.gin", "TASK = \'NoSuchTask-v0\'"]'
+# Its actions are looked at when a run makes its environment.
+DISCRETE = '["gin/tasks/pendulum.gin", "TASK = \'Acrobot-v1\'"]'
 
 
 def write_sweep(directory: pathlib.Path, steps: int, tasks: str = PENDULUM) -> pathlib.Path:
@@ -110,16 +110,16 @@ def test_a_sweep_leaves_ordinary_runs(tmp_path: pathlib.Path) -> None:
 @pytest.mark.slow
 def test_failures_are_reported_and_the_others_done(tmp_path: pathlib.Path) -> None:
     root = tmp_path / "root"
-    path = write_sweep(tmp_path, 256, f"{MISSING}, {PENDULUM}")
+    path = write_sweep(tmp_path, 256, f"{DISCRETE}, {PENDULUM}")
     done = subprocess.run(command(path, root), env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "failed: tiny/NoSuchTask-v0/seed0 (attempts: 1): exit status 2: " in done.stdout
+    assert "failed: tiny/Acrobot-v1/seed0 (attempts: 1): exit status 2: " in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     index = {row["directory"]: row for row in rows(root / "sweep.csv")}
     for seed in (0, 1):
         assert index[f"tiny/Pendulum-v1/seed{seed}"]["status"] == "finished"
-        assert index[f"tiny/NoSuchTask-v0/seed{seed}"]["status"] == "failed"
-        assert "NoSuchTask" in index[f"tiny/NoSuchTask-v0/seed{seed}"]["message"]
+        assert index[f"tiny/Acrobot-v1/seed{seed}"]["status"] == "failed"
+        assert "Acrobot" in index[f"tiny/Acrobot-v1/seed{seed}"]["message"]
 
 
 @pytest.mark.slow

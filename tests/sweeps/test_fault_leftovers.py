@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -160,8 +164,46 @@ def test_fault_18_the_log_of_a_run_is_no_link(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "mine").read_text() == "of the user"
 
 
+@contextlib.contextmanager
+def cluster(directory: pathlib.Path) -> Iterator[str]:
+    """The address of a cluster of one machine, started elsewhere than the sweep."""
+    directory.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-P", "-c", "from ray.scripts.scripts import main; main()", "start", "--head"]
+    command += [f"--port={port}", "--node-ip-address=127.0.0.1", "--block", "--num-cpus=1"]
+    command += ["--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={directory}"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment[leftovers.OF_RAY] = str(directory)
+    with open(directory / "log", "w") as log:
+        head = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, cwd=directory, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while "Ray runtime started" not in (directory / "log").read_text():
+            assert head.poll() is None and time.monotonic() < deadline, (directory / "log").read_text()
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+    finally:
+        head.terminate()
+        leftovers._end(directory)
+        head.wait(60)
+
+
+@pytest.fixture
+def short_directory() -> Iterator[pathlib.Path]:
+    """A directory whose name leaves room for the names of Ray's sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        yield pathlib.Path(directory)
+
+
 @pytest.mark.slow
-def test_fault_18_a_real_worker_beside_modules_of_the_users(shadowed: pathlib.Path) -> None:
+@pytest.mark.parametrize("joined", [False, True], ids=["own Ray", "a cluster"])
+def test_fault_18_a_real_worker_beside_modules_of_the_users(
+    shadowed: pathlib.Path, joined: bool, short_directory: pathlib.Path
+) -> None:
     pytest.importorskip("ray")
     for name in ("shlex", "datetime", "subprocess", "expol_tf"):
         (shadowed / f"{name}.py").write_text("raise RuntimeError('not this one')\n")
@@ -171,20 +213,23 @@ def test_fault_18_a_real_worker_beside_modules_of_the_users(shadowed: pathlib.Pa
         from expol_tf.sweeps.ray_pool import RayPool
         process.TRAIN = ""
         here = os.getcwd()
+        address = os.environ.pop("OF_THE_TEST", None)
         attempt = process.Attempt(
             (), pathlib.Path(here, "l"), pathlib.Path(here, "s"), here, process.inherited_variables(), "run"
         )
-        with RayPool(None, 1, 1, 0.0) as pool:
+        with RayPool(address, 1, 1, 0.0) as pool:
             pool.submit("key", attempt)
             while pool.running:
                 for _, result in pool.wait():
                     print("ended", result)
         print("in", os.getcwd() == here)
     """
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)],
-        capture_output=True, text=True, env=ENVIRONMENT, check=False,
-    )  # fmt: skip
+    with cluster(short_directory / "r") if joined else contextlib.nullcontext() as address:
+        variables = {**ENVIRONMENT, "OF_THE_TEST": address} if address else ENVIRONMENT
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", textwrap.dedent(program)],
+            capture_output=True, text=True, env=variables, check=False,
+        )  # fmt: skip
     # The program is expol-train without a configuration.
     assert "in True" in done.stdout and "exit status 2: --gin_file must name" in done.stdout, done.stderr
 
