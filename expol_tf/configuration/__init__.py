@@ -5,6 +5,7 @@ from __future__ import annotations
 from expol_tf.configuration import gin_syntax, resources
 from expol_tf.configuration.call_configuration import configuration_from_call
 from expol_tf.configuration.configuration import (
+    CHOSEN_TITLE,
     EXPERIMENT_MACROS,
     UNWRITABLE_MARK,
     Configuration,
@@ -26,6 +27,7 @@ from expol_tf.configuration.recorded_values import recorded_values
 from expol_tf.configuration.resolution import applied, check_macros, resolve
 
 __all__ = [
+    "CHOSEN_TITLE",
     "EXPERIMENT_MACROS",
     "UNWRITABLE_MARK",
     "Binding",

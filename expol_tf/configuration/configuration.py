@@ -49,7 +49,7 @@ _EXEMPT_MACROS = tuple(macro for macro in EXPERIMENT_MACROS if _EXEMPT_PARAMETER
 NOT_WRITTEN = ("root_dir", "observers")
 
 # Above what a program chose by itself, in the text of a configuration of a call from Python.
-_CHOSEN_TITLE = "# What was made because nothing above says otherwise:"
+CHOSEN_TITLE = "# What was made because nothing above says otherwise:"
 # In the text of a configuration that only Python code can give in whole.
 UNWRITABLE_MARK = "# Python objects that a gin file cannot express; pass them again from Python:"
 
@@ -71,7 +71,8 @@ class Configuration:
       macros: Definitions by macro name.
       bindings: By scope, complete selector and parameter.
       unwritable: Parameter → description of a Python object that gin cannot express (only from Python calls).
-      chosen: Lines, for the reader, on what was made without being asked for; None where gin names it all.
+      chosen: Lines, for the reader, on what was made without being asked for; None where none are wanted, as
+        gin files name it all.
     """
 
     root: str
@@ -106,7 +107,7 @@ class Configuration:
         for _, group in sorted(groups.items()):
             lines += ["", *(line for _, line in sorted(group))]
         if self.chosen:
-            lines += ["", _CHOSEN_TITLE, *(f"# {line}" for line in self.chosen)]
+            lines += ["", CHOSEN_TITLE, *(f"# {line}" for line in self.chosen)]
         if self.unwritable:
             lines += ["", UNWRITABLE_MARK]
             lines += [f"# {name} = {description}" for name, description in sorted(self.unwritable.items())]

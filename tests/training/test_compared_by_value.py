@@ -17,11 +17,13 @@ import pytest
 
 import expol_tf
 from expol_tf import code_digests, descriptions
-from expol_tf.agents import ClippedUpdate, PpoAgent, SacAgent, TrpoAgent
+from expol_tf.agents import Acting, ClippedUpdate, PpoAgent, SacAgent, TrpoAgent
+from expol_tf.cli.commands.train import train_main
 from expol_tf.configuration import Configuration, configuration_from_call
 from expol_tf.descriptions import describe
 from expol_tf.errors import RunDirectoryError
 from expol_tf.keras_api import keras
+from expol_tf.networks import GaussianActorNetwork
 from expol_tf.optimizers import MinibatchAdam, MinibatchRegression
 from expol_tf.runs import RunDirectory
 from expol_tf.training import Experiment, OnPolicyRunner, train
@@ -284,6 +286,24 @@ def test_fault_02_the_record_states_what_an_agent_made_by_itself(agent: Any) -> 
     assert f"\n# {expected[agent]}" in text
     # The file means what it meant.
     assert code_digests.digest(text) and "train.agent = @" in text
+
+
+def test_fault_02_a_resume_by_the_program_keeps_what_an_agent_made_by_itself(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "run"
+    train(
+        root,
+        "expol/MultiGoal-v0",
+        functools.partial(PpoAgent, acting=Acting(jit_compile=False)),
+        functools.partial(GaussianActorNetwork, hidden_units=(4,)),
+        runner=functools.partial(OnPolicyRunner, iteration_steps=64),
+        num_envs=2,
+        num_env_steps=64,
+        eval_interval=0,
+    )
+    before = (root / "config.gin").read_text()
+    assert "\n# MinibatchAdam: learning_rate = 0.0003" in before
+    assert train_main(["expol-train", f"--root_dir={root}", "--num_env_steps=128"]) == 0
+    assert (root / "config.gin").read_text() == before.replace("num_env_steps = 64", "num_env_steps = 128")
 
 
 def test_what_holds_itself_ends() -> None:

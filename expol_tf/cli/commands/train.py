@@ -6,6 +6,7 @@ is said before.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 import sys
@@ -18,6 +19,7 @@ from absl import flags
 
 from expol_tf.cli import RUN_PACKAGES, require_path, resume_command, run_program, user_path
 from expol_tf.configuration import (
+    CHOSEN_TITLE,
     UNWRITABLE_MARK,
     Configuration,
     applied,
@@ -103,8 +105,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     if values.check and values.print_config:
         raise ConfigurationError("--check and --print_config: give one of them; got both.")
     statements = gin_syntax.read_files(files) + gin_syntax.read_bindings(values.gin_bindings)
-    for file in files:
-        if UNWRITABLE_MARK in gin_syntax.find_file(file).read_text(encoding="utf-8"):
+    texts = {file: gin_syntax.find_file(file).read_text(encoding="utf-8") for file in files}
+    for file, text in texts.items():
+        if UNWRITABLE_MARK in text:
             raise ConfigurationError(
                 f"{file}: this run was started from Python with objects that a gin file cannot express; they "
                 "are listed at its end. Call expol_tf.train again with the same arguments."
@@ -112,6 +115,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> int:
     check_macros(statements)
     import_library()
     configuration = resolve(statements)
+    if any(CHOSEN_TITLE in text for text in texts.values()):
+        # The record of a run from Python: it goes on stating what its agent makes.
+        configuration = dataclasses.replace(configuration, chosen=())
     for name in ("seed", "num_env_steps"):
         if values[name].value is not None:
             configuration = configuration.override(name, values[name].value)
