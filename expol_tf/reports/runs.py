@@ -58,12 +58,14 @@ class RunProgress:
       env_step: Environment steps done.
       wall_time_s: Seconds that they took.
       failure: Why the sweep gave it up, None if it did not.
+      trained: Whether it made any update; True where the record does not say, as before 0.2.
     """
 
     target_env_steps: int | None
     env_step: int
     wall_time_s: float
     failure: str | None
+    trained: bool = True
 
     @property
     def outcome(self) -> str:
@@ -202,6 +204,7 @@ def read_run(directory: Path, root: Path | None = None, row: Mapping[str, str] |
             env_step=int(steps[-1]) if len(steps) else 0,
             wall_time_s=float(metrics["wall_time_s"][-1]) if len(steps) else 0.0,
             failure=_failure(row),
+            trained=environment.get("trained") is not False,
         ),
         episodes=Episodes.of(metrics),
         evaluations=Evaluations.read(files.evaluation_csv),

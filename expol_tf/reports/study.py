@@ -141,6 +141,11 @@ def _usable(runs: Sequence[Run], min_env_steps: int, notes: list[str]) -> list[R
             "reported when its first episode has ended. Wait for the runs"
             + (", or give a smaller --min_env_steps." if short else " or look into their directories.")
         )
+    if random := [run for run in kept if not run.progress.trained]:
+        notes.append(
+            "No update was made in these runs, so their returns are those of a policy that has learned "
+            f"nothing: {_listed(map(_titled, random))}."
+        )
     for run in kept:
         if run.progress.outcome != "finished":
             reason = f": {_reason(run)}" if run.progress.failure else f" of {run.progress.target_env_steps:,}"

@@ -23,6 +23,7 @@ def write_run(
     settings: Mapping[str, str] | None = None,
     num_env_steps: int | None = None,
     versions: Mapping[str, str] = VERSIONS,
+    environment: Mapping[str, object] | None = None,
 ) -> pathlib.Path:
     """Writes a run: `returns` by iteration of 1,000 steps and 100 episodes, unless told otherwise."""
     directory.mkdir(parents=True)
@@ -40,7 +41,8 @@ def write_run(
     (directory / "config.gin").write_text("\n".join(config) + "\n")
     fingerprint = {"train.task": repr(task), **settings}
     (directory / "fingerprint.json").write_text(json.dumps(fingerprint))
-    (directory / "environment.json").write_text(json.dumps({"seed": seed, "versions": dict(versions)}))
+    recorded = {"seed": seed, "versions": dict(versions), **(environment or {})}
+    (directory / "environment.json").write_text(json.dumps(recorded))
     lines = [
         "iteration,env_step,wall_time_s,env_steps_per_s,episode_return_mean,episode_length_mean,episodes,kl"
     ]

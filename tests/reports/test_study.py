@@ -144,3 +144,12 @@ def test_an_unknown_way_of_settings_is_refused(tmp_path):
     write_run(tmp_path / "a")
     with pytest.raises(ConfigurationError, match="settings must be one of auto, separate, together"):
         study(tmp_path, settings="apart")
+
+
+def test_fault_06_runs_without_an_update_are_named(tmp_path):
+    for seed, environment in enumerate(({"trained": False}, {"trained": True}, {})):
+        write_run(tmp_path / "a" / "Hopper-v4" / f"seed{seed}", seed=seed, environment=environment)
+    (note,) = study(tmp_path).notes
+    assert note.startswith("No update was made in these runs") and "a on Hopper-v4, seed 0" in note
+    # Records of before do not say it.
+    assert "seed 1" not in note and "seed 2" not in note
