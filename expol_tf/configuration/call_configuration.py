@@ -10,7 +10,7 @@ import gin
 
 from expol_tf.configuration import gin_registry
 from expol_tf.configuration.configuration import NOT_WRITTEN, Configuration
-from expol_tf.configuration.gin_internals import ConfigurableReference
+from expol_tf.configuration.gin_internals import ConfigurableReference, unwritable_bindings
 from expol_tf.configuration.gin_syntax import Binding, Key, map_leaves, references, render
 from expol_tf.configuration.resolution import held_configuration
 from expol_tf.descriptions import describe
@@ -52,10 +52,27 @@ def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configur
             continue
         for entry, item in {key: expressed, **extra}.items():
             bindings[entry] = Binding(*entry, item, f"{name}()")
+    unwritable |= _bound_objects(bindings, known.selector)
     changed = dataclasses.replace(base, bindings=bindings, unwritable=unwritable, chosen=())
     changed.check()
     given = [binding for key, binding in bindings.items() if base.bindings.get(key) is not binding]
     return dataclasses.replace(changed, imports=tuple(dict.fromkeys([*base.imports, *_modules(given)])))
+
+
+def _bound_objects(bindings: Mapping[Key, Binding], root: str) -> dict[str, str]:
+    """Returns descriptions of objects that `gin.bind_parameter` gave to what the experiment may use."""
+    used = {
+        gin_registry.look_up(name.rpartition("/")[2]).selector
+        for name in references([binding.value for binding in bindings.values()])
+    }
+    found = {}
+    for (scope, selector, parameter), value in unwritable_bindings().items():
+        # The arguments of the root were looked at as they are; code of the user's own may bind what it likes.
+        if selector == root or (gin_registry.is_foreign(selector, root) and selector not in used):
+            continue
+        name = f"{gin_registry.look_up(selector).short}.{parameter}"
+        found[f"{scope}/{name}" if scope else name] = str(describe(value, _gin_text))
+    return found
 
 
 def _modules(bindings: Sequence[Binding]) -> list[str]:

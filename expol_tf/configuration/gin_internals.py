@@ -28,6 +28,16 @@ def entries() -> dict[str, Any]:
     return dict(_gin._REGISTRY.items())
 
 
+def unwritable_bindings() -> dict[tuple[str, str, str], Any]:
+    """Returns what gin holds and leaves out of `gin.config_str`, by scope, complete name and parameter."""
+    return {
+        (scope, selector, parameter): value
+        for (scope, selector), values in _gin._CONFIG.items()
+        for parameter, value in values.items()
+        if not _gin._is_literally_representable(value)
+    }
+
+
 def short_name(selector: str) -> str:
     """Returns the shortest name that gin understands."""
     return str(_gin._REGISTRY.minimal_selector(selector))

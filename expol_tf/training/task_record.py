@@ -99,6 +99,14 @@ def _task_configuration(files: RunFiles) -> Configuration:
                 "own, with @gin.configurable above it."
             )
     statements = _needed_statements(gin_syntax.read_files([str(files.config)]))
+    used = {_last(leaf.name.rpartition("/")[2]) for leaf in _references(statements)}
+    for name in lost:
+        if _last(name.rpartition(".")[0].rpartition("/")[2]) in used:
+            raise ConfigurationError(
+                f"{files.config} cannot say what {name} was, which gin held only in the program that trained "
+                f"the run: {lost[name]}. Without it this would be another environment. Look at the run in "
+                "that program, with expol_tf.load_policy, or bind it in a gin file."
+            )
     if not any(isinstance(item, Binding) and _short(item) == "train.task" for item in statements):
         raise ConfigurationError(
             f"{files.config} names no task. Restore it from a copy, or start the run's own command again."
@@ -130,6 +138,11 @@ def _needed_statements(statements: Sequence[Any]) -> list[Any]:
                 name = _last(leaf.name.rpartition("/")[2])
                 pending += [item for item in bindings if not item.is_macro and _last(item.selector) == name]
     return [item for item in statements if not isinstance(item, Binding) or item in needed]
+
+
+def _references(statements: Sequence[Any]) -> list[Reference]:
+    values = [item.value for item in statements if isinstance(item, Binding)]
+    return [leaf for value in values for leaf in gin_syntax.walk(value) if isinstance(leaf, Reference)]
 
 
 def _short(binding: Binding) -> str:

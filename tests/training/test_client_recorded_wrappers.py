@@ -208,6 +208,34 @@ def test_client_08_arguments_and_tasks_that_only_python_has_are_refused(tmp_path
         assert recorded.make_kwargs == {"bonus": 2.0}
 
 
+def test_fault_02_objects_that_gin_holds_are_recorded_and_not_left_out(tmp_path):
+    registered = own("Registered")
+    gin.bind_parameter("client_wrappers.Registered.scale", np.full(1, 2.0))
+    files = write_record(tmp_path / "a", wrappers=[registered])
+    with (
+        pytest.raises(ConfigurationError, match=r"cannot say what Registered\.scale was"),
+        recorded_task(files),
+    ):
+        pass
+    # An environment without that class is what it was.
+    files = write_record(tmp_path / "b", wrappers=[NoisyObservation])
+    with recorded_task(files) as recorded:
+        assert len(recorded.wrappers) == 1
+
+
+def test_fault_02_objects_that_gin_holds_are_part_of_the_experiment():
+    def fingerprint(scale):
+        gin.clear_config()
+        gin.bind_parameter("client_wrappers.Registered.scale", np.full(1, scale))
+        parameters = inspect.signature(expol_tf.train).parameters
+        keywords = {name: each.default for name, each in parameters.items()}
+        keywords |= {"task": TASK, "root_dir": "run", "wrappers": [registered]}
+        return configuration_from_call("train", keywords).fingerprint()
+
+    registered = own("Registered")
+    assert fingerprint(2.0) == fingerprint(2.0) != fingerprint(3.0)
+
+
 def test_client_08_what_gin_held_it_holds_again(tmp_path):
     files = write_record(tmp_path / "run", wrappers=[functools.partial(NoisyObservation, sigma=2.0)])
     gin.parse_config("NoisyObservation.sigma = 0.5")
