@@ -12,7 +12,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import Count, LayerSize, Positive, WholeNumber
-from expol_tf.text_types import Activation, FloatType
+from expol_tf.text_types import Activation, FloatType, ModuleName
 
 # RealNVP's last layer starts this close to zero, so that a new flow is close to its base distribution.
 _LAST_LAYER_RANGE = 3e-3
@@ -53,7 +53,7 @@ class AffineConditioner(keras.layers.Layer):
         log_scale_bound: Positive | None = None,
         context_size: WholeNumber = 0,
         dtype: FloatType = "float32",
-        name: str | None = None,
+        name: ModuleName | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not units:

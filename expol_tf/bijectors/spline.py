@@ -9,7 +9,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import AtLeastTwo, Count, Positive
-from expol_tf.text_types import FloatType
+from expol_tf.text_types import FloatType, ModuleName
 
 tfb = tfp.bijectors
 
@@ -41,7 +41,7 @@ class ElementwiseSpline(keras.layers.Layer):
         num_bins: AtLeastTwo = 8,
         half_range: Positive = 4.0,
         dtype: FloatType = "float32",
-        name: str | None = None,
+        name: ModuleName | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not num_bins * _MIN_BIN < 2 * half_range:

@@ -14,7 +14,7 @@ from expol_tf.configurable import configurable
 from expol_tf.networks.calls import call_network
 from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 
 @configurable
@@ -44,7 +44,7 @@ class CriticNetwork(network.Network):
         hidden_units: Sequence[LayerSize] = (256, 256),
         num_critics: Few = 2,
         activation: Activation = "relu",
-        name: str = "CriticNetwork",
+        name: ModuleName = "CriticNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)
@@ -159,7 +159,7 @@ class CriticEnsemble(network.Network):
     """
 
     def __init__(
-        self, critic_network: network.Network, num_critics: Few = 2, name: str = "CriticEnsemble"
+        self, critic_network: network.Network, num_critics: Few = 2, name: ModuleName = "CriticEnsemble"
     ) -> None:
         super().__init__(critic_network.input_tensor_spec, state_spec=(), name=name)
         self._networks = [critic_network.copy(name=f"{critic_network.name}_{i}") for i in range(num_critics)]

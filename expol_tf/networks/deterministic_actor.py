@@ -15,7 +15,7 @@ from expol_tf.configurable import configurable
 from expol_tf.distributions import PointMass
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 tfd = tfp.distributions
 
@@ -42,7 +42,7 @@ class DeterministicActorNetwork(network.Network):
         action_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (256, 256),
         activation: Activation = "relu",
-        name: str = "DeterministicActorNetwork",
+        name: ModuleName = "DeterministicActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

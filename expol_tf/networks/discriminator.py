@@ -16,7 +16,7 @@ from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import built_layers, require_vectors, vector_size
 from expol_tf.networks.spectral import SpectralDense
 from expol_tf.number_types import LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 # Activations whose slope is 1 at most.
 LIPSCHITZ_ACTIVATIONS = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
@@ -53,7 +53,7 @@ class DiscriminatorNetwork(network.Network):
         hidden_units: Sequence[LayerSize] = (256, 256),
         activation: Activation = "relu",
         spectral_normalization: bool = False,
-        name: str = "DiscriminatorNetwork",
+        name: ModuleName = "DiscriminatorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__((observation_spec, action_spec), state_spec=(), name=name)

@@ -12,6 +12,7 @@ from expol_tf.bijectors import Squash, require_squashable
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import require_vectors, vector_size
 from expol_tf.number_types import Positive
+from expol_tf.text_types import ModuleName
 
 tfd = tfp.distributions
 
@@ -37,7 +38,7 @@ class FixedGaussianActorNetwork(network.Network):
         observation_spec: types.NestedTensorSpec,
         action_spec: types.NestedTensorSpec,
         variance: Positive = 0.5,
-        name: str = "FixedGaussianActorNetwork",
+        name: ModuleName = "FixedGaussianActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

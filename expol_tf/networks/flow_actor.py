@@ -26,7 +26,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, require_vectors, vector_size
 from expol_tf.number_types import FewOrNone, LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -68,7 +68,7 @@ class FlowActorNetwork(network.Network):
         condition_on_observation: bool = False,
         squash: bool = False,
         activation: Activation = "tanh",
-        name: str = "FlowActorNetwork",
+        name: ModuleName = "FlowActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

@@ -16,7 +16,7 @@ from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 tfd = tfp.distributions
 
@@ -55,7 +55,7 @@ class GaussianActorNetwork(network.Network):
         log_std: LogStd | None = None,
         squash: bool = False,
         activation: Activation = "tanh",
-        name: str = "GaussianActorNetwork",
+        name: ModuleName = "GaussianActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

@@ -16,7 +16,7 @@ from expol_tf.configurable import configurable
 from expol_tf.networks.log_std import LogStd
 from expol_tf.networks.mlp import NormalizedColumns, make_mlp, require_vectors, vector_size
 from expol_tf.number_types import Few, LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 tfd = tfp.distributions
 
@@ -53,7 +53,7 @@ class MixtureActorNetwork(network.Network):
         log_std: LogStd | None = None,
         squash: bool = False,
         activation: Activation = "tanh",
-        name: str = "MixtureActorNetwork",
+        name: ModuleName = "MixtureActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

@@ -13,7 +13,7 @@ from expol_tf.checked import checked
 from expol_tf.checks import require_number
 from expol_tf.errors import ConfigurationError, SpaceError
 from expol_tf.keras_api import keras
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 
 def vector_size(observation_spec: types.NestedTensorSpec, argument: str = "observation_spec") -> int:
@@ -42,7 +42,7 @@ def make_mlp(
     output_size: int,
     activation: Activation = "tanh",
     output_initializer: keras.initializers.Initializer | None = None,
-    name: str = "mlp",
+    name: ModuleName = "mlp",
 ) -> keras.Sequential:
     """Returns a network of dense layers, the last one linear, with all its variables.
 

@@ -21,7 +21,7 @@ from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import require_vectors, vector_size
 from expol_tf.networks.noisy_dense import NoisyDense
 from expol_tf.number_types import Decay, Finite, LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 tfd = tfp.distributions
 
@@ -93,7 +93,7 @@ class NoisyActorNetwork(EpisodeNetwork):
         dropout: Decay = 0.5,
         activation: Activation = "relu",
         layer_norm: bool = True,
-        name: str = "NoisyActorNetwork",
+        name: ModuleName = "NoisyActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

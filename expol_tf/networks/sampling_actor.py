@@ -17,7 +17,7 @@ from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.networks.mlp import make_mlp, require_vectors, vector_size
 from expol_tf.number_types import Count, LayerSize
-from expol_tf.text_types import Activation
+from expol_tf.text_types import Activation, ModuleName
 
 tfd = tfp.distributions
 
@@ -52,7 +52,7 @@ class SamplingActorNetwork(network.Network):
         activation: Activation = "relu",
         noise_size: Count | None = None,
         num_noises: Count | None = None,
-        name: str = "SamplingActorNetwork",
+        name: ModuleName = "SamplingActorNetwork",
     ) -> None:
         require_vectors(observation_spec, action_spec)
         super().__init__(observation_spec, state_spec=(), name=name)

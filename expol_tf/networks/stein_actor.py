@@ -15,6 +15,7 @@ from expol_tf.errors import CapabilityError, ConfigurationError
 from expol_tf.networks.calls import call_network
 from expol_tf.networks.critic import values_at
 from expol_tf.objectives import reduce_critics, require_reduction
+from expol_tf.text_types import ModuleName
 
 tfd = tfp.distributions
 
@@ -64,7 +65,7 @@ class SteinActorNetwork(network.Network):
         temperature: HasValue,
         sampler: SteinSampler | None = None,
         score_reduction: str = "first",
-        name: str = "SteinActorNetwork",
+        name: ModuleName = "SteinActorNetwork",
     ) -> None:
         super().__init__(initial_network.input_tensor_spec, state_spec=(), name=name)
         require_reduction("score_reduction", score_reduction)

@@ -11,6 +11,7 @@ from tf_agents.typing import types
 from expol_tf.configurable import configurable
 from expol_tf.networks.mlp import make_mlp, vector_size
 from expol_tf.number_types import LayerSize
+from expol_tf.text_types import ModuleName
 
 
 @configurable
@@ -26,7 +27,7 @@ class ValueNetwork(network.Network):
         self,
         observation_spec: types.NestedTensorSpec,
         hidden_units: Sequence[LayerSize] = (64, 64),
-        name: str = "ValueNetwork",
+        name: ModuleName = "ValueNetwork",
     ) -> None:
         size = vector_size(observation_spec)  # TF-Agents fails at what is no spec.
         super().__init__(observation_spec, state_spec=(), name=name)

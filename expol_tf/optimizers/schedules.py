@@ -19,6 +19,7 @@ from expol_tf.configurable import configurable
 from expol_tf.errors import ConfigurationError
 from expol_tf.keras_api import keras
 from expol_tf.number_types import NonNegative, Positive
+from expol_tf.text_types import ModuleName
 
 _schedules = keras.optimizers.schedules
 
@@ -33,7 +34,7 @@ class CosineDecay(_schedules.CosineDecay):
         initial_learning_rate: NonNegative,
         decay_steps: Positive,
         alpha: NonNegative = 0.0,
-        name: str | None = None,
+        name: ModuleName | None = None,
         warmup_target: NonNegative | None = None,
         warmup_steps: NonNegative = 0,
     ) -> None:
@@ -50,7 +51,7 @@ class ExponentialDecay(_schedules.ExponentialDecay):
         decay_steps: Positive,
         decay_rate: NonNegative,
         staircase: bool = False,
-        name: str | None = None,
+        name: ModuleName | None = None,
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
@@ -60,7 +61,7 @@ class PiecewiseConstantDecay(_schedules.PiecewiseConstantDecay):
     """Keras's schedule: `values[i]` up to the step `boundaries[i]`; one value more than boundaries."""
 
     def __init__(
-        self, boundaries: Sequence[NonNegative], values: Sequence[NonNegative], name: str | None = None
+        self, boundaries: Sequence[NonNegative], values: Sequence[NonNegative], name: ModuleName | None = None
     ) -> None:
         if len(values) != len(boundaries) + 1:
             raise ConfigurationError(
@@ -81,6 +82,6 @@ class PolynomialDecay(_schedules.PolynomialDecay):
         end_learning_rate: NonNegative = 0.0001,
         power: Positive = 1.0,
         cycle: bool = False,
-        name: str | None = None,
+        name: ModuleName | None = None,
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, end_learning_rate, power, cycle, name)
