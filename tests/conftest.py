@@ -14,6 +14,8 @@ import sys  # noqa: E402
 
 import pytest  # noqa: E402
 
+import expol_tf  # noqa: E402, F401  (It chooses Keras 2, which has to come before TF-Agents is imported.)
+
 
 @pytest.fixture(autouse=True)
 def _same_initial_weights():

@@ -10,8 +10,8 @@ import expol_tf
 
 # The packages on which the numbers of a run depend, and those of a report.
 RUN_PACKAGES = (
-    "expol_tf", "python", "tensorflow", "tensorflow-probability", "tf-agents", "keras", "numpy",
-    "gymnasium", "mujoco", "gin-config", "envpool",
+    "expol_tf", "python", "tensorflow", "tensorflow-probability", "tf-agents", "keras", "tf-keras",
+    "numpy", "gymnasium", "mujoco", "gin-config", "envpool",
 )  # fmt: skip
 REPORT_PACKAGES = ("rliable", "arch", "pandas", "numpy", "scipy", "matplotlib")
 

@@ -318,6 +318,8 @@ def _statements(text: str, source: str) -> Iterator[Any]:
         ) from error
     except tokenize.TokenError as error:
         message, (line_number, _) = error.args
+        # Python 3.11 names the line after the last, later ones the last.
+        line_number = min(line_number, len(text.splitlines()))
         raise ConfigurationError(
             f"{source}:{line_number}: not valid gin syntax: {message} (a bracket or string is not closed)."
         ) from error

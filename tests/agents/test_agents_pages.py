@@ -10,6 +10,7 @@ import re
 import gin
 import numpy as np
 import pytest
+from scipy import integrate
 
 import expol_tf
 from expol_tf.distributions import capabilities, greedy_action
@@ -53,7 +54,7 @@ def test_the_value_alone_and_a_policy_without_a_density(capsys):
         exec(compile(block, "sql.md", "exec"), names)
     value = float(capsys.readouterr().out)
     grid = np.linspace(-1, 1, 20_001)
-    assert abs(value - 0.5 * np.log(np.trapz(np.exp(-(grid**2)), grid))) < 0.01
+    assert abs(value - 0.5 * np.log(integrate.trapezoid(np.exp(-(grid**2)), grid))) < 0.01
     check_actor_network(names["RingActorNetwork"])
     ring = names["RingActorNetwork"](small.OBSERVATION, small.box())(np.zeros([4, 3], np.float32))[0]
     assert ring.sample(100, seed=(0, 1)).shape == [100, 4, 2] and greedy_action(ring).shape == [4, 2]

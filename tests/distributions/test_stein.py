@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from scipy import stats
+from scipy import integrate, stats
 
 from expol_tf.bijectors import Squash
 from expol_tf.distributions import (
@@ -59,7 +59,7 @@ def test_the_truncated_density_integrates_to_one():
     policy = SteinDistribution(base, score, SteinSampler(num_sampler_steps=0, range=1.5))
     u, log_prob = (each.numpy() for each in policy.experimental_sample_and_log_prob(50_000, seed=SEED))
     order = np.argsort(u[:, 0])
-    assert np.trapz(np.exp(log_prob[order]), u[order, 0]) == pytest.approx(1.0, abs=1e-3)
+    assert integrate.trapezoid(np.exp(log_prob[order]), u[order, 0]) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_single_precision_keeps_the_range():

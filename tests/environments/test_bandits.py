@@ -7,6 +7,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 from gymnasium.utils.env_checker import check_env
 
@@ -79,7 +80,7 @@ def integrate(function, num=1501):
     nodes = np.linspace(-1, 1, num)
     points = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1)
     values = function(points)
-    return np.trapz(np.trapz(values, nodes, axis=1), nodes, axis=0)
+    return scipy.integrate.trapezoid(scipy.integrate.trapezoid(values, nodes, axis=1), nodes, axis=0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import integrate
 
 from expol_tf.cli.commands.figures import figures_main
 from expol_tf.distributions import SteinSampler
@@ -31,8 +32,8 @@ def test_without_steps_every_density_is_the_starts(few):
     row = calibration.calibrate(2, 0.61, FLAT, 1.0, SteinSampler(10, 0), seed=0)
     u = np.linspace(-3 * 0.61, 3 * 0.61, 10_001)
     density = np.exp(-0.5 * (u / 0.61) ** 2)
-    density /= np.trapz(density, u)
-    entropy = 2 * np.trapz(density * (np.log(1 - np.tanh(u) ** 2) - np.log(density)), u)
+    density /= integrate.trapezoid(density, u)
+    entropy = 2 * integrate.trapezoid(density * (np.log(1 - np.tanh(u) ** 2) - np.log(density)), u)
     for density_change in calibration.DENSITIES:
         assert getattr(row, density_change) == pytest.approx(entropy, abs=0.15)
     assert row.measured.nearest_neighbour == pytest.approx(entropy, abs=0.1) and row.measured.counted
