@@ -91,7 +91,7 @@ def test_what_gin_cannot_write_is_not_rendered(value: object) -> None:
     ("text", "line", "words"),
     [
         ("A = 1\na b = 3", 2, "expected ':' or '='"),
-        ("A = (1,\n 2", 3, "not closed"),
+        ("A = (1,\n 2", 2, "not closed"),
         ("A = ", 1, "Unable to parse value"),
         ("A = 1 2", 1, "Expected newline"),
         ("A = Hopper", 1, "quotes"),
