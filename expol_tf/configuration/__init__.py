@@ -24,7 +24,7 @@ from expol_tf.configuration.gin_syntax import (
 )
 from expol_tf.configuration.objects import check_objects
 from expol_tf.configuration.recorded_values import recorded_values
-from expol_tf.configuration.resolution import applied, check_macros, resolve
+from expol_tf.configuration.resolution import applied, check_macros, held_again, resolve
 
 __all__ = [
     "CHOSEN_TITLE",
@@ -41,6 +41,7 @@ __all__ = [
     "expand",
     "find_file",
     "gin_syntax",
+    "held_again",
     "read_bindings",
     "read_files",
     "recorded_values",

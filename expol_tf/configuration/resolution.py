@@ -102,6 +102,20 @@ def applied(configuration: Configuration) -> Iterator[None]:
         gin.clear_config()
 
 
+@contextlib.contextmanager
+def held_again() -> Iterator[None]:
+    """Makes gin hold after the block what it holds now, also the objects that its text cannot express."""
+    text, objects = gin.config_str(), gin_internals.unwritable_bindings()
+    try:
+        yield
+    finally:
+        gin.clear_config()
+        if text.strip():
+            gin.parse_config(text)
+        for (scope, selector, parameter), value in objects.items():
+            gin.bind_parameter((scope, selector, parameter), value)
+
+
 def held_configuration(root: str = "train") -> Configuration:
     """Returns what gin holds now, whoever put it there; gin forgets in which files and lines."""
     # A user's own program may keep macros and scopes for other purposes: these are not checked.

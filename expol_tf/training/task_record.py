@@ -16,6 +16,7 @@ from expol_tf.configuration import (
     Reference,
     applied,
     gin_syntax,
+    held_again,
     resolve,
     unwritable_entries,
 )
@@ -68,16 +69,11 @@ def recorded_task(files: RunFiles) -> Iterator[RecordedTask]:
       RunDirectoryError: If the record cannot be read.
     """
     configuration = _task_configuration(files)
-    held = gin.config_str()
-    try:
-        with applied(configuration):
-            given = gin.get_bindings("expol_tf.train")
-            options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
-            limit = {"max_steps": given["eval_max_steps"]} if "eval_max_steps" in given else {}
-            yield RecordedTask(given["task"], options, limit)
-    finally:
-        if held.strip():
-            gin.parse_config(held)
+    with held_again(), applied(configuration):
+        given = gin.get_bindings("expol_tf.train")
+        options = {name: given[name] for name in ("wrappers", "make_kwargs") if name in given}
+        limit = {"max_steps": given["eval_max_steps"]} if "eval_max_steps" in given else {}
+        yield RecordedTask(given["task"], options, limit)
 
 
 def _task_configuration(files: RunFiles) -> Configuration:

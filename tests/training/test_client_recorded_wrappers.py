@@ -223,6 +223,16 @@ def test_fault_02_objects_that_gin_holds_are_recorded_and_not_left_out(tmp_path)
         assert len(recorded.wrappers) == 1
 
 
+def test_fault_02_objects_that_gin_held_are_no_part_of_a_run_and_are_held_again(tmp_path):
+    registered = own("Registered")
+    files = write_record(tmp_path / "run", wrappers=[registered])
+    scale = np.full(1, 2.0)
+    gin.bind_parameter("client_wrappers.Registered.scale", scale)
+    with recorded_task(files) as recorded:
+        assert recorded.wrappers[0](Steps()).scale == 3.0
+    assert gin.query_parameter("client_wrappers.Registered.scale") is scale
+
+
 def test_fault_02_objects_that_gin_holds_are_part_of_the_experiment():
     def fingerprint(scale):
         gin.clear_config()
