@@ -189,7 +189,14 @@ def described(hint: Any) -> str:
     if origin is tuple and arguments and arguments[1:] != (Ellipsis,):
         return f"a tuple ({', '.join(map(described, arguments))})"
     if hint in _SEQUENCES or origin in _SEQUENCES:
-        return f"a sequence of {described(arguments[0])}" if arguments else "a sequence"
+        items = described(arguments[0]) if arguments else ""
+        # "a sequence of str or a sequence of str" would be read as two alternatives.
+        nested = "a sequence" in items
+        return (
+            f"a sequence, each item of it {items}"
+            if nested
+            else f"a sequence of {items}".removesuffix(" of ")
+        )
     if hint in _MAPPINGS or origin in _MAPPINGS:
         return "a mapping"
     if isinstance(hint, type) and origin is None and hint.__module__ != "builtins":

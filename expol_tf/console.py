@@ -6,7 +6,9 @@ Nothing is imported here but what every Python has, so that little comes before.
 from __future__ import annotations
 
 import importlib
+import io
 import signal
+import sys
 
 
 def train() -> int:
@@ -40,6 +42,9 @@ def _run(command: str) -> int:
     During the import and after the call SIGINT ends the process, as SIGTERM does. Python's own handler would
     raise an exception inside of some import, and NumPy makes one of another kind of it.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As on standard error: a name of a file that is no text is shown all the same.
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = signal.getsignal(signal.SIGINT)
     # A process in the background ignores the signal, which stays so.
     is_pythons = handler is signal.default_int_handler

@@ -22,6 +22,9 @@ from expol_tf.errors import (
 )
 from expol_tf.gymnasium_plugin import register_tasks
 
+# No id of Gymnasium's packages is near it, and a message shows the whole.
+_LONGEST_NAME = 300
+
 
 def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
     """Returns `gymnasium.make(task, **kwargs)` without Gymnasium's passive checker.
@@ -39,6 +42,7 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
       TaskError: If it raises anything else.
     """
     register_tasks()
+    _require_form(task)
     try:
         _import_module_of(task)
         with _without_known_noise(task):
@@ -63,6 +67,7 @@ def require_registered(task: str) -> None:
       task: A Gymnasium id. `module:id` imports the module first.
     """
     register_tasks()
+    _require_form(task)
     try:
         if not _import_module_of(task):
             raise ImportError(f"there is no module {task.partition(':')[0]!r}")
@@ -72,6 +77,17 @@ def require_registered(task: str) -> None:
             gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
         raise UnknownEnvironmentError(_unknown(task, error)) from error
+
+
+def _require_form(task: str) -> None:
+    """Raises an `UnknownEnvironmentError` for a text that is no id of Gymnasium's, which it would not say."""
+    if task.count(":") > 1:
+        rule, got = "must be an id or module:id, with one colon at most", repr(task[:_LONGEST_NAME])
+    elif len(task) > _LONGEST_NAME:
+        rule, got = f"must have at most {_LONGEST_NAME} characters", f"{len(task):,}: {task[:40]!r}…"
+    else:
+        return
+    raise UnknownEnvironmentError(f"The name of a task {rule}; got {got}. An example is 'Hopper-v5'.")
 
 
 def _import_module_of(task: str) -> bool:

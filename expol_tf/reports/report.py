@@ -148,7 +148,9 @@ class _Output:
     def write(self, name: str, text: str) -> Path:
         path = self._directory / name
         with self._errors():
-            path.write_text(text, encoding="utf-8")
+            # A directory's name need be no UTF-8. Python has its other bytes as surrogates, and no file takes
+            # them.
+            path.write_bytes(text.encode("utf-8", "replace"))
         self.files.append(path)
         return path
 

@@ -12,10 +12,13 @@ from typing import Any
 
 from expol_tf.configuration import Binding, find_file, read_bindings, read_files, render
 from expol_tf.errors import ConfigurationError
+from expol_tf.runs import LOCK, SWEEP_TABLE
 from expol_tf.sweeps.sweep import Entry, Sweep
 
-# Where the sweep itself writes.
-RESERVED = ("logs",)
+# Where the sweep itself writes, beside its table; and the lock by which a directory is known for a run's.
+LOGS = "logs"
+SWEEP_LOCK = ".sweep.lock"
+_RESERVED = (LOGS, SWEEP_LOCK, SWEEP_TABLE, LOCK)
 # What the sweep sets itself, by the arguments of `Sweep` and of `run_sweep` that do it.
 _OWN_NAMES = {"SEED": "Sweep.seeds", "train.seed": "Sweep.seeds", "train.root_dir": "--root_dir"}
 # Each run takes minutes at the least, and its configuration is checked before the first one starts.
@@ -133,7 +136,7 @@ def _parts(name: str, entries: Mapping[str, Entry] | Sequence[Entry], directory:
         statements = tuple(item for item in items if item not in names)
         read_bindings(statements, where)
         label = given if given is not None else _default_name(name, files, statements)
-        if _file_name(label) in RESERVED or not label.strip("."):
+        if _file_name(label) in _RESERVED or not label.strip("."):
             raise ConfigurationError(f"{where}: the name {label!r} is not possible here; give another one.")
         parts.append(_Part(label, files, statements))
     return parts

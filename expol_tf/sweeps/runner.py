@@ -16,13 +16,12 @@ from expol_tf.number_types import NonNegative, PoolSize, WholeNumber
 from expol_tf.runs import DirectoryLock, Progress, StopRequest, atomic_files, reading
 from expol_tf.sweeps import table as sweep_table
 from expol_tf.sweeps.check import CheckedRun
-from expol_tf.sweeps.plan import RESERVED
+from expol_tf.sweeps.plan import LOGS, SWEEP_LOCK
 from expol_tf.sweeps.process import Attempt, AttemptResult, inherited_variables
 from expol_tf.sweeps.progress import report_progress
 from expol_tf.sweeps.ray_pool import RayPool
 from expol_tf.sweeps.table import RunState
 
-_LOCK = ".sweep.lock"
 _STOP = ".stop"
 # Ray counts shares of a GPU in ten-thousandths.
 _SMALLEST_SHARE = 1e-4
@@ -79,9 +78,9 @@ def run_sweep(
     """
     require_pool(max_parallel, cpus_per_run, gpus_per_run, retries)
     root = home_path(root_dir).absolute()
-    lock = DirectoryLock(root / _LOCK, holder="another sweep, ")
+    lock = DirectoryLock(root / SWEEP_LOCK, holder="another sweep, ")
     try:
-        (root / RESERVED[0]).mkdir(parents=True, exist_ok=True)
+        (root / LOGS).mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
         raise _cannot_write(root, error) from error
@@ -224,7 +223,7 @@ class _Scheduler:
 
     def _logs(self, checked: CheckedRun, suffix: str) -> Path:
         """Returns the place of a run's file outside its directory, which holds only what `train` writes."""
-        place = self._root / RESERVED[0] / checked.run.directory
+        place = self._root / LOGS / checked.run.directory
         return place.with_name(place.name + suffix)
 
     def _recorded(self, checked: CheckedRun) -> str | None:

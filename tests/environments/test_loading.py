@@ -300,3 +300,20 @@ def test_what_a_factory_makes_is_closed():
 
     load_vector(make, 2).close()
     assert [env.closed for env in made] == [1, 1]
+
+
+@pytest.mark.parametrize("make", [require_registered, load, lambda task: load_vector(task, 2, seed=0)])
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("a:b:c", "must be an id or module:id, with one colon at most; got 'a:b:c'"),
+        ("gymnasium:x:Hopper-v5", "with one colon at most"),
+        ("a" * 10**6, "must have at most 300 characters; got 1,000,000: 'aaa"),
+        (":" * 10**6, "with one colon at most"),
+    ],
+    ids=["three parts", "another part", "long", "colons"],
+)
+def test_fault_24_what_is_no_name_of_a_task(make, task, words):
+    with pytest.raises(UnknownEnvironmentError) as caught:
+        make(task)
+    assert words in str(caught.value) and len(str(caught.value)) < 600

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -141,3 +143,25 @@ def test_fault_14_a_task_of_another_type_is_no_name(tmp_path: pathlib.Path) -> N
     )
     with pytest.raises(RunDirectoryError, match="train.task must be a name"):
         find_runs([tmp_path])
+
+
+def test_fault_19_a_directory_whose_name_is_no_utf_8(tmp_path: pathlib.Path) -> None:
+    """Python reads such a byte as half of a character, which no file holds."""
+    root = tmp_path / "a\udcffb"
+    for seed in (0, 1):
+        write_run(root / f"seed{seed}", "Hopper-v4", seed)
+    report = write_report([root], tmp_path / "out", repetitions=10, command=f"expol-report --root_dir={root}")
+    assert f"--root_dir={tmp_path}/a\N{REPLACEMENT CHARACTER}b" in report.page.read_text(encoding="utf-8")
+    assert "a?b" in (tmp_path / "out" / "results.csv").read_text(encoding="utf-8")
+    assert all("\udcff" not in text for text in (report.table, *report.notes))
+
+
+def test_fault_19_the_program_shows_such_a_name(tmp_path: pathlib.Path) -> None:
+    write_run(tmp_path / "runs" / "seed0", "Hopper-v4")
+    flags = [f"--root_dir={tmp_path}/runs", f"--output_dir={tmp_path}/a\udcffb", "--repetitions=10"]
+    script = "import sys; from expol_tf import console; sys.exit(console.report())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *flags], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    assert done.returncode == 0 and "a\\udcffb/report.md and" in done.stdout, done.stderr
