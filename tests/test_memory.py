@@ -58,6 +58,6 @@ def test_an_environment_may_notice_it() -> None:
     assert not is_shortage_of_memory(TaskError("step() must return five values."))
 
 
-def test_fault_22_a_number_too_large_for_a_type_is_no_matter_of_memory() -> None:
+def test_fault_15_a_number_too_large_for_a_type_is_no_matter_of_memory() -> None:
     with pytest.raises(OverflowError), memory_errors(sizes=True):
         np.array([0], np.int64)[0] = 10**30

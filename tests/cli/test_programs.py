@@ -214,7 +214,7 @@ def test_fault_16_a_flagfile_that_is_no_text(tmp_path: pathlib.Path, capsys: pyt
     "form", [["--flagfile={}"], ["-flagfile={}"], ["--flagfile", "{}"], ["-flagfile", "{}"]]
 )
 @pytest.mark.parametrize("kind", ["device", "pipe", "directory", "large", "named in a file"])
-def test_fault_10_a_flag_file_has_an_end(
+def test_fault_16_a_flag_file_has_an_end(
     form: list[str], kind: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
 ) -> None:
     path = tmp_path / "flags"
@@ -246,7 +246,7 @@ def test_a_flag_file_holds_flags(tmp_path: pathlib.Path, capsys: pytest.CaptureF
     assert "No such file or directory" in capsys.readouterr().err
 
 
-def test_fault_11_an_import_may_turn_a_stop_into_an_error_of_its_own(capsys: pytest.CaptureFixture) -> None:
+def test_fault_10_an_import_may_turn_a_stop_into_an_error_of_its_own(capsys: pytest.CaptureFixture) -> None:
     def imports(values: flags.FlagValues, arguments: list[str]) -> int:
         try:
             os.kill(os.getpid(), signal.SIGINT)
@@ -259,7 +259,7 @@ def test_fault_11_an_import_may_turn_a_stop_into_an_error_of_its_own(capsys: pyt
     assert capsys.readouterr().err.endswith("expol-act: interrupted; so be it.\n")
 
 
-def test_fault_11_a_stop_while_flags_are_read(
+def test_fault_10_a_stop_while_flags_are_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def stopped(*_: object) -> None:
@@ -288,7 +288,7 @@ sys.exit(getattr(console, sys.argv[1])())
 
 
 @pytest.mark.parametrize("program", ["train", "evaluate", "sweep", "report", "figures"])
-def test_fault_11_a_stop_while_a_program_is_imported(program: str) -> None:
+def test_fault_10_a_stop_while_a_program_is_imported(program: str) -> None:
     """And where the signal is ignored, as in the background of a shell, it stays so."""
     for ignored in (False, True):
         with subprocess.Popen(

@@ -313,7 +313,7 @@ def test_what_a_factory_makes_is_closed():
     ],
     ids=["three parts", "another part", "long", "colons"],
 )
-def test_fault_24_what_is_no_name_of_a_task(make, task, words):
+def test_fault_13_what_is_no_name_of_a_task(make, task, words):
     with pytest.raises(UnknownEnvironmentError) as caught:
         make(task)
     assert words in str(caught.value) and len(str(caught.value)) < 600

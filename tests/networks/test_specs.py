@@ -35,7 +35,7 @@ def test_fault_13_what_is_no_spec_of_a_value_network(wrong) -> None:
 
 @pytest.mark.parametrize("wrong", ["a b/c", "a/b", "", "../../x", "é", "1a", "a\n"])
 @pytest.mark.parametrize("name", [*NETWORKS, "FixedGaussianActorNetwork", "ValueNetwork", "CriticEnsemble"])
-def test_fault_18_a_name_is_one_of_a_module(name: str, wrong: str) -> None:
+def test_fault_13_a_name_is_one_of_a_module(name: str, wrong: str) -> None:
     """TensorFlow refuses some of them when variables are made, and takes others for places in a tree."""
     specs = () if name == "CriticEnsemble" else (OBSERVATION, ACTION)[: 1 if name == "ValueNetwork" else 2]
     rule = f"{name}.name must be a name of ASCII letters, digits and _; got"
@@ -51,7 +51,7 @@ def test_a_good_name_is_the_networks(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["CosineDecay", "ExponentialDecay", "PolynomialDecay", "PiecewiseConstantDecay"]
 )
-def test_fault_18_a_schedules_name_too(name: str) -> None:
+def test_fault_13_a_schedules_name_too(name: str) -> None:
     with pytest.raises(
         ConfigurationError, match=f"{name}.name must be a name of ASCII letters.*, or None; got"
     ):

@@ -145,7 +145,7 @@ def test_fault_14_a_task_of_another_type_is_no_name(tmp_path: pathlib.Path) -> N
         find_runs([tmp_path])
 
 
-def test_fault_19_a_directory_whose_name_is_no_utf_8(tmp_path: pathlib.Path) -> None:
+def test_fault_18_a_directory_whose_name_is_no_utf_8(tmp_path: pathlib.Path) -> None:
     """Python reads such a byte as half of a character, which no file holds."""
     root = tmp_path / "a\udcffb"
     for seed in (0, 1):
@@ -156,7 +156,7 @@ def test_fault_19_a_directory_whose_name_is_no_utf_8(tmp_path: pathlib.Path) -> 
     assert all("\udcff" not in text for text in (report.table, *report.notes))
 
 
-def test_fault_19_the_program_shows_such_a_name(tmp_path: pathlib.Path) -> None:
+def test_fault_18_the_program_shows_such_a_name(tmp_path: pathlib.Path) -> None:
     write_run(tmp_path / "runs" / "seed0", "Hopper-v4")
     flags = [f"--root_dir={tmp_path}/runs", f"--output_dir={tmp_path}/a\udcffb", "--repetitions=10"]
     script = "import sys; from expol_tf import console; sys.exit(console.report())"

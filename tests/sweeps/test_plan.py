@@ -139,7 +139,7 @@ def test_a_sweep_begins_with_its_title(name: str) -> None:
     assert first.startswith("# ") and first.endswith(".") and second in ("#", "")
 
 
-def test_fault_24_the_types_of_experiments_are_told_apart() -> None:
+def test_fault_16_the_types_of_experiments_are_told_apart() -> None:
     rule = (
         r"Sweep.experiments must be a mapping or a sequence, each item of it str or a sequence of str; got 3"
     )
@@ -148,6 +148,6 @@ def test_fault_24_the_types_of_experiments_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["logs", "sweep.csv", ".lock", ".sweep.lock", "sweep.csv-"])
-def test_fault_23_names_of_the_sweeps_own_files(name: str) -> None:
+def test_fault_18_names_of_the_sweeps_own_files(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the name '{name}' is not possible here"):
         plan_sweep(Sweep({name: "gin/nfp_trpo.gin"}))

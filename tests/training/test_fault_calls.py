@@ -101,7 +101,7 @@ def test_fault_13_numbers_are_not_a_mask(where: Any) -> None:
 
 
 @pytest.mark.parametrize("num_envs", [1, 7])
-def test_fault_08_an_iteration_is_no_longer_than_the_run(num_envs: int, tmp_path: pathlib.Path) -> None:
+def test_fault_15_an_iteration_is_no_longer_than_the_run(num_envs: int, tmp_path: pathlib.Path) -> None:
     """From Python, where no configuration is checked beforehand."""
 
     def start(iteration_steps: int, num_env_steps: int) -> str:
@@ -129,7 +129,7 @@ EVENT = TrainingEvent(64, None, None, None, None, pathlib.Path("run"))
 @pytest.mark.parametrize(
     "answer", [np.array([1, 2]), np.array([True]), math.nan, "text", 0, [], {"stop": False}], ids=str
 )
-def test_fault_20_answers_of_observers(answer: Any) -> None:
+def test_fault_13_answers_of_observers(answer: Any) -> None:
     with pytest.raises(
         ConfigurationError, match="must return True, False or None; at env_step 64 it returned"
     ):
@@ -138,18 +138,18 @@ def test_fault_20_answers_of_observers(answer: Any) -> None:
 
 @pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize("kind", [bool, np.bool_, np.asarray, tf.constant])
-def test_fault_20_truth_values_of_observers(kind: Callable, ends: bool) -> None:
+def test_fault_13_truth_values_of_observers(kind: Callable, ends: bool) -> None:
     assert asks_for_end(lambda event: kind(ends), EVENT) is ends
     assert asks_for_end(lambda event: None, EVENT) is False
 
 
 @pytest.mark.parametrize("code", [0, 3, "enough"])
-def test_fault_20_an_observer_that_ends_the_program(code: Any) -> None:
+def test_fault_13_an_observer_that_ends_the_program(code: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"must return True to end .* called sys.exit\({code!r}\)"):
         asks_for_end(lambda event: sys.exit(code), EVENT)
 
 
-def test_fault_20_a_run_asks_its_observers_so(tmp_path: pathlib.Path) -> None:
+def test_fault_13_a_run_asks_its_observers_so(tmp_path: pathlib.Path) -> None:
     runner = functools.partial(OffPolicyRunner, iteration_steps=8)
     course = Course(num_env_steps=8, observers=[lambda event: sys.exit(0)])
     learner, records = Learner(SacAgent, runner=runner), Records(tmp_path / "run", eval_interval=0)

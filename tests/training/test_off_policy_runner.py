@@ -268,17 +268,17 @@ def test_settings_outside_their_rule(settings: dict, message: str) -> None:
 
 
 @pytest.mark.parametrize("rate", [4e-7, 9.9e-7, 1e-30, 1e-320])
-def test_fault_12_fewer_updates_than_one_in_a_million_steps(rate: float) -> None:
+def test_fault_15_fewer_updates_than_one_in_a_million_steps(rate: float) -> None:
     with pytest.raises(ConfigurationError, match=r"updates_per_step must be 1e-06 or more; got"):
         make_runner(updates_per_step=rate)
 
 
 @pytest.mark.parametrize("rate", [10_001, 1e30, 1e39])
-def test_fault_22_more_updates_than_a_loop_counts(rate: float) -> None:
+def test_fault_15_more_updates_than_a_loop_counts(rate: float) -> None:
     with pytest.raises(ConfigurationError, match="updates_per_step must be positive and at most 10,000; got"):
         make_runner(updates_per_step=rate)
 
 
 @pytest.mark.parametrize(("rate", "first"), [(1e-6, 1_000_000), (1.5e-6, 666_667), (10_000.0, 1)])
-def test_fault_12_the_ends_of_the_range_are_possible(rate: float, first: int) -> None:
+def test_fault_15_the_ends_of_the_range_are_possible(rate: float, first: int) -> None:
     assert make_runner(updates_per_step=rate, warm_up_steps=0)[0].first_update_step == first

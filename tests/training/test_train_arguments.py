@@ -78,7 +78,7 @@ def test_observers_are_a_list_of_functions(observers: Any, got: str, tmp_path: p
 
 
 @pytest.mark.parametrize("observer", [lambda: None, lambda event, more: None, lambda **event: None])
-def test_fault_20_observers_take_one_argument(observer: Any, tmp_path: pathlib.Path) -> None:
+def test_fault_13_observers_take_one_argument(observer: Any, tmp_path: pathlib.Path) -> None:
     message = refused(tmp_path, observers=[observer])
     assert "<lambda> in it, which cannot be called with one argument." in message
 
