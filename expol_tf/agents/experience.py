@@ -306,7 +306,7 @@ def _fields(value: Any, argument: str, kind: Any) -> dict[str, Any]:
 def _names(info: Any) -> str:
     if isinstance(info, Mapping):
         return ", ".join(map(str, info)) or "an empty dictionary"
-    return repr(info) if info in ((), None) else _type_name(info)
+    return "()" if isinstance(info, tuple) and not info else _type_name(info)
 
 
 def _type_name(value: Any) -> str:

@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from expol_tf.checked import checked
 from expol_tf.configuration import recorded_values
 from expol_tf.errors import ConfigurationError
 from expol_tf.sweeps.plan import SweepRun
-from expol_tf.sweeps.process import inherited_variables, python
+from expol_tf.sweeps.process import failure, inherited_variables, python
 
 # TensorFlow and gin's registry stay out of this process: the training program itself checks all runs, one
 # after the other, in a process of its own.
@@ -46,6 +47,7 @@ class CheckedRun(NamedTuple):
     num_env_steps: int
 
 
+@checked
 def check_runs(runs: Sequence[SweepRun], device: str | None = None) -> list[CheckedRun]:
     """Returns the runs with their complete configurations, as `expol-train --print_config` gives them.
 
@@ -92,5 +94,10 @@ def _print_configs(arguments: list[list[str]]) -> list[tuple[int, str, str]]:
             env={**os.environ, **inherited_variables()},
         )  # fmt: skip
         if done.returncode:
-            raise RuntimeError(f"the training program cannot be started:\n{done.stderr}")
+            # Of a mistake in a configuration the program would have told: this ended the process itself.
+            raise ConfigurationError(
+                "the runs cannot be checked, so nothing was started. The program that checks them ended by "
+                f"itself: {failure(done.returncode, done.stderr)}. Look at what the runs import.\n"
+                f"{done.stderr.strip()}"
+            )
         return [tuple(result) for result in json.load(answer)]  # type: ignore[misc]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from expol_tf.checked import checked
 from expol_tf.configuration import Binding, find_file, read_bindings, read_files, render
 from expol_tf.errors import ConfigurationError
 from expol_tf.runs import LOCK, SWEEP_TABLE
@@ -64,6 +65,7 @@ class _Part:
     statements: tuple[str, ...]
 
 
+@checked
 def plan_sweep(sweep: Sweep, directory: Path | None = None) -> list[SweepRun]:
     """Returns a sweep's runs: all experiments and tasks with the first seed, then those with the second, …
 

@@ -124,7 +124,8 @@ def make_attempt(attempt: Attempt) -> AttemptResult:
 def failure(returncode: int, output: str) -> str:
     """Returns in one line why a process failed: the signal, or the last thing that it said."""
     if returncode < 0:
-        name = signal.Signals(-returncode).name
+        known = {number.value: number.name for number in signal.Signals}
+        name = known.get(-returncode, f"signal {-returncode}")  # Most real-time signals have no name.
         return f"killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
     lines = [line.strip() for line in re.split(r"[\r\n]+", output) if line.strip()]
     errors = [line for line in lines if line.startswith("expol-train: error: ")]

@@ -9,12 +9,11 @@ import re
 import secrets
 import socket
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from expol_tf.errors import ConfigurationError, DependencyError
+from expol_tf.errors import ConfigurationError, DependencyError, ExpolError
 from expol_tf.sweeps import leftovers
 from expol_tf.sweeps.process import Attempt, AttemptResult, inherited_variables, make_attempt
 
@@ -87,37 +86,44 @@ class RayPool:
     def _result(self, reference: Any) -> AttemptResult:
         try:
             return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            # It was raised while the attempt was prepared: the run's log may be no file that can be written.
+            message = f"the attempt could not be made: {described(error.cause)}"
+            return AttemptResult(-1, message[:300], retry=True, stopped=False)
         except self._ray.exceptions.RayError as error:
-            reason = (str(error).strip().splitlines() or [""])[0]
-            message = f"Ray lost the worker: {type(error).__name__}: {reason}"[:300]
-            return AttemptResult(-1, message, retry=True, stopped=False)
+            message = f"Ray lost the worker: {described(error)}"
+            return AttemptResult(-1, message[:300], retry=True, stopped=False)
 
     def _start(self) -> None:
         options: dict[str, Any] = dict(log_to_driver=False, logging_level=logging.ERROR)
-        if self._address is None:
-            leftovers.clean()
-            temporary = self._leaving.enter_context(leftovers.RayDirectory())
-            places = self._max_parallel or max(1, (os.cpu_count() or 1) // self._cpus)
-            options |= dict(
-                address="local", num_cpus=places * self._cpus, include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES, _temp_dir=str(temporary),
-            )  # fmt: skip
-        else:
-            temporary = Path(self._leaving.enter_context(tempfile.TemporaryDirectory(prefix="expol_")))
-            # The nodes' servers run already, so that workers have this process's imports from Ray.
-            variables = {"PYTHONPATH": inherited_variables()["PYTHONPATH"]}
-            options |= dict(address=self._address, runtime_env={"env_vars": variables})
         try:
-            if self._address is not None:
-                _require_listener(self._address)
-            with self._apart(temporary):
-                self._ray.init(**options)
-        except (OSError, ValueError, RuntimeError) as error:
             if self._address is None:
-                raise
+                leftovers.clean()
+                place = self._leaving.enter_context(leftovers.RayDirectory())
+                places = self._max_parallel or max(1, (os.cpu_count() or 1) // self._cpus)
+                options |= dict(
+                    address="local", num_cpus=places * self._cpus, include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE_BYTES, _temp_dir=str(place),
+                )  # fmt: skip
+            else:
+                place = Path(os.sep)
+                # The nodes' servers run already, so that workers have this process's imports from Ray.
+                variables = {"PYTHONPATH": inherited_variables()["PYTHONPATH"]}
+                options |= dict(address=self._address, runtime_env={"env_vars": variables})
+                _require_listener(self._address)
+            with self._apart(place):
+                self._ray.init(**options)
+        except ExpolError:
+            raise
+        except (OSError, ValueError, RuntimeError, self._ray.exceptions.RayError) as error:
+            if self._address is None:
+                raise DependencyError(
+                    f"Ray cannot be started on this machine ({described(error)}). Free memory, and space in "
+                    "the temporary directory, or give --address of a cluster that is running."
+                ) from error
             raise ConfigurationError(
                 f"--address must be that of a running Ray cluster; {self._address!r} does not answer "
-                f"({(str(error).splitlines() or [type(error).__name__])[0]}). Start one with "
+                f"({described(error)}). Start one with "
                 "`ray start --head`; set RAY_AUTH_MODE=token here too if it wants a token; or leave "
                 "--address out to use this machine."
             ) from error
@@ -156,6 +162,12 @@ class RayPool:
                 f"none of {len(nodes)} has {wanted}."
             )
         return min(sum(slots), self._max_parallel or sum(slots))
+
+
+def described(error: BaseException) -> str:
+    """Returns an error's type and the first line of its text, without the colours that Ray gives it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return ": ".join(filter(None, [type(error).__name__, text.partition("\n")[0].rstrip(".")]))
 
 
 def import_ray(local: bool) -> Any:

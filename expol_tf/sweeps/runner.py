@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -156,14 +157,23 @@ class _Scheduler:
                     for state, result in pool.wait():
                         self._end(state, result, progress.message)
                     if stop.signal_number is not None and not (self._root / _STOP).exists():
-                        atomic_files.write_atomically(self._root / _STOP, "")
+                        self._ask_to_stop()
                         progress.message(f"interrupted: {pool.running} runs save and end")
                     report_progress(progress, self.states, self._root)
             finally:
                 self._write()
-                # Runs whose worker has gone get their signal from the kernel.
-                (self._root / _STOP).unlink(missing_ok=True)
+                # Runs whose worker has gone get their signal from the kernel. What cannot be removed now is
+                # named at the next start.
+                with contextlib.suppress(OSError):
+                    atomic_files.remove(self._root / _STOP)
             return stop.signal_number
+
+    def _ask_to_stop(self) -> None:
+        try:
+            atomic_files.write_atomically(self._root / _STOP, "")
+        except OSError as error:
+            # The sweep ends, and with it Ray's workers, so that the runs get their signal from the kernel.
+            raise _cannot_write(self._root / _STOP, error) from error
 
     def _first_state(self, checked: CheckedRun, before: dict[str, str]) -> RunState:
         state = RunState(checked)

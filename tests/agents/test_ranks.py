@@ -132,7 +132,9 @@ def test_fault_01_recorded_densities(name, wrong):
         agent.train_on_rollout(rollout._replace(policy_info=info))
 
 
-@pytest.mark.parametrize("info", [(), {}, {"pre_squash_action": tf.zeros([4, 16, 2])}], ids=str)
+@pytest.mark.parametrize(
+    "info", [(), {}, {"pre_squash_action": tf.zeros([4, 16, 2])}, None, np.ones(3), tf.ones([2])], ids=str
+)
 def test_recorded_densities_are_not_missing(info):
     agent, rollout = on_policy(PpoAgent, squash=True)
     with pytest.raises(ConfigurationError, match="policy_info must hold log_prob, pre_squash_action"):

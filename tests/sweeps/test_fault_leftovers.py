@@ -13,14 +13,16 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from expol_tf.errors import RunDirectoryError
+from expol_tf.errors import ConfigurationError, DependencyError, RunDirectoryError
 from expol_tf.runs import DirectoryLock
-from expol_tf.sweeps import check, leftovers
+from expol_tf.sweeps import check, leftovers, ray_pool
 from expol_tf.sweeps import process as sweep_process
 from expol_tf.sweeps.process import Attempt, make_attempt
+from expol_tf.sweeps.ray_pool import RayPool
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 # A driver with an agent of its own session, as Ray's are.
@@ -266,3 +268,55 @@ def test_a_lock_that_is_held_is_not_opened_by_the_cleaning(place: pathlib.Path) 
         assert leftovers.clean() == []
         with pytest.raises(RunDirectoryError):
             DirectoryLock(path / "owner.lock").acquire()
+
+
+class Failing:
+    """A Ray that raises `error` wherever it is asked for anything."""
+
+    def __init__(self, error: Exception) -> None:
+        ray = pytest.importorskip("ray")
+        self.exceptions = ray.exceptions
+        self._error = error
+
+    def init(self, **options: Any) -> None:
+        raise self._error
+
+    def get(self, reference: object) -> None:
+        raise self._error
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_fault_18_a_ray_that_cannot_be_started(place: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = Failing(RuntimeError("\x1b[36mThe raylet\x1b[39m has gone.\nA second line."))
+    monkeypatch.setattr(ray_pool, "import_ray", lambda local: failing)
+    with pytest.raises(
+        DependencyError, match=r"machine \(RuntimeError: The raylet has gone\)\. Free"
+    ) as caught:
+        RayPool(None, 1, 1, 0.0).__enter__()
+    assert "second line" not in str(caught.value) and not list(place.iterdir())
+
+
+def test_fault_18_an_attempt_that_cannot_be_made_says_why() -> None:
+    """As where the run's log is a link, which is not followed."""
+    ray = pytest.importorskip("ray")
+    pool = RayPool(None, 1, 1, 0.0)
+    cause = OSError(40, "Too many levels of symbolic links")
+    for error, words in (
+        (
+            ray.exceptions.RayTaskError("make_attempt", "Traceback", cause),
+            "the attempt could not be made: OSError: [Errno 40] Too many levels of symbolic links",
+        ),
+        (ray.exceptions.WorkerCrashedError(), "Ray lost the worker: WorkerCrashedError: "),
+    ):
+        pool._ray = Failing(error)
+        result = pool._result(object())
+        assert result.message.startswith(words) and result.retry and "\x1b" not in result.message
+
+
+def test_fault_18_a_check_of_a_sweep_that_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a module of the user's that ends the process, or by the kernel when memory is short."""
+    monkeypatch.setattr(check, "_CHECK", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ConfigurationError, match=r"so nothing was started.*killed by SIGKILL"):
+        check._print_configs([["--seed=1"]])

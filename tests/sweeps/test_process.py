@@ -76,8 +76,9 @@ def test_the_environment_is_the_sweeps(attempt, tmp_path: pathlib.Path, monkeypa
             (-9, "killed by SIGKILL (out of memory?)", True),
         ),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", (-11, "killed by SIGSEGV", True)),
+        ("import os; os.kill(os.getpid(), 40)", (-40, "killed by signal 40", True)),
     ],
-    ids=["exception", "mistake", "in use", "killed", "crash"],
+    ids=["exception", "mistake", "in use", "killed", "crash", "a signal without a name"],
 )
 def test_a_failure_is_told_in_a_line(attempt, program: str, expected: tuple) -> None:
     result = attempt(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import os
 import pathlib
@@ -12,8 +13,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from expol_tf.errors import RunDirectoryError
-from expol_tf.sweeps import CheckedRun, SweepRun, run_sweep
+from expol_tf.errors import ConfigurationError, RunDirectoryError
+from expol_tf.sweeps import CheckedRun, SweepRun, check_runs, plan_sweep, run_sweep
 from expol_tf.sweeps import runner as sweep_runner
 from expol_tf.sweeps.process import Attempt, AttemptResult
 
@@ -190,3 +191,42 @@ def test_a_root_that_is_a_file_is_refused(sweep, tmp_path: pathlib.Path) -> None
     (tmp_path / "root").touch()
     with pytest.raises(RunDirectoryError, match="cannot write in root_dir"):
         sweep(finish, [checked(0)])
+
+
+def test_fault_18_a_stop_file_that_cannot_be_written_is_said(
+    sweep, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = sweep_runner.atomic_files.write_atomically
+
+    def full(path: pathlib.Path, text: str) -> None:
+        if path.name == ".stop":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, text)
+
+    def answer(attempt: Attempt) -> AttemptResult:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return KILLED
+
+    monkeypatch.setattr(sweep_runner.atomic_files, "write_atomically", full)
+    with pytest.raises(
+        RunDirectoryError, match=r"cannot write in root_dir: .*\.stop: No space left.*Make it"
+    ):
+        sweep(answer, [checked(0)])
+    assert index(tmp_path)[0]["attempts"] == "1"
+
+
+def test_fault_18_what_stands_in_the_place_of_the_stop_file_goes(sweep, tmp_path: pathlib.Path) -> None:
+    def answer(attempt: Attempt) -> AttemptResult:
+        attempt.stop_file.mkdir()
+        return finish(attempt)
+
+    sweep(answer, [checked(0)])
+    assert not (tmp_path / "root" / ".stop").exists()
+    assert sweep(finish, [checked(0), checked(1)])[1] == ["nfp/Hopper-v4/seed1, attempt 1"]
+
+
+@pytest.mark.parametrize("call", [plan_sweep, check_runs])
+@pytest.mark.parametrize("value", [None, 3, {"a"}], ids=str)
+def test_fault_13_what_is_no_sweep(call: Callable, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="^(sweep|runs) must be .*; got"):
+        call(value)
