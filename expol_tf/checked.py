@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-
-import gin
 
 from expol_tf.argument_types import plain, require, type_hints
 
@@ -47,8 +46,11 @@ def argument_check(
         types: Mapping[str, Any], owner: str, args: Arguments, kwargs: Keywords
     ) -> tuple[Arguments, Keywords]:
         given = dict(zip(by_position, args, strict=False)) | kwargs
+        # Only a program that has imported gin can give its mark; who reads runs does without.
+        gin = sys.modules.get("gin")
+        required = None if gin is None else gin.REQUIRED
         for name, value in given.items():
-            if name in types and value is not gin.REQUIRED:
+            if name in types and (value is None or value is not required):
                 require(f"{owner}{name}", value, types[name], signature.parameters[name].default)
                 given[name] = plain(value, types[name])
         named = [given[name] for name in by_position[: len(args)]]

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import pytest
 
 import expol_tf
-from expol_tf.cli.commands import evaluate
 from expol_tf.cli.commands import train as command_line
 from expol_tf.configuration import gin_syntax
 from expol_tf.errors import CheckpointError, RunDirectoryError
 from expol_tf.reports import find_runs
 from expol_tf.runs import RunDirectory
+from expol_tf.training import task_record
 from expol_tf.training.checkpointing import FORMAT_VERSION, CheckpointStore
 from tests.runs import version_0_1
 
@@ -151,7 +151,7 @@ def test_it_can_be_reported(root: pathlib.Path) -> None:
 
 def test_evaluation_needs_no_name_that_went(root: pathlib.Path) -> None:
     statements = gin_syntax.read_files([str(root / "config.gin")])
-    assert [item.name for item in evaluate._needed_statements(statements)] == [
+    assert [item.name for item in task_record._needed_statements(statements)] == [
         "TASK",
         "train.task",
         "train.wrappers",
@@ -164,7 +164,7 @@ def test_what_a_task_refers_to_is_needed() -> None:
         "import mine\nN = 3\nM = 4\ntrain.wrappers = [@a/Flatten]\na/mine.Flatten.size = %N\nOther.m = %M\n"
     )
     text += "configure_devices.inter_op_threads = 0\n"
-    needed = evaluate._needed_statements(gin_syntax.read_bindings([text]))
+    needed = task_record._needed_statements(gin_syntax.read_bindings([text]))
     assert [getattr(item, "name", "import") for item in needed] == [
         "import",
         "N",
