@@ -19,6 +19,8 @@ from expol_tf.renamed import RENAMED, renamed
 from expol_tf.suggestions import nearest
 
 T = TypeVar("T", bound=Callable[..., Any])
+# The attribute of what `configurable` returns for a function: itself.
+OUTERMOST = "_expol_tf_configurable"
 # No configuration has so many calls within calls.
 _DEEP = 30
 
@@ -103,6 +105,7 @@ def _without_recursion(function: Any) -> Any:
                 "argument of one of them, or call gin.clear_config()."
             ) from None
 
+    setattr(wrapper, OUTERMOST, wrapper)
     return wrapper
 
 

@@ -110,9 +110,6 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
         ("experience.policy_info['log_prob']", info["log_prob"], "B frames"),
     )
     this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
-    ends = tf.equal(this.next_step_type, ts.StepType.LAST)
-    # Some buffers leave LAST frames out: what follows is the first observation of another episode.
-    successor_is_known = ~ends | tf.equal(experience.step_type[:, 1:], ts.StepType.LAST)
     return Rollout(
         observation=this.observation,
         action=this.action,
@@ -121,10 +118,8 @@ def rollout_from_trajectory(experience: trajectory.Trajectory) -> Rollout:
         discount=this.discount,
         next_observation=experience.observation[:, 1:],
         # The transition into a LAST frame ends the episode; the one out of it is no transition.
-        episode_end=ends,
-        valid=tf.not_equal(this.step_type, ts.StepType.LAST)
-        # Where the episode terminated nobody asks for V of the successor.
-        & (successor_is_known | tf.equal(this.discount, 0.0)),
+        episode_end=tf.equal(this.next_step_type, ts.StepType.LAST),
+        valid=_are_transitions(experience),
         policy_info=this.policy_info,
     )
 
@@ -249,9 +244,19 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
         reward=merge(experience.reward[:, :-1]),
         discount=merge(experience.discount[:, :-1]),
         next_observation=merge(experience.observation[:, 1:]),
-        # TF-Agents' environments reset in the step after LAST: no action led to the frame that follows.
-        valid=merge(experience.step_type[:, :-1] != ts.StepType.LAST),
+        valid=merge(_are_transitions(experience)),
     )
+
+
+def _are_transitions(experience: trajectory.Trajectory) -> tf.Tensor:
+    """Bool `[B, T]`, which frames but the last are transitions whose successor is known or not needed."""
+    this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
+    ends = tf.equal(this.next_step_type, ts.StepType.LAST)
+    # Some buffers leave LAST frames out: what follows is the first observation of another episode. Where the
+    # episode terminated nobody asks for V of the successor.
+    known = ~ends | tf.equal(experience.step_type[:, 1:], ts.StepType.LAST) | tf.equal(this.discount, 0.0)
+    # TF-Agents' environments reset in the step after LAST: no action led to the frame that follows.
+    return tf.not_equal(this.step_type, ts.StepType.LAST) & known
 
 
 def _require_trajectory(experience: Any, remedy: str) -> trajectory.Trajectory:

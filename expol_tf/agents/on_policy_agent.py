@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +28,7 @@ from expol_tf.distributions import require
 from expol_tf.errors import ConfigurationError
 from expol_tf.networks import FlowActorNetwork, ObservationNormalizer, ValueNetwork, call_network, vector_size
 from expol_tf.objectives import AdvantageEstimation, explained_variance, masked_mean
-from expol_tf.optimizers import MinibatchRegression, Regression
+from expol_tf.optimizers import MinibatchRegression, Regression, is_constrained, project
 from expol_tf.replicas import UpdatePart, compiled, in_replica, learner_strategy
 
 _DENSITIES = {"log_prob", "sample_and_log_prob"}
@@ -130,6 +130,7 @@ class OnPolicyAgent(PolicyAgent):
             dict(actor_network=actor_network, value_network=value_network),
             dict(policy_update=policy_update, value_fit=value_fit),
         )
+        _hold_constraints(objective.variables)
         policy_update.build(objective, acting.jit_compile)
         self._advantages = advantages or AdvantageEstimation()
         self._entropy_weight = objective.entropy_weight
@@ -247,6 +248,25 @@ class OnPolicyAgent(PolicyAgent):
             "explained_variance": explained_variance(value, target, valid),
         }
         return policy_batch, scaled.entropy_scale, target, metrics
+
+
+def _hold_constraints(variables: Sequence[tf.Variable]) -> None:
+    """Projects variables whose initial values break their Keras constraint, and says so.
+
+    A first step would jump onto the constraint, which no trust region allows.
+    """
+    moved = []
+    for variable in filter(is_constrained, variables):
+        old = variable.numpy()
+        project([variable])
+        if np.abs(variable.numpy() - old).max() > 1e-6:
+            moved.append(variable.name)
+    if moved:
+        warnings.warn(
+            f"actor_network: the initial values of {', '.join(moved)} did not hold their constraints, and "
+            "were projected onto them. Give an initializer that holds them to choose the start.",
+            stacklevel=3,
+        )
 
 
 def _require_parts(algorithm, actor_network, objective, acting) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from expol_tf.argument_types import fits, mistake, type_hints
 from expol_tf.cli import did_you_mean
 from expol_tf.code_digests import is_importable, is_installed
+from expol_tf.configurable import OUTERMOST
 from expol_tf.configuration import gin_internals
 from expol_tf.configuration.gin_syntax import Key, Macro, Reference, map_leaves, render
 from expol_tf.errors import ConfigurationError
@@ -109,8 +110,9 @@ def _unregistered(name: str, modules: Sequence[str]) -> str | None:
 
 def find(target: Any) -> Configurable | None:
     """Returns the configurable that a class or function is registered as, or None."""
-    # What `expol_tf.configurable` returns for a function is around gin's own.
-    inner = getattr(target, "__wrapped__", None)
+    # What `expol_tf.configurable` returns for a function is around gin's own. A decorator of a user's copies
+    # `__wrapped__` and all other attributes, and is another function.
+    inner = target.__wrapped__ if getattr(target, OUTERMOST, None) is target else None
     for selector, entry in gin_internals.entries().items():
         if target is entry.wrapped or any(each is entry.wrapper for each in (target, inner)):
             return _describe(selector, gin_internals.short_name(selector))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import network
 from tf_agents.trajectories import time_step as ts
 
 from expol_tf.agents import (
@@ -21,7 +23,7 @@ from expol_tf.distributions import split_squash
 from expol_tf.keras_api import keras
 from expol_tf.networks import CriticNetwork, ValueNetwork
 from tests.agents.autoregressive import IafActorNetwork, MafActorNetwork
-from tests.agents.small_agents import OBSERVATION, box
+from tests.agents.small_agents import OBSERVATION, box, make_agent, make_rollout
 
 SPECS = ts.time_step_spec(OBSERVATION), box()
 STATES = np.random.default_rng(5).normal(size=(3, 3)).astype(np.float32)
@@ -103,3 +105,43 @@ def test_client_01_a_density_after_15_iterations_on_policy(agent_class, policy):
         assert agent_class is not TrpoAgent or float(metrics["accepted_step_fraction"]) > 0
     np.testing.assert_allclose(integrals(actor), 1.0, atol=5e-3)
     assert np.mean(rewards[-1]) > np.mean(rewards[0]) + 0.3
+
+
+class _Constrained(network.Network):
+    """A Gaussian whose mean is two layers under a constraint that their initial values do not hold."""
+
+    def __init__(self, constraint):
+        super().__init__(OBSERVATION, name="Constrained")
+        self._layers = [
+            keras.layers.Dense(8, "tanh", kernel_constraint=constraint),
+            keras.layers.Dense(2, kernel_constraint=constraint),
+        ]
+
+    def call(self, observation, step_type=None, network_state=(), training=False):
+        for layer in self._layers:
+            observation = layer(observation)
+        return tfp.distributions.MultivariateNormalDiag(observation, tf.ones([2])), network_state
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        keras.constraints.NonNeg(),
+        keras.constraints.UnitNorm(),
+        lambda kernel: kernel - tf.reduce_mean(kernel, axis=0, keepdims=True),
+    ],
+    ids=["non-negative", "unit norm", "a function"],
+)
+def test_client_01_initial_values_that_break_a_constraint_are_projected_with_a_warning(constraint):
+    """Otherwise every step of TRPO, however short, jumps onto the constraint, and none is taken."""
+    actor = _Constrained(constraint)
+    actor.create_variables()
+    with pytest.warns(UserWarning, match="initial values of .*kernel.* did not hold their constraints"):
+        agent = make_agent(cls=TrpoAgent, actor_network=actor)
+    for seed in range(2):
+        metrics = agent.train_on_rollout(
+            tf.nest.map_structure(tf.constant, make_rollout(agent, batch=8, time=32, seed=seed))
+        ).extra
+        assert metrics["accepted_step_fraction"] > 0.0 and 0.0 < metrics["kl"] < 0.02
+        for layer in actor._layers:
+            np.testing.assert_allclose(constraint(layer.kernel), layer.kernel, atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from expol_tf.agents import rollout_from_trajectory
+from expol_tf.agents import rollout_from_trajectory, transitions_from_trajectory
 from expol_tf.errors import ConfigurationError
 
 FIRST, MID, LAST = 0, 1, 2
@@ -51,6 +51,11 @@ def test_client_05_episodes_without_their_last_frames():
     np.testing.assert_array_equal(rollout.valid, [[True, False, True, True]])
     np.testing.assert_array_equal(rollout.episode_end, [[False, True, True, False]])
     np.testing.assert_array_equal(rollout.discount, [[1.0, 1.0, 0.0, 1.0]])
+    # Off policy too.
+    transitions = transitions_from_trajectory(
+        tf.nest.map_structure(lambda each: tf.gather(each, kept, axis=1), one_trajectory())
+    )
+    np.testing.assert_array_equal(transitions.valid, [True, False, True, True])
 
 
 def test_a_single_frame_is_refused():

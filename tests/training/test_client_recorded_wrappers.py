@@ -25,8 +25,12 @@ from expol_tf.training import OffPolicyRunner, evaluate_policy, recorded_task
 
 TASK = "ClientSteps-v0"
 _MODULE = """
+import functools
+
 import gin
 import gymnasium
+
+import expol_tf
 
 
 class Scaled(gymnasium.RewardWrapper):
@@ -46,6 +50,19 @@ class Registered(Scaled):
 @gin.configurable
 def registered_function(env):
     return Scaled(env, 2.0)
+
+
+def timed(function):
+    @functools.wraps(function)
+    def inner(env):
+        return Scaled(function(env), 100.0)
+
+    return inner
+
+
+decorated_function = timed(registered_function)
+decorated_class = timed(Registered)
+decorated_load = timed(expol_tf.environments.load)
 """
 
 
@@ -123,6 +140,9 @@ REFUSED = {
     "a local class": lambda: Local,
     "a class of one's own module": lambda: own("Scaled"),
     "a partial of one's own class": lambda: functools.partial(own("Scaled"), scale=2.0),
+    "a decorated function": lambda: own("decorated_function"),
+    "a decorated class": lambda: own("decorated_class"),
+    "a decorated function of the library's": lambda: own("decorated_load"),
     "a partial with a function": lambda: functools.partial(
         gymnasium_wrappers.TransformReward, func=lambda reward: 3.0 * reward
     ),
