@@ -33,12 +33,21 @@ def package_versions(error: BaseException, maker: str | None = None) -> str:
         return ""
     # MuJoCo is named only if it was in use.
     foundations = [name for name in reversed(_FOUNDATIONS) if name in sys.modules]
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in (*third_party, *foundations))
+    return ", ".join(f"{name}{_version(name)}" for name in (*third_party, *foundations))
 
 
 def versions_remedy(versions: str) -> str:
     """Returns the sentence that follows an error in which these packages have a part, see above."""
     return f" Installed are {versions}; {_PAGE} lists versions that work together."
+
+
+def _version(name: str) -> str:
+    """Returns " " and a version, or "" where there is no metadata, as in a tree of sources on the path."""
+    try:
+        return f" {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        version = getattr(sys.modules.get(name), "__version__", "")
+        return f" {version}" if version else ""
 
 
 def _modules(error: BaseException) -> Iterator[str]:

@@ -48,7 +48,12 @@ def make_registered(task: str, kwargs: dict[str, Any]) -> gymnasium.Env:
         with _without_known_noise(task):
             return gymnasium.make(task, disable_env_checker=True, **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:
-        raise DependencyError(f"The task {task!r} needs a package that is not installed: {error}") from error
+        versions = package_versions(error, _maker_of(task))
+        said = str(error).rstrip(".")
+        raise DependencyError(
+            f"The task {task!r} needs a package that is not installed: {said}."
+            f"{versions_remedy(versions) if versions else ''}"
+        ) from error
     except (gymnasium.error.Error, ImportError) as error:
         raise UnknownEnvironmentError(_unknown(task, error)) from error
     except BaseException as error:

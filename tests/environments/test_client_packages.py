@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from expol_tf.environments import load_vector
-from expol_tf.errors import TaskError, UnknownEnvironmentError
+from expol_tf.environments.packages import package_versions
+from expol_tf.errors import DependencyError, TaskError, UnknownEnvironmentError
 from tests.environments.tasks import CountingTask
 
 # What these packages raised with MuJoCo 4.0.0, and Meta-World with 3.17.0: its text may be missing, or say
@@ -95,6 +96,46 @@ def test_client_06_a_package_that_cannot_be_imported_is_named_with_its_version(r
     with pytest.raises(UnknownEnvironmentError, match="'broken_tasks:Task-v0' cannot be made") as caught:
         load_vector("broken_tasks:Task-v0")
     assert f"Installed are {versions('broken_tasks 3.0')}; docs/third_party_tasks.md" in str(caught.value)
+
+
+def test_client_06_a_dependency_that_a_package_misses_is_told_with_its_version(install):
+    install(
+        "pack_lacking",
+        "1.2.3",
+        """
+        import gymnasium
+
+        class Lacking(gymnasium.Env):
+            def __init__(self):
+                raise gymnasium.error.DependencyNotInstalled("No module named flex")
+
+        gymnasium.register("Lacking-v0", Lacking)
+        """,
+    )
+    with pytest.raises(DependencyError) as caught:
+        load_vector("pack_lacking:Lacking-v0")
+    message = str(caught.value)
+    assert (
+        "needs a package that is not installed: No module named flex. Installed are pack_lacking 1.2.3"
+        in message
+    )
+
+
+def test_client_06_sources_on_the_path_have_a_version_too(install, monkeypatch):
+    install("pack_sources", "1.0", "def fail():\n    raise ValueError('x')\n")
+    import pack_sources  # type: ignore[import-not-found]
+
+    known = importlib.metadata.version
+
+    def version(name):
+        if name == "gymnasium":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    with pytest.raises(ValueError, match="x") as caught:
+        pack_sources.fail()
+    assert package_versions(caught.value).endswith(f"gymnasium {gymnasium.__version__}")
 
 
 @pytest.mark.parametrize("call", ["reset", "step"])
