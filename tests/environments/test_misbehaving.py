@@ -722,6 +722,21 @@ def test_fault_17_tasks_of_arrays(backend, replaced, when, words):
         environment.step(np.zeros((1, 2)))
 
 
+@pytest.mark.parametrize("state", [np.zeros(3), np.zeros(1), np.zeros(2, complex), [0.0]], ids=str)
+def test_fault_17_first_states_keep_their_shape(state):
+    """A state of another length would be broadcast over the row."""
+    task = ArrayTaskThat()
+    environment = ArrayVectorEnvironment(ArrayTaskEnv(task), 2)
+    environment.reset()
+    environment.step(np.zeros((2, 2)))
+    task.replaced["initial_state"] = state
+    words = (
+        r"reset after step 1: the state that ArrayTaskThat\.initial_state\(\) returns must be .*, always; got"
+    )
+    with pytest.raises(TaskError, match=words):
+        environment.restart(np.array([False, True]))
+
+
 def test_the_tf_agents_interface_says_the_same():
     environment = GymnasiumEnvironment(returning((GOOD, 1.0, None, False, {})))
     environment.reset()

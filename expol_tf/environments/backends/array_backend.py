@@ -9,7 +9,6 @@ import gymnasium
 import numpy as np
 
 from expol_tf.configurable import configurable
-from expol_tf.environments import returned_values
 from expol_tf.environments.backends.state_rows import StateRowsBackend
 from expol_tf.environments.tasks import ArrayTask, ArrayTaskEnv, task_calls
 from expol_tf.environments.wrapper_chain import peel_time_limit
@@ -81,12 +80,7 @@ class ArrayVectorEnvironment(StateRowsBackend):
             self._inner.record(before, actions[0], self._states[0])
 
     def _draw_states(self, rows: list[int]) -> np.ndarray:
-        shape = self._states.shape[1:]
-        for row in rows:
-            state = task_calls.initial_state(self._task, self._generators[row])
-            if state.shape != shape:
-                returned_values.array(state, shape, "the state in which an episode starts", ", always")
-            self._states[row] = state
+        task_calls.draw_states(self._task, self._generators, rows, self._states)
         return task_calls.observe(self._task, self._states[rows])
 
     def _spread(self, info: Mapping[str, np.ndarray], rows: Any) -> Mapping[str, np.ndarray]:

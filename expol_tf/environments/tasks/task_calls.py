@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,27 @@ def initial_state(task: ArrayTask, generator: np.random.Generator) -> np.ndarray
     length = state.shape[-1] if isinstance(state, np.ndarray) and state.ndim else 1
     what = f"the state that {_call(task, 'initial_state')} returns"
     return returned_values.array(state, (length,), what)
+
+
+def draw_states(
+    task: ArrayTask, generators: Sequence[np.random.Generator], rows: Sequence[int], states: np.ndarray
+) -> None:
+    """Writes first states, each from a generator of its own, into rows of `states` `[n, S]`.
+
+    Raises:
+      TaskError: If the task raises, or a state is no array of real numbers `[S]`.
+    """
+    # Where every episode is a single step this is most of it, so that no function is called for a state.
+    ndarray, shape = np.ndarray, states.shape[1:]
+    for row in rows:
+        try:
+            state = task.initial_state(generators[row])
+        except BaseException as error:
+            raise task_error(error, "", _call(task, "initial_state")) from None
+        if state.__class__ is not ndarray or state.shape != shape or state.dtype.kind not in REAL_KINDS:
+            what = f"the state that {_call(task, 'initial_state')} returns"
+            state = returned_values.array(state, shape, what, ", always")
+        states[row] = state
 
 
 def observe(task: ArrayTask, state: np.ndarray) -> np.ndarray:
