@@ -65,7 +65,9 @@ def test_client_03_frames_that_fill_up_do_nothing(cls: Any) -> None:
         expected = plain.train_on_rollout(rollout_from_trajectory(experience)).extra
         assert list(found) == list(expected)
         for name, value in expected.items():
-            np.testing.assert_allclose(found[name], value, rtol=2e-3, atol=2e-5, err_msg=name)
+            # What conjugate gradients leave over is a small difference of large numbers.
+            tolerance = 0.3 if name == "cg_residual" else 2e-3
+            np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=2e-5, err_msg=name)
     variables = [(*each.actor_network.variables, *each.value_network.variables) for each in (padded, plain)]
     for one, other in zip(*variables, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4, err_msg=one.name)
