@@ -88,6 +88,20 @@ def global_values(function: types.FunctionType) -> dict[str, Any]:
     return values
 
 
+def closure_values(function: types.FunctionType) -> dict[str, Any]:
+    """Returns what a function's closure holds, by name; Ellipsis where nothing was assigned to a name yet."""
+
+    def content(cell: types.CellType) -> Any:
+        """What a cell holds."""
+        try:
+            return cell.cell_contents
+        except ValueError:
+            return Ellipsis
+
+    cells = map(content, function.__closure__ or ())
+    return dict(zip(function.__code__.co_freevars, cells, strict=True))
+
+
 def module_values(names: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the user has put into the names of a module, in alphabetical order."""
     own = (name for name in names if not (name.startswith("__") and name.endswith("__")))

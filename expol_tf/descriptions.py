@@ -26,6 +26,7 @@ import numpy as np
 from expol_tf.code_digests import (
     PYTHON,
     CodeDigest,
+    closure_values,
     code_digest,
     code_text,
     digest,
@@ -298,8 +299,7 @@ class _Describer:
         if installed and is_importable(function):
             return f"<{_name(function)}>", []
         code = function.__code__
-        cells = [_content(cell) for cell in function.__closure__ or ()]
-        values = dict(zip(code.co_freevars, cells, strict=True))
+        values = closure_values(function)
         defaults = function.__defaults__ or ()
         arguments = code.co_varnames[: code.co_argcount]
         values |= dict(zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True))
@@ -502,13 +502,6 @@ def _has_hidden_state(cls: type) -> bool:
         if each.__itemsize__ or each.__basicsize__ - each.__base__.__basicsize__ > 8 * shown:
             return True
     return False
-
-
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # Nothing was assigned to it yet.
-        return Ellipsis
 
 
 def _listed(part: Any) -> Any:

@@ -10,14 +10,13 @@ import re
 from collections.abc import Iterator
 
 from expol_tf.errors import ExpolError, OutOfMemoryError, TaskError
+from expol_tf.tensorflow_texts import without_nodes
 
 # What NumPy and TensorFlow say of sizes that no memory has.
 _TOO_LARGE = re.compile(
     r"array is too big|maximum allowed dimension|overflow|tensor used for shape",
     re.IGNORECASE,
 )
-# What TensorFlow says beside its message: "{{function_node …}} …", "… [Op:Fill]".
-_NODES = re.compile(r"\{\{.*?\}\} ?| ?\[Op:\w+\]$")
 _LONGEST_REASON = 300
 
 
@@ -39,7 +38,7 @@ def memory_errors(sizes: bool = False) -> Iterator[None]:
     except Exception as error:
         if not (_is_shortage(error) or (sizes and _is_size_of_no_memory(error))):
             raise
-        line = _NODES.sub("", (str(error).strip().splitlines() or [""])[0])[:_LONGEST_REASON]
+        line = without_nodes((str(error).strip().splitlines() or [""])[0])[:_LONGEST_REASON]
         raise OutOfMemoryError(
             f"this machine has too little memory for it ({line.rstrip('.') or type(error).__name__}). Lower "
             "what is large: NUM_ENVS, OffPolicyRunner.replay_capacity, a batch, the number of samples or "

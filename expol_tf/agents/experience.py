@@ -250,13 +250,13 @@ def transitions_from_trajectory(experience: trajectory.Trajectory) -> Transition
 
 def _are_transitions(experience: trajectory.Trajectory) -> tf.Tensor:
     """Bool `[B, T]`, which frames but the last are transitions whose successor is known or not needed."""
-    this = tf.nest.map_structure(lambda tensor: tensor[:, :-1], experience)
-    ends = tf.equal(this.next_step_type, ts.StepType.LAST)
+    ends = tf.equal(experience.next_step_type[:, :-1], ts.StepType.LAST)
     # Some buffers leave LAST frames out: what follows is the first observation of another episode. Where the
     # episode terminated nobody asks for V of the successor.
-    known = ~ends | tf.equal(experience.step_type[:, 1:], ts.StepType.LAST) | tf.equal(this.discount, 0.0)
+    is_boundary = tf.equal(experience.step_type, ts.StepType.LAST)
+    known = ~ends | is_boundary[:, 1:] | tf.equal(experience.discount[:, :-1], 0.0)
     # TF-Agents' environments reset in the step after LAST: no action led to the frame that follows.
-    return tf.not_equal(this.step_type, ts.StepType.LAST) & known
+    return ~is_boundary[:, :-1] & known
 
 
 def _require_trajectory(experience: Any, remedy: str) -> trajectory.Trajectory:

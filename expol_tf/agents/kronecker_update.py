@@ -36,8 +36,9 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
 
     Args:
       kfac: The optimizer, which serves this policy alone; by default one whose steps have the Fisher matrix
-        of their own batch and predict `desired_kl` where the rate allows it: `Kfac(1.0, damping=0.1,
-        clip_kl=desired_kl, momentum=0.0, factor_decay=0.9, eigen_interval=1)`, compiled as the agent is.
+        of the last ten batches or so, and predict `desired_kl` where the rate allows it: `Kfac(1.0,
+        damping=0.1, clip_kl=desired_kl, momentum=0.0, factor_decay=0.9, eigen_interval=1)`, compiled as the
+        agent is.
       desired_kl: Divergence per update that the learning rate aims at, in nats.
       min_learning_rate: The smallest rate.
       max_learning_rate: The largest rate.
@@ -76,8 +77,8 @@ class KroneckerUpdate(PolicyUpdate, compiles_itself=True, supports_replicas=True
         """
         self._jit_compile = jit_compile
         if self.kfac is None:
-            # A policy changes fast, and with it its Fisher matrix: a running mean of it lags behind, and so
-            # does a velocity.
+            # A policy changes fast, and with it its Fisher matrix: a mean over many batches lags behind, and
+            # so does a velocity.
             self.kfac = Kfac(
                 learning_rate=1.0,
                 damping=0.1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -61,10 +61,7 @@ def configuration_from_call(name: str, arguments: Mapping[str, Any]) -> Configur
 
 def _bound_objects(bindings: Mapping[Key, Binding], root: str) -> dict[str, str]:
     """Returns descriptions of objects that `gin.bind_parameter` gave to what the experiment may use."""
-    used = {
-        gin_registry.look_up(name.rpartition("/")[2]).selector
-        for name in references([binding.value for binding in bindings.values()])
-    }
+    used = _referred_to(bindings.values())
     found = {}
     for (scope, selector, parameter), value in unwritable_bindings().items():
         # The arguments of the root were looked at as they are; code of the user's own may bind what it likes.
@@ -77,9 +74,13 @@ def _bound_objects(bindings: Mapping[Key, Binding], root: str) -> dict[str, str]
 
 def _modules(bindings: Sequence[Binding]) -> list[str]:
     """Returns the modules that another process must import to know what bindings refer to."""
+    return sorted(filter(None, map(gin_registry.module_to_import, _referred_to(bindings))))
+
+
+def _referred_to(bindings: Iterable[Binding]) -> set[str]:
+    """Returns the complete names of the configurables that bindings refer to."""
     names = references([binding.value for binding in bindings])
-    selectors = {gin_registry.look_up(name.rpartition("/")[2]).selector for name in names}
-    return sorted(filter(None, map(gin_registry.module_to_import, selectors)))
+    return {gin_registry.look_up(name.rpartition("/")[2]).selector for name in names}
 
 
 class _FreshObject:

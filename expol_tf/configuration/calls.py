@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expol_tf.configuration import gin_registry
-from expol_tf.configuration.gin_syntax import Binding, Reference, expand, walk
+from expol_tf.configuration.gin_syntax import Binding, Reference, expand, outer_scopes, walk
 from expol_tf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ class _Calls:
 
     def _bindings(self, scope: str, selector: str) -> list[Binding]:
         """Returns the bindings that hold for a configurable in a scope, also those on its bases."""
-        scopes = scope.split("/")
-        outer = {"/".join(scopes[:count]) for count in range(len(scopes) + 1)}
+        outer = outer_scopes(scope)
         selectors = {selector, *gin_registry.called_bases(selector)}
         return [
             binding

@@ -355,6 +355,12 @@ def references(value: Any) -> set[str]:
     return {leaf.name for leaf in walk(value) if isinstance(leaf, Reference)}
 
 
+def outer_scopes(scope: str) -> set[str]:
+    """Returns the scopes whose bindings hold in a scope: of `a/b` "", `a` and `a/b`."""
+    parts = scope.split("/")
+    return {"/".join(parts[:count]) for count in range(len(parts) + 1)}
+
+
 def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     """Returns the (nested) value with `function` applied to each leaf."""
     if type(value) is dict:

@@ -8,7 +8,7 @@ import gin
 
 from expol_tf.configuration import gin_internals, gin_registry
 from expol_tf.configuration.configuration import Configuration
-from expol_tf.configuration.gin_syntax import Binding
+from expol_tf.configuration.gin_syntax import Binding, outer_scopes
 from expol_tf.errors import ConfigurationError
 
 
@@ -30,7 +30,7 @@ def check_objects(configuration: Configuration) -> None:
         ours = selector.startswith(gin_registry.OURS) and cls.__module__.startswith(gin_registry.OURS)
         if not ours or not inspect.isclass(cls):
             continue
-        outer = {"", scope, *(scope[:end] for end, letter in enumerate(scope) if letter == "/")}
+        outer = outer_scopes(scope)
         given = {
             name for where, owner, name in configuration.bindings if owner == selector and where in outer
         }

@@ -7,7 +7,7 @@ import importlib.metadata
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 # What environments are built on: a package that needs one of these has environments, or makes some.
 _FOUNDATIONS = ("gymnasium", "mujoco")
@@ -25,7 +25,7 @@ def package_versions(error: BaseException, maker: str | None = None) -> str:
       error: What was raised.
       maker: The module that has the environment's class or maker, if it is known.
     """
-    owners = _distributions()
+    owners = importlib.metadata.packages_distributions()
     modules = [*([maker] if maker else []), *_modules(error)]
     names = dict.fromkeys(owner for module in modules for owner in owners.get(module.partition(".")[0], ()))
     third_party = [name for name in names if name not in _FOUNDATIONS and _has_environments(name)]
@@ -59,11 +59,6 @@ def _modules(error: BaseException) -> Iterator[str]:
             yield str(frames.tb_frame.f_globals.get("__name__") or "")
             frames = frames.tb_next
         cause = cause.__cause__
-
-
-def _distributions() -> Mapping[str, Sequence[str]]:
-    """Returns which distributions a top-level module belongs to."""
-    return importlib.metadata.packages_distributions()
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from expol_tf.code_digests import global_values, is_installed
+from expol_tf.code_digests import closure_values, global_values, is_installed
 from expol_tf.environments.faults import task_error
 from expol_tf.environments.wrapper_chain import layers
 from expol_tf.errors import ConfigurationError
@@ -196,17 +196,9 @@ def _parts(value: Any) -> list[Any]:
     if is_installed(getattr(value, "__module__", None) or type(value).__module__):
         return []
     if isinstance(value, types.FunctionType):
-        cells = [part for cell in value.__closure__ or () for part in _content(cell)]
         defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-        return [*cells, *defaults, *global_values(value).values()]
+        return [*closure_values(value).values(), *defaults, *global_values(value).values()]
     return [*getattr(value, "__dict__", {}).values()]
-
-
-def _content(cell: types.CellType) -> list[Any]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:  # Nothing was assigned to it yet.
-        return []
 
 
 def _learns(item: Any) -> bool:

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces, wrappers
 
+from expol_tf.environments.returned_values import REAL_KINDS
 from expol_tf.saved_states import require_saved
 
 State = dict[str, np.ndarray]
@@ -79,7 +80,7 @@ def _rows(state: Mapping[str, Any], name: str) -> int:
 def _like(state: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Returns an array of this shape and, as far as they are real numbers, of the saved array's dtype."""
     dtype = getattr(state.get(name), "dtype", np.dtype(float))
-    return np.zeros(shape, dtype if dtype.kind in "biuf" else float)
+    return np.zeros(shape, dtype if dtype.kind in REAL_KINDS else float)
 
 
 def _get_queue(name: str) -> Callable[[Any], State]:

@@ -80,10 +80,10 @@ __all__ = [
     "reverse_kl",
     "sampled_soft_value",
     "scale_advantages",
-    "without_rounding",
     "soft_value_in_parts",
     "uniform_actions",
     "wasserstein",
+    "without_rounding",
 ]
 
 answer_removed_names(__name__)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from pathlib import Path
+
+from expol_tf.tensorflow_texts import without_nodes
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -97,7 +98,6 @@ def reason(error: Exception) -> str:
     """Returns what went wrong in one line, in the system's words: "No space left on device"."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    line = (str(error).splitlines() or [""])[0]
     # TensorFlow wraps the system's words: "{{function_node ...}} path; No space left on device [Op:SaveV2]".
-    line = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]$", "", line)
+    line = without_nodes((str(error).splitlines() or [""])[0])
     return line.rpartition("; ")[2][:300] or type(error).__name__

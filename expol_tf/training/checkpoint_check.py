@@ -18,6 +18,7 @@ from expol_tf.errors import CheckpointError
 from expol_tf.runs import TABLES_SCHEMA, reading
 from expol_tf.saved_states import set_generator_state
 from expol_tf.training.checkpointing import Restored
+from expol_tf.training.runners.episodes import RECENT_EPISODES
 
 _VALUES = reading.entries(
     iteration=reading.is_bounded_count,
@@ -39,8 +40,6 @@ _VALUES = reading.entries(
         )
     ),
 )
-# Of so many episodes the mean return is shown.
-_RECENT = 100
 
 
 class _Rule(NamedTuple):
@@ -100,8 +99,8 @@ _TOGETHER: tuple[tuple[str, Callable[[Restored, dict[str, Any]], bool]], ...] = 
         lambda it, episodes: len(episodes["returns"]) == len(episodes["lengths"]) <= episodes["episodes"],
     ),
     (
-        f"manifest.json: values: 'episodes' must have the last {_RECENT} in 'recent'",
-        lambda it, episodes: len(episodes["recent"]) <= min(_RECENT, episodes["episodes"]),
+        f"manifest.json: values: 'episodes' must have the last {RECENT_EPISODES} in 'recent'",
+        lambda it, episodes: len(episodes["recent"]) <= min(RECENT_EPISODES, episodes["episodes"]),
     ),
     (
         "arrays.npz: 'finished_return' and 'finished_length' must have the same length",

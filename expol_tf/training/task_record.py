@@ -95,7 +95,8 @@ def _task_configuration(files: RunFiles) -> Configuration:
                 "own, with @gin.configurable above it."
             )
     statements = _needed_statements(gin_syntax.read_files([str(files.config)]))
-    used = {_last(leaf.name.rpartition("/")[2]) for leaf in _references(statements)}
+    values = [item.value for item in statements if isinstance(item, Binding)]
+    used = {_last(name.rpartition("/")[2]) for name in gin_syntax.references(values)}
     for name in lost:
         if _last(name.rpartition(".")[0].rpartition("/")[2]) in used:
             raise ConfigurationError(
@@ -134,11 +135,6 @@ def _needed_statements(statements: Sequence[Any]) -> list[Any]:
                 name = _last(leaf.name.rpartition("/")[2])
                 pending += [item for item in bindings if not item.is_macro and _last(item.selector) == name]
     return [item for item in statements if not isinstance(item, Binding) or item in needed]
-
-
-def _references(statements: Sequence[Any]) -> list[Reference]:
-    values = [item.value for item in statements if isinstance(item, Binding)]
-    return [leaf for value in values for leaf in gin_syntax.walk(value) if isinstance(leaf, Reference)]
 
 
 def _short(binding: Binding) -> str:

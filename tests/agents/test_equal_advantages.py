@@ -11,6 +11,15 @@ from expol_tf.objectives import without_rounding
 from tests.agents.small_agents import make_agent, make_rollout, values_of
 
 
+def check_that_nothing_moves(agent, rollout):
+    before = values_of(agent.actor_network.trainable_variables)
+    metrics = agent.train_on_rollout(tf.nest.map_structure(tf.constant, rollout)).extra
+    assert metrics["kl"] == 0.0 and metrics["surrogate"] == 0.0
+    assert metrics["explained_variance"] == 0.0
+    for variable, value in zip(agent.actor_network.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
 @pytest.mark.parametrize("cls", [TrpoAgent, PpoAgent])
 def test_fault_05_a_constant_reward_moves_no_policy(cls):
     """Episodes of one step that all pay 100.1, to a value function that says 0: the advantages are equal."""
@@ -23,12 +32,7 @@ def test_fault_05_a_constant_reward_moves_no_policy(cls):
     rollout = rollout._replace(
         reward=reward, discount=np.zeros_like(reward), episode_end=everywhere, valid=everywhere
     )
-    before = values_of(agent.actor_network.trainable_variables)
-    metrics = agent.train_on_rollout(tf.nest.map_structure(tf.constant, rollout)).extra
-    assert metrics["kl"] == 0.0 and metrics["surrogate"] == 0.0
-    assert metrics["explained_variance"] == 0.0
-    for variable, value in zip(agent.actor_network.trainable_variables, before, strict=True):
-        np.testing.assert_array_equal(variable, value)
+    check_that_nothing_moves(agent, rollout)
 
 
 def test_fault_05_rounding_errors_of_a_large_value_are_no_advantages():
@@ -46,12 +50,7 @@ def test_fault_05_rounding_errors_of_a_large_value_are_no_advantages():
         episode_end=np.zeros(reward.shape, bool),
         valid=np.ones(reward.shape, bool),
     )
-    before = values_of(agent.actor_network.trainable_variables)
-    metrics = agent.train_on_rollout(tf.nest.map_structure(tf.constant, rollout)).extra
-    assert metrics["kl"] == 0.0 and metrics["surrogate"] == 0.0
-    assert metrics["explained_variance"] == 0.0
-    for variable, value in zip(agent.actor_network.trainable_variables, before, strict=True):
-        np.testing.assert_array_equal(variable, value)
+    check_that_nothing_moves(agent, rollout)
 
 
 def test_fault_05_small_advantages_of_a_large_value_count():

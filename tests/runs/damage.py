@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from expol_tf.runs import reading
+
+
+def set_entry(content: Any, path: Sequence[str], value: Any) -> None:
+    """Gives an entry of nested dictionaries another value; None removes it."""
+    *outer, last = path
+    for name in outer:
+        content = content[name]
+    if value is None:
+        del content[last]
+    else:
+        content[last] = value
 
 
 def _directory(path: pathlib.Path) -> None:

@@ -341,13 +341,7 @@ def forged(*path: str, value: object = None) -> Any:
     """Changes an array or a value of what a checkpoint knows, or removes it."""
 
     def change(state: dict, values: dict) -> None:
-        place: Any = state if path[0].startswith("rows/") else values
-        for name in path[:-1]:
-            place = place[name]
-        if value is None:
-            del place[path[-1]]
-        else:
-            place[path[-1]] = value
+        damage.set_entry(state if path[0].startswith("rows/") else values, path, value)
 
     return change
 

@@ -14,7 +14,7 @@ from expol_tf.errors import CheckpointError, RunDirectoryError
 from expol_tf.training import KeepBestPolicy, TrainingEvent, checkpoint_files
 from expol_tf.training.checkpoint_check import problem_with
 from expol_tf.training.checkpointing import CheckpointStore, Restored
-from tests.runs.damage import ANY
+from tests.runs.damage import ANY, set_entry
 from tests.training.forged import forge
 
 GENERATOR = json.dumps(np.random.default_rng(0).bit_generator.state)
@@ -83,13 +83,7 @@ def entry(*path: str, value: Any = None) -> Any:
     """Removes an entry of the manifest, or gives it another value."""
 
     def change(manifest: dict, arrays: dict) -> None:
-        place = manifest
-        for name in path[:-1]:
-            place = place[name]
-        if value is None:
-            del place[path[-1]]
-        else:
-            place[path[-1]] = value
+        set_entry(manifest, path, value)
 
     return change
 

@@ -12,6 +12,8 @@ from expol_tf.environments import VectorEnvironment, VectorStep, checked_reset, 
 from expol_tf.saved_states import require_saved
 
 _ENVIRONMENT_PREFIX = "environment/"
+# Of so many episodes the mean return is shown.
+RECENT_EPISODES = 100
 # What to do with a state that does not fit.
 REMEDY = "Resume with the run's own configuration and num_envs."
 
@@ -117,7 +119,7 @@ class EpisodeStatistics:
     Everything is plain numbers, so that a checkpoint holds it exactly.
     """
 
-    def __init__(self, window: int = 100) -> None:
+    def __init__(self, window: int = RECENT_EPISODES) -> None:
         self.episodes = 0
         self.recent: collections.deque[float] = collections.deque(maxlen=window)
         self._returns: list[float] = []
